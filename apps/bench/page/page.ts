@@ -4,7 +4,7 @@ import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tab, TabCandidate, TabWork } from '../src/cases/tab.ts';
-import { joinParameters, meanLossOf, mlpNet, parameterTensors, tensorBatch } from '../src/work.ts';
+import { joinParameters, meanLossOf, mlpNet, tensorBatch, tensorsOfParameters } from '../src/work.ts';
 import '@tensorflow/tfjs-backend-webgl';
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-layers';
@@ -48,7 +48,7 @@ async function openTensorflow(work: TabWork, name: 'webgl' | 'webgpu'): Promise<
   if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js finds no ${name} here`);
   await tf.ready();
   const batches = work.batches.map((batch) => tensorBatch(tf, mlpNet, batch));
-  const variables = parameterTensors(tf, mlpNet, work.initial).map((tensor) => tf.variable(tensor));
+  const variables = tensorsOfParameters(tf, mlpNet, work.initial).map((tensor) => tf.variable(tensor));
   return {
     version: tf.version_core,
     notes: ['eager, logSoftmax cross-entropy, tf.variableGrads, batches ready on the device, every gradient read back'],

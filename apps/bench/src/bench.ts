@@ -1,6 +1,6 @@
 /** `npm run bench`: its options; runs benchmarks, prints their results as they arrive, and gathers the report. */
 import { readdirSync } from 'node:fs';
-import { type CommandLine, generalOptions, list, oneOf, text, whole } from '@lockstep/command';
+import { type CommandLine, generalOptions, listKind, oneOfKind, textKind, wholeKind } from '@lockstep/command';
 import { thousands } from '@lockstep/data/shown';
 import {
   type Benchmark,
@@ -28,7 +28,7 @@ const names = benchmarks.map(({ name }) => name);
 const width = Math.max(...names.map(({ length }) => length));
 const expected = `names of ${names.join(', ')} with commas between them, each once`;
 
-export const reportOption = { kind: text, placeholder: 'FILE.json', help: 'where to write every figure' } as const;
+export const reportOption = { kind: textKind, placeholder: 'FILE.json', help: 'where to write every figure' } as const;
 
 export const benchCommand = {
   name: 'bench',
@@ -39,12 +39,12 @@ export const benchCommand = {
   ].join('\n'),
   options: {
     benchmark: {
-      kind: list(oneOf(names), expected, 'NAME,…', { mayRepeat: false }),
+      kind: listKind(oneOfKind(names), expected, 'NAME,…', { mayRepeat: false }),
       help: 'benchmarks to run, with commas between them',
       default: names,
       defaultText: 'all',
     },
-    rounds: { kind: whole({ from: 1, to: 10_000 }), help: 'timed bursts of each candidate', default: 15 },
+    rounds: { kind: wholeKind({ from: 1, to: 10_000 }), help: 'timed bursts of each candidate', default: 15 },
     report: reportOption,
     ...generalOptions,
   },

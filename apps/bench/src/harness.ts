@@ -163,7 +163,7 @@ export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<
 }
 
 /** A runner, timed once in every round. */
-export interface Runner {
+export interface CaseRunner {
   readonly name: string;
   /** Timed milliseconds after which a runner skips later rounds. */
   budgetMs: number;
@@ -176,7 +176,11 @@ export interface Runner {
 }
 
 /** Creates a runner that has not run yet; without a budget it takes part in every round. */
-export function createRunner(name: string, burst: Runner['burst'], budgetMs = Number.POSITIVE_INFINITY): Runner {
+export function createRunner(
+  name: string,
+  burst: CaseRunner['burst'],
+  budgetMs = Number.POSITIVE_INFINITY,
+): CaseRunner {
   return { name, burst, budgetMs, spentMs: 0, msPerStep: [] };
 }
 
@@ -191,7 +195,12 @@ export interface Watch {
  * follows the same neighbor. A runner that throws stores the reason as its failure, and the rounds go on; an abort ends
  * them.
  */
-export async function runRounds(name: string, runners: readonly Runner[], rounds: number, watch: Watch): Promise<void> {
+export async function runRounds(
+  name: string,
+  runners: readonly CaseRunner[],
+  rounds: number,
+  watch: Watch,
+): Promise<void> {
   const { progress, signal } = watch;
   for (let round = 0; round < rounds; round++) {
     const active = runners.filter(({ failure, spentMs, budgetMs }) => failure === undefined && !(spentMs >= budgetMs));
@@ -222,7 +231,7 @@ export interface MissingRow {
 }
 
 /** A candidate with a correct result, warmed up and ready to be timed. */
-export interface CandidateRunner extends Runner {
+export interface CandidateRunner extends CaseRunner {
   readonly implementation: Implementation;
   readonly distance: number;
   /** Milliseconds per checked step. The checked steps were the candidate's first. */
@@ -403,7 +412,7 @@ export function milliseconds(ms: number): string {
 }
 
 /** A ratio: 1.04x. */
-export function times(ratio: number): string {
+export function ratioText(ratio: number): string {
   return `${ratio.toFixed(2)}x`;
 }
 

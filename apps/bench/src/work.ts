@@ -39,7 +39,7 @@ export interface MnistStep {
 }
 
 /** A product of two float32 matrices, row-major: `left` [m, k] x `right` [k, n]. */
-export interface Product {
+export interface MatrixProduct {
   readonly m: number;
   readonly k: number;
   readonly n: number;
@@ -83,11 +83,11 @@ export function oneHotLabels(batch: Batch): Float32Array<ArrayBuffer> {
   return rows;
 }
 
-export type TensorFlow = typeof import('@tensorflow/tfjs-core');
+export type TensorFlowJs = typeof import('@tensorflow/tfjs-core');
 type TensorBatch = ReturnType<typeof tensorBatch>;
 
 /** A batch as tensors of TensorFlow.js: images in the net's input shape, labels one-hot. */
-export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch) {
+export function tensorBatch(tf: TensorFlowJs, net: Net, batch: Batch) {
   const samples = batch.labels.length;
   return {
     images: tf.tensor(scaledPixels(batch), net.name === 'cnn' ? [samples, 28, 28, 1] : [samples, mnist.pixels]),
@@ -96,22 +96,22 @@ export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch) {
 }
 
 /** The parameters as tensors of TensorFlow.js, in model order. */
-export function parameterTensors(tf: TensorFlow, net: Net, parameters: Float32Array): Tensor[] {
+export function tensorsOfParameters(tf: TensorFlowJs, net: Net, parameters: Float32Array): Tensor[] {
   return splitParameters(net, parameters).map((part, index) => tf.tensor(part.slice(), [...net.shapes[index]!]));
 }
 
 /** The mean cross-entropy of a batch in TensorFlow.js. */
-export function meanLossOf(tf: TensorFlow, net: Net, parameters: readonly Tensor[], batch: TensorBatch): Scalar {
+export function meanLossOf(tf: TensorFlowJs, net: Net, parameters: readonly Tensor[], batch: TensorBatch): Scalar {
   const logits = net.name === 'cnn' ? cnn(tf, parameters, batch.images) : perceptron(tf, parameters, batch.images);
   return tf.neg(tf.mean<Scalar>(tf.sum(tf.mul(batch.labels, tf.logSoftmax(logits)), 1)));
 }
 
-function perceptron(tf: TensorFlow, [weight1, bias1, weight2, bias2]: readonly Tensor[], images: Tensor): Tensor {
+function perceptron(tf: TensorFlowJs, [weight1, bias1, weight2, bias2]: readonly Tensor[], images: Tensor): Tensor {
   const activation = tf.relu(tf.add(tf.matMul(images, weight1!), bias1!));
   return tf.add(tf.matMul(activation, weight2!), bias2!);
 }
 
-function cnn(tf: TensorFlow, parameters: readonly Tensor[], images: Tensor): Tensor {
+function cnn(tf: TensorFlowJs, parameters: readonly Tensor[], images: Tensor): Tensor {
   const [kernel1, bias1, kernel2, bias2, weight, bias] = parameters;
   const stage = (input: Tensor, kernel: Tensor, offset: Tensor): Tensor4D => {
     const sums = tf.add(tf.conv2d(input as Tensor4D, kernel as Tensor4D, 1, 'same'), offset);

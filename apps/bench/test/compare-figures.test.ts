@@ -3,7 +3,7 @@ import type { CurvePoint } from '@lockstep/train';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { steadyMsPerStep } from '../src/compare/measure.ts';
-import { curveDistance, partsOf, speedUps, timeTo } from '../src/compare/results.ts';
+import { curveDistance, speedUps, stepPartsOf, timeTo } from '../src/compare/results.ts';
 
 const point = (steps: number, seconds: number, accuracy = 0, loss = 1): CurvePoint => ({
   steps,
@@ -85,7 +85,7 @@ test('parts of a step are medians over rounds', () => {
     reduceMs: ms,
     optimizerMs: ms,
   });
-  expect(partsOf([times(1), times(5), times(2)])).toEqual({
+  expect(stepPartsOf([times(1), times(5), times(2)])).toEqual({
     compute: 4,
     pack: 2,
     send: 2,

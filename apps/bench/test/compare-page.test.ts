@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seriousViolations } from '../../web/test/axe.ts';
 import type { CompareReport } from '../src/compare/compare.ts';
 import { type CompareContent, pageOf } from '../src/compare/html.ts';
-import { conclusionOf, resultOf } from '../src/compare/results.ts';
+import { comparedTraining, conclusionOf } from '../src/compare/results.ts';
 import { measured, own, sampleTraining } from './sample-results.ts';
 
 /** Runs in the page: returns the bars and curves that are not drawn, by the section and the exhibit. */
@@ -52,7 +52,7 @@ const page = pageOf(report);
 /** One training by a single process. */
 const smallest = pageOf({
   ...report,
-  results: [resultOf(sampleTraining, [own('single', [4])], 0.99)],
+  results: [comparedTraining(sampleTraining, [own('single', [4])], 0.99)],
   conclusion: [],
 });
 

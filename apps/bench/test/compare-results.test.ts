@@ -2,8 +2,14 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { ddpName, pytorchName } from '../src/compare/grid.ts';
-import type { Measured } from '../src/compare/measure.ts';
-import { areSound, conclusionOf, resultLines, resultOf, type TrainingResult } from '../src/compare/results.ts';
+import type { MeasuredTraining } from '../src/compare/measure.ts';
+import {
+  areSound,
+  type ComparedTraining,
+  comparedTraining,
+  conclusionOf,
+  resultLines,
+} from '../src/compare/results.ts';
 import { absent, measured, own, peer, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {
@@ -33,13 +39,13 @@ describe('a result', () => {
 
   test('is not sound where a run failed, or where equal numeric modes gave other weights', () => {
     const base = [own('single', [4]), own(1, [4])];
-    expect(areSound([resultOf(sampleTraining, [...base, absent], 0.5)])).toBe(true);
-    const failed: Measured = { kind: 'missing', name: '2 workers', status: 'failed', reason: 'it ended' };
-    expect(areSound([resultOf(sampleTraining, [...base, failed], 0.5)])).toBe(false);
+    expect(areSound([comparedTraining(sampleTraining, [...base, absent], 0.5)])).toBe(true);
+    const failed: MeasuredTraining = { kind: 'missing', name: '2 workers', status: 'failed', reason: 'it ended' };
+    expect(areSound([comparedTraining(sampleTraining, [...base, failed], 0.5)])).toBe(false);
     const other = own(2, [4], { weightsSha256: 'cd'.repeat(32) });
-    expect(areSound([resultOf(sampleTraining, [...base, other], 0.5)])).toBe(false);
+    expect(areSound([comparedTraining(sampleTraining, [...base, other], 0.5)])).toBe(false);
     const mixed = own(2, [4], { weightsSha256: 'cd'.repeat(32), exactness: 'sample-exact' });
-    expect(areSound([resultOf(sampleTraining, [...base, mixed], 0.5)])).toBe(true);
+    expect(areSound([comparedTraining(sampleTraining, [...base, mixed], 0.5)])).toBe(true);
   });
 
   test('as text has every throughput, the missing peers, and whether the weights agree', () => {
@@ -54,8 +60,8 @@ describe('a result', () => {
 
 describe('the conclusion', () => {
   test('names for each training the cheapest way that is as fast as any', () => {
-    const named = (name: string, rows: readonly Measured[]): TrainingResult => {
-      const result = resultOf(sampleTraining, [...rows, peer(pytorchName, [4]), peer(ddpName, [8])], 0.5);
+    const named = (name: string, rows: readonly MeasuredTraining[]): ComparedTraining => {
+      const result = comparedTraining(sampleTraining, [...rows, peer(pytorchName, [4]), peer(ddpName, [8])], 0.5);
       return { ...result, training: { ...result.training, name } };
     };
     const messages = conclusionOf([
@@ -80,11 +86,11 @@ describe('the conclusion', () => {
 
   test.skipIf(availableParallelism() === 1)('takes all threads of one process before workers', () => {
     const rows = [own('single', [4]), own('threads', [2]), own(1, [4]), own(2, [1.95])];
-    const [message] = conclusionOf([resultOf(sampleTraining, rows, 0.5)]);
+    const [message] = conclusionOf([comparedTraining(sampleTraining, rows, 0.5)]);
     expect(message).toMatch(/^Train on \d+ threads of one process.*\(2\.00x one thread\)\.$/);
   });
 
   test('is empty where nothing was compared', () => {
-    expect(conclusionOf([resultOf(sampleTraining, [own('single', [4])], 0.5)])).toEqual([]);
+    expect(conclusionOf([comparedTraining(sampleTraining, [own('single', [4])], 0.5)])).toEqual([]);
   });
 });

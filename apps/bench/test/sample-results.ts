@@ -1,8 +1,8 @@
 /** Made-up results of comparisons, for tests of how they are shown. */
 import { availableParallelism } from 'node:os';
 import { ddpName, gridOf, pytorchName } from '../src/compare/grid.ts';
-import { type Measured, type Workers, workersName } from '../src/compare/measure.ts';
-import { resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { type MeasuredTraining, type Workers, workersName } from '../src/compare/measure.ts';
+import { type ComparedTraining, comparedTraining } from '../src/compare/results.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
 const [training] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });
@@ -15,7 +15,7 @@ export function own(
   workers: number | 'single' | 'threads' | 'processes',
   stepMs: readonly number[],
   options: SampleOptions = {},
-): Measured {
+): MeasuredTraining {
   const computing = computingOf(workers);
   return {
     kind: 'lockstep',
@@ -33,7 +33,7 @@ function computingOf(workers: number | 'single' | 'threads' | 'processes'): Work
   return { kind: 'threads', count: workers === 'single' ? 1 : cores };
 }
 
-export const peer = (name: string, msPerStep: readonly number[]): Measured => ({
+export const peer = (name: string, msPerStep: readonly number[]): MeasuredTraining => ({
   kind: 'peer',
   name,
   version: '1.2.3',
@@ -42,7 +42,7 @@ export const peer = (name: string, msPerStep: readonly number[]): Measured => ({
   msPerStep,
 });
 
-export const absent: Measured = {
+export const absent: MeasuredTraining = {
   kind: 'missing',
   name: 'jax-js wasm',
   status: 'absent',
@@ -52,8 +52,8 @@ export const absent: Measured = {
 /**
  * A result of two rounds, the second at half the speed, with PyTorch and DDP; two processes are as fast as two workers.
  */
-export function measured(singleMs: number, oneMs: number, twoMs: number): TrainingResult {
-  return resultOf(
+export function measured(singleMs: number, oneMs: number, twoMs: number): ComparedTraining {
+  return comparedTraining(
     sampleTraining,
     [
       own('single', [singleMs, singleMs * 2]),

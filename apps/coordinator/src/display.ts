@@ -1,6 +1,6 @@
 /** Shows the events of a run in the terminal; its progress is one live line, or plain lines elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
-import { addressesToPrint, decimals, joinLines, percent, portLines, significant } from '@lockstep/command';
+import { addressesToPrint, decimals, joinLines, percent, portLines, significant, thousands } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { RunPlan } from '@lockstep/rules';
 import type {
@@ -11,7 +11,7 @@ import type {
   StepEvent,
   TrainingEvent,
 } from '@lockstep/train';
-import { isLoopback, samplesWord, thousands } from '@lockstep/train/command-line';
+import { isLoopback, samplesWord } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { renderUnicodeCompact } from 'uqr';
 

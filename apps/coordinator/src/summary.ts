@@ -1,9 +1,9 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong. */
 
-import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
+import { decimals, formatTable, type PrintedColumn, percent, significant, thousands } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { samplesWord, thousands } from '@lockstep/train/command-line';
+import { samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
@@ -61,7 +61,7 @@ function claimLine(report: Report): string {
   }
 }
 
-const columns: readonly Column[] = [
+const columns: readonly PrintedColumn[] = [
   ...['', 'worker', 'on'].map((header) => ({ header })),
   ...['shards', 'share', 'compute', 'wait'].map((header) => ({ header, align: 'right' as const })),
 ];

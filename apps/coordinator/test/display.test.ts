@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
-import { percent } from '@lockstep/command';
+import { percent, thousands } from '@lockstep/command';
 import { classField, scaledField, valueField } from '@lockstep/data';
 import type { DataSummary } from '@lockstep/train';
-import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import { colorsFor, Display, duration } from '../src/display.ts';

@@ -1,18 +1,19 @@
 /** `evaluate`: a model's accuracy or error on the test samples of a data set. */
 import {
-  type Column,
   dataOptions,
   decimals,
-  flag,
+  flagKind,
   formatTable,
   generalOptions,
+  type PrintedColumn,
   percent,
   readCommandLine,
   requireOutputs,
   saveJson,
   shownLine,
   significant,
-  text,
+  textKind,
+  thousands,
   usageFailure,
   type ValuesOf,
   version,
@@ -22,7 +23,6 @@ import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
-import { thousands } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
@@ -34,11 +34,11 @@ const commandLine = {
     data: dataOptions.data,
     label: dataOptions.label,
     all: {
-      kind: flag,
+      kind: flagKind,
       help: 'evaluate on all samples instead of the test split, for data that the model has not seen',
     },
     report: {
-      kind: text,
+      kind: textKind,
       placeholder: 'FILE.json',
       help: 'file for the results, with the whole confusion matrix',
     },
@@ -138,7 +138,7 @@ interface Confusion {
 const mostShown = 10;
 const nameLength = 60;
 
-const columns: readonly Column[] = [
+const columns: readonly PrintedColumn[] = [
   { header: 'class' },
   { header: 'read as' },
   { header: 'samples', align: 'right' },

@@ -1,7 +1,7 @@
 /** `predict`: a model's predictions for pictures, lists of values, and the rows of tables. */
 
 import {
-  flag,
+  flagKind,
   generalOptions,
   operands,
   percent,
@@ -9,7 +9,7 @@ import {
   shownLine,
   significant,
   usageFailure,
-  whole,
+  wholeKind,
 } from '@lockstep/command';
 import type { SampleValues } from '@lockstep/data';
 import type { LoadedModel, Prediction } from '@lockstep/train';
@@ -26,15 +26,15 @@ const commandLine = {
       'PNG, JPEG or WebP pictures, .json files with the values of one sample each, or tables like those of training',
     ),
     ...loadOptions,
-    invert: { kind: flag, help: 'invert pictures before prediction: MNIST digits are light on dark' },
-    top: { kind: whole({ from: 1 }), help: 'number of classes to print, most probable first', default: 3 },
-    json: { kind: flag, help: 'print all scores of each file as JSON' },
+    invert: { kind: flagKind, help: 'invert pictures before prediction: MNIST digits are light on dark' },
+    top: { kind: wholeKind({ from: 1 }), help: 'number of classes to print, most probable first', default: 3 },
+    json: { kind: flagKind, help: 'print all scores of each file as JSON' },
     ...generalOptions,
   },
 } as const;
 
 /** @returns the exit code */
-export async function predict(args: readonly string[]): Promise<number> {
+export async function predictFiles(args: readonly string[]): Promise<number> {
   const options = readCommandLine(commandLine, args);
   if (!options) return 0;
   const { files, invert, top, json } = options;

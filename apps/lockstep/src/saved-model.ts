@@ -10,7 +10,7 @@ import {
   requireOutputs,
   saveFile,
   shownLine,
-  text,
+  textKind,
   usageFailure,
 } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
@@ -20,9 +20,9 @@ import { type LoadedModel, loadModel } from '@lockstep/train';
 import { maxModelFileBytes, readStoredModel } from '@lockstep/train/command-line';
 
 export const loadOptions = {
-  load: { kind: text, placeholder: 'FILE.safetensors', help: 'model file, as written by --save' },
+  load: { kind: textKind, placeholder: 'FILE.safetensors', help: 'model file, as written by --save' },
   model: {
-    kind: text,
+    kind: textKind,
     placeholder: 'NAME|FILE.json',
     help: 'layers of a model file without them: a built-in model, or a JSON file with a list of layers',
   },
@@ -72,7 +72,7 @@ const exportCommand = {
   summary: 'Converts a saved model to ONNX, which many other programs can run.',
   options: {
     ...loadOptions,
-    onnx: { kind: text, placeholder: 'FILE.onnx', help: 'file for the ONNX model' },
+    onnx: { kind: textKind, placeholder: 'FILE.onnx', help: 'file for the ONNX model' },
     ...generalOptions,
   },
 } as const;

@@ -7,7 +7,7 @@ import { describeModel, type ModelDescription, parameterCount, parseModel, write
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { evaluate } from '../src/evaluate.ts';
-import { predict } from '../src/predict.ts';
+import { predictFiles } from '../src/predict.ts';
 import { expectRefusal, printed } from './bars.ts';
 
 const folder = temporaryFolder();
@@ -54,7 +54,7 @@ beforeAll(() => {
 
 describe('a model of tables', () => {
   it('predicts the class of each row, scaled as in training, columns in any order', async () => {
-    const { stdout } = await printed(() => predict(['--load', place('classes'), place('x.csv'), '--json']));
+    const { stdout } = await printed(() => predictFiles(['--load', place('classes'), place('x.csv'), '--json']));
     const results = JSON.parse(stdout) as { file: string; class: string; scores: number[] }[];
     expect(results.map(({ file, class: name }) => [file, name])).toEqual([
       [`${place('x.csv')}, line 2`, 'large'],
@@ -69,13 +69,13 @@ describe('a model of tables', () => {
   });
 
   it('predicts values, a line for each row', async () => {
-    const { stdout } = await printed(() => predict(['--load', place('values'), place('priced.jsonl')]));
+    const { stdout } = await printed(() => predictFiles(['--load', place('values'), place('priced.jsonl')]));
     expect(stdout).toBe(`${place('priced.jsonl')}, line 1: price 42\n${place('priced.jsonl')}, line 2: price 30\n`);
   });
 
   it('predicts values in the unit of those that it learned, and is measured in it', async () => {
     writeFileSync(place('prices.csv'), `size,color,price\n${'12,red,370000\n10,blue,290000\n'.repeat(20)}`);
-    const { stdout } = await printed(() => predict(['--load', place('prices'), place('priced.jsonl'), '--json']));
+    const { stdout } = await printed(() => predictFiles(['--load', place('prices'), place('priced.jsonl'), '--json']));
     const results = JSON.parse(stdout) as { values: { price: number } }[];
     expect(results.map(({ values }) => values.price)).toEqual([370_000, 250_000]);
     const report = place('report.json');
@@ -136,7 +136,7 @@ describe('a model of tables', () => {
   ])('refuses %j', async ([load, ...args], message) => {
     writeFileSync(place('other.csv'), 'color,weight\nred,1\n');
     writeFileSync(place('green.csv'), 'color,size\nred,1\ngreen,2\n');
-    await expectRefusal(() => predict(['--load', load!, ...args]), message);
+    await expectRefusal(() => predictFiles(['--load', load!, ...args]), message);
   });
 
   it('refuses labels that it does not have', async () => {
@@ -161,7 +161,7 @@ it('measures a model of floats on arrays of whole numbers', async () => {
 
 describe('a model of pictures', () => {
   it('cuts a picture as those that it learned from', async () => {
-    const { stdout } = await printed(() => predict(['--load', place('pictures'), place('wide.png')]));
+    const { stdout } = await printed(() => predictFiles(['--load', place('pictures'), place('wide.png')]));
     expect(stdout).toContain('wide.png: 6 x 4 pixels in color, scaled and cut to 4 x 4, not inverted\n');
   });
 

@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { startModelCommand } from '../../coordinator/test/processes.ts';
-import { predict } from '../src/predict.ts';
+import { predictFiles } from '../src/predict.ts';
 import { readPicture } from '../src/predict-samples.ts';
 import { barPixels, barsFile, expectRefusal, printed } from './bars.ts';
 
@@ -54,13 +54,13 @@ describe('npm run predict', () => {
   });
 
   it('turns dark on light around where that is asked for', async () => {
-    const { stdout } = await printed(() => predict([...load, '--invert', place('photo.jpg')]));
+    const { stdout } = await printed(() => predictFiles([...load, '--invert', place('photo.jpg')]));
     expect(stdout).toContain('photo.jpg: 280 x 280 pixels in gray, scaled to 28 x 28, inverted\n');
     expect(stdout).toMatch(/photo\.jpg: bar 2 \d+\.\d\d %, then bar \d \d+\.\d\d %, bar \d \d+\.\d\d %\n$/);
   });
 
   it('prints JSON with all scores', async () => {
-    const { stdout } = await printed(() => predict([...load, '--json', '--top', '2', place('three.json')]));
+    const { stdout } = await printed(() => predictFiles([...load, '--json', '--top', '2', place('three.json')]));
     const [result] = JSON.parse(stdout);
     expect(result).toMatchObject({ file: place('three.json'), reading: '784 values', class: 'bar 3', index: 3 });
     expect(result.top).toHaveLength(2);
@@ -87,13 +87,13 @@ describe('npm run predict', () => {
     [['--top', '0', place('three.json')], /^--top: expected a whole number of at least 1, got 0$/],
   ])('%j is refused', async (args, message) => {
     const paths = args.map((arg) => (arg === 'seven.png' ? place(arg) : arg));
-    await expectRefusal(() => predict([...load, ...paths]), message);
+    await expectRefusal(() => predictFiles([...load, ...paths]), message);
   });
 
   it('refuses pictures for a model that does not say their size', async () => {
     const message = /seven\.png: expected a model of gray or color pictures, got one of samples of \[784\]: give it/;
-    await expectRefusal(() => predict(['--load', place('flat'), place('seven.png')]), message);
-    const { stdout } = await printed(() => predict(['--load', place('flat'), place('three.json')]));
+    await expectRefusal(() => predictFiles(['--load', place('flat'), place('seven.png')]), message);
+    const { stdout } = await printed(() => predictFiles(['--load', place('flat'), place('three.json')]));
     expect(stdout).toContain('bar 3 100.00 %');
   });
 });

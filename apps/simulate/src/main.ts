@@ -1,5 +1,5 @@
 /** Simulates runs one after another, and replays the first failing run in words. */
-import { flag, generalOptions, type Options, readCommandLine, runMain, whole } from '@lockstep/command';
+import { flagKind, generalOptions, type Options, readCommandLine, runMain, wholeKind } from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/sim';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
@@ -7,16 +7,16 @@ const summary =
   'Runs the rules of a run in virtual time against the oracle: coordinators that crash, workers that fail or lie, bad links.';
 
 const simulateOptions = {
-  runs: { kind: whole({ from: 1, to: 1_000_000_000 }), help: 'simulated runs', default: 1_000 },
-  seed: { kind: whole(), help: 'seed of the first run; each further run has the next one', default: 1 },
-  honest: { kind: flag, help: 'no worker lies or computes wrongly' },
-  relays: { kind: flag, help: 'relays in each run, with a thousand workers in one of forty' },
+  runs: { kind: wholeKind({ from: 1, to: 1_000_000_000 }), help: 'simulated runs', default: 1_000 },
+  seed: { kind: wholeKind(), help: 'seed of the first run; each further run has the next one', default: 1 },
+  honest: { kind: flagKind, help: 'no worker lies or computes wrongly' },
+  relays: { kind: flagKind, help: 'relays in each run, with a thousand workers in one of forty' },
   workers: {
-    kind: whole({ from: 1, to: 10_000 }),
+    kind: wholeKind({ from: 1, to: 10_000 }),
     help: 'workers behind relays, in each run',
     defaultText: 'drawn at random',
   },
-  replay: { kind: flag, help: 'say in words what happened in the first run, whether it fails or not' },
+  replay: { kind: flagKind, help: 'say in words what happened in the first run, whether it fails or not' },
   ...generalOptions,
 } as const satisfies Options;
 

@@ -98,7 +98,6 @@ function drawScenario(seed: number) {
   // Late honest workers give a liar opportunities.
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
-  const roundsToHalves = drawRounding(seed);
   const liarHabit = isLying ? drawHabit(seed) : undefined;
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
@@ -110,10 +109,11 @@ function drawScenario(seed: number) {
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawFields(seed),
       innerSteps: drawInnerSteps(seed),
-      roundsToHalves,
-      participation: drawParticipation(seed),
-      anotherMayFollow: drawFollowing(seed),
-      ...drawVectors(seed),
+      roundsToHalves: streamOf(seed, 'rounding')() >= 0.5,
+      participation: streamOf(seed, 'participation')() < 0.5 ? ('rotation' as const) : ('fastest' as const),
+      anotherMayFollow: streamOf(seed, 'following')() < 0.25,
+      // Chunks of which a vector takes three.
+      limits: (streamOf(seed, 'chunks')() < 0.5 ? { chunkBytes: 64 } : {}) as Partial<Limits>,
     },
     // Few honest workers accompany a liar, so that it gets many shards.
     workers: isLying ? 1 : between(1, 6),
@@ -150,17 +150,22 @@ function withRelays(scenario: ReturnType<typeof drawScenario>, tree: Tree | unde
   return { ...scenario, relays, workers, mostWorkers: workers + 4, faults, faultEveryMs, faultsFromMs, problem: all };
 }
 
-/** Draws the fields of the data, from a separate random stream so that a seed's faults do not depend on them. */
+/** A random stream for one part of a scenario, so that a seed's faults do not depend on the other parts. */
+function streamOf(seed: number, part: string): () => number {
+  return randomStream(createHash('sha256').update(`${part} of ${seed}`).digest().readUInt32LE());
+}
+
+/** Draws the fields of the data. */
 function drawFields(seed: number) {
-  const chance = randomStream(createHash('sha256').update(`data of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'data');
   const sampleField = sampleFields[chance() < 0.6 ? 'u8' : 'f32'];
   const targetField = targetFields[chance() < 0.6 ? 'u16' : 'f32'];
   return { sampleField, targetField };
 }
 
-/** Draws a fleet from a separate stream: a fifth of the runs have one or two standbys, and last longer than a lease. */
+/** Draws a fleet: a fifth of the runs have one or two standbys, and last longer than a lease. */
 function drawFleet(seed: number) {
-  const chance = randomStream(createHash('sha256').update(`fleet of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'fleet');
   if (chance() < 0.8) return { coordinators: 1, faults: [], moreEpochs: 0, bytesPerMs: 0 };
   const kinds = Object.keys(fleetFaults) as FaultKind[];
   return {
@@ -171,52 +176,28 @@ function drawFleet(seed: number) {
   };
 }
 
-/** Draws inner steps from a separate stream: a quarter of the runs have replicas. */
+/** Draws inner steps: a quarter of the runs have replicas. */
 function drawInnerSteps(seed: number) {
-  const chance = randomStream(createHash('sha256').update(`inner steps of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'inner steps');
   if (chance() < 0.75) return undefined;
   return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
 }
 
-/** Draws from a separate stream: in a quarter of the runs the coordinator computes too, no faster than most workers. */
+/** In a quarter of the runs the coordinator computes too, no faster than most workers. */
 function drawColocated(seed: number): number | undefined {
-  const chance = randomStream(createHash('sha256').update(`colocated of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'colocated');
   return chance() < 0.75 ? undefined : 0.05 + chance();
 }
 
-/** Draws a liar's habit from a separate stream: two thirds answer after others, half boast, some join first. */
+/** Draws a liar's habit: two thirds answer after others, half boast, some join first. */
 function drawHabit(seed: number): LiarHabit {
-  const chance = randomStream(createHash('sha256').update(`habit of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'habit');
   return {
     lateMs: chance() < 1 / 3 ? 0 : 200 * chance(),
     boasts: chance() < 0.5,
     isRelay: chance() < 0.2,
     isFirst: chance() < 0.3,
   };
-}
-
-/** Draws from a separate stream: half of the runs round every tree node. */
-function drawRounding(seed: number): boolean {
-  const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
-  return chance() >= 0.5;
-}
-
-/** Draws from a separate stream: in half of the runs workers without a share take turns. */
-function drawParticipation(seed: number): 'rotation' | 'fastest' {
-  const chance = randomStream(createHash('sha256').update(`participation of ${seed}`).digest().readUInt32LE());
-  return chance() < 0.5 ? 'rotation' : 'fastest';
-}
-
-/** Draws from a separate stream: in a quarter of the runs workers must wait for another run at the end. */
-function drawFollowing(seed: number): boolean {
-  const chance = randomStream(createHash('sha256').update(`following of ${seed}`).digest().readUInt32LE());
-  return chance() < 0.25;
-}
-
-/** Draws from a separate stream: in half of the runs a vector takes three messages, otherwise one. */
-function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
-  const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
-  return { limits: chance() < 0.5 ? { chunkBytes: 64 } : {} };
 }
 
 /** The changes that a tree makes to a scenario. */
@@ -239,11 +220,11 @@ const startWithinMs = 10_000;
 type Forest = 'sometimes' | 'small' | 'large';
 
 /**
- * Draws a tree from a separate random stream.
+ * Draws a tree.
  * @param asked workers behind relays in each run; drawn by default
  */
 function drawTree(seed: number, forest: Forest, asked?: number): Tree | undefined {
-  const chance = randomStream(createHash('sha256').update(`relays of ${seed}`).digest().readUInt32LE());
+  const chance = streamOf(seed, 'relays');
   const between = (least: number, most: number): number => least + Math.floor((most - least + 1) * chance());
   if (asked === undefined && chance() > 1 / 6 && forest === 'sometimes') return undefined;
   const isLarge = asked !== undefined || (forest === 'large' && chance() < 1 / 40);

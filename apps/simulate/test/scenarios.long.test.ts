@@ -1,14 +1,12 @@
 /** Scenarios of fresh seeds, as `npm run simulate` plays them, and trees of relays with a thousand workers. */
-import { createHash } from 'node:crypto';
 import { createProblem, runFault, simulate } from '@lockstep/sim';
 import { expect, it } from 'vitest';
+import { drain, newHash } from '../../../packages/compute/test/support.ts';
 import { freshSeeds } from '../../../vitest.long.ts';
 import { openReference, runScenario, type ScenarioOptions } from '../src/scenario.ts';
 import { shardsOf } from './shards.ts';
 
 const backend = await openReference();
-const newHash = () => createHash('sha256');
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 it.each<[what: string, options: ScenarioOptions]>([
   ['any', {}],

@@ -1,5 +1,4 @@
 /** Simulated runs keep their promises and repeat from their seed: any, with relays, and with coordinators in turn. */
-import { createHash } from 'node:crypto';
 import { RevisionConflict } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/protocol';
 import {
@@ -13,13 +12,12 @@ import {
   simulate,
 } from '@lockstep/sim';
 import { describe, expect, it } from 'vitest';
+import { drain, newHash } from '../../../packages/compute/test/support.ts';
 import { openReference, runScenario, type ScenarioOptions } from '../src/scenario.ts';
 import { openSimulatedFleet, SimulatedStore } from '../src/simulated-fleet.ts';
 import { shardsOf } from './shards.ts';
 
 const backend = await openReference();
-const newHash = () => createHash('sha256');
-const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Most seeds to try: the rarest fault meets one run in fifteen. */
 const mostSeeds = 600;

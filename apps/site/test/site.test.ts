@@ -66,7 +66,7 @@ describePage('the site', ({ browser }) => {
     for (const key of [' ', 'ArrowDown', 'ArrowDown', 'ArrowDown', ' ']) await page.keyboard.press(key);
     await tab.shows(/^Looks like \d/);
     await page.getByRole('link', { name: 'Inside', exact: true }).click();
-    await page.getByRole('heading', { name: 'Weights' }).waitFor();
+    await page.getByRole('heading', { name: 'Weights', exact: true }).waitFor();
     await page.getByRole('link', { name: 'The run', exact: true }).click();
     await tab.shows('epoch 1', { exact: true });
     await tab.press('Stop');

@@ -1,7 +1,7 @@
 /** Packs MNIST into two files for the page: the first digits, which most chapters of the lesson use, and the rest. */
 import { gzipSync } from 'node:zlib';
 import { loadMnist } from '@lockstep/data/node';
-import { allDigits, fewDigits, imageSize, labeledImages } from '@lockstep/lesson';
+import { allDigits, fewDigits, labeledImages, pixelsPerDigit } from '@lockstep/lesson';
 import type { Plugin } from 'vite';
 
 export function digitsFile(): Plugin {
@@ -29,5 +29,5 @@ export function digitsFile(): Plugin {
 
 /** Returns pixels and labels of the images `from .. to - 1`. */
 function bytesOf({ pixels, labels }: ReturnType<typeof labeledImages>, from: number, to: number): Uint8Array[] {
-  return [pixels.subarray(from * imageSize, to * imageSize), Uint8Array.from(labels.subarray(from, to))];
+  return [pixels.subarray(from * pixelsPerDigit, to * pixelsPerDigit), Uint8Array.from(labels.subarray(from, to))];
 }

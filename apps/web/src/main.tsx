@@ -53,7 +53,8 @@ render(
 
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
-  if (store.progress.value?.phase === 'training') void import('./watch/run-model.ts').catch(() => {});
+  if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
+  for (const part of [import('./watch/run-model.ts'), import('./draw/inference.ts')]) part.catch(() => {});
 });
 
 // Waits for the run: its workload decides between the GPU and the CPU.

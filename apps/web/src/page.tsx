@@ -1,24 +1,24 @@
 /** The run's view: every panel in its place, and the requests to the coordinator. */
-import type { AdminAction, WatchMessageFrom } from '@lockstep/protocol';
+import type { AdminAction, RunChanges, RunMessage, WatchMessageFrom } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { type Secrets, saveSecrets } from './address.ts';
 import type { Predictor } from './draw/predictor.ts';
 import type { TabWorker } from './join/tab-worker.ts';
 import { Card } from './look/controls.tsx';
-import { Control, type RunChanges } from './panels/control.tsx';
+import { ControlPanel } from './panels/control.tsx';
 import { CurvesCard, LearningRate } from './panels/curves.tsx';
 import { type DataActions, DataCard, type Uploader } from './panels/data.tsx';
 import { Draw } from './panels/draw.tsx';
-import { Ending } from './panels/ending.tsx';
-import { ConfusionMatrix, TopErrors } from './panels/evaluation.tsx';
+import { EndingPanel } from './panels/ending.tsx';
+import { ConfusionView, TopErrors } from './panels/evaluation.tsx';
 import { Header } from './panels/header.tsx';
 import { CodeForm, Join } from './panels/join.tsx';
 import { Overview } from './panels/overview.tsx';
 import { Runs } from './panels/runs.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
-import { type WorkerOwner, Workers } from './panels/workers.tsx';
-import type { LogLine, Run, RunStore } from './watch/run-store.ts';
+import { type WorkerOwner, WorkersPanel } from './panels/workers.tsx';
+import type { LogLine, RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import type { Viewer } from './watch/viewer.ts';
 
@@ -68,7 +68,7 @@ export function Page(props: PageProps) {
         {isKnown && !dataSetup.value && (
           <>
             {admin !== undefined && (
-              <Control store={store} isOwner={isOwner(store)} onAction={control} onRunAgain={runAgain} />
+              <ControlPanel store={store} isOwner={isOwner(store)} onAction={control} onRunAgain={runAgain} />
             )}
             {run && <RunPanels {...props} run={run} />}
             {store.rateAt.value && <LearningRate store={store} />}
@@ -126,7 +126,7 @@ export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' |
   };
 }
 
-function RunPanels(props: PageProps & { readonly run: Run }) {
+function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   const { store, tab, predictor, viewer, secrets, run } = props;
   const isFailed = store.status.value.name === 'failed';
   const result = store.isOver.value ? store.result.value : undefined;
@@ -140,13 +140,18 @@ function RunPanels(props: PageProps & { readonly run: Run }) {
   return (
     <div class="panels">
       <Join tab={tab} store={store} onCode={isCodeMissing ? enterCode : undefined}>
-        {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
+        {result && <EndingPanel store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <CurvesCard store={store} />
       <Draw predictor={predictor} run={run} />
-      <Workers store={store} ownId={tab.id} owner={admin === undefined ? undefined : owner} isOwner={isOwner(store)} />
+      <WorkersPanel
+        store={store}
+        ownId={tab.id}
+        owner={admin === undefined ? undefined : owner}
+        isOwner={isOwner(store)}
+      />
       {hasStep && <StepTimeline store={store} />}
-      {evaluation?.confusion && <ConfusionMatrix evaluation={evaluation} store={store} />}
+      {evaluation?.confusion && <ConfusionView evaluation={evaluation} store={store} />}
       {evaluation && <TopErrors evaluation={evaluation} run={run} />}
       <Log key={`${hasStep} ${evaluation !== undefined}`} lines={store.log.value} />
     </div>

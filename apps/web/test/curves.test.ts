@@ -2,7 +2,7 @@
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
-import { axisEnd, type EpochReport, RunCurves } from '../src/watch/curves.ts';
+import { axisEnd, RunCurves, type WatchedEpoch } from '../src/watch/curves.ts';
 
 function points(from: number, to: number, loss: (step: number) => number): Parameters<RunCurves['add']>[0] {
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
@@ -14,7 +14,7 @@ function points(from: number, to: number, loss: (step: number) => number): Param
   };
 }
 
-const report = (epoch: number): EpochReport => ({
+const report = (epoch: number): WatchedEpoch => ({
   epoch,
   trainLoss: 0.5,
   trainAccuracy: 0.9,

@@ -3,7 +3,7 @@ import { classField, scaledField, valueField } from '@lockstep/data';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { digitImage, digitSize, type Point, type Stroke, takesDrawings } from '../src/draw/digit-image.ts';
-import { softmax } from '../src/draw/predictor.ts';
+import { softmaxAt } from '../src/draw/predictor.ts';
 import { canvas, digits } from './digits.ts';
 
 /** Returns the center of mass, relative to the middle of the image. */
@@ -76,8 +76,8 @@ describe('softmax', () => {
     const logits = fc.array(fc.double({ min: -50, max: 50, noNaN: true }), { minLength: 2, maxLength: 10 });
     fc.assert(
       fc.property(logits, fc.double({ min: 0.25, max: 8, noNaN: true }), (values, temperature) => {
-        const cool = softmax(values, temperature);
-        const warm = softmax(values, temperature * 2);
+        const cool = softmaxAt(values, temperature);
+        const warm = softmaxAt(values, temperature * 2);
         expect(cool.reduce((sum, probability) => sum + probability, 0)).toBeCloseTo(1, 10);
         expect(cool[values.indexOf(Math.max(...values))]).toBe(Math.max(...cool));
         expect(Math.max(...warm)).toBeLessThanOrEqual(Math.max(...cool) + 1e-12);

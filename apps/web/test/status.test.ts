@@ -1,9 +1,9 @@
 /** Checks that the page's status of run, workers and tab follows from the last message and the time since. */
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
 import type { ActiveState, TabState } from '@lockstep/worker/browser';
 import { describe, expect, it } from 'vitest';
 import { RunStore } from '../src/watch/run-store.ts';
-import type { Connection, Progress, WorkerRow } from '../src/watch/status.ts';
+import type { ViewerConnection, WorkerRow } from '../src/watch/status.ts';
 import {
   quietMs,
   type Received,
@@ -15,7 +15,7 @@ import {
 } from '../src/watch/status.ts';
 
 const none = bytesOf(new Float32Array());
-const progress = (phase: Progress['phase'], more: Partial<Progress> = {}): Progress => ({
+const progress = (phase: ProgressMessage['phase'], more: Partial<ProgressMessage> = {}): ProgressMessage => ({
   type: 'progress',
   phase,
   pauseRequested: false,
@@ -25,10 +25,14 @@ const progress = (phase: Progress['phase'], more: Partial<Progress> = {}): Progr
   points: { steps: none, seconds: none, losses: none },
   ...more,
 });
-const connecting: Connection = { phase: 'connecting' };
-const live: Connection = { phase: 'live' };
-const lost: Connection = { phase: 'lost', reason: 'the coordinator does not answer' };
-const refused = (given: 'nothing' | 'token' | 'admitted'): Connection => ({ phase: 'refused', reason: 'no', given });
+const connecting: ViewerConnection = { phase: 'connecting' };
+const live: ViewerConnection = { phase: 'live' };
+const lost: ViewerConnection = { phase: 'lost', reason: 'the coordinator does not answer' };
+const refused = (given: 'nothing' | 'token' | 'admitted'): ViewerConnection => ({
+  phase: 'refused',
+  reason: 'no',
+  given,
+});
 const why = 'training has diverged; try a smaller learning rate';
 const failed = progress('failed', { ending: { type: 'failed', message: why } });
 const stopped = progress('failed', { ending: { type: 'stopped', message: 'stopped by its owner' } });
@@ -38,13 +42,13 @@ const quiet = { silentMs: quietMs + 7_400 };
 const offline = { isOnline: false };
 const forData = { waitsForData: true };
 
-function received(connection: Connection, shown: Progress | undefined, more: Partial<Received>): Received {
+function received(connection: ViewerConnection, shown: ProgressMessage | undefined, more: Partial<Received>): Received {
   return { connection, progress: shown, waitsForData: false, silentMs: 0, isOnline: true, ...more };
 }
 
 type Row = [
-  Connection,
-  Progress | undefined,
+  ViewerConnection,
+  ProgressMessage | undefined,
   Partial<Received>,
   Status['name'],
   string,

@@ -4,8 +4,8 @@ import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { columnsOf } from '../../../packages/train/src/dashboard/messages.ts';
-import { allColumns, cellsOf, rawTarget, sampleOfRow } from '../src/watch/table-row.ts';
+import { shownColumnsOf } from '../../../packages/train/src/dashboard/messages.ts';
+import { allColumns, rawTarget, rowCellsOf, sampleOfRow } from '../src/watch/table-row.ts';
 
 const number = fc.oneof(
   fc.integer({ min: -2000, max: 1_000_000 }).map((value) => value / 100),
@@ -32,13 +32,13 @@ test('every row of a table is shown as it stands there, and typed in it is the s
       const lines = ['width (cm),built,color,label', ...balanced.map((row) => row.map((cell) => `"${cell}"`).join())];
       const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'a.csv');
       const { train, test, reading } = datasetFromTable(table, { testFraction: 0.5 });
-      const run = { ...columnsOf(reading), sampleField: train.samples };
+      const run = { ...shownColumnsOf(reading), sampleField: train.samples };
       const columns = allColumns(run)!;
       const shown = [train, test].flatMap(({ samples, count }) =>
         Array.from({ length: count }, (_, at) => {
           const size = sizeOfField(samples);
           const sample = (samples.values as Float32Array).subarray(at * size, (at + 1) * size);
-          const cells = cellsOf(columns, sample);
+          const cells = rowCellsOf(columns, sample);
           expect(cells.map(({ name }) => name)).toEqual(['width (cm)', 'built', 'color']);
           const typed = cells.map(({ text }, index) => {
             const column = columns[index]!;
@@ -67,7 +67,7 @@ test.each([
   { what: 'of columns with many categories those that fit', columns: Array(3).fill(category('a', 256)), known: 2 },
 ])('the page knows $what', ({ columns, known }) => {
   const run = {
-    ...columnsOf({ type: 'rows', columns }),
+    ...shownColumnsOf({ type: 'rows', columns }),
     sampleField: { shape: [columns.flatMap((each) => each.categories).length] },
   };
   expect(run.columns).toHaveLength(known);

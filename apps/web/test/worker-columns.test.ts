@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { columns } from '../src/panels/workers.tsx';
-import { type Column, inOrder, nextOrder } from '../src/view/table.tsx';
+import { nextOrder, sortedRows, type ViewColumn } from '../src/view/table.tsx';
 import type { WorkerRow } from '../src/watch/status.ts';
 
 const row: fc.Arbitrary<WorkerRow> = fc.record({
@@ -21,9 +21,9 @@ const row: fc.Arbitrary<WorkerRow> = fc.record({
   health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'finished' as const, 'gone' as const),
   samplesPerSecond: fc.nat(),
 });
-const all = Object.values<Column<WorkerRow>>(columns).filter(isSortable);
+const all = Object.values<ViewColumn<WorkerRow>>(columns).filter(isSortable);
 
-function isSortable(column: Column<WorkerRow>): column is Required<Column<WorkerRow>> {
+function isSortable(column: ViewColumn<WorkerRow>): column is Required<ViewColumn<WorkerRow>> {
   return column.value !== undefined;
 }
 
@@ -34,11 +34,11 @@ describe('the table of workers', () => {
         const first = nextOrder(undefined, title);
         const second = nextOrder(first, title);
         expect(nextOrder(second, title)).toBeUndefined();
-        const values = (order: typeof first) => inOrder(all, workers, order).map(value);
+        const values = (order: typeof first) => sortedRows(all, workers, order).map(value);
         const ascending = workers.map(value).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
         const orders = [values(first), values(second)];
         expect(orders).toEqual(isNumber ? [ascending.toReversed(), ascending] : [ascending, ascending.toReversed()]);
-        expect(inOrder(all, workers, undefined)).toBe(workers);
+        expect(sortedRows(all, workers, undefined)).toBe(workers);
       }),
     );
   });

@@ -53,14 +53,7 @@ export class WorkerLines {
   }
 }
 
-/** Totals since the worker joined. */
-interface Computed {
-  /** The last step computed, counted from 1. */
-  readonly step: number;
-  readonly shards: number;
-  readonly samples: number;
-  readonly computeMs: number;
-}
+type Totals = Omit<Extract<WorkerEvent, { type: 'computed' }>, 'type'>;
 
 /** A worker's progress, as an occasional line. */
 export class WorkProgress {
@@ -74,7 +67,7 @@ export class WorkProgress {
   }
 
   /** The line about the work since the last line, or undefined if that was too recent. */
-  line({ step, shards, samples, computeMs }: Computed, nowMs: number): string | undefined {
+  line({ step, shards, samples, computeMs }: Totals, nowMs: number): string | undefined {
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < this.#everyMs) return undefined;
     const { shards: shardsBefore, samples: samplesBefore, computeMs: computeMsBefore } = this.#before;

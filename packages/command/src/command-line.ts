@@ -4,7 +4,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
-import { type CommandLine, groups, type Option, type Options, text, type ValuesOf } from './option.ts';
+import { type CommandLine, groups, type Option, type Options, textKind, type ValuesOf } from './option.ts';
 import { commandText, usageFailure } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
@@ -175,7 +175,7 @@ export function optionTables(table: Options): string {
     const rows = options.map(([name, option]) => {
       const { kind } = option;
       const expected =
-        kind.placeholder === undefined || kind.schema === text.schema ? '' : (kind.spelling ?? kind.expected);
+        kind.placeholder === undefined || kind.schema === textKind.schema ? '' : (kind.spelling ?? kind.expected);
       const cells = [`\`${flagOf(name, option)}\``, option.help, expected, defaultOf(option)];
       return `|${cells.map((cell) => ` ${cell}`.replaceAll('|', '\\|').trimEnd()).join(' |')} |`;
     });

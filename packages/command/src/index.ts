@@ -1,5 +1,5 @@
 /** The command line of every app: options as a table, files, one sentence for bad input, results in columns. */
-export { shownLine } from '@lockstep/data/shown';
+export { percent, shownLine, significant, thousands } from '@lockstep/data/shown';
 export {
   commandLineNames,
   helpText,
@@ -24,12 +24,14 @@ export {
   tlsOf,
   tokenFrom,
 } from './option-files.ts';
-export { type Column, decimals, formatTable, percent, significant } from './printed.ts';
 export {
   CommandFailure,
   commandText,
+  decimals,
+  formatTable,
   interruptedCode,
   onInterruption,
+  type PrintedColumn,
   runMain,
   shellWord,
   usageFailure,

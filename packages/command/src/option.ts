@@ -3,7 +3,7 @@ import { printable, shownLine } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /** A set of values that an option may take. */
-export interface Kind<Value = unknown> {
+export interface OptionKind<Value = unknown> {
   readonly schema: v.GenericSchema<unknown, Value>;
   /** Follows "expected" in a sentence, such as `a number above 0`. */
   readonly expected: string;
@@ -32,7 +32,7 @@ export const groups = {
 
 /** One option of a command line and, through `library`, of a function such as `train`. */
 export interface Option<Value = unknown> {
-  readonly kind: Kind<Value>;
+  readonly kind: OptionKind<Value>;
   readonly help: string;
   readonly group?: keyof typeof groups;
   /** Replaces the kind's placeholder. */
@@ -67,10 +67,10 @@ export type Options = Readonly<Record<string, Option>>;
 
 /** An option of a table. */
 export function option<Value, const Rest extends Omit<Option<Value>, 'kind' | 'help'>>(
-  kind: Kind<Value>,
+  kind: OptionKind<Value>,
   help: string,
   rest: Rest = {} as Rest,
-): { readonly kind: Kind<Value>; readonly help: string } & Rest {
+): { readonly kind: OptionKind<Value>; readonly help: string } & Rest {
   return { kind, help, ...rest };
 }
 
@@ -97,7 +97,7 @@ export interface CommandLine<Table extends Options = Options> {
   readonly options: Table;
 }
 
-type ValueOf<One> = One extends { readonly kind: Kind<infer Value> }
+type ValueOf<One> = One extends { readonly kind: OptionKind<infer Value> }
   ? Value | ([Value] extends [boolean] ? never : One extends { readonly default: unknown } ? never : undefined)
   : never;
 
@@ -105,18 +105,18 @@ type ValueOf<One> = One extends { readonly kind: Kind<infer Value> }
 export type ValuesOf<Table extends Options> = { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
 
 /** On or off; a switch on the command line. */
-export const flag: Kind<boolean> = { schema: v.boolean(), expected: 'true or false', read: () => true };
+export const flagKind: OptionKind<boolean> = { schema: v.boolean(), expected: 'true or false', read: () => true };
 
 /** Any text with a visible character. */
-export const text = textLike('a text that is not empty', /\S/, 'NAME');
+export const textKind = textLike('a text that is not empty', /\S/, 'NAME');
 
 /** A text that matches a pattern. */
-export function textLike(expected: string, pattern: RegExp, placeholder: string): Kind<string> {
+export function textLike(expected: string, pattern: RegExp, placeholder: string): OptionKind<string> {
   return { schema: v.pipe(v.string(), v.regex(pattern)), expected, placeholder, read: (value) => value };
 }
 
 /** A text sent in a single field of a message. */
-export function line(maxLength: number): Kind<string> {
+export function lineKind(maxLength: number): OptionKind<string> {
   const schema = v.pipe(v.string(), v.maxLength(maxLength), v.regex(printable), v.regex(/\S/));
   const expected = `one line of 1 to ${maxLength} printable characters`;
   return { schema, expected, placeholder: 'NAME', read: (value) => value };
@@ -129,7 +129,7 @@ export interface Bounds {
 }
 
 /** A whole number; by default any from 0. */
-export function whole({ from = 0, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): Kind<number> {
+export function wholeKind({ from = 0, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): OptionKind<number> {
   return {
     schema: v.pipe(v.number(), v.safeInteger(), v.minValue(from), v.maxValue(to)),
     expected: `a whole number ${to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`}`,
@@ -139,7 +139,7 @@ export function whole({ from = 0, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): 
 }
 
 /** A finite number. @param range such as `above 0`, which `accepts` checks */
-export function number(range: string, accepts: (value: number) => boolean): Kind<number> {
+export function numberKind(range: string, accepts: (value: number) => boolean): OptionKind<number> {
   return {
     schema: v.pipe(v.number(), v.finite(), v.check(accepts)),
     expected: `a number ${range}`,
@@ -148,13 +148,13 @@ export function number(range: string, accepts: (value: number) => boolean): Kind
   };
 }
 
-export const positive = number('above 0', (value) => value > 0);
-export const nonNegative = number('of at least 0', (value) => value >= 0);
-export const fraction = number('from 0 to 1', (value) => value >= 0 && value <= 1);
-export const fractionBelowOne = number('from 0 to below 1', (value) => value >= 0 && value < 1);
+export const positiveKind = numberKind('above 0', (value) => value > 0);
+export const nonNegativeKind = numberKind('of at least 0', (value) => value >= 0);
+export const fractionKind = numberKind('from 0 to 1', (value) => value >= 0 && value <= 1);
+export const fractionBelowOneKind = numberKind('from 0 to below 1', (value) => value >= 0 && value < 1);
 
 /** One of several names. */
-export function oneOf<const Name extends string>(names: readonly Name[]): Kind<Name> {
+export function oneOfKind<const Name extends string>(names: readonly Name[]): OptionKind<Name> {
   return {
     schema: v.picklist(names),
     expected: names.length === 1 ? names[0]! : `one of ${names.join(', ')}`,
@@ -165,12 +165,12 @@ export function oneOf<const Name extends string>(names: readonly Name[]): Kind<N
 }
 
 /** A comma-separated list. @param expected describes the list; it says so if no value may repeat */
-export function list<Item>(
-  item: Kind<Item>,
+export function listKind<Item>(
+  item: OptionKind<Item>,
   expected: string,
   placeholder: string,
   { mayRepeat = true }: { readonly mayRepeat?: boolean } = {},
-): Kind<readonly Item[]> {
+): OptionKind<readonly Item[]> {
   const repeatsRightly = (items: Item[]): boolean => mayRepeat || new Set(items).size === items.length;
   return {
     schema: v.pipe(v.array(item.schema), v.check(repeatsRightly)),
@@ -181,7 +181,7 @@ export function list<Item>(
 }
 
 /** A value of either kind; the command line tries the first kind first. */
-export function either<One, Other>(one: Kind<One>, other: Kind<Other>): Kind<One | Other> {
+export function eitherKind<One, Other>(one: OptionKind<One>, other: OptionKind<Other>): OptionKind<One | Other> {
   return {
     schema: v.union([one.schema, other.schema]),
     expected: `${one.expected}, or ${other.expected}`,
@@ -191,15 +191,15 @@ export function either<One, Other>(one: Kind<One>, other: Kind<Other>): Kind<One
 }
 
 /** Values that a predicate accepts. */
-export function kindOf<Value>(expected: string, accepts: (value: unknown) => boolean): Kind<Value> {
+export function kindOf<Value>(expected: string, accepts: (value: unknown) => boolean): OptionKind<Value> {
   return { schema: v.custom<Value>(accepts), expected, read: (value) => value };
 }
 
 /** Objects, which a command line cannot give. */
-export function object<Value extends object>(
+export function objectKind<Value extends object>(
   expected: string,
   accepts: (value: object) => boolean = () => true,
-): Kind<Value> {
+): OptionKind<Value> {
   return kindOf(expected, (value) => typeof value === 'object' && value !== null && accepts(value));
 }
 
@@ -208,14 +208,14 @@ export const socketUrl = address(/^wss?:\/\/[^/]/);
 /** A coordinator's socket or page address, as the coordinator prints it. */
 export const joinUrl = address(/^(ws|http)s?:\/\/[^/]/);
 
-function address(pattern: RegExp): Kind<string> {
+function address(pattern: RegExp): OptionKind<string> {
   const schema = v.pipe(v.string(), v.regex(pattern), v.check(URL.canParse));
   return { schema, expected: 'an address like ws://127.0.0.1:7070', placeholder: 'URL', read: (value) => value };
 }
 
 /** The words of a command line that belong to no option, such as files to read. */
 export function operands(placeholder: string, help: string) {
-  const kind: Kind<readonly string[]> = { ...list(text, 'words', placeholder), read: (value) => [value] };
+  const kind: OptionKind<readonly string[]> = { ...listKind(textKind, 'words', placeholder), read: (value) => [value] };
   return { kind, help, default: [], isOperand: true } as const;
 }
 
@@ -226,7 +226,7 @@ export interface NamedOption {
 }
 
 /** Names an option in a sentence of `configurationError`: each reader sees their own name for it. */
-export function named(option: string, value?: string): NamedOption {
+export function optionName(option: string, value?: string): NamedOption {
   return value === undefined ? { option } : { option, value };
 }
 
@@ -268,11 +268,11 @@ function textOf(parts: readonly Part[], nameOf: (option: string) => string): str
 }
 
 /** Kinds of a library's options by path; `a.b` is the option `b` in the object `a`. */
-export type Kinds = Readonly<Record<string, Kind>>;
+export type Kinds = Readonly<Record<string, OptionKind>>;
 
 /** A kind for each option of a function, or of the object at a prefix, such as `listen.`. */
 export type KindsOf<Library, Prefix extends string = ''> = {
-  readonly [Key in keyof Library & string as `${Prefix}${Key}`]-?: Kind<Library[Key]>;
+  readonly [Key in keyof Library & string as `${Prefix}${Key}`]-?: OptionKind<Library[Key]>;
 };
 
 type LibraryKinds<Table extends Options> = {
@@ -291,22 +291,22 @@ export function libraryKinds<Table extends Options>(table: Table): LibraryKinds<
  * Checks each option of a library's function on its own.
  * @throws ConfigurationError if an option is unknown, or its value is not of its kind
  */
-export function checkOptions(options: object, kinds: Kinds, prefix = ''): void {
+export function checkKinds(options: object, kinds: Kinds, prefix = ''): void {
   for (const [key, value] of Object.entries(options)) {
     const path = `${prefix}${key}`;
     const kind = Object.hasOwn(kinds, path) ? kinds[path] : undefined;
     const inner = keysBelow(kinds, `${path}.`);
     if (!kind && inner.length === 0) {
-      throw configurationError`${named(path)}: unknown option; there are ${keysBelow(kinds, prefix).join(', ')}`;
+      throw configurationError`${optionName(path)}: unknown option; there are ${keysBelow(kinds, prefix).join(', ')}`;
     }
     if (value === undefined || (kind && v.is(kind.schema, value))) continue;
     if (inner.length > 0 && typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      checkOptions(value, kinds, `${path}.`);
+      checkKinds(value, kinds, `${path}.`);
       continue;
     }
     const object = inner.length > 0 ? [`an object with some of ${inner.join(', ')}`] : [];
     const expected = [...(kind ? [kind.expected] : []), ...object].join(', or ');
-    throw configurationError`${named(path)}: expected ${expected}, got ${shown(value)}${kind?.advice?.(value) ?? ''}`;
+    throw configurationError`${optionName(path)}: expected ${expected}, got ${shown(value)}${kind?.advice?.(value) ?? ''}`;
   }
 }
 

@@ -1,7 +1,8 @@
-/** A program and its user: signals, exit codes, failures as one sentence, commands as they are typed. */
+/** A program and its user: signals, exit codes, failures as one sentence, commands as they are typed, tables. */
+import { stripVTControlCharacters } from 'node:util';
 
 import { reasonOf } from '@lockstep/data/files';
-import { errorMessage, shownLine } from '@lockstep/data/shown';
+import { errorMessage, shownLine, significant } from '@lockstep/data/shown';
 import { ConfigurationError, maxMessageLength } from './option.ts';
 
 /** A failure that a user caused or can fix: one sentence and an exit code, never a stack trace. */
@@ -118,4 +119,45 @@ export function commandText(name: string, args = '', environment: Environment = 
 /** Quotes a word if a shell would change it: zsh expands `?`, and `&` ends a command. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+export interface PrintedColumn {
+  /** Column title; a table without any begins with its first row. */
+  readonly header?: string;
+  /** `left`, for text, by default; use `right` for numbers. */
+  readonly align?: 'left' | 'right';
+}
+
+/**
+ * Lines of cells, padded to their column's width and two spaces apart, without a trailing line break.
+ * @param rows one cell for each column; a cell may contain ANSI colors, which have no width
+ * @param indent precedes each line
+ */
+export function formatTable(
+  columns: readonly PrintedColumn[],
+  rows: readonly (readonly string[])[],
+  indent = '',
+): string {
+  const hasHeader = columns.some(({ header }) => header !== undefined);
+  const lines = hasHeader ? [columns.map(({ header = '' }) => header), ...rows] : rows;
+  for (const { length } of rows) {
+    if (length !== columns.length) throw new Error(`table: expected ${columns.length} cells in a row, got ${length}`);
+  }
+  const widths = columns.map((_, column) => Math.max(0, ...lines.map((cells) => visibleWidth(cells[column]!))));
+  const pad = (cell: string, column: number): string => {
+    const padding = ' '.repeat(widths[column]! - visibleWidth(cell));
+    return columns[column]!.align === 'right' ? padding + cell : cell + padding;
+  };
+  return lines.map((cells) => `${indent}${cells.map(pad).join('  ')}`.trimEnd()).join('\n');
+}
+
+/** Number of characters that a terminal shows, without color codes. */
+function visibleWidth(text: string): number {
+  return [...stripVTControlCharacters(text)].length;
+}
+
+/** Four decimals, or four significant digits if the number is too large or too small for them. */
+export function decimals(value: number): string {
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
 }

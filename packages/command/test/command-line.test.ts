@@ -2,22 +2,36 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { helpText, optionTables, parseOptions, readCommandLine, version } from '../src/command-line.ts';
 import { dataOptions, generalOptions } from '../src/common-options.ts';
-import { flag, line, type Options, oneOf, operands, positive, socketUrl, text, whole } from '../src/option.ts';
+import {
+  flagKind,
+  lineKind,
+  type Options,
+  oneOfKind,
+  operands,
+  positiveKind,
+  socketUrl,
+  textKind,
+  wholeKind,
+} from '../src/option.ts';
 import { CommandFailure } from '../src/program.ts';
 
 const table = {
-  batch: { kind: whole({ from: 1 }), help: 'samples in a batch', default: 128 },
-  optimizer: { kind: oneOf(['sgd', 'momentum']), help: 'how a step is taken', default: 'sgd' },
-  port: { kind: whole({ from: 0, to: 65_535 }), help: 'port to listen on', defaultText: '7070, or the next free one' },
-  lr: { kind: positive, help: 'learning rate' },
-  model: { kind: text, placeholder: 'NAME|FILE.json', help: 'a built-in model or a layer list' },
+  batch: { kind: wholeKind({ from: 1 }), help: 'samples in a batch', default: 128 },
+  optimizer: { kind: oneOfKind(['sgd', 'momentum']), help: 'how a step is taken', default: 'sgd' },
+  port: {
+    kind: wholeKind({ from: 0, to: 65_535 }),
+    help: 'port to listen on',
+    defaultText: '7070, or the next free one',
+  },
+  lr: { kind: positiveKind, help: 'learning rate' },
+  model: { kind: textKind, placeholder: 'NAME|FILE.json', help: 'a built-in model or a layer list' },
   save: {
-    kind: text,
+    kind: textKind,
     placeholder: 'FILE.safetensors',
     help: 'where to write the trained model, in a format that many other programs of the field can read as well',
   },
   url: { kind: socketUrl, help: 'address' },
-  single: { kind: flag, help: 'one process' },
+  single: { kind: flagKind, help: 'one process' },
 } as const satisfies Options;
 
 describe('parseOptions', () => {
@@ -69,7 +83,7 @@ describe('parseOptions', () => {
   });
 });
 
-const name = { name: { kind: line(5), help: 'a name' } };
+const name = { name: { kind: lineKind(5), help: 'a name' } };
 
 describe('a line', () => {
   it.each(['a', 'abcde', 'a b', 'zoë', '👩\u200d🏫', 'می\u200cم'])('takes %j', (given) => {
@@ -169,7 +183,11 @@ const command = {
   name: 'start',
   args: '[options]',
   summary: 'Trains.',
-  options: { workers: { kind: whole(), help: '' }, 'weight-decay': { kind: whole(), help: '' }, ...generalOptions },
+  options: {
+    workers: { kind: wholeKind(), help: '' },
+    'weight-decay': { kind: wholeKind(), help: '' },
+    ...generalOptions,
+  },
 };
 
 /** Captures stdout from now on; returns a function that returns the text so far. */

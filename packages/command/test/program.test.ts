@@ -1,6 +1,6 @@
 /** How a program ends, and what it says of its options and of other commands. */
 import { afterEach, expect, it, vi } from 'vitest';
-import { ConfigurationError, configurationError, named } from '../src/option.ts';
+import { ConfigurationError, configurationError, optionName } from '../src/option.ts';
 import { CommandFailure, commandText, runMain } from '../src/program.ts';
 
 afterEach(() => {
@@ -47,7 +47,7 @@ it.each([new RangeError('Maximum call stack size exceeded'), new Error('out of m
 );
 
 it('names options as the program knows them, and as a command line does', () => {
-  const error = configurationError`${named('threads')}: expected 1 with ${named('backend', 'gpu')}, got ${3}`;
+  const error = configurationError`${optionName('threads')}: expected 1 with ${optionName('backend', 'gpu')}, got ${3}`;
   expect(error).toBeInstanceOf(ConfigurationError);
   expect(error.option).toBe('threads');
   expect(error.message).toBe('threads: expected 1 with backend gpu, got 3');

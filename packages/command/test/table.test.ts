@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatTable } from '../src/printed.ts';
+import { formatTable } from '../src/program.ts';
 
 describe('formatTable', () => {
   it('sets text left and numbers right, under their headers', () => {

@@ -61,7 +61,7 @@ export interface ByteCache {
 }
 
 /** One message of weights that arrive in several: the first, or a chunk. */
-export type WeightsPart = MessageOf<'weights' | 'chunk'>;
+export type WeightsMessage = MessageOf<'weights' | 'chunk'>;
 
 export interface Compute {
   readonly backend: string;
@@ -84,7 +84,7 @@ export interface Compute {
    * Takes each message of weights that arrive in several, unless the first of them arrives while a shard is being
    * computed. `setWeights` follows once the weights are complete. For a compute that forwards them.
    */
-  takeWeightsPart?(part: WeightsPart): void;
+  takeWeightsPart?(part: WeightsMessage): void;
   /**
    * Allocates a cache for `count` samples of `size` bytes in place of the previous one; the next `open` frees it.
    * Omitted if the compute gains nothing by owning the bytes.

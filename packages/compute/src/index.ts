@@ -10,7 +10,7 @@ export {
   type NamedShard,
   type ShardGradient,
   type ShardSamples,
-  type WeightsPart,
+  type WeightsMessage,
 } from './compute.ts';
 export { roundToHalves } from './half-rounding.ts';
 export {

@@ -2,7 +2,7 @@
 import {
   type Dataset,
   fieldOf,
-  gather,
+  gatherSamples,
   gatherValues,
   moveSamples,
   permutation,
@@ -346,7 +346,7 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
   return {
     shard(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
-      return gather(dataset, orderOf(epoch), from, to);
+      return gatherSamples(dataset, orderOf(epoch), from, to);
     },
     numbers(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
@@ -356,6 +356,6 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
       const { epoch, from, to } = shardRange(plan, step, lo, n);
       return gatherValues(dataset.targets, orderOf(epoch).subarray(from, to));
     },
-    take: (numbers) => gather(dataset, numbers, 0, numbers.length),
+    take: (numbers) => gatherSamples(dataset, numbers, 0, numbers.length),
   };
 }

@@ -4,6 +4,7 @@ import type { Shard } from '@lockstep/rules';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
+import type { ShardGradient } from '../src/compute.ts';
 import type { NewHash } from '../src/numerics-check.ts';
 
 export function hash(bytes: Uint8Array): string {
@@ -15,6 +16,9 @@ export const newHash: NewHash = () => createHash('sha256');
 export function weightsHash(weights: Float32Array): string {
   return hash(new Uint8Array(weights.slice().buffer));
 }
+
+/** A result without its time, which differs from run to run. */
+export const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 /** Lets ready promises run. */
 export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

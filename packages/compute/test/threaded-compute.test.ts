@@ -4,9 +4,8 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { describe, expect, it } from 'vitest';
-import type { ShardGradient } from '../src/compute.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
-import { hostBackend } from './support.ts';
+import { hostBackend, withoutTime } from './support.ts';
 
 const models = [
   {
@@ -38,7 +37,6 @@ const pixelsOf = (count: number, seed: number): Uint8Array =>
     (_, index) => ((index * 31 * seed + (index >> 3)) & 255) * (index % 3 === 0 ? 1 : 0),
   );
 const labelsOf = (count: number): Uint16Array => Uint16Array.from({ length: count }, (_, index) => index % 4);
-const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe.each([2, 3, 5])('%i threads', (threads) => {
   it('give the bits of one, for shards of any size, of pixels or of cached samples, and for new weights', async () => {

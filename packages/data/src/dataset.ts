@@ -197,7 +197,7 @@ export interface SampleBatch {
 }
 
 /** Copies the samples at positions `[from, to)` of a permutation. @throws RangeError if there is no such sample */
-export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
+export function gatherSamples(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
   checkWhole('from', from, 0);
   checkWhole('to', to, from, permutation.length);
   const indices = permutation.subarray(from, to);

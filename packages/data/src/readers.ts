@@ -20,7 +20,7 @@ export { parseDelimited } from './readers/delimited.ts';
 export { encodeFeatures, type FeatureColumn, featureCount, labelColumn, type Task } from './readers/features.ts';
 export { type JsonLines, parseJsonLines } from './readers/json-lines.ts';
 export { parseParquet } from './readers/parquet.ts';
-export type { Table } from './readers/table.ts';
+export type { TableFile } from './readers/table.ts';
 export {
   datasetFromJsonLines,
   datasetFromTable,

@@ -76,6 +76,18 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Formats a fraction: 0.9876 -> "98.76 %". */
+export function percent(fraction: number, digits = 2): string {
+  return `${(100 * fraction).toFixed(digits)} %`;
+}
+
+/** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
+export function significant(value: number, digits = 4): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(digits - 1);
+  return String(Number(value.toPrecision(digits)));
+}
+
 /** Formats a count, such as `60,000`; a fraction is rounded. */
 export function thousands(count: number): string {
   return Math.round(count).toLocaleString('en-US');

@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { classTargets, type Targets } from '../src/dataset.ts';
 import { parseDelimited } from '../src/readers/delimited.ts';
 import { encodeFeatures, type FeatureColumn } from '../src/readers/features.ts';
-import type { Table } from '../src/readers/table.ts';
+import type { TableFile } from '../src/readers/table.ts';
 import { datasetFromTable, type OpenedDataset } from '../src/readers/table-dataset.ts';
 
 const parse = (text: string) => parseDelimited(new TextEncoder().encode(text), 'x.csv');
 
-function rowsOf(table: Table): string[][] {
+function rowsOf(table: TableFile): string[][] {
   return Array.from({ length: table.count }, (_, row) => table.columns.map((column) => column.textAt(row)));
 }
 

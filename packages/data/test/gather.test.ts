@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { classTargets, type Dataset, gather, gatherRows, samplesOf, valueTargets } from '../src/dataset.ts';
+import { classTargets, type Dataset, gatherRows, gatherSamples, samplesOf, valueTargets } from '../src/dataset.ts';
 import { permutation } from '../src/order.ts';
 
 /** A dataset whose sample i has label i % 10 and two pixels, i % 256 and its complement. */
@@ -26,7 +26,7 @@ describe('gather', () => {
       fc.property(fc.nat(300), fc.nat(300), fc.nat(1000), (a, b, seed) => {
         const order = permutation(300, seed, 0);
         const [from, to] = [Math.min(a, b), Math.max(a, b)];
-        const { samples, targets, count } = gather(dataset, order, from, to);
+        const { samples, targets, count } = gatherSamples(dataset, order, from, to);
         const numbers = [...order.subarray(from, to)];
         expect(count).toBe(numbers.length);
         expect([...targets]).toEqual(numbers.map((sample) => sample % 10));
@@ -42,7 +42,7 @@ describe('gather', () => {
         const targets = valueTargets(values, ['a', 'b']);
         const dataset: Dataset = { samples: samplesOf(values, [2]), count: 3, targets };
         const expected = values.slice(2, 6);
-        const { samples, targets: picked } = gather(dataset, Uint32Array.of(0, 1, 2), 1, 3);
+        const { samples, targets: picked } = gatherSamples(dataset, Uint32Array.of(0, 1, 2), 1, 3);
         expect(samples).toEqual(expected);
         expect(picked).toEqual(expected);
       }),
@@ -51,7 +51,7 @@ describe('gather', () => {
 
   it('does not share memory with the dataset', () => {
     const dataset = countingDataset(4);
-    const { samples, targets } = gather(dataset, permutation(4, 0, 0), 0, 4);
+    const { samples, targets } = gatherSamples(dataset, permutation(4, 0, 0), 0, 4);
     samples.fill(7);
     targets.fill(7);
     expect(dataset).toEqual(countingDataset(4));
@@ -60,10 +60,10 @@ describe('gather', () => {
   it('refuses positions and samples beyond the end', () => {
     const dataset = countingDataset(4);
     const order = permutation(4, 0, 0);
-    expect(() => gather(dataset, order, 0, 5)).toThrow('to: expected a whole number from 0 to 4, got 5');
-    expect(() => gather(dataset, order, 3, 2)).toThrow('to: expected a whole number from 3 to 4, got 2');
-    expect(() => gather(dataset, order, -1, 2)).toThrow('from: expected a whole number of at least 0, got -1');
-    expect(() => gather(dataset, Uint32Array.of(4), 0, 1)).toThrow(
+    expect(() => gatherSamples(dataset, order, 0, 5)).toThrow('to: expected a whole number from 0 to 4, got 5');
+    expect(() => gatherSamples(dataset, order, 3, 2)).toThrow('to: expected a whole number from 3 to 4, got 2');
+    expect(() => gatherSamples(dataset, order, -1, 2)).toThrow('from: expected a whole number of at least 0, got -1');
+    expect(() => gatherSamples(dataset, Uint32Array.of(4), 0, 1)).toThrow(
       'gather: expected samples below 4, got 4 at position 0',
     );
     expect(() => gatherRows(new Uint8Array(6), 2, Uint32Array.of(0, 3))).toThrow(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   classTargets,
   type Dataset,
-  gather,
+  gatherSamples,
   movableSamples,
   moveSamples,
   type SampleValues,
@@ -26,7 +26,7 @@ describe('samples that can be moved', () => {
     moveSamples(dataset, () => copy);
     expect(dataset.samples.values).toBe(copy);
     expect(dataset).toEqual(datasetOf(Values.from(values)));
-    expect(gather(dataset, Uint32Array.of(2, 0), 0, 2).samples).toEqual(Values.of(5, 6, 1, 2));
+    expect(gatherSamples(dataset, Uint32Array.of(2, 0), 0, 2).samples).toEqual(Values.of(5, 6, 1, 2));
     expect(first).toHaveLength(0);
   });
 

@@ -16,7 +16,7 @@ export interface Digits {
 }
 
 /** Number of values of one image, 28 x 28. */
-export const imageSize = 784;
+export const pixelsPerDigit = 784;
 
 /** Sizes of the part of MNIST that most chapters use, which a page loads quickly. */
 export const fewDigits = { train: 6000, test: 1000 } as const;
@@ -40,18 +40,18 @@ export function digitsOf({ digits }: { readonly digits?: Digits | undefined }, u
 /** Returns the images of a data set without copying. @throws Error unless they are 28 x 28 bytes in ten classes */
 export function labeledImages({ samples, count, targets }: Dataset): LabeledImages {
   const isClassified = targets.role === 'index' && targets.names.length === 10;
-  if (samples.dtype !== 'u8' || samples.values.length !== count * imageSize || !isClassified) {
+  if (samples.dtype !== 'u8' || samples.values.length !== count * pixelsPerDigit || !isClassified) {
     const what = samples.dtype === 'u8' ? 'bytes' : 'floats';
     const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
     const got = `${samples.values.length / count} ${what} and ${outputs}`;
-    throw new Error(`digits: expected images of ${imageSize} bytes in 10 classes, got ${got}`);
+    throw new Error(`digits: expected images of ${pixelsPerDigit} bytes in 10 classes, got ${got}`);
   }
   return { pixels: samples.values, labels: targets.values };
 }
 
 /** Returns the images `from .. to - 1` without copying. */
 export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: number): LabeledImages {
-  return { pixels: pixels.subarray(from * imageSize, to * imageSize), labels: labels.subarray(from, to) };
+  return { pixels: pixels.subarray(from * pixelsPerDigit, to * pixelsPerDigit), labels: labels.subarray(from, to) };
 }
 
 /** Returns the first images, or all if there are fewer than `count`. */
@@ -60,10 +60,10 @@ export function firstOf(images: LabeledImages, count: number): LabeledImages {
 }
 
 /** Copies the images with these indices. */
-export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
-  const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint16Array(numbers.length) };
+export function pickImages({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
+  const picked = { pixels: new Uint8Array(numbers.length * pixelsPerDigit), labels: new Uint16Array(numbers.length) };
   for (const [row, number] of numbers.entries()) {
-    picked.pixels.set(pixels.subarray(number * imageSize, (number + 1) * imageSize), row * imageSize);
+    picked.pixels.set(pixels.subarray(number * pixelsPerDigit, (number + 1) * pixelsPerDigit), row * pixelsPerDigit);
     picked.labels[row] = labels[number]!;
   }
   return picked;
@@ -77,7 +77,8 @@ export function* batchesOf(
   epoch: number,
 ): Generator<LabeledImages> {
   const order = permutation(images.labels.length, seed, epoch);
-  for (let first = 0; first < order.length; first += batch) yield pick(images, order.subarray(first, first + batch));
+  for (let first = 0; first < order.length; first += batch)
+    yield pickImages(images, order.subarray(first, first + batch));
 }
 
 export const digitModel: Model = resolveModel('mlp');

@@ -1,5 +1,8 @@
 /** Exhibits of a chapter as plain data, and the text of their numbers: a terminal prints them, a page draws them. */
+import { percent } from '@lockstep/data/shown';
 import type { Verdict } from './verdict.ts';
+
+export { percent, thousands } from '@lockstep/data/shown';
 
 /** Named numbers. */
 export interface Figures {
@@ -219,7 +222,7 @@ export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 
   const to = roundedUp(Math.max(0, ...values));
   // If all values are 0, the axis still needs a length.
   const axis = from === 0 && to === 0 ? { from: 0, to: 1 } : { from: from + 0, to };
-  return { ...axis, fromText: significant(axis.from), toText: significant(axis.to) };
+  return { ...axis, fromText: sixDigits(axis.from), toText: sixDigits(axis.to) };
 }
 
 function roundedUp(size: number): number {
@@ -237,11 +240,6 @@ export function barOn({ from, to }: BarAxis, value: number): { readonly start: n
   return { start: value < 0 ? zero - length : zero, length };
 }
 
-/** Formats a rounded number as `101,770`, independent of the machine's language. */
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en');
-}
-
 /** Formats a large number with three digits: "13.1 million", "662 billion". */
 export function inWords(value: number): string {
   const [unit, name] = value >= 1e9 ? [1e9, 'billion'] : [1e6, 'million'];
@@ -257,16 +255,11 @@ export function decimal(value: number, digits = 3): string {
   return (value + 0).toFixed(digits);
 }
 
-/** Formats with `digits` significant digits: 123456.7 -> "123457". */
-export function significant(value: number, digits = 6): string {
+/** Formats with six significant digits: 123456.7 -> "123457". */
+export function sixDigits(value: number): string {
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(2);
-  return `${Number(value.toPrecision(digits))}`;
-}
-
-/** Formats a fraction: 0.936 -> "93.60 %". */
-export function percent(fraction: number, digits = 2): string {
-  return `${(100 * fraction).toFixed(digits)} %`;
+  return `${Number(value.toPrecision(6))}`;
 }
 
 /** Formats a shape: "[32, 512, 768]", or "[]" for a scalar. */

@@ -6,18 +6,18 @@ import type { Chapter } from './chapter.ts';
 import { activations } from './chapters/activations.ts';
 import { attention } from './chapters/attention.ts';
 import { backPropagation } from './chapters/back-propagation.ts';
-import { crossEntropy } from './chapters/cross-entropy.ts';
+import { crossEntropyChapter } from './chapters/cross-entropy.ts';
 import { dotProduct } from './chapters/dot-product.ts';
 import { forwardPass } from './chapters/forward-pass.ts';
 import { gradientDescent } from './chapters/gradient-descent.ts';
 import { initialization } from './chapters/initialization.ts';
-import { layers } from './chapters/layers.ts';
+import { layersChapter } from './chapters/layers.ts';
 import { manyWorkers } from './chapters/many-workers.ts';
 import { matrixProduct } from './chapters/matrix-product.ts';
 import { miniBatches } from './chapters/mini-batches.ts';
 import { neuron } from './chapters/neuron.ts';
-import { optimizers } from './chapters/optimizers.ts';
-import { softmax } from './chapters/softmax.ts';
+import { optimizersChapter } from './chapters/optimizers.ts';
+import { softmaxChapter } from './chapters/softmax.ts';
 import { tensors } from './chapters/tensors.ts';
 import { trainingLoop } from './chapters/training-loop.ts';
 import { vectors } from './chapters/vectors.ts';
@@ -25,7 +25,7 @@ import { xor } from './chapters/xor.ts';
 
 export type { RangeControl, Setting } from './chapter.ts';
 export { accepts, type Chapter, type Control, expectedOf, type LessonContext, type LiveDefinition } from './chapter.ts';
-export { allDigits, type Digits, type DigitsUse, fewDigits, imageSize, labeledImages } from './digits.ts';
+export { allDigits, type Digits, type DigitsUse, fewDigits, labeledImages, pixelsPerDigit } from './digits.ts';
 export * from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
 export * from './inside.ts';
@@ -41,16 +41,16 @@ export const chapters: readonly Chapter[] = [
   neuron,
   xor,
   activations,
-  layers,
+  layersChapter,
   forwardPass,
-  softmax,
-  crossEntropy,
+  softmaxChapter,
+  crossEntropyChapter,
   gradientDescent,
   miniBatches,
   backPropagation,
   initialization,
   trainingLoop,
-  optimizers,
+  optimizersChapter,
   attention,
   manyWorkers,
 ];

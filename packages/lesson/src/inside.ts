@@ -23,7 +23,7 @@ import {
   valueAndGrad,
   zeros,
 } from '@lockstep/tensor';
-import { bars, decimal, type Exhibit, percent, shapeText, significant, table, thousands } from './exhibit.ts';
+import { bars, decimal, type Exhibit, percent, shapeText, sixDigits, table, thousands } from './exhibit.ts';
 
 export interface InsidePart {
   /** Name in addresses. */
@@ -236,7 +236,7 @@ export function predictionTable(
   ) as [Float32Array, Float32Array];
   const rows = Array.from(right, (value, index) => [
     names[index] ?? `${index}`,
-    ...[predicted[index]!, value, predicted[index]! - value].map((number) => significant(number)),
+    ...[predicted[index]!, value, predicted[index]! - value].map((number) => sixDigits(number)),
   ]);
   return table(
     'The prediction against the target',

@@ -29,7 +29,7 @@ import {
   range,
   type SettingsOf,
 } from './chapter.ts';
-import { digitsOf, imageSize, type LabeledImages } from './digits.ts';
+import { digitsOf, type LabeledImages, pixelsPerDigit } from './digits.ts';
 import { type ActivationName, activationFunctions, gradientPlan, type OptimizerChoice, Trainer } from './trainer.ts';
 import { valuesOf } from './values.ts';
 
@@ -143,7 +143,7 @@ export function liveData(context: LessonContext, name: LiveSettings['data']): Li
   if (name === 'digits') {
     const { train, test } = digitsOf(context, 'few');
     return {
-      inputs: imageSize,
+      inputs: pixelsPerDigit,
       classes: 10,
       train: images(train, train.labels.length),
       test: images(test, testDigits),
@@ -164,7 +164,8 @@ function images({ pixels, labels }: LabeledImages, count: number): LabeledValues
   return {
     labels: labels.subarray(0, count),
     write(sample, into, at) {
-      for (let pixel = 0; pixel < imageSize; pixel++) into[at + pixel] = pixels[sample * imageSize + pixel]! / 255;
+      for (let pixel = 0; pixel < pixelsPerDigit; pixel++)
+        into[at + pixel] = pixels[sample * pixelsPerDigit + pixel]! / 255;
     },
   };
 }

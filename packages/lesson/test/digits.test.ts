@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { forwardPass } from '../src/chapters/forward-pass.ts';
 import { manyWorkers } from '../src/chapters/many-workers.ts';
 import { miniBatches } from '../src/chapters/mini-batches.ts';
-import { optimizers } from '../src/chapters/optimizers.ts';
+import { optimizersChapter } from '../src/chapters/optimizers.ts';
 import { trainingLoop } from '../src/chapters/training-loop.ts';
 import { openDigits } from './context.ts';
 import { plainSgdGeneralizes } from './plain-sgd.ts';
@@ -114,7 +114,7 @@ describe('the training loop', () => {
 
 describe('one line from SGD to Adam', () => {
   test('takes the same network from the same start to 97 %, ahead of momentum, ahead of SGD', async () => {
-    const { trained } = optimizers.result(await openDigits());
+    const { trained } = optimizersChapter.result(await openDigits());
     expect(trained.map(({ config }) => config.type)).toEqual(['sgd', 'momentum', 'adam']);
     const [sgd, momentum, adam] = trained;
     expect(sgd!.losses[0]).toBe(adam!.losses[0]);

@@ -2,17 +2,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { backPropagation } from '../src/chapters/back-propagation.ts';
-import { crossEntropy } from '../src/chapters/cross-entropy.ts';
+import { crossEntropyChapter } from '../src/chapters/cross-entropy.ts';
 import { gradientDescent } from '../src/chapters/gradient-descent.ts';
 import { initialization } from '../src/chapters/initialization.ts';
-import { softmax } from '../src/chapters/softmax.ts';
+import { softmaxChapter } from '../src/chapters/softmax.ts';
 import { openContext, openDigits } from './context.ts';
 
 const total = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0);
 
 describe('softmax', () => {
   test('gives probabilities that add up to 1, in the order of the logits', async () => {
-    const { logits, probabilities } = softmax.result(await openContext());
+    const { logits, probabilities } = softmaxChapter.result(await openContext());
     expect(total(probabilities)).toBeCloseTo(1, 6);
     expect(Math.min(...probabilities)).toBeGreaterThan(0);
     const order = (values: readonly number[]) => values.map((_, i) => i).sort((a, b) => values[b]! - values[a]!);
@@ -20,13 +20,13 @@ describe('softmax', () => {
   });
 
   test('makes a difference of 2 a factor of e²', async () => {
-    const { probabilities } = softmax.result(await openContext(), { top: 2 });
+    const { probabilities } = softmaxChapter.result(await openContext(), { top: 2 });
     expect(probabilities[0]! / probabilities[1]!).toBeCloseTo(Math.E ** 2, 4);
   });
 
   test('near temperature 0 puts everything on the largest, at a high one is nearly uniform, and more entropy lies between', async () => {
     const context = await openContext();
-    const [cold, warm, hot] = [0.05, 1, 50].map((temperature) => softmax.result(context, { temperature }));
+    const [cold, warm, hot] = [0.05, 1, 50].map((temperature) => softmaxChapter.result(context, { temperature }));
     expect(cold!.probabilities[0]).toBeGreaterThan(0.999);
     for (const probability of hot!.probabilities) expect(probability).toBeCloseTo(0.2, 1);
     expect(cold!.entropy).toBeLessThan(warm!.entropy);
@@ -34,7 +34,7 @@ describe('softmax', () => {
   });
 
   test('shows at once what temperature and shifts do', async () => {
-    const { temperatures, shifts } = softmax.result(await openContext());
+    const { temperatures, shifts } = softmaxChapter.result(await openContext());
     const [cold, , hot] = temperatures;
     expect(cold!.largest).toBeGreaterThan(0.999);
     expect(hot!.largest - hot!.smallest).toBeLessThan(0.05);
@@ -45,8 +45,8 @@ describe('softmax', () => {
 
   test('does not change where all logits are shifted, also where the plain formula overflows', async () => {
     const context = await openContext();
-    const before = softmax.result(context).probabilities;
-    const { probabilities, plain } = softmax.result(context, { shift: 100 });
+    const before = softmaxChapter.result(context).probabilities;
+    const { probabilities, plain } = softmaxChapter.result(context, { shift: 100 });
     for (const [index, value] of probabilities.entries()) expect(value).toBeCloseTo(before[index]!, 5);
     expect(plain.some(Number.isNaN)).toBe(true);
   });
@@ -56,7 +56,7 @@ describe('cross-entropy', () => {
   test.each([1, 2, 3, 4, 5])(
     'an untrained network has a loss of ln 10 and is right one time in ten, seed %i',
     async (seed) => {
-      const { untrained } = crossEntropy.result(await openDigits(), { seed });
+      const { untrained } = crossEntropyChapter.result(await openDigits(), { seed });
       expect(Math.abs(untrained.loss - Math.LN10)).toBeLessThan(0.05);
       expect(Math.abs(untrained.accuracy - 0.1)).toBeLessThan(0.1);
     },
@@ -65,7 +65,7 @@ describe('cross-entropy', () => {
   test('costs minus the logarithm, and its gradient is the probability minus 1 for the right class', async () => {
     const context = await openDigits();
     for (const p of [0.01, 0.1, 0.5, 0.99]) {
-      const { loss, gradient } = crossEntropy.result(context, { p });
+      const { loss, gradient } = crossEntropyChapter.result(context, { p });
       expect(loss).toBeCloseTo(-Math.log(p), 4);
       expect(gradient[0]).toBeCloseTo(p - 1, 5);
       expect(gradient[1]).toBeCloseTo((1 - p) / 9, 5);
@@ -73,7 +73,7 @@ describe('cross-entropy', () => {
   });
 
   test('punishes being sure and wrong far more than it rewards being sure and right', async () => {
-    const { costs } = crossEntropy.result(await openDigits());
+    const { costs } = crossEntropyChapter.result(await openDigits());
     expect(costs[0]).toBeLessThan(0.02);
     expect(costs.at(-1)).toBeGreaterThan(9);
   });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { activations } from '../src/chapters/activations.ts';
-import { layers } from '../src/chapters/layers.ts';
+import { layersChapter } from '../src/chapters/layers.ts';
 import { neuron } from '../src/chapters/neuron.ts';
 import { xor } from '../src/chapters/xor.ts';
 import { openContext } from './context.ts';
@@ -145,7 +145,7 @@ test('layers without an activation are one matrix, and with any they are not', a
 
 describe('layers', () => {
   test('784-128-10 has 101,770 parameters, and GPT-3 about 175 billion by the same formula', async () => {
-    const { total, known } = layers.result(await openContext());
+    const { total, known } = layersChapter.result(await openContext());
     expect(total).toBe(101_770);
     expect(known.small).toBe(62);
     expect(known.digits).toBe(101_770);
@@ -154,7 +154,7 @@ describe('layers', () => {
   });
 
   test('three small layers, 3-5-5-2, have 62', async () => {
-    const { total, rows } = layers.result(await openContext(), { inputs: 3, width: 5, hidden: 2, outputs: 2 });
+    const { total, rows } = layersChapter.result(await openContext(), { inputs: 3, width: 5, hidden: 2, outputs: 2 });
     expect(rows.map(({ parameters }) => parameters)).toEqual([20, 30, 12]);
     expect(total).toBe(62);
   });
@@ -166,7 +166,7 @@ describe('layers', () => {
       fc.property(size, size, fc.integer({ min: 0, max: 6 }), size, (inputs, width, hidden, outputs) => {
         const sizes = [inputs, ...new Array<number>(hidden).fill(width), outputs];
         const expected = sizes.slice(1).reduce((sum, units, index) => sum + (sizes[index]! + 1) * units, 0);
-        const { total, byFormula } = layers.result(context, { inputs, width, hidden, outputs });
+        const { total, byFormula } = layersChapter.result(context, { inputs, width, hidden, outputs });
         expect([total, byFormula]).toEqual([expected, expected]);
       }),
       { numRuns: 50, seed: 1 },
@@ -176,7 +176,7 @@ describe('layers', () => {
   test.each([1, 2, 3, 4, 5, 6, 7])(
     '%i folds: deep and wide are equal, and the deep one is the zigzag of 2^n pieces',
     async (folds) => {
-      const { xs, deep, wide, largestDifference } = layers.result(await openContext(), { folds });
+      const { xs, deep, wide, largestDifference } = layersChapter.result(await openContext(), { folds });
       expect(largestDifference).toBe(0);
       const pieces = 2 ** folds;
       const zigzag = (x: number): number => {

@@ -14,7 +14,7 @@ export function check<Output>(what: string, schema: v.GenericSchema<unknown, Out
 }
 
 /** Schema for a whole number from `minimum` to `maximum`, both included. */
-export function wholeNumber(minimum: number, maximum: number) {
+export function wholeNumberFrom(minimum: number, maximum: number) {
   const message = `expected a whole number from ${minimum} to ${maximum}`;
   return v.pipe(v.number(message), v.integer(message), v.minValue(minimum, message), v.maxValue(maximum, message));
 }

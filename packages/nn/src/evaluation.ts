@@ -75,7 +75,7 @@ export function createEvaluation(
 }
 
 /** Returns the index of the largest score, the first if several are equal. NaN is never larger. */
-export function argmax(scores: Float32Array): number {
+export function largestScore(scores: Float32Array): number {
   let best = 0;
   for (let index = 0; index < scores.length; index++) {
     if (Number.isNaN(scores[index])) return index;
@@ -93,7 +93,7 @@ function largestProbability(scores: Float32Array, best: number): number {
 
 /** Softmax of `scores` [classes]; only for display, like `largestProbability`. */
 export function probabilitiesOf(scores: Float32Array): number[] {
-  const best = argmax(scores);
+  const best = largestScore(scores);
   const largest = largestProbability(scores, best);
   return Array.from(scores, (score) => Math.exp(score - scores[best]!) * largest);
 }
@@ -145,7 +145,7 @@ export function createConfusionEvaluator(
           const scores = output.subarray(row * classes, (row + 1) * classes);
           const index = first + row;
           const label = labels[index]!;
-          const predicted = argmax(scores);
+          const predicted = largestScore(scores);
           if (counts) counts[label * classes + predicted]! += 1;
           if (predicted === label) continue;
           const error = { index, label, predicted, probability: largestProbability(scores, predicted) };

@@ -4,7 +4,6 @@
  */
 
 export {
-  argmax,
   type ConfusionMatrix,
   createConfusionEvaluator,
   createEvaluation,
@@ -13,6 +12,7 @@ export {
   type DatasetEvaluator,
   type Evaluation,
   type Evaluator,
+  largestScore,
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';

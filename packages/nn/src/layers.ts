@@ -19,7 +19,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
-import { fraction, fractionBelowOne, wholeNumber } from './check.ts';
+import { fraction, fractionBelowOne, wholeNumberFrom } from './check.ts';
 
 /** One trainable tensor of a layer. */
 export interface LayerParameter {
@@ -110,9 +110,9 @@ function initializersOf({ init }: { readonly init?: Name }, fanIn: number, fanOu
 }
 
 /** Size of a window, or of the stride between two windows. */
-const windowSize = wholeNumber(1, 1024);
+const windowSize = wholeNumberFrom(1, 1024);
 
-const paddingSize = wholeNumber(0, 1023);
+const paddingSize = wholeNumberFrom(0, 1023);
 
 interface Window {
   /** Height and width. */
@@ -140,7 +140,7 @@ function outputSize([height, width]: Shape, { size, stride, padding }: Window): 
   return [rows, columns];
 }
 
-const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initializer });
+const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init: initializer });
 
 /** Works on the last axis, as `torch.nn.Linear` does. */
 const dense = {
@@ -173,7 +173,7 @@ function inputUnits(shape: Shape): number {
 
 const conv2dSchema = v.strictObject({
   type: v.literal('conv2d'),
-  filters: wholeNumber(1, 65_536),
+  filters: wholeNumberFrom(1, 65_536),
   /** Height and width of the window. */
   kernel: windowSize,
   /** 1 by default. */

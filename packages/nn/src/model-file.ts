@@ -12,7 +12,7 @@ import {
 import type { Reading } from '@lockstep/data/readers';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { check, positive, wholeNumber } from './check.ts';
+import { check, positive, wholeNumberFrom } from './check.ts';
 import { fromTorch, toTorch } from './layers.ts';
 import {
   checkParameterCount,
@@ -140,7 +140,10 @@ interface ModelOrigin {
   readonly initSha256?: string | undefined;
 }
 
-const sizes = v.pipe(v.array(wholeNumber(1, 65_536), 'expected a list of sizes'), v.minLength(1, 'expected a size'));
+const sizes = v.pipe(
+  v.array(wholeNumberFrom(1, 65_536), 'expected a list of sizes'),
+  v.minLength(1, 'expected a size'),
+);
 
 const nameList = v.array(v.string('expected a name'), 'expected a list of names');
 

@@ -11,7 +11,7 @@ import {
 } from '@lockstep/tensor';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
-import { check, wholeNumber } from './check.ts';
+import { check, wholeNumberFrom } from './check.ts';
 import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerListSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
@@ -33,7 +33,7 @@ const modelSchema = v.strictObject({
     v.regex(/^[\w .-]{1,64}$/, 'expected 1 to 64 letters, digits, spaces, dots, dashes or underscores'),
   ),
   input: v.pipe(
-    v.array(wholeNumber(1, maximumSize), sizesMessage),
+    v.array(wholeNumberFrom(1, maximumSize), sizesMessage),
     v.minLength(1, sizesMessage),
     v.maxLength(4, sizesMessage),
   ),

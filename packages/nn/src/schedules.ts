@@ -1,11 +1,11 @@
 /** Learning rate schedules: pure functions of the step, with the same bits on every engine. */
 import * as v from 'valibot';
-import { finiteNumber, fraction, wholeNumber } from './check.ts';
+import { finiteNumber, fraction, wholeNumberFrom } from './check.ts';
 
 const mostSteps = Number.MAX_SAFE_INTEGER;
 
 /** Number of steps at the start of a run in which the learning rate rises linearly to its full value; 0 by default. */
-const warmup = v.exactOptional(wholeNumber(0, mostSteps));
+const warmup = v.exactOptional(wholeNumberFrom(0, mostSteps));
 
 /** @param factor returns the factor of the learning rate at `step`, counted from 0 after the warm-up */
 function scheduleKind<Schema extends v.GenericSchema>(
@@ -23,7 +23,7 @@ const step = scheduleKind(
     type: v.literal('step'),
     warmup,
     /** Steps between two drops. */
-    every: wholeNumber(1, mostSteps),
+    every: wholeNumberFrom(1, mostSteps),
     /** Factor by which each drop multiplies the learning rate. */
     factor: v.optional(
       finiteNumber('expected a number above 0 and at most 1', (value) => value > 0 && value <= 1),
@@ -39,7 +39,7 @@ const cosine = scheduleKind(
     type: v.literal('cosine'),
     warmup,
     /** Number of steps, after the warm-up, from the full learning rate to the minimum; it then stays at the minimum. */
-    steps: wholeNumber(1, mostSteps),
+    steps: wholeNumberFrom(1, mostSteps),
     /** The minimum, as a fraction of the full learning rate. */
     minimum: v.optional(fraction, 0),
   }),

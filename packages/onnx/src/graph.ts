@@ -28,7 +28,7 @@ export interface Port {
   readonly description: string;
 }
 
-export class Graph {
+export class OnnxGraph {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
   /** Prefix of value names, which tells the layer that they come from. */
@@ -67,7 +67,7 @@ export class Graph {
 
 interface OnnxModel {
   readonly name: string;
-  readonly graph: Graph;
+  readonly graph: OnnxGraph;
   readonly input: Port;
   readonly output: Port;
   /** Version of the program that wrote the file. */

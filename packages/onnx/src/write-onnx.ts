@@ -15,7 +15,7 @@ import {
   torchTensors,
 } from '@lockstep/nn';
 import type { MatmulOptions, Pair, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
-import { encodeModel, Graph, type Node, type Port } from './graph.ts';
+import { encodeModel, type Node, OnnxGraph, type Port } from './graph.ts';
 
 /** A named value of the graph. */
 interface Value {
@@ -68,13 +68,13 @@ const sameNames = [
 
 /** Writes ops as nodes of a graph. */
 class OpWriter {
-  readonly #graph: Graph;
+  readonly #graph: OnnxGraph;
   readonly #reads: ReadonlyMap<unknown, number>;
   /** The output of the op that is being written. */
   #output: Tensor | undefined;
 
   /** @param tape its ops are written in order, each announced by `begin` */
-  constructor(graph: Graph, tape: Tape) {
+  constructor(graph: OnnxGraph, tape: Tape) {
     this.#graph = graph;
     const reads = new Map<unknown, number>();
     for (const arg of [...tape.ops.flatMap(({ args }) => args), ...tape.outputs]) {
@@ -249,7 +249,7 @@ function windowOf(size: Pair, { stride = 1, padding = 0 }: WindowOptions): Node[
 }
 
 /** Writes the ops of a tape. @param inputs name and layout of each input. @returns the name of the output's value */
-export function writeOps(graph: Graph, tape: Tape, inputs: readonly Omit<Value, 'shape'>[]): string {
+export function writeOps(graph: OnnxGraph, tape: Tape, inputs: readonly Omit<Value, 'shape'>[]): string {
   const writer = new OpWriter(graph, tape);
   checkOps(tape, writer.table, 'ONNX');
   const values = inputs.map((value, index) => ({ ...value, shape: tape.inputs[index]!.shape }));
@@ -271,7 +271,7 @@ export function writeOnnx(
   parameters: Float32Array,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const graph = new Graph();
+  const graph = new OnnxGraph();
   graph.initializers.push(...torchTensors(model, parameters));
   const { samples, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
   const inputName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
@@ -299,7 +299,7 @@ export function writeOnnx(
 }
 
 /** Converts standardized values back to their original unit. */
-function restored(graph: Graph, value: string, { mean, deviation }: Standardization): string {
+function restored(graph: OnnxGraph, value: string, { mean, deviation }: Standardization): string {
   graph.enter('standardization');
   return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);
 }

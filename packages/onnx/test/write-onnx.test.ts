@@ -19,7 +19,7 @@ import * as ops from '@lockstep/tensor';
 import { type OpCall, openBackend, randomStream, type Shape, sizeOf, type Tensor } from '@lockstep/tensor';
 import { PbfReader } from 'pbf';
 import { afterAll, describe, expect, test } from 'vitest';
-import { encodeModel, Graph } from '../src/graph.ts';
+import { encodeModel, OnnxGraph } from '../src/graph.ts';
 import { writeOnnx, writeOps } from '../src/write-onnx.ts';
 import { models } from './models.ts';
 
@@ -185,7 +185,7 @@ function encoded(body: (x: Tensor) => Tensor, input: Shape): Uint8Array {
   const taped: Tape['ops'][number][] = [];
   const see = (call: OpCall) => taped.push({ ...call, layer: undefined });
   const tape = { ...ops.recordOps([input], (x) => [body(x!)], see), ops: taped };
-  const graph = new Graph();
+  const graph = new OnnxGraph();
   const shape = input.slice(1);
   const value = writeOps(graph, tape, [{ name: 'images', layout: sameLayout(input) }]);
   graph.node('Identity', [value], {}, 'logits');

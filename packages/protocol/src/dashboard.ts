@@ -16,56 +16,56 @@ export const watchPath = '/watch';
 
 /** Learning task for the label column. */
 const task = v.picklist(['classification', 'regression']);
-const rate = f.milliseconds;
-const name = f.text(80);
+const rate = f.timeMs;
+const name = f.printableLine(80);
 
 /** Most classes of a data set, and most values of a target. */
 const maxOutputs = 65_535;
-const output = f.whole(0, maxOutputs - 1);
+const output = f.integer(0, maxOutputs - 1);
 
 /** Form of the samples and targets of a run. */
 const dataFormat = {
   ...f.dataFields,
   /** Number of classes, or of values per target. */
-  outputs: f.whole(1, maxOutputs),
+  outputs: f.integer(1, maxOutputs),
   /** One name for each output; omitted if there are too many. */
-  names: v.exactOptional(f.list(name, 0, 256, 'names')),
+  names: v.exactOptional(f.listOf(name, 0, 256, 'names')),
 };
 
 /** How to join. */
 const joining = {
   /** Join addresses: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
-  joinAddresses: v.array(f.text(300), 'a list of addresses'),
+  joinAddresses: v.array(f.printableLine(300), 'a list of addresses'),
   /** Command to type before the run's address to start a worker: `npm run worker -- --url`. */
-  workerCommand: f.text(200),
+  workerCommand: f.printableLine(200),
   /** Whether workers need the token of the join address. */
-  tokenNeeded: f.flag,
+  tokenNeeded: f.bool,
 };
 
 /** Most columns that a message names, and most categories in all of them together. */
-export const maxColumns = 64;
-export const maxCategories = 512;
+export const maxColumnsShown = 64;
+export const maxCategoriesShown = 512;
 
 /** The first columns of a table, and how each is encoded as values of a sample. */
 const columns = v.pipe(
-  f.list(
+  f.listOf(
     v.variant(
       'type',
       [
         /** One value: (number - mean) / deviation. */
-        v.strictObject({ type: v.literal('number'), name, mean: f.finite, deviation: f.finite }),
+        v.strictObject({ type: v.literal('number'), name, mean: f.finiteFloat, deviation: f.finiteFloat }),
         /** One-hot: a one at the category's position, all others zero. */
         v.strictObject({ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') }),
       ],
       'number or category',
     ),
     0,
-    maxColumns,
+    maxColumnsShown,
     'columns',
   ),
   v.check(
-    (all) => all.flatMap((one) => (one.type === 'category' ? one.categories : [])).length <= maxCategories,
-    `at most ${maxCategories} categories`,
+    (all) => all.flatMap((one) => (one.type === 'category' ? one.categories : [])).length <= maxCategoriesShown,
+    `at most ${maxCategoriesShown} categories`,
   ),
 );
 
@@ -90,14 +90,14 @@ const points = v.pipe(
 
 /** An epoch as in the report. */
 const epochReport = v.strictObject({
-  epoch: f.whole(1),
-  trainLoss: f.finite,
-  trainAccuracy: v.nullable(f.fraction),
-  testLoss: f.finite,
-  testAccuracy: v.nullable(f.fraction),
-  testR2: v.nullable(f.finite),
+  epoch: f.integer(1),
+  trainLoss: f.finiteFloat,
+  trainAccuracy: v.nullable(f.proportion),
+  testLoss: f.finiteFloat,
+  testAccuracy: v.nullable(f.proportion),
+  testR2: v.nullable(f.finiteFloat),
   /** In the unit of the values; null if targets are classes. */
-  testRmse: v.nullable(f.finite),
+  testRmse: v.nullable(f.finiteFloat),
   seconds: rate,
   imagesPerSecond: rate,
 });
@@ -105,43 +105,43 @@ const epochs = v.array(epochReport, 'a list of epochs');
 
 const earlierRun = v.strictObject({
   /** Options in which this run differs from the others, such as `lr 0.1`. */
-  label: f.text(200),
+  label: f.printableLine(200),
   /** Settings of the run, and how many workers computed it. */
   settings: v.strictObject({
     model: name,
-    optimizer: f.text(40),
-    learningRate: f.finite,
-    batch: f.whole(1),
-    epochs: f.whole(1),
-    schedule: f.text(40),
-    seed: f.whole(0),
-    workers: f.whole(0),
+    optimizer: f.printableLine(40),
+    learningRate: f.finiteFloat,
+    batch: f.integer(1),
+    epochs: f.integer(1),
+    schedule: f.printableLine(40),
+    seed: f.integer(0),
+    workers: f.integer(0),
   }),
-  stepsPerEpoch: f.whole(1),
+  stepsPerEpoch: f.integer(1),
   steps: f.step,
   points,
   epochs,
 });
 
 const workerRow = v.strictObject({
-  id: f.text(64),
+  id: f.printableLine(64),
   name,
   kind: v.picklist(f.workerKinds),
-  backend: f.text(80),
-  threads: f.whole(1),
+  backend: f.printableLine(80),
+  threads: f.integer(1),
   phase: v.picklist(['handshake', 'checking', 'ready', 'gone']),
-  hidden: f.flag,
+  hidden: f.bool,
   /** Workers that compute for this one, if it is a relay. */
-  workersBehind: v.exactOptional(f.whole(0)),
+  workersBehind: v.exactOptional(f.integer(0)),
   /** Fraction of all accepted samples that this worker computed. */
-  share: f.fraction,
-  shards: f.whole(0),
-  samples: f.whole(0),
+  share: f.proportion,
+  shards: f.integer(0),
+  samples: f.integer(0),
   /** Recent mean per step in which the worker took part; so are the next two. */
-  computeMs: f.milliseconds,
+  computeMs: f.timeMs,
   /** Time to send weights and samples to the worker and the gradient back. */
-  sendMs: f.milliseconds,
-  waitMs: f.milliseconds,
+  sendMs: f.timeMs,
+  waitMs: f.timeMs,
   /** `finished`: the worker stayed to the end of the run; `gone`: it left before. */
   health: v.picklist(['good', 'idle', 'late', 'finished', 'gone']),
   /** Why an idle worker computes nothing. */
@@ -152,20 +152,20 @@ const workerRow = v.strictObject({
 
 const span = v.strictObject({
   kind: v.picklist(['receive', 'compute', 'send', 'wait']),
-  fromMs: f.milliseconds,
-  toMs: f.milliseconds,
+  fromMs: f.timeMs,
+  toMs: f.timeMs,
 });
 
 const timelineRow = v.strictObject({
-  workerId: f.text(64),
+  workerId: f.printableLine(64),
   /** In order of `fromMs`; gaps between spans are unaccounted for. */
   spans: v.array(span, 'a list of spans'),
 });
 
-const checkpointFile = v.strictObject({ file: f.text(100), step: f.step });
+const checkpointFile = v.strictObject({ file: f.printableLine(100), step: f.step });
 
 /** A misclassified sample, encoded as in a task, and the model's probability of the class that it predicted. */
-const topError = v.strictObject({ sample: f.bytes, label: output, predicted: output, probability: f.fraction });
+const topError = v.strictObject({ sample: f.bytes, label: output, predicted: output, probability: f.proportion });
 
 /** A sample, encoded as in a task, with its target values and the predicted values. */
 const farSample = v.strictObject({ sample: f.bytes, target: f.floatBytes, predicted: f.floatBytes });
@@ -188,12 +188,12 @@ const uploadedTable = v.strictObject({
   columns: row,
   rows: v.array(row, 'a list of rows'),
   /** Index of the column to predict. */
-  label: f.whole(0),
+  label: f.integer(0),
   task,
 });
 
 /** Admin token of an owner's request, unless the viewer has presented it before; a secret that never reaches a log. */
-const request = { token: v.exactOptional(f.text(256)) };
+const request = { token: v.exactOptional(f.printableLine(256)) };
 
 const coordinator = f.messageFrom('coordinator');
 const viewer = f.messageFrom('viewer');
@@ -201,57 +201,57 @@ const viewer = f.messageFrom('viewer');
 export const watchMessages = {
   /** Everything that is fixed for the run. Answers `hello`, and comes first after messages were dropped. */
   run: coordinator({
-    version: f.text(40),
+    version: f.printableLine(40),
     model: f.plainJson,
-    parameters: f.whole(0),
+    parameters: f.integer(0),
     config: v.strictObject({
-      seed: f.whole(0),
-      batch: f.whole(1),
-      microbatchSize: f.whole(1),
-      epochs: f.whole(1),
-      steps: f.whole(1),
+      seed: f.integer(0),
+      batch: f.integer(1),
+      microbatchSize: f.integer(1),
+      epochs: f.integer(1),
+      steps: f.integer(1),
       /** As in the report. */
       optimizer: f.plainJson,
       /** Present if each step is a round of `replicas` that take `innerSteps` inner steps each. */
       diloco: v.exactOptional(
-        v.strictObject({ replicas: f.whole(1), innerSteps: f.whole(1), ...f.innerStep }, 'a round'),
+        v.strictObject({ replicas: f.integer(1), innerSteps: f.integer(1), ...f.innerStep }, 'a round'),
       ),
-      workers: f.whole(0),
+      workers: f.integer(0),
     }),
-    steps: f.whole(1),
-    stepsPerEpoch: f.whole(1),
-    microbatches: f.whole(1),
-    samples: f.whole(1),
-    testSamples: f.whole(0),
+    steps: f.integer(1),
+    stepsPerEpoch: f.integer(1),
+    microbatches: f.integer(1),
+    samples: f.integer(1),
+    testSamples: f.integer(0),
     ...dataFormat,
     /** First columns of a table whose rows are the samples; all columns if their widths add up to a sample. */
     columns: v.exactOptional(columns),
     /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
-    standardization: v.exactOptional(v.strictObject({ mean: f.finite, deviation: f.finite })),
+    standardization: v.exactOptional(v.strictObject({ mean: f.finiteFloat, deviation: f.finiteFloat })),
     ...joining,
-    faultInjection: f.flag,
+    faultInjection: f.bool,
     /** Whether the server stays up after the run and then accepts `runAgain`. */
-    canRunAgain: f.flag,
+    canRunAgain: f.bool,
     /**
      * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
      */
     planAtStart: v.exactOptional(
-      v.strictObject({ usualBatch: f.whole(1), microbatchSize: v.exactOptional(f.whole(1)) }),
+      v.strictObject({ usualBatch: f.integer(1), microbatchSize: v.exactOptional(f.integer(1)) }),
     ),
   }),
 
   /** Follows `history` if the server has had earlier runs, oldest first. `label` is the current run's. */
-  earlierRuns: coordinator({ label: f.text(200), runs: v.array(earlierRun, 'a list of runs') }),
+  earlierRuns: coordinator({ label: f.printableLine(200), runs: v.array(earlierRun, 'a list of runs') }),
 
   /** Answers `hello` instead of `run` while there is no run yet: it waits for data, which an owner uploads. */
   dataSetup: coordinator({
-    version: f.text(40),
+    version: f.printableLine(40),
     ...joining,
     /** No data yet; data arriving; being read; ready to train on; run starting. */
     phase: v.picklist(['empty', 'receiving', 'reading', 'ready', 'starting']),
     /** Bytes of the upload that have arrived. */
-    receivedBytes: f.whole(0),
-    totalBytes: f.whole(0),
+    receivedBytes: f.integer(0),
+    totalBytes: f.integer(0),
     /** Why the last upload cannot be trained on, in one sentence. */
     fault: v.exactOptional(f.message),
     data: v.exactOptional(uploadedData),
@@ -268,21 +268,21 @@ export const watchMessages = {
     /** For a run that a person stopped or that failed before its last step: why, and what to try, in one sentence. */
     ending: v.exactOptional(v.strictObject({ type: v.picklist(['stopped', 'failed']), message: f.message })),
     /** Whether an owner has paused the run, which then waits for `start` or `resume`. */
-    pauseRequested: f.flag,
+    pauseRequested: f.bool,
     step: f.step,
-    epoch: f.whole(1),
+    epoch: f.integer(1),
     /** Smoothed over recent steps; absent before the first. */
-    loss: v.exactOptional(f.finite),
-    accuracy: v.exactOptional(f.fraction),
+    loss: v.exactOptional(f.finiteFloat),
+    accuracy: v.exactOptional(f.proportion),
     imagesPerSecond: rate,
     /** Present only while the run trains. */
     secondsLeft: v.exactOptional(rate),
     /** Absent before the first step. */
     exactness: v.exactOptional(v.picklist(['bit-exact', 'sample-exact', 'unverified'])),
     /** Numeric mode of a bit-exact run: weight hashes are comparable only within one mode. */
-    numericMode: v.exactOptional(f.text(300)),
+    numericMode: v.exactOptional(f.printableLine(300)),
     /** Backend whose workers alone reproduce these bits; absent if any worker in the coordinator's own mode does. */
-    bitExactAmong: v.exactOptional(f.text(80)),
+    bitExactAmong: v.exactOptional(f.printableLine(80)),
     /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
     weightsHash: v.exactOptional(f.hexHash),
     weightsHashStep: v.exactOptional(f.step),
@@ -293,14 +293,14 @@ export const watchMessages = {
   /** Sent at most four times a second: connected workers, then those that left; truncated in very large runs. */
   workers: coordinator({ workers: v.array(workerRow, 'a list of workers') }),
   /** Sent at most twice a second: each worker's activity in one step, in milliseconds since the step began. */
-  timeline: coordinator({ step: f.step, durationMs: f.milliseconds, rows: v.array(timelineRow, 'a list of rows') }),
+  timeline: coordinator({ step: f.step, durationMs: f.timeMs, rows: v.array(timelineRow, 'a list of rows') }),
   epoch: coordinator({ report: epochReport }),
 
   /** Follows each `epoch`, on the test set: confusion matrix and top errors for classes, largest errors for values. */
   evaluation: coordinator(
     {
-      epoch: f.whole(1),
-      outputs: f.whole(1, maxOutputs),
+      epoch: f.integer(1),
+      outputs: f.integer(1, maxOutputs),
       /**
        * Counts as float32, [classes, classes]: one row per true class, one column per predicted class. Omitted if there
        * are more than 256 classes, or none.
@@ -353,7 +353,7 @@ export const watchMessages = {
   /** Answers an admin token: the viewer's role now (only an owner has presented it), and why a token was rejected. */
   role: coordinator({ role: v.picklist(['guest', 'owner']), fault: v.exactOptional(f.message) }),
   /** For viewers that know how to join: a code to type instead of the token, valid as long as this run lasts. */
-  joinCode: coordinator({ code: f.text(16) }),
+  joinCode: coordinator({ code: f.printableLine(16) }),
   /** Sent after a second without other messages, so that silence means that something is wrong. */
   alive: coordinator({}),
   /** Answers a successful request of this viewer if there is something to say, such as the path of the saved model. */
@@ -364,14 +364,14 @@ export const watchMessages = {
    * First message of a viewer; nothing is sent to it before. Has either token, or both; these secrets never reach a
    * log. Watching may need one of them, and the admin token gets a place even if all places are taken.
    */
-  hello: viewer({ token: v.exactOptional(f.text(256)), adminToken: v.exactOptional(f.text(256)) }),
+  hello: viewer({ token: v.exactOptional(f.printableLine(256)), adminToken: v.exactOptional(f.printableLine(256)) }),
   /** Asks for one `weights` message; sent again for the next. */
   wantWeights: viewer({}),
   /** Presents an admin token, after `hello` had none or a wrong one. The token is a secret and never reaches a log. */
-  unlock: viewer({ token: f.text(256) }),
+  unlock: viewer({ token: f.printableLine(256) }),
   admin: viewer({ ...request, action: v.picklist(['start', 'pause', 'resume', 'stop', 'save']) }),
   /** Reads the uploaded table again, with another label column (from 0) or for another task. */
-  readData: viewer({ ...request, label: v.exactOptional(f.whole(0)), task: v.exactOptional(task) }),
+  readData: viewer({ ...request, label: v.exactOptional(f.integer(0)), task: v.exactOptional(task) }),
 
   /**
    * Starts another run once this one is over; `run` follows on a new connection, or `refused` on this one. The run's
@@ -379,20 +379,20 @@ export const watchMessages = {
    */
   runAgain: viewer({
     ...request,
-    seed: v.exactOptional(f.finite),
-    learningRate: v.exactOptional(f.finite),
-    optimizer: v.exactOptional(f.text(40)),
-    model: v.exactOptional(f.text(40)),
-    batch: v.exactOptional(f.finite),
-    epochs: v.exactOptional(f.finite),
-    schedule: v.exactOptional(f.text(40)),
+    seed: v.exactOptional(f.finiteFloat),
+    learningRate: v.exactOptional(f.finiteFloat),
+    optimizer: v.exactOptional(f.printableLine(40)),
+    model: v.exactOptional(f.printableLine(40)),
+    batch: v.exactOptional(f.finiteFloat),
+    epochs: v.exactOptional(f.finiteFloat),
+    schedule: v.exactOptional(f.printableLine(40)),
   }),
 
   /** Makes one worker fail; only in a run started with fault injection. */
-  injectFault: viewer({ ...request, action: v.picklist(f.faultActions), workerId: f.text(64) }),
-  renameWorker: viewer({ ...request, workerId: f.text(64), name }),
+  injectFault: viewer({ ...request, action: v.picklist(f.faultActions), workerId: f.printableLine(64) }),
+  renameWorker: viewer({ ...request, workerId: f.printableLine(64), name }),
   /** Removes a worker, which is told so and does not reconnect by itself. */
-  removeWorker: viewer({ ...request, workerId: f.text(64) }),
+  removeWorker: viewer({ ...request, workerId: f.printableLine(64) }),
 };
 
 export type WatchSide = 'viewer' | 'coordinator';
@@ -406,6 +406,11 @@ export type WatchMessageFrom<S extends WatchSide> = f.SentBy<typeof watchMessage
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
+/** What does not change during a run. */
+export type RunMessage = WatchMessageOf<'run'>;
+export type ProgressMessage = WatchMessageOf<'progress'>;
+/** Options that the owner may change for the next run on a server; omitted options stay the same. */
+export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
 export type ViewerRole = WatchMessageOf<'role'>['role'];
 export type AdminAction = WatchMessageOf<'admin'>['action'];
 export type FaultAction = WatchMessageOf<'injectFault'>['action'];

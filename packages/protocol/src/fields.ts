@@ -1,6 +1,6 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
 import type { Dtype, FieldRole, SampleField, TargetField } from '@lockstep/data';
-import { printable, unprintableRun } from '@lockstep/data/shown';
+import { errorMessage, printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /** Messages by type: the sending side, or `either`, and the schema of the message. */
@@ -35,29 +35,29 @@ export function messageFrom<const From extends string>(from: From) {
 }
 
 /** A number that satisfies `isValid`; `phrase` describes the valid numbers. */
-export function number(phrase: string, isValid: (value: number) => boolean) {
+export function numberWhere(phrase: string, isValid: (value: number) => boolean) {
   return v.pipe(v.number(phrase), v.check(isValid, phrase));
 }
 
 /** A whole number from `minimum` to `maximum` (default: largest safe integer). */
-export function whole(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) {
+export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) {
   const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
   const isValid = (value: number) => Number.isSafeInteger(value) && value >= minimum && value <= maximum;
-  return number(`a whole number ${range}`, isValid);
+  return numberWhere(`a whole number ${range}`, isValid);
 }
 
-export const finite = number('a finite number', Number.isFinite);
+export const finiteFloat = numberWhere('a finite number', Number.isFinite);
 
 /** A time or a duration in milliseconds, fractions allowed. */
-export const milliseconds = number('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
+export const timeMs = numberWhere('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
 
 /** A fraction or a probability. */
-export const fraction = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
+export const proportion = numberWhere('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 
-export const flag = v.boolean('true or false');
+export const bool = v.boolean('true or false');
 
 /** A list of `least` to `most` items, called `what` in errors. */
-export function list<Item extends v.GenericSchema>(item: Item, least: number, most: number, what: string) {
+export function listOf<Item extends v.GenericSchema>(item: Item, least: number, most: number, what: string) {
   const phrase = `a list of ${least === 0 ? 'at most' : `${least} to`} ${most} ${what}`;
   return v.pipe(v.array(item, phrase), v.minLength(least, phrase), v.maxLength(most, phrase));
 }
@@ -81,14 +81,14 @@ function isPlainJson(value: unknown): boolean {
 }
 
 /** One printable line of 1 to `maxLength` UTF-16 units. */
-export function text(maxLength: number) {
+export function printableLine(maxLength: number) {
   const phrase = `one line of 1 to ${maxLength} printable characters`;
   return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase), v.regex(printable, phrase));
 }
 
 /** Longest `message` on the wire, in UTF-16 units. */
 const maxMessageLength = 1000;
-export const message = text(maxMessageLength);
+export const message = printableLine(maxMessageLength);
 
 /** Whether `text` is printable, not blank, and at most `maxLength` UTF-16 units long. */
 export function isPrintableLine(text: string, maxLength: number): boolean {
@@ -105,6 +105,11 @@ export function toMessageText(text: string, maxLength: number = maxMessageLength
   return `${line.slice(0, splitsPair ? maxLength - 2 : maxLength - 1)}…`;
 }
 
+/** The message of anything thrown, as a message on the wire carries it. */
+export function errorText(error: unknown): string {
+  return toMessageText(errorMessage(error));
+}
+
 /** Compares two secrets. The time depends only on the length of `expected`, and so reveals nothing about a guess. */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;
@@ -118,7 +123,7 @@ const hexPhrase = '8 to 128 hexadecimal digits';
 export const hexHash = v.pipe(v.string(hexPhrase), v.regex(/^[0-9a-f]{8,128}$/, hexPhrase));
 
 /** The optimizer step a message belongs to, or the number of steps taken; from 0. */
-export const step = whole(0);
+export const step = integer(0);
 
 /** A `relay` computes nothing itself: it coordinates workers of its own and sends the sum of their gradients. */
 export const workerKinds = ['node', 'browser', 'local', 'relay'] as const;
@@ -133,7 +138,7 @@ const field = <D extends Dtype, R extends FieldRole>(
 ) =>
   v.strictObject({
     dtype: v.literal(dtype),
-    shape: v.pipe(list(whole(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
+    shape: v.pipe(listOf(integer(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
     role: v.literal(role),
   });
 
@@ -145,7 +150,7 @@ export const dataFields = {
 
 /** An inner step of DiLoCo: the samples and settings of one step of SGD. */
 export const innerStep = {
-  batch: whole(1),
-  learningRate: number('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
-  momentum: number('a number from 0 to below 1', (value) => value >= 0 && value < 1),
+  batch: integer(1),
+  learningRate: numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
+  momentum: numberWhere('a number from 0 to below 1', (value) => value >= 0 && value < 1),
 };

@@ -38,6 +38,8 @@ export interface MemoryPairOptions {
   readonly transmit?: (frame: Uint8Array, from: Side) => Uint8Array;
   /** Bytes that may be buffered before vectors wait and other messages overtake them; by default as over a socket. */
   readonly pacedBytes?: number;
+  /** Bytes that a side has sent and received, as a socket counts them; by default they are not counted. */
+  readonly traffic?: (side: Side) => Traffic;
   /** The `remote` of the coordinator's end; by default `local worker`. */
   readonly workerName?: string;
 }
@@ -54,10 +56,11 @@ export function memoryPair({
   encode: encodes = false,
   transmit = (frame) => frame,
   pacedBytes = defaultPacedBytes,
+  traffic = () => ({}),
   workerName = 'local worker',
 }: MemoryPairOptions = {}): MemoryPair {
   const frameOf = (message: Message, from: Side) => (encodes ? transmit(encode(message), from) : message);
-  const way = { schedule, frameOf, pacedBytes };
+  const way = { schedule, frameOf, pacedBytes, traffic };
   const coordinator = new MemoryEnd('coordinator', workerName, way);
   const worker = new MemoryEnd('worker', 'local coordinator', way);
   coordinator.peer = worker;
@@ -80,8 +83,10 @@ interface Way {
   readonly schedule: Delivery;
   readonly frameOf: (message: Message, from: Side) => Message | Uint8Array;
   readonly pacedBytes: number;
+  readonly traffic: (side: Side) => Traffic;
 }
 
+type Traffic = Pick<CoordinatorTransport, 'sentBytes' | 'receivedBytes'>;
 type Payload = Message | Uint8Array;
 
 class MemoryEnd extends TransportEnd<Message, Message, Payload> {
@@ -96,6 +101,14 @@ class MemoryEnd extends TransportEnd<Message, Message, Payload> {
     super(side, remote);
     this.#side = side;
     this.#way = way;
+  }
+
+  get sentBytes(): number | undefined {
+    return this.#way.traffic(this.#side).sentBytes;
+  }
+
+  get receivedBytes(): number | undefined {
+    return this.#way.traffic(this.#side).receivedBytes;
   }
 
   protected get isFull(): boolean {

@@ -12,7 +12,7 @@ export const subprotocol = 'lockstep.v1';
 const maxMicrobatches = 2 ** 30;
 
 /** An aligned shard of microbatches `[lo, lo + n)`. */
-const shard = { step: f.step, lo: f.whole(0, maxMicrobatches), n: f.whole(1, maxMicrobatches) };
+const shard = { step: f.step, lo: f.integer(0, maxMicrobatches), n: f.integer(1, maxMicrobatches) };
 
 /** A shard is a node of the reduction tree. */
 const treeNode: f.Condition<{ readonly lo: number; readonly n: number }> = [
@@ -24,7 +24,7 @@ const treeNode: f.Condition<{ readonly lo: number; readonly n: number }> = [
 const maxVectorValues = 2 ** 28;
 
 /** Number of values of a vector, in the message that begins it. Omitted if that message holds the whole vector. */
-const vector = { values: v.exactOptional(f.whole(2, maxVectorValues)) };
+const vector = { values: v.exactOptional(f.integer(2, maxVectorValues)) };
 
 /**
  * How `vectors.ts` encodes the values of a gradient compactly; they are little-endian float32 if omitted. `fp16` holds
@@ -33,7 +33,7 @@ const vector = { values: v.exactOptional(f.whole(2, maxVectorValues)) };
 export const vectorEncodings = ['sparse', 'fp16'] as const;
 export type VectorEncoding = (typeof vectorEncodings)[number];
 const encoding = v.exactOptional(v.picklist(vectorEncodings));
-const checksum = f.whole(0, 2 ** 32 - 1);
+const checksum = f.integer(0, 2 ** 32 - 1);
 
 /** Number of samples in a message, then samples and targets one after another, in the types of `welcome`. */
 const batch = { samples: f.bytes, targets: f.bytes };
@@ -67,12 +67,12 @@ const numberedSamples: f.Condition<{ readonly numbers?: Uint8Array; readonly cou
 const runGeometry = v.strictObject(
   {
     /** Samples in the training set. */
-    samples: f.whole(1, 2 ** 31 - 1),
+    samples: f.integer(1, 2 ** 31 - 1),
     /** Samples of a step. */
-    batch: f.whole(1),
-    steps: f.whole(1),
+    batch: f.integer(1),
+    steps: f.integer(1),
     /** Fraction of shards that a relay computes as well, to check its workers; 0 by default. */
-    verifyRate: v.exactOptional(f.fraction),
+    verifyRate: v.exactOptional(f.proportion),
     /** Policy for choosing the workers that compute a step. */
     participation: v.exactOptional(v.picklist(['fastest', 'rotation'])),
   },
@@ -81,7 +81,7 @@ const runGeometry = v.strictObject(
 
 /** Address of a WebSocket without secrets. */
 const openAddress = v.pipe(
-  f.text(256),
+  f.printableLine(256),
   v.check(
     (url) => /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/.test(url) && !/[?&]token=/.test(url),
     'the address of a WebSocket without secrets',
@@ -89,13 +89,13 @@ const openAddress = v.pipe(
 );
 
 /** Limited to the range in which scaling a half by it and back is exact in float32. */
-const powerOfTwo = f.number('a power of two from 2^-64 to 2^64', (value) => {
+const powerOfTwo = f.numberWhere('a power of two from 2^-64 to 2^64', (value) => {
   const exponent = Math.log2(value);
   return Number.isInteger(exponent) && Math.abs(exponent) <= 64;
 });
 
 const chunkBytes = v.pipe(
-  f.whole(4, 4 * maxVectorValues),
+  f.integer(4, 4 * maxVectorValues),
   v.check((value) => value % 4 === 0, 'a multiple of 4'),
 );
 
@@ -106,26 +106,26 @@ const either = f.messageFrom('either');
 export const messages = {
   /** First message of a worker; `token` and `resumeKey` are secrets and never reach a log. */
   hello: worker({
-    protocol: f.whole(0),
-    token: v.exactOptional(f.text(256)),
-    resumeKey: v.exactOptional(f.text(128)),
+    protocol: f.integer(0),
+    token: v.exactOptional(f.printableLine(256)),
+    resumeKey: v.exactOptional(f.printableLine(128)),
     kind: v.picklist(f.workerKinds),
-    backend: f.text(80),
+    backend: f.printableLine(80),
     /** Name of the float arithmetic; equal names promise equal bits. */
-    numericMode: f.text(200),
-    name: f.text(80),
-    threads: f.whole(1, 65_536),
+    numericMode: f.printableLine(200),
+    name: f.printableLine(80),
+    threads: f.integer(1, 65_536),
     /** Most bytes of samples that the worker caches, so that each is sent to it once; 0 if omitted. */
-    sampleCacheBytes: v.exactOptional(f.whole(0)),
+    sampleCacheBytes: v.exactOptional(f.integer(0)),
   }),
 
   /** Admits the worker: its identity, its model, and the limits that it must keep. */
   welcome: coordinator({
-    id: f.text(64),
-    resumeKey: f.text(128),
+    id: f.printableLine(64),
+    resumeKey: f.printableLine(128),
     /** A layer list; checked when the model is built. */
     model: f.plainJson,
-    microbatchSize: f.whole(1),
+    microbatchSize: f.integer(1),
     /**
      * Present if each microbatch is a replica: the worker takes one step of SGD per `batch` of its samples, starting
      * from the weights with zero momentum. The gradient is the weights before those steps minus the weights after them.
@@ -133,39 +133,39 @@ export const messages = {
     innerSteps: v.exactOptional(v.strictObject(f.innerStep, 'inner steps')),
     ...f.dataFields,
     /** Seeds the random choices of dropout; 0 if omitted. */
-    seed: v.exactOptional(f.whole(0, 2 ** 32 - 1)),
+    seed: v.exactOptional(f.integer(0, 2 ** 32 - 1)),
     /** Value that 1 in half precision stands for; present if every node of the reduction tree is rounded to a half. */
     halfUnit: v.exactOptional(powerOfTwo),
     /** Size of the training set; present if the worker caches all samples, so that tasks refer to them by number. */
-    cachedSamples: v.exactOptional(f.whole(1, 2 ** 31 - 1)),
-    heartbeatMs: f.whole(1),
-    maxFrameBytes: f.whole(1),
+    cachedSamples: v.exactOptional(f.integer(1, 2 ** 31 - 1)),
+    heartbeatMs: f.integer(1),
+    maxFrameBytes: f.integer(1),
     /** Bytes of float32 values in a chunk. A longer vector travels in several chunks; only the last may be smaller. */
     chunkBytes,
     /** Only for a relay. */
     run: v.exactOptional(runGeometry),
     /** Addresses to try if this coordinator does not answer; each can be joined with the same token. */
-    addresses: v.exactOptional(f.list(openAddress, 0, 8, 'addresses')),
+    addresses: v.exactOptional(f.listOf(openAddress, 0, 8, 'addresses')),
   }),
 
   refuse: coordinator({
     /** `waiting`: there is no run to join yet, but there will be one. */
     code: v.picklist(['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'waiting', 'removed']),
     message: f.message,
-    retryAfterMs: v.exactOptional(f.whole(0)),
+    retryAfterMs: v.exactOptional(f.integer(0)),
   }),
 
   /** A fixed small problem: its gradient shows a worker's numeric mode and correctness. Empties its sample cache. */
-  numericsCheck: coordinator({ weights: f.floatBytes, ...vector, count: f.whole(1), ...batch }, sampleBatch),
+  numericsCheck: coordinator({ weights: f.floatBytes, ...vector, count: f.integer(1), ...batch }, sampleBatch),
 
   numericsResult: worker({
     gradient: f.floatBytes,
     ...vector,
     /** Hash of the whole gradient. */
     hash: f.hexHash,
-    lossSum: f.finite,
-    correct: f.whole(0),
-    computeMs: f.milliseconds,
+    lossSum: f.finiteFloat,
+    correct: f.integer(0),
+    computeMs: f.timeMs,
   }),
 
   /** All parameters in model order, as they are before `step`. */
@@ -177,7 +177,7 @@ export const messages = {
    */
   chunk: either({
     /** Number of earlier values of the vector. */
-    at: f.whole(1),
+    at: f.integer(1),
     bytes: f.bytes,
     /** Only in chunks of a gradient. */
     encoding,
@@ -190,14 +190,14 @@ export const messages = {
     {
       ...shard,
       /** Position of the first sample in its epoch's order, which keys dropout; 0 if omitted. */
-      first: v.exactOptional(f.whole(0)),
+      first: v.exactOptional(f.integer(0)),
       /**
        * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit marks samples whose
        * values and targets are in this message, in this order; an earlier task brought the others. If omitted, the
        * message holds all samples of the shard.
        */
       numbers: v.exactOptional(f.bytes),
-      count: f.whole(0),
+      count: f.integer(0),
       ...batch,
     },
     treeNode,
@@ -214,12 +214,12 @@ export const messages = {
       ...vector,
       /** `gradientChecksum` of this message, with the bytes as sent. */
       checksum,
-      lossSum: f.finite,
-      correct: f.whole(0),
-      count: f.whole(0),
-      computeMs: f.milliseconds,
+      lossSum: f.finiteFloat,
+      correct: f.integer(0),
+      count: f.integer(0),
+      computeMs: f.timeMs,
       /** Time from having weights and samples to sending this message; the rest is time on the network. */
-      turnaroundMs: v.exactOptional(f.milliseconds),
+      turnaroundMs: v.exactOptional(f.timeMs),
     },
     treeNode,
     [
@@ -244,26 +244,26 @@ export const messages = {
 
   /** Status shown to people. `hidden`: the worker is a browser tab that is not visible; it computes all the same. */
   status: worker({
-    hidden: f.flag,
+    hidden: f.bool,
     /** Workers that compute for this one, if it is a relay. */
-    workers: v.exactOptional(f.whole(0, 2 ** 20)),
+    workers: v.exactOptional(f.integer(0, 2 ** 20)),
     /** Relays only: address at which workers that know the run's token can join. */
     address: v.exactOptional(openAddress),
     /** Relays only: sums already sent contain results of a worker that was found to send wrong ones. */
-    unverified: v.exactOptional(f.flag),
+    unverified: v.exactOptional(f.bool),
   }),
 
   /** Makes the worker fail as asked, for `forMs`; only in a run started with fault injection. */
-  injectFault: coordinator({ action: v.picklist(f.faultActions), forMs: f.milliseconds }),
+  injectFault: coordinator({ action: v.picklist(f.faultActions), forMs: f.timeMs }),
   /** The run is over; `message` says how it ended. If another may follow on this server, the worker returns for it. */
-  finish: coordinator({ message: f.message, anotherMayFollow: v.exactOptional(f.flag) }),
+  finish: coordinator({ message: f.message, anotherMayFollow: v.exactOptional(f.bool) }),
   /**
    * `sentAtMs` is read from the sender's clock and returned unchanged in the pong. A worker reports the bytes that have
    * arrived so far, including unfinished frames if its platform reports them: a worker behind a link that has become
    * slow gets more time.
    */
-  ping: either({ sentAtMs: f.milliseconds, receivedBytes: v.exactOptional(f.whole(0)) }),
-  pong: either({ sentAtMs: f.milliseconds }),
+  ping: either({ sentAtMs: f.timeMs, receivedBytes: v.exactOptional(f.integer(0)) }),
+  pong: either({ sentAtMs: f.timeMs }),
   /** The sender leaves on purpose. */
   bye: either({ message: f.message }),
 };

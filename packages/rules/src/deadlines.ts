@@ -6,8 +6,8 @@ import {
   available,
   countFault,
   emit,
-  isOwner,
   owedSamples,
+  owesShard,
   type RunState,
   send,
   updateConnection,
@@ -176,7 +176,7 @@ function markLate(
   emit(run, { type: 'late', workerId: late.workerId ?? '', step: run.current.step });
   // Tasks that were sent ahead go to other workers instead.
   if (!run.next) return;
-  for (const { lo, n } of [...run.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
+  for (const { lo, n } of [...run.next.shards.values()].filter((shard) => owesShard(shard, late.connection))) {
     send(run, late.connection, { type: 'cancel', step: run.next.step, lo, n });
   }
   unassign(run.next, late.connection);

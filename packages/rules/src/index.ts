@@ -37,6 +37,7 @@ export {
   idleReasonOf,
   type RunHistory,
 } from './run-account.ts';
+export { hasEnded } from './run-state.ts';
 export { coarseShares } from './schedule.ts';
 export {
   type DataFormat,

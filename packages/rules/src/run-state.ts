@@ -189,7 +189,7 @@ export function isAnyReady(run: RunState): boolean {
 }
 
 /** Returns whether a connection owes a shard's result. */
-export function isOwner(shard: ShardState, connection: ConnectionId): boolean {
+export function owesShard(shard: ShardState, connection: ConnectionId): boolean {
   return !shard.done && shard.assignments.some((assignment) => assignment.connection === connection);
 }
 

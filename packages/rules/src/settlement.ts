@@ -9,7 +9,7 @@ import {
   countFault,
   emit,
   hasEnded,
-  isOwner,
+  owesShard,
   type RunState,
   restartClock,
   send,
@@ -46,7 +46,7 @@ function settle(
   const { agreesWith = [], isSuspect = false } = result;
   if (phase !== 'ready' || weightsStep < result.step) return 'drop';
   const shard = result.step === current.step ? current.shards.get(shardKey(result)) : undefined;
-  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';
+  if (!shard || !owesShard(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';
   if (isOwn) return 'add';
   if (isRefereed(shard)) return 'hold';
   const isAgreed = shard.held.every(({ connection }) => agreesWith.includes(connection));
@@ -284,7 +284,7 @@ function checkAgain(run: RunState, connection: Connection): void {
 function reportNonFinite(run: RunState, { connection: id }: Connection, error: TaskErrorMessage): void {
   if (error.step !== run.current.step) return;
   const shard = run.current.shards.get(shardKey(error));
-  if (!shard || !isOwner(shard, id)) return;
+  if (!shard || !owesShard(shard, id)) return;
   const nonFiniteFrom = [...shard.nonFiniteFrom, id];
   const assignments = shard.assignments.filter(({ connection }) => connection !== id);
   updateShard(run.current, shard, { nonFiniteFrom, assignments });

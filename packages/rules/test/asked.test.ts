@@ -4,7 +4,7 @@ import type { Command } from '../src/events.ts';
 import { usedMicrobatches } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
 import { geometry, perform, programs, workActions } from './random-events.ts';
-import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, typesOf } from './scripted-coordinator.ts';
 
 const ofRelay: CoordinatorOptions = { isRelay: true, refereeMode: 'own', refereeHash: 'aaaaaaaa' };
 
@@ -17,8 +17,6 @@ function relayWith(workers: number, options: CoordinatorOptions = {}): ScriptedC
 function ask(relay: ScriptedCoordinator, step: number, { lo, n }: Shard): readonly Command[] {
   return relay.dispatch({ type: 'asked', step, lo, n });
 }
-
-const typesOf = (effects: readonly Command[]): string[] => effects.map(({ type }) => type);
 
 describe('a relay', () => {
   it('computes nothing until it is asked', () => {

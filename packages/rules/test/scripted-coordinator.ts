@@ -288,3 +288,5 @@ export function sharing(workers: 2 | 3 = 2, options?: CoordinatorOptions) {
 export function expectAdded(effects: readonly Command[], { step, lo, n }: Task, from: ConnectionId): void {
   expect(effects).toContainEqual(expect.objectContaining({ type: 'add', step, lo, n, from }));
 }
+
+export const typesOf = (commands: readonly { readonly type: string }[]): string[] => commands.map(({ type }) => type);

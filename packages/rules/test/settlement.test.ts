@@ -11,6 +11,7 @@ import {
   sharing,
   started,
   type Task,
+  typesOf,
 } from './scripted-coordinator.ts';
 
 const deviceLost = { type: 'taskError', code: 'device-lost', message: 'the device is gone' } as const;
@@ -150,7 +151,6 @@ function withCheckedShard() {
   return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
 }
 
-const typesOf = (effects: readonly { readonly type: string }[]): string[] => effects.map(({ type }) => type);
 const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): number =>
   state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
 

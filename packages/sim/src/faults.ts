@@ -35,11 +35,12 @@ export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
 
 /** Breaks the connections to a killed process. */
 export function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
-  for (const peer of [...living, ...relays]) if (peer.isConnectedTo(process)) peer.link?.cut(reason);
+  if (!process) return;
+  for (const { link } of [...living, ...relays]) if (link?.isTo(process)) link.cut(reason);
 }
 
 /** Draws a time up to `longestMs`; short times are more likely. */
-export function timeMs({ chance }: Pick<World, 'chance'>, longestMs: number): number {
+function faultTimeMs({ chance }: Pick<World, 'chance'>, longestMs: number): number {
   return longestMs * chance() ** 2;
 }
 
@@ -53,14 +54,14 @@ export const fleetFaults = {
   'frozen coordinator': (world) => {
     const coordinator = world.fleet && coordinatorOf(world);
     if (!world.fleet || !coordinator) return undefined;
-    const forMs = timeMs(world, longestMs);
+    const forMs = faultTimeMs(world, longestMs);
     coordinator.freeze(forMs);
     return `${coordinator.name} freezes for ${seconds(forMs)}`;
   },
 
   'store away': (world) => {
     if (!world.fleet) return undefined;
-    const forMs = timeMs(world, longestMs);
+    const forMs = faultTimeMs(world, longestMs);
     world.fleet.store.away(forMs);
     return `the store answers nothing for ${seconds(forMs)}`;
   },
@@ -69,7 +70,7 @@ export const fleetFaults = {
   'store out of reach': (world) => {
     const coordinator = world.fleet && coordinatorOf(world);
     if (!world.fleet || !coordinator) return undefined;
-    const forMs = timeMs(world, longestMs);
+    const forMs = faultTimeMs(world, longestMs);
     world.fleet.store.away(forMs, coordinator.name);
     return `${coordinator.name} does not reach the store for ${seconds(forMs)}`;
   },
@@ -91,7 +92,7 @@ export const relayFaults = {
     const relay = pick(world, world.relays);
     if (!relay?.process) return undefined;
     const { process } = relay;
-    const downMs = timeMs(world, longestRelayDownMs);
+    const downMs = faultTimeMs(world, longestRelayDownMs);
     relay.kill(downMs);
     cutAllTo(world, process, 'the relay was killed');
     return `${relay.name} is killed, and started again after ${seconds(downMs)}`;
@@ -100,7 +101,7 @@ export const relayFaults = {
   'relay frozen': (world) => {
     const relay = pick(world, world.relays);
     if (!relay) return undefined;
-    const forMs = timeMs(world, longestFreezeMs);
+    const forMs = faultTimeMs(world, longestFreezeMs);
     relay.freeze(forMs);
     return `${relay.name} freezes for ${seconds(forMs)}`;
   },
@@ -114,7 +115,7 @@ export const relayFaults = {
   'relay silent': (world) => {
     const relay = pick(world, world.relays);
     if (!relay) return undefined;
-    const forMs = timeMs(world, longestSilenceMs);
+    const forMs = faultTimeMs(world, longestSilenceMs);
     const side = world.chance() < 0.5 ? 'worker' : 'coordinator';
     relay.link?.silence(side, forMs);
     return `nothing from the ${side} arrives on the link of ${relay.name} to what is above it for ${seconds(forMs)}`;
@@ -171,7 +172,7 @@ export const runFaults = {
 
   freeze: (world) => {
     const worker = pick(world, world.living);
-    const forMs = timeMs(world, longestFreezeMs);
+    const forMs = faultTimeMs(world, longestFreezeMs);
     worker?.freeze(forMs);
     return worker && `${worker.name} freezes for ${seconds(forMs)}`;
   },
@@ -179,7 +180,7 @@ export const runFaults = {
   stutter: (world) => {
     const worker = pick(world, world.living);
     const everyMs = 10 + 490 * world.chance();
-    const forMs = timeMs(world, longestFreezeMs);
+    const forMs = faultTimeMs(world, longestFreezeMs);
     if (worker) stutter(world, worker, everyMs, forMs);
     return worker && `${worker.name} stands still for 90 % of each ${Math.round(everyMs)} ms, for ${seconds(forMs)}`;
   },
@@ -192,7 +193,7 @@ export const runFaults = {
 
   silence: (world) => {
     const worker = pick(world, world.living);
-    const forMs = timeMs(world, longestSilenceMs);
+    const forMs = faultTimeMs(world, longestSilenceMs);
     const sides = pick(world, [['worker'], ['coordinator'], ['worker', 'coordinator']] as const) ?? [];
     for (const side of sides) worker?.link?.silence(side, forMs);
     return (
@@ -204,7 +205,7 @@ export const runFaults = {
   narrow: (world) => {
     const worker = pick(world, world.living);
     const times = 10 ** (1 + 3 * world.chance());
-    const forMs = timeMs(world, longestSilenceMs);
+    const forMs = faultTimeMs(world, longestSilenceMs);
     worker?.link?.slowDown(times, forMs);
     return worker && `the link of ${worker.name} is ${Math.round(times)} times slower for ${seconds(forMs)}`;
   },
@@ -222,7 +223,7 @@ export const runFaults = {
   crash: (world) => {
     const coordinator = coordinatorOf(world);
     if (!coordinator?.canCrash) return undefined;
-    const downMs = timeMs(world, longestDownMs);
+    const downMs = faultTimeMs(world, longestDownMs);
     const { process } = coordinator;
     coordinator.crash(downMs);
     cutAllTo(world, process, 'the coordinator was killed');
@@ -233,7 +234,7 @@ export const runFaults = {
     const disk = diskOf(world);
     if (!disk || disk.isFull) return undefined;
     disk.isFull = true;
-    const forMs = timeMs(world, longestDownMs);
+    const forMs = faultTimeMs(world, longestDownMs);
     world.after(forMs, () => {
       disk.isFull = false;
     });

@@ -1,12 +1,13 @@
 /** Plays one run in virtual time, with seeded faults, and records what happened. */
 
 import { hashWith } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Clock } from '@lockstep/protocol';
 import { type CoordinatorState, initialState, type RunEvent } from '@lockstep/rules';
 import { type Backend, isHostBackend, randomStream } from '@lockstep/tensor';
 import type { RunOutcome } from '@lockstep/train/internal';
 import type { Entry, Happening } from './chronicle.ts';
-import { type FaultKind, faults, stutter, type World } from './faults.ts';
+import { type FaultKind, faults, pick, stutter, type World } from './faults.ts';
 import { type SampleLedger, stateFault, WeightsLedger } from './invariants.ts';
 import type { Problem, RunParts } from './problem.ts';
 import { fleetRoute, type SimulatedFleet } from './routes.ts';
@@ -110,7 +111,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     try {
       if (!clock.step()) break;
     } catch (error) {
-      fault = `a coordinator threw: ${error instanceof Error ? error.message : String(error)}`;
+      fault = `a coordinator threw: ${errorMessage(error)}`;
     }
     fault ??= simulator.newFault();
     await drain();
@@ -226,7 +227,7 @@ class Simulator implements World {
       resultFault: () => {
         if (this.chance() >= corruptResults || this.clock.nowMs() >= calmAtMs) return undefined;
         this.#corrupt.add(name);
-        return this.#pick(resultFaults);
+        return pick(this, resultFaults);
       },
     });
     this.#workers.push(worker);
@@ -345,7 +346,7 @@ class Simulator implements World {
 
   #injectFault(): void {
     const { faults: kinds = ['join', 'kill', 'freeze'] } = this.#options;
-    const kind = this.living.length === 0 ? 'join' : this.#pick(kinds);
+    const kind = this.living.length === 0 ? 'join' : pick(this, kinds);
     const text = kind && faults[kind](this);
     if (kind === undefined || text === undefined) return;
     this.#met[kind] += 1;
@@ -364,9 +365,5 @@ class Simulator implements World {
   #note(happening: Happening, name?: string, relay?: string): void {
     this.#chronicle.push({ atMs: this.clock.nowMs(), happening, name, relay });
     if (happening.type === 'quarantined') this.#quarantined.push(name ?? '');
-  }
-
-  #pick<Item>(items: readonly Item[]): Item | undefined {
-    return items[Math.floor(this.chance() * items.length)];
   }
 }

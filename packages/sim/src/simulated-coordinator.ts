@@ -1,6 +1,7 @@
 /** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 
 import type { InlineCompute } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
 import type { CoordinatorState, Shard } from '@lockstep/rules';
 import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
@@ -156,7 +157,7 @@ export class SimulatedCoordinator {
       this.#resume(process, await member.newest(), member);
     } catch (error) {
       await member.close();
-      note({ type: 'fault', text: `${name} cannot lead: ${error instanceof Error ? error.message : String(error)}` });
+      note({ type: 'fault', text: `${name} cannot lead: ${errorMessage(error)}` });
       this.#startAgain(process, fleet);
       return;
     }

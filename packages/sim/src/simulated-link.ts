@@ -119,13 +119,18 @@ export class SimulatedLink {
       encode: encodes,
       pacedBytes,
       transmit: (frame, from) => (from === 'worker' ? this.#transmit(frame) : frame),
+      traffic: (side) => ({
+        sentBytes: this.#directions[side].sentBytes,
+        receivedBytes: this.#directions[side === 'worker' ? 'coordinator' : 'worker'].receivedBytes,
+      }),
       schedule: (deliver, { from, kind, byteLength }) => {
         if (kind === 'local') ends[from].after(0, deliver);
         else this.#directions[from].carry(byteLength, ends[from === 'worker' ? 'coordinator' : 'worker'], deliver);
       },
     });
-    this.worker = this.#noted(this.#pair.worker);
-    this.coordinator = this.#counted(this.#pair.coordinator);
+    this.worker = this.#pair.worker;
+    this.coordinator = this.#pair.coordinator;
+    this.#watch(this.worker);
   }
 
   /** Breaks the connection: both ends are told, and data in flight is lost. Does nothing on a silent link. */
@@ -175,54 +180,22 @@ export class SimulatedLink {
     return damaged;
   }
 
-  /** Wraps the worker's end to note what it finds wrong. */
-  #noted(transport: WorkerTransport): WorkerTransport {
-    const { coordinator } = this.#directions;
+  /** Notes what the worker finds wrong. */
+  #watch(worker: WorkerTransport): void {
+    const [listen, close] = [worker.listen.bind(worker), worker.close.bind(worker)];
     let isOpen = true;
-    return {
-      remote: transport.remote,
-      get bufferedBytes() {
-        return transport.bufferedBytes;
-      },
-      get receivedBytes() {
-        return coordinator.receivedBytes;
-      },
-      listen: ({ onMessage, onClose }) =>
-        transport.listen({
-          onMessage,
-          onClose: (closing) => {
-            isOpen = false;
-            onClose(closing);
-          },
-        }),
-      send: (message) => transport.send(message),
-      sendVector: (stream) => transport.sendVector(stream),
-      close: (code, reason) => {
-        if (isOpen && (code === 1002 || code === 1011)) this.workerFault = reason;
-        isOpen = false;
-        transport.close(code, reason);
-      },
-    };
-  }
-
-  /** Wraps the coordinator's end to count sent and received bytes as a socket does. */
-  #counted(transport: CoordinatorTransport): CoordinatorTransport {
-    const { coordinator, worker } = this.#directions;
-    return {
-      remote: transport.remote,
-      get bufferedBytes() {
-        return transport.bufferedBytes;
-      },
-      get receivedBytes() {
-        return worker.receivedBytes;
-      },
-      get sentBytes() {
-        return coordinator.sentBytes;
-      },
-      listen: (listener) => transport.listen(listener),
-      send: (message) => transport.send(message),
-      sendVector: (stream) => transport.sendVector(stream),
-      close: (code, reason) => transport.close(code, reason),
+    worker.listen = ({ onMessage, onClose }) =>
+      listen({
+        onMessage,
+        onClose: (closing) => {
+          isOpen = false;
+          onClose(closing);
+        },
+      });
+    worker.close = (code, reason) => {
+      if (isOpen && (code === 1002 || code === 1011)) this.workerFault = reason;
+      isOpen = false;
+      close(code, reason);
     };
   }
 }

@@ -49,10 +49,11 @@ export class SimulatedRelay implements Listener {
   readonly ended: CoordinatorState[] = [];
   /** A failure of the relay itself, which no fault may cause. */
   failure: string | undefined;
+  /** The newest upward connection. */
+  link: SimulatedLink | undefined;
   readonly #options: SimulatedRelayOptions;
   #life: Life | undefined;
   #run: RelayRun | undefined;
-  #link: SimulatedLink | undefined;
   #resumeKeys = 0;
 
   constructor(options: SimulatedRelayOptions) {
@@ -69,15 +70,6 @@ export class SimulatedRelay implements Listener {
   /** State of the run below. */
   get state(): CoordinatorState | undefined {
     return this.#run?.run.state;
-  }
-
-  /** The newest upward connection. */
-  get link(): SimulatedLink | undefined {
-    return this.#link;
-  }
-
-  isConnectedTo(process: Clock | undefined): boolean {
-    return process !== undefined && this.#link?.isTo(process) === true;
   }
 
   accept(transport: CoordinatorTransport, address: string): void {
@@ -97,7 +89,7 @@ export class SimulatedRelay implements Listener {
   kill(downMs: number): void {
     if (!this.#life) return;
     this.#end();
-    this.#link?.cut('killed');
+    this.link?.cut('killed');
     this.#options.clock.after(downMs, () => this.#start());
   }
 
@@ -152,9 +144,9 @@ export class SimulatedRelay implements Listener {
     const above = await route.find();
     if (!above?.process) throw new Error('the connection was refused');
     const ends = { coordinator: above.process, worker: process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
-    above.accept(this.#link.coordinator, ip);
-    return this.#link.worker;
+    this.link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
+    above.accept(this.link.coordinator, ip);
+    return this.link.worker;
   }
 }
 

@@ -64,6 +64,10 @@ const restartMs = 2_000;
 
 export class SimulatedWorker {
   readonly process: SimulatedProcess;
+  /** The newest connection. */
+  link: SimulatedLink | undefined;
+  /** Whether a liar has sent a correct result, and may have been taken for an honest worker. */
+  hasToldTruth = false;
   readonly #options: SimulatedWorkerOptions;
   readonly #route: Route;
   readonly #compute: Compute;
@@ -72,9 +76,7 @@ export class SimulatedWorker {
   #weights: readonly [Uint8Array, Uint8Array] = [new Uint8Array(), new Uint8Array()];
   #resultBefore: ShardGradient | undefined;
   #membership: Membership | undefined;
-  #link: SimulatedLink | undefined;
   #hasFinished = false;
-  #hasToldTruth = false;
   #lies = 0;
   #numbersPerTarget = 1;
 
@@ -105,21 +107,6 @@ export class SimulatedWorker {
     return this.#options.lie;
   }
 
-  /** Whether a liar has sent a correct result, and may have been taken for an honest worker. */
-  get hasToldTruth(): boolean {
-    return this.#hasToldTruth;
-  }
-
-  /** The newest connection. */
-  get link(): SimulatedLink | undefined {
-    return this.#link;
-  }
-
-  /** Whether its newest connection is to that process. */
-  isConnectedTo(process: Clock | undefined): boolean {
-    return process !== undefined && this.#link?.isTo(process) === true;
-  }
-
   get ended(): boolean {
     return this.process.isDead || this.#hasFinished;
   }
@@ -127,7 +114,7 @@ export class SimulatedWorker {
   /** Ends it as `kill -9` does: none of its code runs any more, and its connection breaks. */
   kill(): void {
     this.process.kill();
-    this.#link?.cut('killed');
+    this.link?.cut('killed');
   }
 
   /** Suspends its code for this long; its connection stays open, and arrivals wait. */
@@ -163,9 +150,9 @@ export class SimulatedWorker {
     if (!coordinator) this.#hasFinished = true;
     if (!coordinator?.process) throw new Error('the connection was refused');
     const ends = { coordinator: coordinator.process, worker: this.process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
-    coordinator.accept(this.#link.coordinator, address);
-    return this.#link.worker;
+    this.link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
+    coordinator.accept(this.link.coordinator, address);
+    return this.link.worker;
   }
 
   #noteEvent({ type }: MembershipEvent, membership: Membership): void {
@@ -212,7 +199,7 @@ export class SimulatedWorker {
     this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
     const told = await lies[lie](truth, { before, withOlderWeights });
-    this.#hasToldTruth ||= isTruth(told, truth);
+    this.hasToldTruth ||= isTruth(told, truth);
     this.#lies += 1;
     return told;
   }

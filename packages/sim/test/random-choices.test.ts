@@ -9,12 +9,10 @@ import {
 import { classField } from '@lockstep/data';
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
-import { hash, hostBackend } from '../../compute/test/support.ts';
+import { drain, hash, hostBackend } from '../../compute/test/support.ts';
 import { oracleWeights } from '../src/oracle.ts';
 import { simulate } from '../src/simulate.ts';
 import { createProblem, tinyDataset } from './support.ts';
-
-const drain = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const model = parseModel({
   name: 'dropping',

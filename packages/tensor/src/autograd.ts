@@ -8,9 +8,9 @@ import {
   checkTensor,
   checkTensors,
   emptyTensor,
-  type GraphNode,
   leaveScopes,
   now,
+  type TapeNode,
   Tensor,
   withScope,
 } from './tensor.ts';
@@ -171,7 +171,7 @@ export function noGrad<Result>(body: () => Result): Result {
   }
 }
 
-class RecordedNode implements GraphNode {
+class RecordedNode implements TapeNode {
   /** Increases with every op, so that descending order visits an op before its operands. */
   readonly order = nextOrder++;
   readonly #recordedAt = now();

@@ -131,7 +131,7 @@ export function changedSince(storage: Storage, moment: number): boolean {
 }
 
 /** Record of how a tensor was computed; written and read by autograd. */
-export interface GraphNode {
+export interface TapeNode {
   /** Walks the graph back from its output and adds to the `grad` of every leaf. */
   backward(output: Tensor): void;
 }
@@ -146,7 +146,7 @@ export class Tensor implements Disposable {
   /** Sum of the gradients of all `backward()` calls so far; disposed of with this tensor. */
   grad: Tensor | undefined = undefined;
   /** @internal */
-  node: GraphNode | undefined = undefined;
+  node: TapeNode | undefined = undefined;
   /** @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch (backend.ts). */
   microbatches: number | undefined = undefined;
   /** @internal Error for reading values that were changed in place; set while a gradient is computed. */

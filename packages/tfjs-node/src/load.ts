@@ -57,13 +57,13 @@ function absenceOf({ code, message }: Error & { code?: string }): string {
 // The part of TensorFlow.js's interface that this package uses. With it the package builds even if
 // @tensorflow/tfjs-node, 260 MB with its dependencies, is not installed.
 
-export interface Tensor {
+export interface NativeTensor {
   readonly shape: number[];
   readonly size: number;
   dataSync(): ArrayLike<number>;
 }
 
-type Operand = Tensor | number;
+type Operand = NativeTensor | number;
 
 type Pair = [height: number, width: number];
 
@@ -71,10 +71,12 @@ type Pair = [height: number, width: number];
 export const unaryOps = ['abs', 'exp', 'log', 'neg', 'relu', 'sigmoid', 'softplus', 'sqrt', 'tanh'] as const;
 export const binaryOps = ['add', 'div', 'maximum', 'minimum', 'mul', 'pow', 'sub'] as const;
 
-type Unary = Readonly<Record<(typeof unaryOps)[number] | 'erf' | 'logSoftmax', (input: Tensor) => Tensor>>;
-type Binary = Readonly<Record<(typeof binaryOps)[number] | 'equal', (left: Operand, right: Operand) => Tensor>>;
-type Reduction = Readonly<Record<'max' | 'min' | 'sum', (x: Tensor, axes?: number[], keepAxes?: boolean) => Tensor>>;
-type Pool = (images: Tensor, window: Pair, stride: Pair, padding: 'valid') => Tensor;
+type Unary = Readonly<Record<(typeof unaryOps)[number] | 'erf' | 'logSoftmax', (input: NativeTensor) => NativeTensor>>;
+type Binary = Readonly<Record<(typeof binaryOps)[number] | 'equal', (left: Operand, right: Operand) => NativeTensor>>;
+type Reduction = Readonly<
+  Record<'max' | 'min' | 'sum', (x: NativeTensor, axes?: number[], keepAxes?: boolean) => NativeTensor>
+>;
+type Pool = (images: NativeTensor, window: Pair, stride: Pair, padding: 'valid') => NativeTensor;
 
 export interface TensorFlow extends Unary, Binary, Reduction {
   readonly version: { readonly 'tfjs-node': string };
@@ -83,22 +85,22 @@ export interface TensorFlow extends Unary, Binary, Reduction {
   backend(): object;
   getBackend(): string;
   memory(): { readonly numTensors: number };
-  tensor(values: Float32Array, shape: number[]): Tensor;
+  tensor(values: Float32Array, shape: number[]): NativeTensor;
   tidy(run: () => void): void;
-  dispose(tensors: Tensor[]): void;
-  valueAndGrads(loss: (...parameters: Tensor[]) => Tensor): (parameters: Tensor[]) => {
-    readonly value: Tensor;
-    readonly grads: Tensor[];
+  dispose(tensors: NativeTensor[]): void;
+  valueAndGrads(loss: (...parameters: NativeTensor[]) => NativeTensor): (parameters: NativeTensor[]) => {
+    readonly value: NativeTensor;
+    readonly grads: NativeTensor[];
   };
-  argMax(input: Tensor, axis: number): Tensor;
-  matMul(left: Tensor, right: Tensor): Tensor;
-  leakyRelu(input: Tensor, slope: number): Tensor;
-  conv2d(images: Tensor, weight: Tensor, stride: Pair, padding: 'same' | 'valid'): Tensor;
+  argMax(input: NativeTensor, axis: number): NativeTensor;
+  matMul(left: NativeTensor, right: NativeTensor): NativeTensor;
+  leakyRelu(input: NativeTensor, slope: number): NativeTensor;
+  conv2d(images: NativeTensor, weight: NativeTensor, stride: Pair, padding: 'same' | 'valid'): NativeTensor;
   readonly maxPool: Pool;
   readonly avgPool: Pool;
-  pad(input: Tensor, around: [number, number][], value: number): Tensor;
-  cast(input: Tensor, type: 'float32' | 'int32'): Tensor;
-  oneHot(indices: Tensor, depth: number): Tensor;
-  reshape(input: Tensor, shape: number[]): Tensor;
-  transpose(input: Tensor, order: number[]): Tensor;
+  pad(input: NativeTensor, around: [number, number][], value: number): NativeTensor;
+  cast(input: NativeTensor, type: 'float32' | 'int32'): NativeTensor;
+  oneHot(indices: NativeTensor, depth: number): NativeTensor;
+  reshape(input: NativeTensor, shape: number[]): NativeTensor;
+  transpose(input: NativeTensor, order: number[]): NativeTensor;
 }

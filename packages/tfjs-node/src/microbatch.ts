@@ -20,7 +20,7 @@ import {
   tidy,
   type WindowOptions,
 } from '@lockstep/tensor';
-import { binaryOps, type Tensor, type TensorFlow, unaryOps } from './load.ts';
+import { binaryOps, type NativeTensor, type TensorFlow, unaryOps } from './load.ts';
 
 export interface MicrobatchGradient {
   /** Copies all parameters, in model order. */
@@ -48,7 +48,7 @@ export function createTensorFlowGradient(
   targetField: TargetField,
 ): MicrobatchGradient {
   const layout = parameterLayout(model);
-  let weights: Tensor[] = [];
+  let weights: NativeTensor[] = [];
   let key: RandomKey;
   const table = opTable(tf, (like, rate, stream) => {
     return tf.tensor(dropoutScale(host, key, stream, like, rate), like.shape);
@@ -77,7 +77,7 @@ export function createTensorFlowGradient(
           tf.tensor(list, [...tape.inputs[index]!.shape]),
         );
         let correct = 0;
-        const { value, grads } = tf.valueAndGrads((...parameters: Tensor[]) => {
+        const { value, grads } = tf.valueAndGrads((...parameters: NativeTensor[]) => {
           const [loss, count] = replay(tape, table, [x, targets, undefined, undefined, ...parameters]);
           correct = count?.dataSync()[0] ?? 0;
           return loss!;
@@ -97,22 +97,26 @@ export function createTensorFlowGradient(
 }
 
 /** Returns factors for the values of `input`: 0 for a dropped value, `1 / (1 - rate)` for the others. */
-type DropoutScale = (input: Tensor, rate: number, stream: number) => Tensor;
+type DropoutScale = (input: NativeTensor, rate: number, stream: number) => NativeTensor;
 
 /** The ops of `@lockstep/tensor` in TensorFlow, rounded by another library. */
-function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<Tensor> {
-  const float = (input: Tensor): Tensor => tf.cast(input, 'float32');
-  const transposed = (input: Tensor): Tensor => {
+function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
+  const float = (input: NativeTensor): NativeTensor => tf.cast(input, 'float32');
+  const transposed = (input: NativeTensor): NativeTensor => {
     const axes = [...input.shape.keys()];
     return tf.transpose(input, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
   };
-  const same = [...unaryOps, ...binaryOps].map((name) => [name, (...args: [Tensor, Tensor]) => tf[name](...args)]);
+  const same = [...unaryOps, ...binaryOps].map((name) => [
+    name,
+    (...args: [NativeTensor, NativeTensor]) => tf[name](...args),
+  ]);
   return {
-    ...(Object.fromEntries(same) as Pick<OpTable<Tensor>, (typeof unaryOps | typeof binaryOps)[number]>),
+    ...(Object.fromEntries(same) as Pick<OpTable<NativeTensor>, (typeof unaryOps | typeof binaryOps)[number]>),
     equal: (left, right) => float(tf.equal(left, right)),
     leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
     gelu: (x, { approximate = 'none' } = {}) => {
-      const cubic = (): Tensor => tf.mul(tf.add(tf.mul(tf.mul(x, x), 0.044715), 1), tf.mul(x, Math.sqrt(2 / Math.PI)));
+      const cubic = (): NativeTensor =>
+        tf.mul(tf.add(tf.mul(tf.mul(x, x), 0.044715), 1), tf.mul(x, Math.sqrt(2 / Math.PI)));
       const inner = approximate === 'none' ? tf.erf(tf.mul(x, Math.SQRT1_2)) : tf.tanh(cubic());
       return tf.mul(x, tf.mul(tf.add(inner, 1), 0.5));
     },
@@ -158,7 +162,7 @@ function pairOf(pair: Pair): [number, number] {
 }
 
 /** Pads images explicitly: the gradients of TensorFlow.js support no padding of a given size. */
-function paddedBy(tf: TensorFlow, images: Tensor, padding: Pair, value: number): Tensor {
+function paddedBy(tf: TensorFlow, images: NativeTensor, padding: Pair, value: number): NativeTensor {
   const [rows, columns] = pairOf(padding);
   if (rows === 0 && columns === 0) return images;
   return tf.pad(
@@ -182,7 +186,13 @@ function floatsOf(values: SampleValues): Float32Array {
 }
 
 /** Returns factors that drop the same values as `@lockstep/tensor`. */
-function dropoutScale(host: HostBackend, key: RandomKey, stream: number, like: Tensor, rate: number): Float32Array {
+function dropoutScale(
+  host: HostBackend,
+  key: RandomKey,
+  stream: number,
+  like: NativeTensor,
+  rate: number,
+): Float32Array {
   const samples = like.shape[0]!;
   return tidy(() => {
     const numbers = Float32Array.from({ length: samples }, (_, index) => key.firstSample + index);

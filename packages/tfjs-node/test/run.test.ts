@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   type Compute,
   createLocalCompute,
@@ -15,6 +14,7 @@ import { bytesOf, memoryPair } from '@lockstep/protocol';
 import { defaultLimits, exactnessOf, formatOf, planRun } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
+import { hash, newHash } from '../../compute/test/support.ts';
 import { oracleWeights } from '../../sim/src/oracle.ts';
 import { Run } from '../../train/src/coordinator/run.ts';
 import { Session } from '../../worker/src/session.ts';
@@ -29,7 +29,6 @@ const clock: Clock = {
     return () => clearTimeout(timer);
   },
 };
-const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 it.skipIf(absence !== undefined)(
   titled('a run that TensorFlow begins and the engine finishes is sample-exact, with its weights but for rounding'),
@@ -75,7 +74,7 @@ it.skipIf(absence !== undefined)(
         parameterServer,
       }),
       clock,
-      newHash: () => createHash('sha256'),
+      newHash,
       newResumeKey: () => `key ${++keys}`,
       onStep({ step }) {
         if (step === 2) join('engine', engine());

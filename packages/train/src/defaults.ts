@@ -23,7 +23,7 @@ export function recipeOf(model: string): Recipe {
 }
 
 /** Such as `128, or 64 for cnn`. */
-export function defaultsOf(setting: keyof Recipe): string {
+export function recipeDefaults(setting: keyof Recipe): string {
   const others = Object.entries(recipes).map(([model, recipe]) => `${recipe[setting]} for ${model}`);
   return [commonRecipe[setting], ...others].join(', or ');
 }

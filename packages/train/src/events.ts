@@ -36,7 +36,7 @@ export type RecordedEvent =
 export type StopCode = 'owner' | 'program' | 'planned';
 
 /** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */
-export type Ending = { readonly message: string } & (
+export type RunEnding = { readonly message: string } & (
   | { readonly type: 'stopped'; readonly code: StopCode }
   | { readonly type: 'failed' }
 );

@@ -10,13 +10,13 @@ import {
 } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import {
-  argmax,
   createConfusionEvaluator,
   createEvaluator,
   createPrediction,
   type DatasetEvaluator,
   describeModel,
   inputSize,
+  largestScore,
   type Model,
   type ModelDescription,
   parameterCount,
@@ -31,7 +31,7 @@ import {
 import { writeOnnx } from '@lockstep/onnx';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
-import { configurationError, named } from '@lockstep/worker';
+import { configurationError, optionName } from '@lockstep/worker';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { checkpointFormat } from './checkpoint/checkpoint.ts';
@@ -111,7 +111,7 @@ export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeig
     if (wrong === undefined) return { weights, weightsSha256 };
     throw new Error(`expected finite weights to go on from, got ${wrong} among them`);
   } catch (error) {
-    throw configurationError`${named('initialWeights')}: ${errorMessage(error)}`;
+    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
   }
 }
 
@@ -341,7 +341,7 @@ export class LoadedModel {
 }
 
 function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
-  const index = argmax(scores);
+  const index = largestScore(scores);
   const probabilities = probabilitiesOf(scores);
   return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
 }

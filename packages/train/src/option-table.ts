@@ -3,36 +3,36 @@ import type { Server } from 'node:http';
 import {
   addressFileOptions,
   announceOptions,
-  checkOptions,
+  checkKinds,
   dataOptions,
-  either,
-  flag,
+  eitherKind,
+  flagKind,
   fleetOptions,
-  fraction,
-  fractionBelowOne,
+  fractionBelowOneKind,
+  fractionKind,
   generalOptions,
   inGroup,
   joinKinds,
-  type Kind,
   type KindsOf,
   kindOf,
   libraryKinds,
-  line,
-  list,
-  nonNegative,
+  lineKind,
+  listKind,
+  nonNegativeKind,
+  type OptionKind,
   type Options,
-  object,
-  oneOf,
+  objectKind,
+  oneOfKind,
   option,
-  positive,
+  positiveKind,
   refusedBeside,
-  text,
+  textKind,
   textLike,
   threads,
   tlsOptions,
   tokenOptions,
   type ValuesOf,
-  whole,
+  wholeKind,
 } from '@lockstep/command/options';
 import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
@@ -40,11 +40,11 @@ import * as v from 'valibot';
 import {
   defaultEpochsText,
   defaultLearningRates,
-  defaultsOf,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerTypes,
   outerLearningRate,
+  recipeDefaults,
 } from './defaults.ts';
 import {
   type CheckpointInterval,
@@ -74,12 +74,12 @@ const inner = {
 /** How a server listens. @param who needs a token unless the server is reachable only from this machine */
 export function listenOptions(who: string) {
   return inGroup('network', {
-    host: option(text, `address to listen on; any other than loopback requires a token from ${who}`, {
+    host: option(textKind, `address to listen on; any other than loopback requires a token from ${who}`, {
       placeholder: 'HOST',
       default: defaultHost,
       library: 'listen.host',
     }),
-    port: option(whole({ to: 65_535 }), 'port to listen on', {
+    port: option(wholeKind({ to: 65_535 }), 'port to listen on', {
       defaultText: `${defaultPort}, or the next free one`,
       library: 'listen.port',
     }),
@@ -89,7 +89,7 @@ export function listenOptions(who: string) {
 const most = 2 ** 32;
 
 /** On the command line, `50` means steps, and `5m` or `0.5m` minutes. */
-const interval: Kind<CheckpointInterval> = {
+const interval: OptionKind<CheckpointInterval> = {
   schema: v.union([
     v.strictObject({ steps: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most)) }),
     v.strictObject({ minutes: v.pipe(v.number(), v.gtValue(0), v.maxValue(most)) }),
@@ -105,37 +105,37 @@ const interval: Kind<CheckpointInterval> = {
 
 export const runOptions = {
   ...inGroup('run', {
-    single: option(flag, 'train in this process, without workers or sockets; gives the same weights', {
+    single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
       without: { 'data upload': 'whose page needs a socket' },
     }),
-    epochs: option(whole({ from: 1, to: 1_000_000 }), 'passes over the training set', {
+    epochs: option(wholeKind({ from: 1, to: 1_000_000 }), 'passes over the training set', {
       defaultText: defaultEpochsText,
       library: 'epochs',
     }),
-    steps: option(whole({ from: 1 }), 'stop after N steps', { library: 'steps' }),
+    steps: option(wholeKind({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
-      either(whole({ from: 1, to: 1_000_000 }), oneOf(['auto'])),
+      eitherKind(wholeKind({ from: 1, to: 1_000_000 }), oneOfKind(['auto'])),
       'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or those that have joined when --wait-for-start starts the run)',
       {
-        defaultText: `${defaultsOf('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
+        defaultText: `${recipeDefaults('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
         library: 'batch',
       },
     ),
     microbatch: option(
-      whole({ from: 1, to: 1_000_000 }),
+      wholeKind({ from: 1, to: 1_000_000 }),
       'samples in a microbatch, the smallest unit of work; must divide the batch',
       { defaultText: '16 to 64, or fewer to give every expected worker one', library: 'microbatch' },
     ),
-    seed: option(whole({ to: 2 ** 32 - 1 }), 'seed of the initial weights and of the order of samples', {
+    seed: option(wholeKind({ to: 2 ** 32 - 1 }), 'seed of the initial weights and of the order of samples', {
       default: 1,
       library: 'seed',
     }),
-    'wait-for-start': option(flag, 'do not start training until someone presses Start on the dashboard', {
+    'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
     }),
     stay: option(
-      flag,
+      flagKind,
       'keep the server running after training, so that the owner can start another run from the dashboard',
       {
         library: 'listen.stay',
@@ -144,44 +144,44 @@ export const runOptions = {
     ),
   }),
   ...inGroup('model', {
-    lr: option(positive, 'learning rate', {
+    lr: option(positiveKind, 'learning rate', {
       defaultText: `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
       library: 'optimizer.learningRate',
     }),
-    optimizer: option(oneOf(optimizerTypes), 'optimizer', { default: 'momentum', library: 'optimizer.type' }),
-    momentum: option(fractionBelowOne, 'momentum factor', {
+    optimizer: option(oneOfKind(optimizerTypes), 'optimizer', { default: 'momentum', library: 'optimizer.type' }),
+    momentum: option(fractionBelowOneKind, 'momentum factor', {
       defaultText: defaultsOfSetting('momentum'),
       library: 'optimizer.momentum',
     }),
-    nesterov: option(flag, 'Nesterov momentum; always on for momentum with replicas', {
+    nesterov: option(flagKind, 'Nesterov momentum; always on for momentum with replicas', {
       library: 'optimizer.nesterov',
     }),
-    'weight-decay': option(nonNegative, 'weight decay: an L2 penalty, decoupled in adamw', {
+    'weight-decay': option(nonNegativeKind, 'weight decay: an L2 penalty, decoupled in adamw', {
       defaultText: defaultsOfSetting('weightDecay'),
       library: 'optimizer.weightDecay',
     }),
     schedule: option(
-      oneOf(Object.keys(schedules) as ScheduleType[]),
+      oneOfKind(Object.keys(schedules) as ScheduleType[]),
       'learning rate schedule (step divides the rate by 10 after each third of the run, cosine decays it to 0)',
-      { defaultText: defaultsOf('schedule'), library: 'optimizer.schedule' },
+      { defaultText: recipeDefaults('schedule'), library: 'optimizer.schedule' },
     ),
-    warmup: option(whole(), 'warm-up: number of steps in which the learning rate rises linearly', {
+    warmup: option(wholeKind(), 'warm-up: number of steps in which the learning rate rises linearly', {
       default: 0,
       library: 'optimizer.warmupSteps',
     }),
-    clip: option(positive, 'clip the gradient to this norm', {
+    clip: option(positiveKind, 'clip the gradient to this norm', {
       library: 'optimizer.clipNorm',
     }),
-    model: option(text, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
+    model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
       default: 'mlp',
       library: 'model',
       isNamedWithValue: true,
     }),
-    summary: option(flag, "print the model's layers and parameters for this data, and exit", {
+    summary: option(flagKind, "print the model's layers and parameters for this data, and exit", {
       without: { 'data upload': 'whose page takes the data of a run' },
     }),
-    init: option(text, 'start from the weights in this file, which must fit the model', {
+    init: option(textKind, 'start from the weights in this file, which must fit the model', {
       placeholder: 'FILE.safetensors',
       library: 'initialWeights',
       isNamedWithValue: true,
@@ -190,24 +190,28 @@ export const runOptions = {
   }),
   ...inGroup('data', {
     ...refusedBeside({ [`data ${uploadedData}`]: 'whose page asks for it' }, dataOptions),
-    data: option(text, `${dataOptions.data.help}; with ${uploadedData}, the owner uploads the data on the dashboard`, {
-      placeholder: `PATH|${uploadedData}`,
-      defaultText: dataOptions.data.defaultText,
-      library: 'data',
-    }),
+    data: option(
+      textKind,
+      `${dataOptions.data.help}; with ${uploadedData}, the owner uploads the data on the dashboard`,
+      {
+        placeholder: `PATH|${uploadedData}`,
+        defaultText: dataOptions.data.defaultText,
+        library: 'data',
+      },
+    ),
   }),
   ...inGroup('distribution', {
-    workers: option(whole({ to: 256 }), 'number of local worker processes to start', {
+    workers: option(wholeKind({ to: 256 }), 'number of local worker processes to start', {
       default: 0 as number,
       library: 'workers',
       without: { single: 'which computes in this process alone' },
     }),
     expect: option(
-      whole({ from: 1, to: 512 }),
+      wholeKind({ from: 1, to: 512 }),
       'number of workers that will join: the batch gets a microbatch for each, and slow workers take turns',
       { defaultText: 'none, or --workers with --batch auto', library: 'expect' },
     ),
-    backend: option(oneOf(computeChoices), 'backend of the local workers', {
+    backend: option(oneOfKind(computeChoices), 'backend of the local workers', {
       default: 'auto',
       library: 'backend',
     }),
@@ -215,40 +219,48 @@ export const runOptions = {
       defaultText: 'all cores with --single, otherwise an equal share of them',
       library: 'threads',
     }),
-    colocate: option(flag, 'let the coordinator compute a share too, without sending it over a socket', {
+    colocate: option(flagKind, 'let the coordinator compute a share too, without sending it over a socket', {
       library: 'colocate',
       without: { single: 'which opens no socket' },
     }),
     replicas: option(
-      whole({ from: 1, to: 1_024 }),
+      wholeKind({ from: 1, to: 1_024 }),
       'DiLoCo: number of replicas that take inner steps independently and are then averaged',
       { defaultText: `none, or ${dilocoDefaults.replicas} with --inner-steps`, library: 'diloco.replicas' },
     ),
-    'inner-steps': option(whole({ from: 1, to: 100_000 }), 'DiLoCo: steps that a replica takes between two averages', {
-      defaultText: `none, or ${dilocoDefaults.innerSteps} with --replicas`,
-      library: 'diloco.innerSteps',
-    }),
-    'inner-lr': option(positive, 'learning rate of the inner steps', {
+    'inner-steps': option(
+      wholeKind({ from: 1, to: 100_000 }),
+      'DiLoCo: steps that a replica takes between two averages',
+      {
+        defaultText: `none, or ${dilocoDefaults.innerSteps} with --replicas`,
+        library: 'diloco.innerSteps',
+      },
+    ),
+    'inner-lr': option(positiveKind, 'learning rate of the inner steps', {
       defaultText: `${dilocoDefaults.learningRate}`,
       library: 'diloco.learningRate',
       with: inner,
     }),
-    'inner-momentum': option(fractionBelowOne, 'momentum factor of the inner steps', {
+    'inner-momentum': option(fractionBelowOneKind, 'momentum factor of the inner steps', {
       defaultText: `${dilocoDefaults.momentum}`,
       library: 'diloco.momentum',
       with: inner,
     }),
     gradients: option(
-      oneOf(['exact', 'fp16-exact']),
+      oneOfKind(['exact', 'fp16-exact']),
       'gradient encoding (fp16-exact rounds every node of the reduction tree to half precision: half the bytes, and still the same weights on any workers)',
       { default: 'exact', library: 'gradients' },
     ),
-    'verify-rate': option(fraction, 'fraction of shards that the coordinator computes too, to catch wrong results', {
-      default: 0.01,
-      library: 'verifyRate',
-      without: { single: 'which computes in this process alone' },
-    }),
-    chaos: option(flag, 'fault injection: let the owner kill, freeze and slow down workers from the dashboard', {
+    'verify-rate': option(
+      fractionKind,
+      'fraction of shards that the coordinator computes too, to catch wrong results',
+      {
+        default: 0.01,
+        library: 'verifyRate',
+        without: { single: 'which computes in this process alone' },
+      },
+    ),
+    chaos: option(flagKind, 'fault injection: let the owner kill, freeze and slow down workers from the dashboard', {
       library: 'listen.faultInjection',
       without: serving,
     }),
@@ -262,7 +274,7 @@ export const runOptions = {
         'the environment variable LOCKSTEP_TOKEN; otherwise none on loopback, and a random one elsewhere',
         'listen.token',
       ),
-      'public-view': option(flag, 'let anyone who can reach the port watch, without the token', {
+      'public-view': option(flagKind, 'let anyone who can reach the port watch, without the token', {
         library: 'listen.publicView',
       }),
       ...tlsOptions,
@@ -271,7 +283,7 @@ export const runOptions = {
       }),
       ...fleetOptions,
       standby: option(
-        flag,
+        flagKind,
         'with --fleet: wait while another coordinator leads the run, and take over when it is gone',
         {
           with: fleet,
@@ -284,7 +296,7 @@ export const runOptions = {
   ...refusedBeside(
     training,
     inGroup('output', {
-      checkpoint: option(text, 'folder for checkpoints, from which an interrupted run can resume', {
+      checkpoint: option(textKind, 'folder for checkpoints, from which an interrupted run can resume', {
         placeholder: 'DIR',
         library: 'checkpoint.folder',
         without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
@@ -294,17 +306,17 @@ export const runOptions = {
         library: 'checkpoint.every',
         with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
       }),
-      resume: option(flag, 'resume from the newest checkpoint in --checkpoint that fits this run', {
+      resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         library: 'checkpoint.resume',
         without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
-      verify: option(flag, 'train again in one process afterwards and compare the weights'),
-      save: option(text, 'file for the trained model: ONNX if the name ends with .onnx, otherwise safetensors', {
+      verify: option(flagKind, 'train again in one process afterwards and compare the weights'),
+      save: option(textKind, 'file for the trained model: ONNX if the name ends with .onnx, otherwise safetensors', {
         placeholder: 'FILE',
         library: 'listen.saveTo',
       }),
-      report: option(text, 'file for the report', { placeholder: 'FILE.json' }),
+      report: option(textKind, 'file for the report', { placeholder: 'FILE.json' }),
     }),
   ),
   ...generalOptions,
@@ -329,11 +341,11 @@ export const runCommands = {
   },
 } as const;
 
-function originsKind(): Kind<readonly string[]> {
+function originsKind(): OptionKind<readonly string[]> {
   const origin = textLike('an origin', /^https?:\/\/[^/]+$/, 'URL');
   const isOrigin = (value: string): boolean => URL.canParse(value) && new URL(value).origin === value;
   return {
-    ...list(
+    ...listKind(
       { ...origin, schema: v.pipe(origin.schema, v.check(isOrigin)) },
       'a list of origins like https://page.example',
       'URL,…',
@@ -342,11 +354,12 @@ function originsKind(): Kind<readonly string[]> {
   };
 }
 
-const certificate = object<{ readonly cert: string; readonly key: string }>('{ cert, key }, both PEM texts', (value) =>
-  ['cert', 'key'].every((part) => typeof (value as Record<string, unknown>)[part] === 'string'),
+const certificate = objectKind<{ readonly cert: string; readonly key: string }>(
+  '{ cert, key }, both PEM texts',
+  (value) => ['cert', 'key'].every((part) => typeof (value as Record<string, unknown>)[part] === 'string'),
 );
 /** Whether to listen with TLS, and under which certificate. */
-export const tlsKind = either(flag, certificate);
+export const tlsKind = eitherKind(flagKind, certificate);
 
 /** Checked by the schema of the optimizer that has the setting. */
 const setting = kindOf<number>('a number', () => true);
@@ -357,31 +370,31 @@ const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = library
 const kinds = {
   ...asTyped,
   data: {
-    ...either(
-      text,
-      object<TrainingData>('{ train, test }', (value) => 'train' in value && 'test' in value),
+    ...eitherKind(
+      textKind,
+      objectKind<TrainingData>('{ train, test }', (value) => 'train' in value && 'test' in value),
     ),
     advice(value) {
       const isDataset = typeof value === 'object' && value !== null && 'samples' in value && 'targets' in value;
       return isDataset ? ': splitDataset(data) cuts one data set into both' : '';
     },
   },
-  model: either(text, object<Model>('a model as an object')),
-  initialWeights: object<Uint8Array>('the bytes of a model file', (value) => value instanceof Uint8Array),
-  optimizer: oneOf(optimizerTypes),
-  'optimizer.schedule': either(runOptions.schedule.kind, object<Schedule>('a schedule as an object')),
+  model: eitherKind(textKind, objectKind<Model>('a model as an object')),
+  initialWeights: objectKind<Uint8Array>('the bytes of a model file', (value) => value instanceof Uint8Array),
+  optimizer: oneOfKind(optimizerTypes),
+  'optimizer.schedule': eitherKind(runOptions.schedule.kind, objectKind<Schedule>('a schedule as an object')),
   'optimizer.beta1': setting,
   'optimizer.beta2': setting,
   'optimizer.epsilon': setting,
   'optimizer.alpha': setting,
-  diloco: flag,
-  listen: flag,
+  diloco: flagKind,
+  listen: flagKind,
   'listen.tls': tlsKind,
-  'listen.server': object<Server>('an http.Server', (value) => 'listeners' in value),
+  'listen.server': objectKind<Server>('an http.Server', (value) => 'listeners' in value),
   'listen.path': textLike('a path like /lockstep', /^(\/[\w.~-]+)+$/, 'PATH'),
-  'listen.workerCommand': line(256),
-  checkpoint: text,
-  'checkpoint.store': object<SharedCheckpoints>('what a fleet gives', (value) =>
+  'listen.workerCommand': lineKind(256),
+  checkpoint: textKind,
+  'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
   ),
   onStep: kindOf<TrainOptions['onStep']>('a function', (value) => typeof value === 'function'),
@@ -394,5 +407,5 @@ const kinds = {
 
 /** @throws ConfigurationError if an option of `train` is unknown, or its value not of its kind */
 export function checkTrainOptions(options: object): void {
-  checkOptions(options, kinds);
+  checkKinds(options, kinds);
 }

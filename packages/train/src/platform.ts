@@ -5,7 +5,7 @@ import type { Dataset } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Evaluator, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
-import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
+import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
 import type { ListeningEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
@@ -74,7 +74,7 @@ export async function openInlineCompute(platform: Platform, name: ComputeChoice,
       if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
     }
   } catch (error) {
-    throw configurationError`${named('backend', name)}: ${errorMessage(error)}`;
+    throw configurationError`${optionName('backend', name)}: ${errorMessage(error)}`;
   }
-  throw configurationError`${named('backend', name)}: expected one that computes in this ${platform.host ? 'process' : 'thread'}`;
+  throw configurationError`${optionName('backend', name)}: expected one that computes in this ${platform.host ? 'process' : 'thread'}`;
 }

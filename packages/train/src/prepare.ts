@@ -2,8 +2,8 @@
 import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { formatOf } from '@lockstep/rules';
-import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
+import { formatOf, type RunSetup } from '@lockstep/rules';
+import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
 import { recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
 import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
@@ -28,13 +28,13 @@ export async function prepare(
   site?: Pick<Site, 'settings' | 'startWorkers'>,
 ): Promise<Prepared> {
   const { listen, checkpoint, ...computing } = checkWithoutData(options, platform);
-  const { backend, threads, workers } = computing;
-  if (workers > 0) site?.startWorkers({ count: workers, backend, threads });
+  const { workers } = computing;
+  if (workers > 0) site?.startWorkers(computing);
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { train, test, reading } = data;
   const model = fittingModel(options.model, train);
-  const { diloco, ...planned } = planOf(options, train.count, recipeOf(model.name));
+  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
@@ -49,15 +49,19 @@ export async function prepare(
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
-  if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
-  const verifyRate = listen ? (options.verifyRate ?? runOptions['verify-rate'].default) : 0;
+  if (fault !== undefined) throw configurationError`${optionName('model')}: ${fault}`;
+  const rules: Partial<RunSetup> = {
+    // A process alone cannot cross-check itself.
+    verifyRate: listen ? (options.verifyRate ?? runOptions['verify-rate'].default) : 0,
+    ...(allTakePart && { participation: 'rotation' }),
+  };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process, so no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
     ...{ model, initialWeights: initial?.weights, data, train, test, reading },
-    ...{ ...planned, config, ...computing, verifyRate, checkpoint },
+    ...{ ...planned, config, ...computing, rules, checkpoint },
     ...(network ?? noNetwork),
   };
 }
@@ -75,7 +79,7 @@ async function loadOwn(platform: Platform, data: string | undefined, seed: numbe
 export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
   const { listen, checkpoint } = checkWithoutData(options, platform);
   if (!options.listen || !listen || !platform.host) {
-    throw configurationError`${named('data', uploadedData)}: expected with ${named('listen')}, whose page takes the data`;
+    throw configurationError`${optionName('data', uploadedData)}: expected with ${optionName('listen')}, whose page takes the data`;
   }
   modelOf(options.model);
   return platform.host.prepareNetwork(listen, checkpoint);
@@ -100,10 +104,10 @@ function checkWithoutData(options: TrainOptions, platform: Platform) {
 /** @throws ConfigurationError if this process cannot compute besides its workers */
 function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
   if (!listen) {
-    throw configurationError`${named('colocate')}: expected with workers or ${named('listen')}, since a process alone computes anyway`;
+    throw configurationError`${optionName('colocate')}: expected with workers or ${optionName('listen')}, since a process alone computes anyway`;
   }
   if (backend === 'auto' || backend === 'cpu') return;
-  throw configurationError`${named('backend')}: expected auto or cpu with ${named('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
+  throw configurationError`${optionName('backend')}: expected auto or cpu with ${optionName('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
 }
 
 /** A run with only local workers gives them a token that nobody else has. */
@@ -112,11 +116,11 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
   if (listen === true) return {};
   const { server, path, port, tls } = listen;
   if (!server && path !== undefined) {
-    throw configurationError`${named('listen.path')}: expected with ${named('listen.server')}, got it alone`;
+    throw configurationError`${optionName('listen.path')}: expected with ${optionName('listen.server')}, got it alone`;
   }
   for (const [name, value] of Object.entries({ port, tls })) {
     if (!server || value === undefined) continue;
-    throw configurationError`${named(`listen.${name}`)}: expected without ${named('listen.server')}, which has its own`;
+    throw configurationError`${optionName(`listen.${name}`)}: expected without ${optionName('listen.server')}, which has its own`;
   }
   return listen;
 }
@@ -125,7 +129,7 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
 function requireNoHost(options: TrainOptions): void {
   for (const name of ['listen', 'workers', 'colocate', 'checkpoint'] as const) {
     if (!options[name]) continue;
-    throw configurationError`${named(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
+    throw configurationError`${optionName(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
   }
 }
 
@@ -133,7 +137,7 @@ function requireNoHost(options: TrainOptions): void {
 function requireEqualRounding(backend: ComputeChoice): void {
   const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
   if (equal.includes(backend)) return;
-  throw configurationError`${named('backend')}: expected ${equal.join(', ')} with ${named('gradients', 'fp16-exact')}, which promises equal bits on any workers, got ${backend}`;
+  throw configurationError`${optionName('backend')}: expected ${equal.join(', ')} with ${optionName('gradients', 'fp16-exact')}, which promises equal bits on any workers, got ${backend}`;
 }
 
 function dataSummary(train: Dataset): DataSummary {
@@ -147,7 +151,7 @@ function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: 
   try {
     return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {
-    throw configurationError`${named('model')}: ${errorMessage(error)}`;
+    throw configurationError`${optionName('model')}: ${errorMessage(error)}`;
   }
 }
 
@@ -158,10 +162,10 @@ function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
   const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });
   const [values, inputs, outputs] = [sizeOfField(samples), inputSize(model), outputCount(model)];
   if (inputs !== values) {
-    throw configurationError`${named('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
+    throw configurationError`${optionName('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
   if (outputs === names.length) return model;
-  throw configurationError`${named('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+  throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */
@@ -174,7 +178,7 @@ function checkData(data: TrainingData): TrainingData {
     return data;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    throw configurationError`${named('data')}: ${error.message}`;
+    throw configurationError`${optionName('data')}: ${error.message}`;
   }
 }
 

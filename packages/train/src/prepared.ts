@@ -3,15 +3,17 @@
 import type { NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
+import { thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
+import type { RunSetup } from '@lockstep/rules';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
-import { samplesWord, thousands } from './words.ts';
+import { samplesWord } from './words.ts';
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
@@ -23,7 +25,7 @@ export interface NetworkSettings {
 }
 
 /** Plain data, except for the samples. */
-export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedRun, 'diloco'> {
+export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedRun, 'diloco' | 'allTakePart'> {
   readonly model: Model;
   /** Initial weights; undefined if the seed draws them. */
   readonly initialWeights: Float32Array | undefined;
@@ -41,8 +43,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly workers: number;
   /** Whether this process takes part as a worker, besides others. */
   readonly colocate: boolean;
-  /** Share of the shards that the coordinator computes as well; 0 in a run of this process alone. */
-  readonly verifyRate: number;
+  /** Options that only the rules read. */
+  readonly rules: Partial<RunSetup>;
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;
@@ -99,9 +101,4 @@ export function dataHash({ samples, targets }: Dataset, newHash: NewHash): strin
 }
 
 /** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads per worker. */
-  readonly threads: number;
-}
+export type LocalWorkersSetup = Pick<Prepared, 'workers' | 'backend' | 'threads'>;

@@ -10,7 +10,7 @@ import {
   type ScheduleType,
 } from '@lockstep/nn';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/rules';
-import { configurationError, type NamedOption, named } from '@lockstep/worker';
+import { configurationError, type NamedOption, optionName } from '@lockstep/worker';
 import {
   defaultBatch,
   defaultEpochs,
@@ -61,7 +61,7 @@ export function planOf(options: TrainOptions, samples: number, recipe: Recipe): 
     roundsToHalves: gradients === 'fp16-exact',
   });
   const scale = typeof batch === 'number' ? 1 : learningRateScale(plan.batch, recipe.batch);
-  const optimizer = optimizerOf(asked, plan.steps, recipe, diloco ? { isOuter: true } : { scale });
+  const optimizer = optimizerConfigOf(asked, plan.steps, recipe, diloco ? { isOuter: true } : { scale });
   return { plan, planAtStart, diloco, optimizer, allTakePart: workers !== undefined };
 }
 
@@ -71,7 +71,7 @@ function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: numb
   const waitsForStart = typeof listen === 'object' && listen.waitForStart === true;
   if (batch !== 'auto' || expect !== undefined || !waitsForStart) return undefined;
   if (typeof checkpoint === 'object' && (checkpoint.resume || checkpoint.store)) {
-    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')} if the run resumes from a checkpoint, which has a batch`;
+    throw configurationError`${optionName('batch', 'auto')}: expected with ${optionName('expect')} if the run resumes from a checkpoint, which has a batch`;
   }
   const usualBatch = defaultBatch(samples, recipeBatch);
   return { usualBatch, ...(microbatch !== undefined && { microbatchSize: microbatch }) };
@@ -81,7 +81,7 @@ function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: numb
 function expectedWorkers({ batch, expect, workers = 0 }: TrainOptions): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers > 0) return workers;
-  throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come, or with ${named('listen.waitForStart')}, for those that are there at the start`;
+  throw configurationError`${optionName('batch', 'auto')}: expected with ${optionName('expect')}, the number of workers to come, or with ${optionName('listen.waitForStart')}, for those that are there at the start`;
 }
 
 function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, workers: number | undefined) {
@@ -96,7 +96,7 @@ function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, work
   }
   const fixed = batch ?? usualBatch;
   if (microbatch !== undefined && fixed % microbatch !== 0) {
-    throw configurationError`${named('microbatch')}: expected a number that divides the batch of ${fixed}, got ${microbatch}`;
+    throw configurationError`${optionName('microbatch')}: expected a number that divides the batch of ${fixed}, got ${microbatch}`;
   }
   const microbatchSize = microbatch ?? (workers === undefined ? undefined : microbatchSizeFor(fixed, workers));
   return { batch: fixed, microbatchSize };
@@ -104,7 +104,7 @@ function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, work
 
 function requireWithin(name: keyof TrainOptions, value: number | undefined, most: number, which: string): void {
   if (value === undefined || value <= most) return;
-  throw configurationError`${named(name)}: expected at most the ${most} samples ${which}, got ${value}`;
+  throw configurationError`${optionName(name)}: expected at most the ${most} samples ${which}, got ${value}`;
 }
 
 /** Requires a microbatch for each worker. */
@@ -112,7 +112,7 @@ function requireWork(workers: number | undefined, microbatch: number | undefined
   if (workers === undefined || workers * (microbatch ?? 1) <= samples) return;
   const most = Math.floor(samples / (microbatch ?? 1));
   const each = microbatch === undefined ? 'one sample' : `${microbatch} samples`;
-  throw configurationError`${named('expect')}: expected at most ${most} workers, so that each gets at least ${each} of a step's ${samples}, got ${workers}`;
+  throw configurationError`${optionName('expect')}: expected at most ${most} workers, so that each gets at least ${each} of a step's ${samples}, got ${workers}`;
 }
 
 /** Undefined unless DiLoCo is requested. */
@@ -126,10 +126,10 @@ function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig | undef
 function requireSynchronous(asked: TrainOptions): void {
   for (const name of ['expect', 'microbatch'] as const) {
     if (asked[name] === undefined) continue;
-    throw configurationError`${named(name)}: expected without ${named('diloco.replicas')}, since each replica is computed by one worker`;
+    throw configurationError`${optionName(name)}: expected without ${optionName('diloco.replicas')}, since each replica is computed by one worker`;
   }
   if (asked.batch === 'auto') {
-    throw configurationError`${named('batch')}: expected a number with ${named('diloco.replicas')}, got auto`;
+    throw configurationError`${optionName('batch')}: expected a number with ${optionName('diloco.replicas')}, got auto`;
   }
 }
 
@@ -142,7 +142,7 @@ function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCo
   const round = replicas * microbatchSize;
   if (round > samples) {
     const product = `${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
-    throw configurationError`${named('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product}, which are ${round}`;
+    throw configurationError`${optionName('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product}, which are ${round}`;
   }
   return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
 }
@@ -154,7 +154,7 @@ type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
  * @param steps of the whole run, over which a schedule is spread
  * @throws ConfigurationError
  */
-export function optimizerOf(
+export function optimizerConfigOf(
   asked: TrainOptions['optimizer'] = runOptions.optimizer.default,
   steps: number,
   recipe: Recipe,
@@ -190,7 +190,7 @@ export function optimizerOf(
 }
 
 function setting(name: keyof OptimizerOptions, value?: string): NamedOption {
-  return named(`optimizer.${name}`, value);
+  return optionName(`optimizer.${name}`, value);
 }
 
 function typesWith(setting: string): string {

@@ -1,5 +1,7 @@
 /** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
+
 import { fieldOf } from '@lockstep/data';
+import { thousands } from '@lockstep/data/shown';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
@@ -9,7 +11,6 @@ import type { Prepared } from './prepared.ts';
 import type { Report } from './record/report.ts';
 import { createRun } from './run/create-run.ts';
 import type { Trained } from './run/run-training.ts';
-import { thousands } from './words.ts';
 
 /** How a run ended: every step taken, stopped earlier, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
@@ -66,7 +67,7 @@ export class TrainingResult {
   }
 }
 
-export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
+export async function trainingResultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
   const { backend } = await openBackend('auto');
   return new TrainingResult(trained, platform, backend);
 }
@@ -153,8 +154,8 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
 async function trainAgain({ prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>) {
   const opened = await openBackend('auto', platform.threads(prepared.threads));
   const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
-  // A single process cannot cross-check itself, so verification is off.
-  const alone = { ...prepared, verifyRate: 0, listen: undefined };
+  // A single process cannot cross-check itself.
+  const alone = { ...prepared, rules: {}, listen: undefined };
   const { run, parameterServer, startInlineWorker } = await createRun({
     prepared: alone,
     platform,

@@ -2,9 +2,10 @@
 
 import { errorMessage } from '@lockstep/data/shown';
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
+import type { RunChanges } from '@lockstep/protocol';
 import type { ControlAction } from '@lockstep/rules';
 import { EventStream } from '@lockstep/worker';
-import type { OnRunAgain, RunChanges } from './dashboard/owner.ts';
+import type { OnRunAgain } from './dashboard/owner.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import { uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
@@ -15,7 +16,7 @@ import { readyWorkers } from './record/recorder.ts';
 import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
 import type { Site } from './site/site.ts';
 import type { UploadedData } from './site/upload.ts';
-import { resultOf, type TrainedRun, TrainingError, type TrainingResult } from './training-result.ts';
+import { type TrainedRun, TrainingError, type TrainingResult, trainingResultOf } from './training-result.ts';
 
 /**
  * A training run in progress: an async iterable of its events.
@@ -150,7 +151,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     try {
       const trained = await this.#trainOnSite(asked);
       const { ending, report } = trained;
-      const result = await resultOf(trained, this.#platform);
+      const result = await trainingResultOf(trained, this.#platform);
       if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
       this.#emit({ type: ending?.type ?? 'finished', report });
       this.#events.end();

@@ -1,9 +1,5 @@
+/** Samples as words for people, and random secrets as text. */
 import type { SampleField } from '@lockstep/data';
-/** Figures and samples as words for people, and random secrets as text. */
-
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
 
 /** A shape [height, width, channels] is an image. */
 export function samplesWord({ sampleField }: { readonly sampleField: Pick<SampleField, 'shape'> }): string {

@@ -136,6 +136,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
       isClosed = true;
       run.stop('the test is over');
       await Promise.all([...workers, attached].map((pool) => pool.stop()));
+      await attached.close();
       await site.close();
     },
     drop: () => site.close(),

@@ -5,13 +5,13 @@ import { floatsFrom } from '@lockstep/protocol';
 import { type Connection, type CoordinatorState, defaultLimits, initialState, planRun } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { EvaluationFeed, TimeBudget } from '../src/dashboard/dashboard.ts';
+import { EvaluationFeed, PauseBudget } from '../src/dashboard/dashboard.ts';
 import { type EarlierRun, EarlierRuns, labelsOf, workerTable } from '../src/dashboard/messages.ts';
 
 describe('a time budget', () => {
   const setUp = () => {
     let now = 0;
-    const budget = new TimeBudget({ nowMs: () => now, part: 0.02, maxPauseMs: 2_000 });
+    const budget = new PauseBudget({ nowMs: () => now, part: 0.02, maxPauseMs: 2_000 });
     /** Tries every 100 ms, as the dashboard does; returns how often it did the work, and the share of time spent. */
     const during = (untilMs: number, costMs: number): [times: number, part: number] => {
       const startedAtMs = now;

@@ -3,11 +3,11 @@ import { CommandFailure, commandLineNames, parseOptions, usageFailure } from '@l
 import { ConfigurationError } from '@lockstep/worker';
 import { describe, expect, it, test } from 'vitest';
 import { trainOptionsOf } from '../../../apps/coordinator/src/run-options.ts';
-import { defaultBatch, defaultEpochs, defaultsOf, learningRateScale, recipeOf } from '../src/defaults.ts';
+import { defaultBatch, defaultEpochs, learningRateScale, recipeDefaults, recipeOf } from '../src/defaults.ts';
 import { runOptions } from '../src/option-table.ts';
 import type { TrainOptions } from '../src/options.ts';
 import { describeOptimizer } from '../src/prepared.ts';
-import { optimizerOf, planOf } from '../src/run-plan.ts';
+import { optimizerConfigOf, planOf } from '../src/run-plan.ts';
 
 const geometryOf = (asked: TrainOptions, samples = 60_000) => {
   const { batch, microbatchSize, microbatches } = planOf(asked, samples, recipeOf('mlp')).plan;
@@ -80,7 +80,7 @@ describe('the default batch and epochs', () => {
 const of = (args: string, { model = 'mlp', steps = 100 } = {}) => {
   const options = parseOptions(runOptions, args === '' ? [] : args.split(' '));
   try {
-    return optimizerOf(trainOptionsOf(options).optimizer, steps, recipeOf(model));
+    return optimizerConfigOf(trainOptionsOf(options).optimizer, steps, recipeOf(model));
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
@@ -129,7 +129,7 @@ describe('the optimizer that options describe', () => {
     expect(of('', { model: 'cnn' })).toMatchObject({ schedule: { type: 'cosine', steps: 100 } });
     expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
     expect(of('', { model: 'unknown' })).not.toHaveProperty('schedule');
-    expect(defaultsOf('batch')).toBe('128, or 64 for cnn');
+    expect(recipeDefaults('batch')).toBe('128, or 64 for cnn');
   });
 
   test.each([

@@ -96,6 +96,18 @@ describe('a viewer', () => {
     expect(viewer.received.filter(({ type }) => type === 'evaluation')).toHaveLength(1);
   });
 
+  it('has the evaluation of the last epoch when the server closes', async () => {
+    // All of MNIST, whose evaluation takes many turns of the event loop.
+    const server = await openDashboardServer({ args: ['--steps', '1'] });
+    const viewer = await openViewer(server.ws);
+    await server.startWorker();
+    await server.run.outcome;
+    for (const epoch of [11, 12]) server.epoch({ ...report, epoch });
+    await server.close();
+    await viewer.closed;
+    expect(viewer.received.filter(({ type }) => type === 'evaluation').at(-1)).toMatchObject({ epoch: 12 });
+  });
+
   it('gets the weights that it asks for', async () => {
     const server = await open();
     const viewer = await openViewer(server.ws);

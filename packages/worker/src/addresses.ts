@@ -7,7 +7,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import { CoordinatorBusyError } from './membership.ts';
-import { type Given, type JoinAddress, joinAddress } from './options.ts';
+import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
 export interface AddressBook {
@@ -23,7 +23,7 @@ export interface AddressBook {
   goesOn(): Promise<boolean>;
 }
 
-type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
+type BookAddress = Pick<ParsedAddress, 'url' | 'fingerprint'>;
 
 /**
  * @param place address of the run, or a source that finds it
@@ -34,7 +34,7 @@ type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
  */
 export function openAddressBook(
   place: string | AddressSource,
-  secrets: Given,
+  secrets: JoinSecrets,
   leaving: AbortSignal,
   over: AbortController,
 ): AddressBook {
@@ -50,7 +50,7 @@ export class ToldAddresses implements AddressBook {
   /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
-  constructor({ url, fingerprint, token }: JoinAddress) {
+  constructor({ url, fingerprint, token }: ParsedAddress) {
     this.token = token;
     this.#given = { url, fingerprint };
     this.#addresses = [this.#given];
@@ -110,20 +110,12 @@ export interface AddressSource {
   changed(signal: AbortSignal): Promise<boolean>;
 }
 
-/** Address of a coordinator and the secrets for joining it. */
-export interface FoundAddress {
-  /** Address, such as `ws://127.0.0.1:7070`. */
-  readonly url: string;
-  readonly token?: string | undefined;
-  readonly fingerprint?: string | undefined;
-}
-
 /** The address that a source finds at each attempt. */
 export class FoundAddresses implements AddressBook {
   readonly #source: AddressSource;
   readonly #leaving: AbortSignal;
   readonly #over: AbortController;
-  #joined: JoinAddress | undefined;
+  #joined: ParsedAddress | undefined;
 
   /** @param over aborted if the run is over, before `connect` fails */
   constructor(source: AddressSource, leaving: AbortSignal, over: AbortController) {

@@ -19,10 +19,10 @@ import {
   enclosed,
   encodeHalves,
   encodeSparse,
+  errorText,
   floatsOf,
   gradientMessages,
   type MessageOf,
-  toMessageText,
   vectorMessages,
   type WorkerKind,
   wordsFrom,
@@ -119,11 +119,6 @@ export class TaskAnswerer {
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });
   }
-}
-
-/** Returns an error's text, as it is sent in a message. */
-export function errorText(error: unknown): string {
-  return toMessageText(error instanceof Error ? error.message : String(error));
 }
 
 interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, LabeledShard {

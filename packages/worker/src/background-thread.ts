@@ -1,6 +1,8 @@
 /** Thread of a background compute: executes one call after another. */
+
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Compute, createLocalCompute } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
 import type { BackgroundAnswer, BackgroundCall, Started } from './open-compute.ts';
@@ -51,6 +53,6 @@ async function answer(call: () => Promise<unknown>): Promise<void> {
   try {
     post({ result: await call() });
   } catch (error) {
-    post({ failure: error instanceof Error ? error.message : String(error) });
+    post({ failure: errorMessage(error) });
   }
 }

@@ -3,15 +3,16 @@
  * @module
  */
 
-export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
-export type { AddressSource, FoundAddress } from './addresses.ts';
+export { ConfigurationError, configurationError, type NamedOption, optionName } from '@lockstep/command/options';
+export type { AddressSource } from './addresses.ts';
 export { type JoinOptions, join } from './join.ts';
 export { EventStream, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
-export type { LocalWork, LocalWorkerAddress } from './local-worker.ts';
+export type { LocalWork } from './local-worker.ts';
 export {
   type ComputeChoice,
   computeChoices,
   defaultThreads,
+  type FoundAddress,
   isHostChoice,
   joinAddress,
   requireThreads,

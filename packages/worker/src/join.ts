@@ -1,7 +1,7 @@
 /** Joins a run from Node. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import { checkOptions, configurationError, type KindsOf, named } from '@lockstep/command/options';
+import { checkKinds, configurationError, type KindsOf, optionName } from '@lockstep/command/options';
 import type { MessageOf } from '@lockstep/protocol';
 import { type AddressSource, openAddressBook } from './addresses.ts';
 import { type JoinContext, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
@@ -56,7 +56,7 @@ async function takePart(
 ): Promise<JoinEnd> {
   const over = new AbortController();
   const book = openAddressBook(url, options, context.leaving, over);
-  checkOptions(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
+  checkKinds(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const defaults = workerCommand.options;
   const {
     name = hostname().slice(0, maxNameLength),
@@ -70,7 +70,7 @@ async function takePart(
     : systemClock.after(patienceMs, () => context.emit({ type: 'opening', backend }));
   const { compute, refused, choice } = await (opening ?? openCompute(backend, threads))
     .catch((error: Error) => {
-      throw configurationError`${named('backend', backend)}: ${error.message}`;
+      throw configurationError`${optionName('backend', backend)}: ${error.message}`;
     })
     .finally(opensSoon);
   try {

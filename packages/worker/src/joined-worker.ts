@@ -1,5 +1,5 @@
 /** A worker in a run, as the joining program sees it: an end to wait for, and events for any number of readers. */
-import { configurationError, named } from '@lockstep/command/options';
+import { configurationError, optionName } from '@lockstep/command/options';
 
 /** Events of a worker that has joined, or tries to. */
 export type WorkerEvent =
@@ -77,7 +77,7 @@ export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent>
     this.#ended = Promise.resolve()
       .then(() => {
         if (isSignal || signal === undefined) return takePart({ emit, leaving: this.#leaving.signal });
-        throw configurationError`${named('signal')}: expected an AbortSignal, got ${String(signal)}`;
+        throw configurationError`${optionName('signal')}: expected an AbortSignal, got ${String(signal)}`;
       })
       .finally(() => {
         if (isSignal) signal.removeEventListener('abort', leave);

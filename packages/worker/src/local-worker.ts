@@ -1,8 +1,10 @@
 /** Program of a worker that a run starts on its own machine: receives the address by IPC, and ends with the channel. */
+
 import { once } from 'node:events';
-import { type JoinOptions, joinComputing } from './join.ts';
+import { errorMessage } from '@lockstep/data/shown';
+import { joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
-import type { ComputeChoice } from './options.ts';
+import type { ComputeChoice, FoundAddress } from './options.ts';
 import { setEngineFlags } from './own-process.ts';
 
 /** Settings of a local worker, passed as JSON in its only argument. */
@@ -10,11 +12,6 @@ export interface LocalWork {
   readonly name: string;
   readonly backend: ComputeChoice;
   readonly threads: number;
-}
-
-/** Address to join, sent over the channel once it is known. */
-export interface LocalWorkerAddress extends Pick<JoinOptions, 'token' | 'fingerprint'> {
-  readonly url: string;
 }
 
 /** Exit code after SIGINT or SIGTERM. */
@@ -29,7 +26,8 @@ const opening = openCompute(work.backend, work.threads);
 // A failure to open is thrown again on joining.
 opening.catch(() => {});
 process.send?.('ready');
-const [{ url, ...secrets }] = (await once(process, 'message')) as [LocalWorkerAddress];
+// The address to join, once it is known.
+const [{ url, ...secrets }] = (await once(process, 'message')) as [FoundAddress];
 // Up to here a signal ends the process by default.
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
@@ -40,6 +38,6 @@ try {
   process.exitCode = interruption.signal.aborted ? interruptedCode : 0;
 } catch (error) {
   // The run shows the last line of a failed worker.
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${errorMessage(error)}\n`);
   process.exitCode = 1;
 }

@@ -1,4 +1,5 @@
 /** Keeps a worker in a run: connects, takes part, and reconnects when the connection breaks. */
+import { errorMessage } from '@lockstep/data/shown';
 import type { WorkerTransport } from '@lockstep/protocol';
 import { Session, type SessionEnd, type SessionEvent, type SessionOptions, type WorkerStatus } from './session.ts';
 
@@ -77,7 +78,7 @@ export class Membership {
       try {
         transport = await connect();
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = errorMessage(error);
         // Failing twice after a run has ended means that the server has ended.
         if (this.#lastEnd !== undefined && this.#failures > 1 && !outlivesServer) {
           return { type: 'finished', message: this.#lastEnd };

@@ -1,7 +1,7 @@
 /** The options of a worker: its command line, those of `join` in Node, and what it can compute with. */
 import {
   type CommandLine,
-  checkOptions,
+  checkKinds,
   configurationError,
   fleetOptions,
   generalOptions,
@@ -10,9 +10,9 @@ import {
   joinOptions,
   libraryKinds,
   name,
-  named,
-  oneOf,
+  oneOfKind,
   option,
+  optionName,
   threads,
   token as tokenKind,
   tokenOptions,
@@ -40,8 +40,8 @@ export function requireThreads(choice: ComputeChoice, threads: number): void {
   if (threads === 1 || threadedChoices.includes(choice)) return;
   // Two threads that enter TensorFlow at the same moment may deadlock.
   const why = choice === 'tfjs-node' ? 'whose library runs in one thread per process' : 'which uses one thread';
-  const backend = named('backend', choice);
-  throw configurationError`${named('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
+  const backend = optionName('backend', choice);
+  throw configurationError`${optionName('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
 }
 
 /** Default number of threads for each of `processes` processes that compute on this machine. */
@@ -58,7 +58,7 @@ export const workerCommand = {
     url: joinOptions.url,
     ...inGroup('distribution', {
       name: option(name, 'name to show for this worker', { defaultText: "the machine's name", library: 'name' }),
-      backend: option(oneOf(computeChoices), 'backend that computes', { default: 'auto', library: 'backend' }),
+      backend: option(oneOfKind(computeChoices), 'backend that computes', { default: 'auto', library: 'backend' }),
       threads: option(threads, 'number of compute threads', { default: 1, library: 'threads' }),
     }),
     ...tokenOptions(
@@ -75,33 +75,33 @@ export const workerCommand = {
 /** The kinds of the options of `join`. */
 export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
 
-export interface JoinAddress {
-  /** Address without secrets. */
+/** Address of a coordinator and the secrets for joining it. */
+export interface FoundAddress {
+  /** Address without secrets, such as `ws://127.0.0.1:7070`. */
   readonly url: string;
-  readonly token: string | undefined;
-  /** SHA-256 of the only certificate to trust. */
-  readonly fingerprint: string | undefined;
-}
-
-export interface Given {
   readonly token?: string | undefined;
+  /** SHA-256 in hex of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
 }
+
+export type ParsedAddress = Required<FoundAddress>;
+
+export type JoinSecrets = Omit<FoundAddress, 'url'>;
 
 /**
  * Splits the address of a socket or a page. A page's address has the token in its fragment:
  * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address; an empty one counts as omitted.
  * @throws ConfigurationError if the address is neither, or no run can have the token
  */
-export function joinAddress(address: string, given: Given): JoinAddress {
+export function joinAddress(address: string, given: JoinSecrets): ParsedAddress {
   if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
-    throw configurationError`${named('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
+    throw configurationError`${optionName('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
   }
   const url = new URL(address.replace(/^http/, 'ws'));
   const fragment = new URLSearchParams(url.hash.slice(1));
   const secret = (name: string): string | undefined => url.searchParams.get(name) || fragment.get(name) || undefined;
   const token = given.token ?? secret('token');
-  checkOptions({ token }, { token: tokenKind });
+  checkKinds({ token }, { token: tokenKind });
   const fingerprint = given.fingerprint ?? secret('fingerprint');
   url.searchParams.delete('token');
   url.searchParams.delete('fingerprint');

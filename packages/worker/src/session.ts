@@ -1,10 +1,11 @@
 /** A worker's side of one connection: says hello, answers a numerics check, then answers tasks; notices silence. */
-import type { WeightsPart } from '@lockstep/compute';
+import type { WeightsMessage } from '@lockstep/compute';
 import type { SampleBatch } from '@lockstep/data';
 import {
   type Clock,
   type Closing,
   type CoordinatorMessage,
+  errorText,
   type FloatChunk,
   type MessageOf,
   protocolVersion,
@@ -16,7 +17,6 @@ import {
 import { type DataFormat, decodeBatch } from '@lockstep/rules';
 import {
   type AnswerOptions,
-  errorText,
   FaultInjector,
   NumericsAnswerer,
   SampleCache,
@@ -70,7 +70,7 @@ export class Session {
   readonly #faults: FaultInjector;
   readonly #tasks = new TaskQueue();
   readonly #vectors: ArrivingVectors;
-  #heartbeat: Heartbeat | undefined;
+  #stopHeartbeat = (): void => {};
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
   #newSamples = (): SampleCache => this.#samples;
@@ -166,8 +166,8 @@ export class Session {
     const { id, resumeKey, model, microbatchSize, targetField, innerSteps, heartbeatMs } = welcome;
     const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
-    this.#heartbeat?.stop();
-    this.#heartbeat = new Heartbeat(this.#options.clock, heartbeatMs, () => this.#ping());
+    this.#stopHeartbeat();
+    this.#stopHeartbeat = every(this.#options.clock, heartbeatMs, () => this.#ping());
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
     this.#format = welcome;
     const createByteCache = compute.createByteCache?.bind(compute);
@@ -184,7 +184,11 @@ export class Session {
    * Pings unprompted: on a narrow link the coordinator's ping waits behind weights longer than a worker may be silent.
    */
   #ping(): void {
-    if (!this.#faults.isFrozen) this.#options.transport.send(pingOf(this.#options));
+    if (this.#faults.isFrozen) return;
+    const { clock, transport } = this.#options;
+    const { receivedBytes } = transport;
+    // The count shows the coordinator that bytes still arrive, and only the link is slow.
+    transport.send({ type: 'ping', sentAtMs: clock.nowMs(), ...(receivedBytes !== undefined && { receivedBytes }) });
   }
 
   #takeVector(message: MessageOf<'numericsCheck' | 'weights' | 'chunk'>): void {
@@ -294,7 +298,7 @@ export class Session {
 
   #closed(closing: Closing): void {
     this.#liveness.stop();
-    this.#heartbeat?.stop();
+    this.#stopHeartbeat();
     this.#end ??= { type: 'lost', message: lostMessage(closing) };
     this.#tasks.cancelAll();
     this.#resolveEnded(this.#end);
@@ -340,7 +344,7 @@ class ArrivingVector extends VectorAssembly {
 
 /** Assembles the coordinator's vectors from their first messages and chunks. */
 class ArrivingVectors {
-  readonly #onWeightsPart: (message: WeightsPart) => void;
+  readonly #onWeightsPart: (message: WeightsMessage) => void;
   readonly #receiver = new VectorReceiver<FloatChunk, ArrivingVector>();
   /** Memory of the newest complete vector. */
   #lent: Uint8Array<ArrayBuffer> | undefined;
@@ -348,7 +352,7 @@ class ArrivingVectors {
   #spare: Uint8Array<ArrayBuffer> | undefined;
 
   /** @param onWeightsPart receives each valid message of weights that arrive in several */
-  constructor(onWeightsPart: (message: WeightsPart) => void) {
+  constructor(onWeightsPart: (message: WeightsMessage) => void) {
     this.#onWeightsPart = onWeightsPart;
   }
 
@@ -386,40 +390,17 @@ class ArrivingVectors {
   }
 }
 
-/** Calls back at regular intervals, first after one interval, until it is stopped. */
-class Heartbeat {
-  readonly #clock: Clock;
-  readonly #everyMs: number;
-  readonly #beat: () => void;
-  #cancel = (): void => {};
-
-  constructor(clock: Clock, everyMs: number, beat: () => void) {
-    this.#clock = clock;
-    this.#everyMs = everyMs;
-    this.#beat = beat;
-    this.#schedule();
-  }
-
-  stop(): void {
-    this.#cancel();
-  }
-
-  #schedule(): void {
-    this.#cancel = this.#clock.after(this.#everyMs, () => {
-      this.#schedule();
-      this.#beat();
+/** Calls back at regular intervals, first after one interval, until the returned function is called. */
+function every(clock: Clock, intervalMs: number, callback: () => void): () => void {
+  let cancel = (): void => {};
+  const schedule = (): void => {
+    cancel = clock.after(intervalMs, () => {
+      schedule();
+      callback();
     });
-  }
-}
-
-interface PingSource {
-  readonly clock: Clock;
-  readonly transport: Pick<WorkerTransport, 'receivedBytes'>;
-}
-
-/** Creates a ping. Its byte count shows the coordinator that bytes still arrive, and only the link is slow. */
-function pingOf({ clock, transport: { receivedBytes } }: PingSource): MessageOf<'ping'> {
-  return { type: 'ping', sentAtMs: clock.nowMs(), ...(receivedBytes !== undefined && { receivedBytes }) };
+  };
+  schedule();
+  return () => cancel();
 }
 
 /** Times that the clock is checked within the longest silence. */

@@ -5,8 +5,9 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { connect, type FoundAddress, FoundAddresses, ToldAddresses } from '../src/addresses.ts';
+import { connect, FoundAddresses, ToldAddresses } from '../src/addresses.ts';
 import { CoordinatorBusyError } from '../src/membership.ts';
+import type { FoundAddress } from '../src/options.ts';
 import { joinAddress } from '../src/options.ts';
 
 describe('the address to join', () => {

@@ -1,11 +1,11 @@
 /** The built thread of a background compute gives the same bits as this thread, shard by shard, and reports errors. */
 
-import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
+import { type Compute, createLocalCompute } from '@lockstep/compute';
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { samplesOf } from '../../compute/test/support.ts';
+import { samplesOf, withoutTime } from '../../compute/test/support.ts';
 
 const model = parseModel({
   name: 'small',
@@ -20,8 +20,6 @@ beforeAll(async () => {
   const program = new URL('../dist/open-compute.js', import.meta.url).href;
   start = (await import(/* @vite-ignore */ program)).startBackgroundCompute;
 });
-
-const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe('a background compute', () => {
   it('gives the bits of a compute here, shard after shard, and for new weights', async () => {

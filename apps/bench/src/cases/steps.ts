@@ -9,7 +9,7 @@ import { openJaxMatmul, openJaxStep } from '../peers/jax.ts';
 import { createTraining, openLockstepMatmul, openLockstepStep } from '../peers/lockstep.ts';
 import { openPytorchStep } from '../peers/pytorch.ts';
 import { openTensorflowMatmul, openTensorflowStep } from '../peers/tensorflow.ts';
-import { type Batch, cnnNet, type MnistStep, mlpNet, mnist, type Net, type Product } from '../work.ts';
+import { type Batch, cnnNet, type MatrixProduct, type MnistStep, mlpNet, mnist, type Net } from '../work.ts';
 
 const fromBytes = 'Lockstep starts every step from the bytes of its pixels; the peers find theirs ready as float32.';
 
@@ -78,7 +78,7 @@ const matmul: Benchmark = {
   cases: async () => [denseProduct(64, 784, 128), denseProduct(512, 1024, 1024)].map(productCase),
 };
 
-function productCase(work: Product): Case {
+function productCase(work: MatrixProduct): Case {
   return {
     name: `${work.m} x ${work.k} x ${work.n}`,
     workPerStep: { amount: floatingPointOperations(work) / 1e9, unit: 'GFLOP' },
@@ -188,7 +188,7 @@ export async function gradientDistance({ net, initial }: MnistStep, batch: Batch
 }
 
 /** `left` [m, k] x `right` [k, n], row-major: nonzero values in (-1, 1), the same on every machine. */
-export function denseProduct(m: number, k: number, n: number): Product {
+export function denseProduct(m: number, k: number, n: number): MatrixProduct {
   const random = randomStream(1);
   // Odd multiples of 2^-23, which float32 holds exactly.
   const value = (): number => (Math.floor(random() * 2 ** 23) + 0.5) / 2 ** 22 - 1;
@@ -196,12 +196,12 @@ export function denseProduct(m: number, k: number, n: number): Product {
   return { m, k, n, left: matrix(m * k), right: matrix(k * n) };
 }
 
-export function floatingPointOperations({ m, k, n }: Product): number {
+export function floatingPointOperations({ m, k, n }: MatrixProduct): number {
   return 2 * m * k * n;
 }
 
 /** The distance of an output [m, n] from the product in double precision. */
-export function productDistance({ m, k, n, left, right }: Product): Case['distance'] {
+export function productDistance({ m, k, n, left, right }: MatrixProduct): Case['distance'] {
   const expected = new Float64Array(m * n);
   for (let row = 0; row < m; row++) {
     const sums = expected.subarray(row * n, (row + 1) * n);

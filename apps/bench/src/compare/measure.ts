@@ -10,6 +10,7 @@ import type { ComputeChoice } from '@lockstep/worker';
 import type { Browser, BrowserContext } from 'playwright-core';
 import {
   type CandidateRunner,
+  type CaseRunner,
   closeAll,
   createRunner,
   type Effort,
@@ -19,7 +20,6 @@ import {
   missingRow,
   type Opened,
   openCandidate,
-  type Runner,
   runRounds,
   type Watch,
 } from '../harness.ts';
@@ -326,7 +326,7 @@ export class TimeBudget {
 }
 
 /** One row's measurements, round by round. */
-export type Measured =
+export type MeasuredTraining =
   | {
       readonly kind: 'lockstep';
       readonly name: string;
@@ -397,7 +397,7 @@ export async function measureTraining(options: MeasureOptions) {
   }
   const runsMs = own.reduce((sum, { spentMs }) => sum + spentMs, 0);
   budget?.spent(runsMs, performance.now() - startedMs - runsMs);
-  const rows = own.map(({ name, workers: each, msPerStep, reports, failure }): Measured => {
+  const rows = own.map(({ name, workers: each, msPerStep, reports, failure }): MeasuredTraining => {
     if (failure !== undefined) return { kind: 'missing', name, status: 'failed', reason: failure };
     return { kind: 'lockstep', name, workers: each, command: commandOf(training, each, settings), msPerStep, reports };
   });
@@ -419,7 +419,7 @@ async function chosen(options: MeasureOptions): Promise<{ readonly training: Tra
   return { training: { ...training, steps: choice.steps }, rounds: choice.rounds };
 }
 
-function peerRow(opened: Opened): Measured {
+function peerRow(opened: Opened): MeasuredTraining {
   const missing = missingRow(opened);
   if (missing) return { kind: 'missing', name: missing.name, status: missing.status, reason: missing.reason };
   const { name, implementation, distance, msPerStep } = opened as CandidateRunner;
@@ -428,7 +428,7 @@ function peerRow(opened: Opened): Measured {
 }
 
 /** Takes part in every round, or in none if a step takes very long. */
-function peerRunner(candidate: CandidateRunner): Runner {
+function peerRunner(candidate: CandidateRunner): CaseRunner {
   const { msPerStep, checkedMsPerStep, burst } = candidate;
   if (checkedMsPerStep > longestStepMs) {
     msPerStep.push(checkedMsPerStep);
@@ -450,7 +450,7 @@ function peerRunner(candidate: CandidateRunner): Runner {
 function lockstepRunner(workers: Workers, { training, settings: { folder, ...asked }, tabs }: MeasureOptions) {
   const reports: Report[] = [];
   const settings = { ...asked, folder, data: folder };
-  const burst: Runner['burst'] = async () => {
+  const burst: CaseRunner['burst'] = async () => {
     const startedMs = performance.now();
     const report = await (workers.kind === 'tabs'
       ? tabs!.run(training, workers.count, settings)

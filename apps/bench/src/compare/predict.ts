@@ -7,14 +7,14 @@ import { thousands } from '@lockstep/data/shown';
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/rules';
 import type { Report, StepTimes } from '@lockstep/train';
 import {
+  type CaseRunner,
   createRunner,
   describeMachine,
   figuresTable,
   median,
   milliseconds,
-  type Runner,
+  ratioText,
   runRounds,
-  times,
 } from '../harness.ts';
 import type { CompareContext } from './compare.ts';
 import { defaultPoints, type Training } from './grid.ts';
@@ -63,7 +63,7 @@ export interface Scenario {
   readonly link: Link | undefined;
 }
 
-export interface Prediction {
+export interface PredictedTimes {
   readonly workers: number;
   readonly stepMs: number;
   readonly imagesPerSecond: number;
@@ -97,7 +97,7 @@ export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly numb
  * their arithmetic and in everything else. Over a link, the weights and gradients of all workers pass the coordinator's
  * end one after another, separately in each direction.
  */
-export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
+export function predict(costs: Costs, { speeds, link }: Scenario): PredictedTimes {
   const { batch, microbatchSize, cores, singleStepMs } = costs;
   if (speeds.length === 0 || speeds.some((speed) => !(speed > 0))) {
     throw new RangeError(`speeds: expected one above 0 for each worker, got [${speeds.join(', ')}]`);
@@ -277,7 +277,7 @@ async function measure(training: Training, { options, folder, output, signal }: 
   const settings = { ...options, folder };
   const small = { ...training, batch: Math.max(1, Math.round(training.batch / 4)) };
   const runs: Runs = { single: [], one: [], check1: [], oneSmall: [], two: [], check2: [], check4: [] };
-  const runnerOf = (name: keyof Runs, trained: Training, workers: Workers): Runner =>
+  const runnerOf = (name: keyof Runs, trained: Training, workers: Workers): CaseRunner =>
     createRunner(name, async () => {
       const report = await runLockstep(trained, workers, settings);
       runs[name].push(report);
@@ -324,7 +324,7 @@ export function estimateLines(name: string, costs: Costs, { predictions }: Scali
       headers,
       shown.map(({ workers, imagesPerSecond, speedUp, computeMs, linkMs, otherMs }) => {
         const parts = [computeMs, linkMs, otherMs].map(milliseconds);
-        return [`${workers}`, thousands(imagesPerSecond), times(speedUp), ...parts];
+        return [`${workers}`, thousands(imagesPerSecond), ratioText(speedUp), ...parts];
       }),
     ),
   ];
@@ -350,13 +350,13 @@ export function errorLines(errors: readonly PredictionError[]): string[] {
 }
 
 /** The answer for the requested workers, and how many workers pay off. */
-export function answerFor(costs: Costs, asked: Prediction, estimate: ScalingEstimate, { speeds, link }: Scenario) {
+export function answerFor(costs: Costs, asked: PredictedTimes, estimate: ScalingEstimate, { speeds, link }: Scenario) {
   const { best, pays } = estimate;
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';
-  const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${times(asked.speedUp)} one process.`;
+  const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${ratioText(asked.speedUp)} one process.`;
   if (pays)
-    return `${answer} It stops paying at ${count(best.workers)} (${times(best.speedUp)}): more add next to nothing.`;
+    return `${answer} It stops paying at ${count(best.workers)} (${ratioText(best.speedUp)}): more add next to nothing.`;
   if (link === undefined) return `${answer} No number of workers is faster than one process: take a larger batch.`;
   const bandwidth = breakEvenBandwidth(costs, speeds, link.latencyMs);
   const need =

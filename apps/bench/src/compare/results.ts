@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { thousands } from '@lockstep/data/shown';
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
-import { ends, figuresTable, median, milliseconds, pairedRatios, type Spread, spread, times } from '../harness.ts';
+import { ends, figuresTable, median, milliseconds, pairedRatios, ratioText, type Spread, spread } from '../harness.ts';
 import { ddpName, ddpRanks, pytorchName, pytorchThreadsName, type Training } from './grid.ts';
-import type { Measured, Workers } from './measure.ts';
+import type { MeasuredTraining, Workers } from './measure.ts';
 
 /** Samples over which accuracy is averaged: the standard error of the mean is about 1 %. */
 const samplesAveraged = 1_000;
@@ -42,7 +42,7 @@ export const stepParts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimize
 export type StepPart = (typeof stepParts)[number];
 
 /** Milliseconds of each part of a step: the median over rounds of each run's median. */
-export function partsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
+export function stepPartsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
   const entries = stepParts.map((part) => [part, median(times.map((each) => each[`${part}Ms`]))]);
   return Object.fromEntries(entries) as Record<StepPart, number>;
 }
@@ -57,9 +57,9 @@ interface Timed {
 
 export type LockstepRow = Timed & ReturnType<typeof lockstepFigures>;
 export type PeerRow = Timed & ReturnType<typeof peerFigures>;
-export type ResultRow = LockstepRow | PeerRow | Extract<Measured, { kind: 'missing' }>;
+export type ResultRow = LockstepRow | PeerRow | Extract<MeasuredTraining, { kind: 'missing' }>;
 
-export type TrainingResult = ReturnType<typeof resultOf>;
+export type ComparedTraining = ReturnType<typeof comparedTraining>;
 
 export function isTimed(row: ResultRow): row is LockstepRow | PeerRow {
   return row.kind !== 'missing';
@@ -73,13 +73,13 @@ export function isOneThread({ kind, count }: Workers): boolean {
   return kind === 'threads' && count === 1;
 }
 
-type MeasuredLockstep = Extract<Measured, { kind: 'lockstep' }>;
-type MeasuredPeer = Extract<Measured, { kind: 'peer' }>;
+type MeasuredLockstep = Extract<MeasuredTraining, { kind: 'lockstep' }>;
+type MeasuredPeer = Extract<MeasuredTraining, { kind: 'peer' }>;
 
 /** A training with the rounds in which it was measured. */
 type Taken = Training & { readonly rounds: number };
 
-export function resultOf(training: Taken, measured: readonly Measured[], accuracy: number) {
+export function comparedTraining(training: Taken, measured: readonly MeasuredTraining[], accuracy: number) {
   const [baseline] = measured;
   if (baseline?.kind !== 'lockstep') throw new Error(`${training.name}: expected one thread of one process first`);
   const reports = measured.flatMap((row) => (row.kind === 'lockstep' ? row.reports : []));
@@ -117,7 +117,7 @@ function modesAgree(reports: readonly Report[]): boolean {
   );
 }
 
-function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
+function peerFigures(row: MeasuredPeer, measured: readonly MeasuredTraining[]) {
   const { kind, version, notes, distance, msPerStep } = row;
   const equal = counterpartOf(row.name);
   const oneThread = measured.find(
@@ -168,7 +168,7 @@ function lockstepFigures(row: MeasuredLockstep, timesOneThread: number, batch: n
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),
     /** Over the sockets of all workers, both ways, including joining. */
     bytesPerStep: spread(reports.map(({ wire, steps }) => (wire.bytesSent + wire.bytesReceived) / steps)).median,
-    parts: times.length === 0 ? null : partsOf(times),
+    parts: times.length === 0 ? null : stepPartsOf(times),
     weightsSha256,
     exactness,
     numericMode,
@@ -178,14 +178,14 @@ function lockstepFigures(row: MeasuredLockstep, timesOneThread: number, batch: n
 }
 
 /** Whether nothing failed, all agree with the reference, and runs of the same numeric mode ended with equal weights. */
-export function areSound(results: readonly TrainingResult[]): boolean {
+export function areSound(results: readonly ComparedTraining[]): boolean {
   return results.every(
     ({ rows, modesAgree }) => modesAgree && rows.every((row) => row.kind !== 'missing' || row.status === 'absent'),
   );
 }
 
 /** Lines of one training: throughput of each row, the parts of a step's time, and a sentence for everything else. */
-export function resultLines({ training, rows, sameWeights, curveDistance }: TrainingResult, accuracy: number) {
+export function resultLines({ training, rows, sameWeights, curveDistance }: ComparedTraining, accuracy: number) {
   const own = rows.filter(isLockstep);
   const { name, parameters, steps, rounds, learningRate } = training;
   const headers = ['', 'images/s', '(min .. max)', ...ratioHeaders(accuracy)];
@@ -216,11 +216,11 @@ export function ratioHeaders(accuracy: number): string[] {
 }
 
 export function ratioCells(row: LockstepRow | PeerRow): string[] {
-  const ratio = times(row.timesOneThread.median);
+  const ratio = ratioText(row.timesOneThread.median);
   if (row.kind === 'peer') {
     const { speedUp, lockstepAgainstIt } = row;
-    const own = speedUp === null ? '' : `(${times(speedUp.median)} its own)`;
-    return [ratio, own, lockstepAgainstIt === null ? '' : times(lockstepAgainstIt.median), '', ''];
+    const own = speedUp === null ? '' : `(${ratioText(speedUp.median)} its own)`;
+    return [ratio, own, lockstepAgainstIt === null ? '' : ratioText(lockstepAgainstIt.median), '', ''];
   }
   const { efficiency, secondsToAccuracy, bytesPerStep, workers } = row;
   return [
@@ -253,7 +253,7 @@ interface Choice {
   readonly row: LockstepRow;
 }
 
-export function conclusionOf(results: readonly TrainingResult[]): string[] {
+export function conclusionOf(results: readonly ComparedTraining[]): string[] {
   const choices = results.flatMap(({ training: { name }, rows }): Choice[] => {
     // From cheap to expensive: a thread, all threads, then processes and tabs with sockets between them.
     const own = rows.filter(isLockstep);
@@ -275,7 +275,7 @@ function sentenceOf(choices: readonly Choice[]): string {
   const { kind, count } = row.workers;
   const trainings = list(
     choices.map(({ name, row: { workers, timesOneThread } }) =>
-      isOneThread(workers) ? name : `${name} (${times(timesOneThread.median)} one thread)`,
+      isOneThread(workers) ? name : `${name} (${ratioText(timesOneThread.median)} one thread)`,
     ),
   );
   if (kind === 'threads') {
@@ -285,7 +285,7 @@ function sentenceOf(choices: readonly Choice[]): string {
   return `Train with ${row.name}, the fastest here: ${trainings}.`;
 }
 
-function reasonOf(results: readonly TrainingResult[]): string[] {
+function reasonOf(results: readonly ComparedTraining[]): string[] {
   const rows = results.flatMap((result) => result.rows.filter(isLockstep));
   const overheads = rows.flatMap(({ workers, parts }) =>
     workers.kind === 'threads' || parts === null
@@ -301,7 +301,7 @@ function reasonOf(results: readonly TrainingResult[]): string[] {
   ];
 }
 
-function peerComparisons(results: readonly TrainingResult[]): string[] {
+function peerComparisons(results: readonly ComparedTraining[]): string[] {
   const peers = results.flatMap(({ training, rows }) =>
     rows.flatMap((row) => (row.kind === 'peer' && row.lockstepAgainstIt ? [{ training, row }] : [])),
   );
@@ -318,7 +318,7 @@ function rankOf(name: string): number {
 }
 
 function ratioAt(training: string, { lockstepAgainstIt }: PeerRow): string {
-  return `${times(lockstepAgainstIt!.median)} at ${training}`;
+  return `${ratioText(lockstepAgainstIt!.median)} at ${training}`;
 }
 
 /** "0.40 to 2.1 ms" */

@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
+  type MatrixProduct,
   type MnistStep,
   mnist,
   type Net,
   oneHotLabels,
-  type Product,
   scaledPixels,
   splitParameters,
 } from '../work.ts';
@@ -24,7 +24,7 @@ async function loadJax(): Promise<Absent | { readonly jax: Jax; readonly version
   return { jax, version };
 }
 
-export async function openJaxMatmul(work: Product): Promise<Implementation | Absent> {
+export async function openJaxMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
   const loaded = await loadJax();
   if ('absent' in loaded) return loaded;
   const { jax, version } = loaded;

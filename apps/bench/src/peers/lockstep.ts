@@ -4,7 +4,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import type { MnistStep, Product } from '../work.ts';
+import type { MatrixProduct, MnistStep } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
@@ -15,7 +15,7 @@ async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
   }
 }
 
-export async function openLockstepMatmul(work: Product, name: HostBackendName): Promise<Implementation | Absent> {
+export async function openLockstepMatmul(work: MatrixProduct, name: HostBackendName): Promise<Implementation | Absent> {
   const backend = await openHost(name);
   if ('absent' in backend) return backend;
   const { m, k, n } = work;

@@ -4,13 +4,13 @@ import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
+  type MatrixProduct,
   type MnistStep,
   meanLossOf,
   type Net,
-  type Product,
-  parameterTensors,
-  type TensorFlow,
+  type TensorFlowJs,
   tensorBatch,
+  tensorsOfParameters,
 } from '../work.ts';
 
 /** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
@@ -56,13 +56,16 @@ async function loadTensorFlow(backend: TensorFlowBackend) {
   }
 }
 
-async function describeWasm(tf: TensorFlow): Promise<string> {
+async function describeWasm(tf: TensorFlowJs): Promise<string> {
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
   const threads = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
   return `tfjs-backend-wasm${threads ? '-threaded' : ''}${simd ? '-simd' : ''}.wasm, 1 thread`;
 }
 
-export async function openTensorflowMatmul(work: Product, name: TensorFlowBackend): Promise<Implementation | Absent> {
+export async function openTensorflowMatmul(
+  work: MatrixProduct,
+  name: TensorFlowBackend,
+): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -108,7 +111,7 @@ export async function openTensorflowStep(work: MnistStep, name: TensorFlowBacken
     };
   }
   const batches = work.batches.map((batch) => tensorBatch(tf, net, batch));
-  const starts = parameterTensors(tf, net, work.initial);
+  const starts = tensorsOfParameters(tf, net, work.initial);
   const variables = starts.map((start) => tf.variable(start.clone()));
   const optimizer = tf.train.sgd(work.learningRate);
   let next = 0;

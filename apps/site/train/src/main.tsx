@@ -9,7 +9,7 @@ import { Card, Choice, CopyButton } from '@lockstep/web/page/look/controls.tsx';
 import { type Loaded, Loading, loaded } from '@lockstep/web/page/look/lazy.tsx';
 import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { Draw } from '@lockstep/web/page/panels/draw.tsx';
-import { Ending } from '@lockstep/web/page/panels/ending.tsx';
+import { EndingPanel } from '@lockstep/web/page/panels/ending.tsx';
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
@@ -66,7 +66,7 @@ function TrainView() {
         <div class="panels train-panels">
           <Card name="join" title="The run">
             <StartForm />
-            {result && <Ending {...{ store, result, requestWeights }} ownIds={workersOf(result.report)} />}
+            {result && <EndingPanel {...{ store, result, requestWeights }} ownIds={workersOf(result.report)} />}
           </Card>
           <CurvesCard store={store} />
           <Draw predictor={predictor} run={store.run.value} />

@@ -2,8 +2,8 @@
 
 import { datasetFrom, datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import { type Digits, imageSize } from '@lockstep/lesson';
-import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
+import { type Digits, pixelsPerDigit } from '@lockstep/lesson';
+import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
 import {
   type EpochEvent,
   type PreparedEvent,
@@ -18,8 +18,6 @@ import type { StartRequest, TrainerAnswer, TrainerRequest } from './messages.ts'
 
 /** The page draws curves four times a second. */
 const progressEveryMs = 100;
-
-type Progress = WatchMessageOf<'progress'>;
 
 let run: TrainingRun | undefined;
 let areWeightsWanted = false;
@@ -60,7 +58,7 @@ async function readDigits(): Promise<TrainingData> {
     post({ type: 'loading', bytes: arrived });
   });
   const datasetOf = ({ pixels, labels }: Digits['train']) =>
-    datasetFrom({ samples: pixels, sampleShape: [Math.sqrt(imageSize), Math.sqrt(imageSize), 1], labels });
+    datasetFrom({ samples: pixels, sampleShape: [Math.sqrt(pixelsPerDigit), Math.sqrt(pixelsPerDigit), 1], labels });
   return { name: 'MNIST', train: datasetOf(train), test: datasetOf(test) };
 }
 
@@ -126,7 +124,7 @@ class Account {
     post({ type: 'result', step: report.steps, report: bytes, metadata: metadataOf(result.modelFile()) });
   }
 
-  #progress(phase: Progress['phase'], more: Partial<Progress> = {}): void {
+  #progress(phase: ProgressMessage['phase'], more: Partial<ProgressMessage> = {}): void {
     const atMs = performance.now();
     const { step = 0, epoch = 1, smoothedLoss, smoothedAccuracy = null, samplesSoFar = 0 } = this.#last ?? {};
     const perSecond = (1000 * samplesSoFar) / Math.max(1, atMs - this.#beganAtMs);
@@ -143,7 +141,7 @@ class Account {
   }
 
   /** The points since the last message, as float32 lists. */
-  #takePoints(): Progress['points'] {
+  #takePoints(): ProgressMessage['points'] {
     const points = this.#points.splice(0);
     const list = (value: (point: (typeof points)[number]) => number) => bytesOf(Float32Array.from(points, value));
     return {

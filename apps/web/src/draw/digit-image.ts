@@ -1,5 +1,5 @@
 /** Turns pen strokes into an image like MNIST's. */
-import type { Run } from '../watch/run-store.ts';
+import type { RunMessage } from '@lockstep/protocol';
 
 export const digitSize = 28;
 
@@ -91,7 +91,7 @@ function centerOfMass(image: Uint8Array): Point {
 }
 
 /** Whether samples are drawings. An unknown run is assumed to use MNIST. */
-export function takesDrawings(run: Run | undefined): boolean {
+export function takesDrawings(run: RunMessage | undefined): boolean {
   if (!run) return true;
   const { sampleField, targetField, outputs } = run;
   const isDigit = sampleField.role === 'scaled' && sampleField.shape.join() === [digitSize, digitSize, 1].join();

@@ -1,7 +1,7 @@
 /** Predicts a person's samples with the current model, and requests its weights as they change. */
-import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
+import { importFailure } from '../look/format.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import type { Inference } from './inference.ts';
 import { Sketch } from './sketch.ts';
@@ -85,9 +85,9 @@ export class Predictor {
       if (weights) this.#setWeights(weights);
       this.#refreshWeights();
     } catch (error) {
-      // The code could not be loaded because the server is gone. The page tries again when it hears of the run.
+      // The page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
-      this.error.value = `The model cannot be used here: ${errorMessage(error)}.`;
+      this.error.value = `The model cannot be used here: ${importFailure(error)}.`;
     }
   }
 
@@ -127,7 +127,7 @@ export class Predictor {
  * Softmax of `logits / temperature`: a low temperature sharpens the distribution, a high one flattens it.
  * @param temperature above 0
  */
-export function softmax(logits: ArrayLike<number>, temperature: number): number[] {
+export function softmaxAt(logits: ArrayLike<number>, temperature: number): number[] {
   const scaled = Array.from(logits, (logit) => logit / temperature);
   const highest = Math.max(...scaled);
   const exponentials = scaled.map((value) => Math.exp(value - highest));

@@ -6,7 +6,7 @@ import { outputName, whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import { modelName, type RunStore } from '../watch/run-store.ts';
 import { openInspection } from './inspection.ts';
-import { ActivationsPart, GradientPart, SamplePart, WeightsPart } from './parts.tsx';
+import { ActivationsPart, GradientPart, SamplePart, WeightsView } from './parts.tsx';
 import { targetText, useChosenSample } from './sample.ts';
 import './inside.css';
 
@@ -43,7 +43,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
         {/* Parts below the weights wait for them: pictures that come later would move the parts and the focus. */}
         {weightView ? (
           <>
-            <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
+            <WeightsView view={weightView} note={note} trace={trace} chosen={chosen} />
             <SamplePart store={store} choice={choice} />
             <ActivationsPart
               {...{ run, trace, names }}

@@ -1,4 +1,5 @@
 /** The parts of the live network's view: weights, one sample, its activations, its gradient. */
+
 import {
   chapters,
   gradientTable,
@@ -14,6 +15,7 @@ import {
   type WeightPictures,
   type WeightView,
 } from '@lockstep/lesson';
+import type { RunMessage } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { type ComponentChildren, Fragment } from 'preact';
 import { useRef } from 'preact/hooks';
@@ -26,7 +28,7 @@ import { outputName, percent, significant, whole } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
-import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { isPicture, type RunStore } from '../watch/run-store.ts';
 import { answerText, type SampleChoice, testSamples } from './sample.ts';
 
 interface PartCardProps {
@@ -82,7 +84,7 @@ interface WeightsPartProps {
 }
 
 /** The weights of the first layer as pictures, or histograms of all layers' weights. */
-export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
+export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
   // The histograms that were shown first stay until the tensors change.
   const first = useRef({ histograms: view.histograms, note });
   if (shapesOf(view.histograms) !== shapesOf(first.current.histograms)) {
@@ -238,7 +240,7 @@ export function SamplePart({ store, choice }: SamplePartProps) {
 }
 
 interface DrawingProps extends Pick<SamplePartProps, 'choice'> {
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
 }
 
 function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
@@ -304,7 +306,7 @@ function isEqual(left: LabeledSample['target' | 'values'], right: LabeledSample[
 }
 
 interface ActivationsPartProps {
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
   readonly trace: SampleTrace | undefined;
   readonly names: readonly string[];
   readonly note: string;
@@ -409,7 +411,7 @@ function channelsFirst(values: Float32Array, channels: number): Float32Array {
 }
 
 interface GradientPartProps {
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
   readonly inspected: InspectedSample | undefined;
   readonly label: string;
   /** The selected neuron or filter of the first layer. */

@@ -1,14 +1,14 @@
 /** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
-import { argmax, restoreValues, standardizeValues } from '@lockstep/nn';
-import { floatsFrom } from '@lockstep/protocol';
+import { largestScore, restoreValues, standardizeValues } from '@lockstep/nn';
+import { floatsFrom, type RunMessage } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { canvasSide, Sketch } from '../draw/sketch.ts';
 import { outputName, significant } from '../look/format.ts';
-import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
+import type { EvaluationMessage, RunStore } from '../watch/run-store.ts';
 
 /** The initial digit, on a canvas of side `canvasSide`. */
 const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
@@ -32,7 +32,7 @@ export interface TestSample {
 }
 
 /** Returns the top errors of the last evaluation. */
-export function testSamples(run: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
+export function testSamples(run: RunMessage, evaluation: EvaluationMessage | undefined): readonly TestSample[] {
   const { topErrors = [], farthest = [] } = evaluation ?? {};
   const valuesOf = (bytes: Uint8Array) => (run.sampleField.dtype === 'u8' ? bytes : floatsFrom(bytes));
   return [
@@ -72,7 +72,7 @@ export interface SampleChoice {
 export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
   const drawn = predictor.sketch.strokes.peek();
   const { output } = predictor.prediction.peek();
-  const first = drawn.length > 0 && output ? { strokes: drawn, label: argmax(output.logits) } : firstDrawing;
+  const first = drawn.length > 0 && output ? { strokes: drawn, label: largestScore(output.logits) } : firstDrawing;
   const sketch = useMemo(() => new Sketch(first.strokes), []);
   const label = useSignal(first.label);
   const picked = useSignal<LabeledSample>();
@@ -98,13 +98,13 @@ function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample |
 }
 
 /** Returns the name of a class, or the values in their unit. */
-export function targetText(run: Run | undefined, target: LabeledSample['target']): string {
+export function targetText(run: RunMessage | undefined, target: LabeledSample['target']): string {
   if (typeof target === 'number') return outputName(run, target);
   return valuesText(restoreValues(target, run?.standardization));
 }
 
 /** Returns the network's prediction in a few words. */
-export function answerText(run: Run | undefined, { probabilities, layers }: SampleTrace): string {
+export function answerText(run: RunMessage | undefined, { probabilities, layers }: SampleTrace): string {
   if (probabilities) return outputName(run, probabilities.indexOf(Math.max(...probabilities)));
   return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization));
 }

@@ -65,6 +65,6 @@ function roundest(value: number, accepts: (rounded: number) => boolean): number 
 }
 
 /** Returns the default settings of controls. */
-export function defaultsOf(controls: Readonly<Record<string, Control>>): Settings {
+export function controlDefaults(controls: Readonly<Record<string, Control>>): Settings {
   return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
 }

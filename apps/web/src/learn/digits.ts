@@ -1,5 +1,5 @@
 /** MNIST in a thread of the page, from the two files that `scripts/digits.ts` writes. */
-import { allDigits, type Digits, type DigitsUse, fewDigits, imageSize } from '@lockstep/lesson';
+import { allDigits, type Digits, type DigitsUse, fewDigits, pixelsPerDigit } from '@lockstep/lesson';
 
 let few: Promise<Digits> | undefined;
 let all: Promise<Digits> | undefined;
@@ -36,14 +36,14 @@ async function fetchPacked(
   });
   const unpacked = response.body.pipeThrough(counting).pipeThrough(new DecompressionStream('gzip'));
   const bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
-  const expected = (counts.train + counts.test) * (imageSize + 1);
+  const expected = (counts.train + counts.test) * (pixelsPerDigit + 1);
   if (bytes.length !== expected) throw new Error(`${file}: expected ${expected} bytes, got ${bytes.length}`);
   let offset = 0;
   const take = (length: number): Uint8Array => {
     offset += length;
     return bytes.subarray(offset - length, offset);
   };
-  const images = (count: number) => ({ pixels: take(count * imageSize), labels: Uint16Array.from(take(count)) });
+  const images = (count: number) => ({ pixels: take(count * pixelsPerDigit), labels: Uint16Array.from(take(count)) });
   return { train: images(counts.train), test: images(counts.test) };
 }
 

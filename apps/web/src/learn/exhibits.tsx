@@ -6,10 +6,10 @@ import type uPlot from 'uplot';
 import { Choice, Figure } from '../look/controls.tsx';
 import { percent, significant, whole } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
-import { Bars } from '../view/bars.tsx';
-import { Curves } from '../view/curves.tsx';
+import { BarChart } from '../view/bars.tsx';
+import { CurvePlot } from '../view/curves.tsx';
 import { Raster, Tiles } from '../view/raster.tsx';
-import { Table } from '../view/table.tsx';
+import { DataTable } from '../view/table.tsx';
 import { GraphView } from './graph.tsx';
 import './lesson.css';
 
@@ -22,7 +22,7 @@ export interface Shown<Kind extends Exhibit['kind']> {
 const views: { readonly [Kind in Exhibit['kind']]: ComponentType<Shown<Kind>> } = {
   figures: FiguresView,
   table: TableView,
-  bars: ({ exhibit }) => <Bars {...exhibit} />,
+  bars: ({ exhibit }) => <BarChart {...exhibit} />,
   curves: CurvesView,
   'live-curves': LiveCurvesView,
   code: CodeView,
@@ -65,7 +65,7 @@ function TableView({ exhibit }: Shown<'table'>) {
     isNumber: isNumericColumn(exhibit, column),
     text: (row: (typeof exhibit.rows)[number]) => String(row[column]),
   }));
-  return <Table label={exhibit.caption} columns={columns} rows={exhibit.rows} />;
+  return <DataTable label={exhibit.caption} columns={columns} rows={exhibit.rows} />;
 }
 
 /** Color tokens by the index of the curve. */
@@ -86,7 +86,7 @@ function CurvesView({ exhibit: { series, x, isLogarithmic = false, caption, xLab
     return `${label} from ${short(first)} to ${short(last)}`;
   });
   return (
-    <Curves
+    <CurvePlot
       x={x}
       curves={curves}
       y={isLogarithmic ? 'logarithmic' : 'plain'}
@@ -157,7 +157,7 @@ export function LiveCurvesView({ exhibit: { caption, curves, length } }: Shown<'
           measure.value = name as keyof typeof measures;
         }}
       />
-      <Curves
+      <CurvePlot
         x={x}
         curves={drawn}
         y={y}

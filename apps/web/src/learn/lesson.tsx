@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import { Computation } from './computation.ts';
-import { ControlField, defaultsOf } from './control-field.tsx';
+import { ControlField, controlDefaults } from './control-field.tsx';
 import { ExhibitCard } from './exhibits.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
 import type { Settings } from './messages.ts';
@@ -59,7 +59,7 @@ type ChapterViewProps = { readonly chapter: Chapter } & Readonly<Record<'before'
 function ChapterView({ chapter, before, after }: ChapterViewProps) {
   const computation = useMemo(() => new Computation(), []);
   const changed = useSignal<Settings>({});
-  const settings = useComputed(() => ({ ...defaultsOf(chapter.controls), ...changed.value }));
+  const settings = useComputed(() => ({ ...controlDefaults(chapter.controls), ...changed.value }));
   const compute = (): void => computation.send({ type: 'chapter', chapterId: chapter.id, settings: settings.value });
   useSignalEffect(compute);
   useEffect(() => () => computation.stop(), [computation]);

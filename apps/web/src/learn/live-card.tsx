@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Computation } from './computation.ts';
-import { ControlField, defaultsOf } from './control-field.tsx';
+import { ControlField, controlDefaults } from './control-field.tsx';
 import { type ExhibitOf, ExhibitView, LiveCurvesView } from './exhibits.tsx';
 import type { Settings } from './messages.ts';
 
@@ -24,7 +24,7 @@ const paces = {
 export function LiveCard({ chapterId, live }: LiveCardProps) {
   const computation = useMemo(() => new Computation(), [chapterId]);
   const changed = useSignal<Settings>({});
-  const settings = { ...defaultsOf(live.controls), ...changed.value };
+  const settings = { ...controlDefaults(live.controls), ...changed.value };
   // Shows the data and the untrained network.
   const open = (): void => computation.send({ type: 'open', chapterId, settings });
   useEffect(() => {

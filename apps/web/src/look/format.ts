@@ -1,20 +1,11 @@
-/** Formats numbers and times for people. */
+/** Formats numbers, times and failures for people. */
+import { errorMessage, significant } from '@lockstep/data/shown';
+
+export { percent, significant } from '@lockstep/data/shown';
 
 /** 12345.6 -> "12,346". Always in English, like the page. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en');
-}
-
-/** Formats a fraction as percent: 0.9876 -> "98.76 %". */
-export function percent(fraction: number, digits = 2): string {
-  return `${(fraction * 100).toFixed(digits)} %`;
-}
-
-/** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
-export function significant(value: number, digits = 4): string {
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(digits - 1);
-  return String(Number(value.toPrecision(digits)));
 }
 
 export function lossText(loss: number): string {
@@ -54,4 +45,9 @@ export function outputName(run: { readonly names?: readonly string[] } | undefin
 
 export function capitalized(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}
+
+/** Says why a part of the page is missing. Browsers report an import without an answer as a TypeError, each in its own words. */
+export function importFailure(error: unknown): string {
+  return error instanceof TypeError ? 'the coordinator, which serves this page, does not answer' : errorMessage(error);
 }

@@ -1,7 +1,7 @@
 /** Views that are loaded when they are first opened. */
-import { errorMessage } from '@lockstep/data/shown';
 import type { Signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
+import { importFailure } from './format.ts';
 
 /** The view, or why it could not be loaded. */
 export type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
@@ -22,7 +22,7 @@ export function loaded<Props>(
         view.value = { View };
       },
       (error: unknown) => {
-        view.value = { failure: errorMessage(error) };
+        view.value = { failure: importFailure(error) };
       },
     );
   }

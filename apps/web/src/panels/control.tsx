@@ -1,12 +1,11 @@
 /** Controls the run with the admin token: start, pause, resume, stop, save, and run again with other settings. */
-import type { AdminAction, WatchMessageOf } from '@lockstep/protocol';
+import type { AdminAction, ProgressMessage, RunChanges, RunMessage } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Choice, useKeptFocus } from '../look/controls.tsx';
 import { capitalized } from '../look/format.ts';
-import { modelName, optimizerOf, type Run, type RunStore } from '../watch/run-store.ts';
+import { modelName, optimizerSettingsOf, type RunStore } from '../watch/run-store.ts';
 import { batchAtStart } from '../watch/run-texts.ts';
-import type { Progress } from '../watch/status.ts';
 
 interface ControlProps {
   readonly store: RunStore;
@@ -19,7 +18,7 @@ interface ControlPanelProps extends ControlProps {
   readonly onRunAgain: (changes: RunChanges) => void;
 }
 
-export function Control({ store, isOwner, onAction, onRunAgain }: ControlPanelProps) {
+export function ControlPanel({ store, isOwner, onAction, onRunAgain }: ControlPanelProps) {
   const run = store.run.value;
   const isLive = store.connection.value.phase === 'live';
   return (
@@ -133,19 +132,16 @@ const saveTitle =
 
 const actionTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const;
 
-function nextAction(progress: Progress | undefined): keyof typeof actionTitles {
+function nextAction(progress: ProgressMessage | undefined): keyof typeof actionTitles {
   if (progress?.phase === 'waiting') return 'start';
   return progress?.phase === 'paused' && progress.pauseRequested ? 'resume' : 'pause';
 }
-
-/** Settings that differ from those of the finished run. */
-export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
 
 /** Id of the dialog, for the button that opens it. */
 const runAgainId = 'run-again';
 
 interface RunAgainProps {
-  readonly run: Run;
+  readonly run: RunMessage;
   /** Whether the run is over and its server still answers. */
   readonly isPossible: boolean;
   /** Why the last request was rejected. */
@@ -240,8 +236,8 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
   return <Choice label={label} value={text} options={options} onChoose={onChange} />;
 }
 
-function settingsOf({ model, config }: Run): Readonly<Record<SettingName, string>> {
-  const { type, learningRate, schedule } = optimizerOf(config);
+function settingsOf({ model, config }: RunMessage): Readonly<Record<SettingName, string>> {
+  const { type, learningRate, schedule } = optimizerSettingsOf(config);
   return {
     ...{
       model: modelName({ model }),

@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import { Choice, download } from '../look/controls.tsx';
 import { lossText, percent, significant, whole } from '../look/format.ts';
 import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
-import { type Curve, Curves, type VerticalAxis } from '../view/curves.tsx';
+import { type Curve, CurvePlot, type VerticalAxis } from '../view/curves.tsx';
 import { axisEnd, type CurveAxis, type CurveKind, leastSpan } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
 
@@ -65,7 +65,7 @@ function Chart({ store, kind }: { readonly store: RunStore; readonly kind: Chart
       <figcaption>
         <h3>{title}</h3>
       </figcaption>
-      <Curves
+      <CurvePlot
         {...columns}
         y={kind === 'loss' && !settings.isLogarithmic ? 'fromZero' : y}
         xEnd={(newest) => axisEnd(settings.axis, newest, store.run.value)}

@@ -4,7 +4,7 @@ import type { WatchMessageOf } from '@lockstep/protocol';
 import { signal, useSignal } from '@preact/signals';
 import { Card, Choice } from '../look/controls.tsx';
 import { percent } from '../look/format.ts';
-import { type Column, Table as TableView } from '../view/table.tsx';
+import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { DataSetup } from '../watch/run-store.ts';
 import { SampleView } from './sample-view.tsx';
 
@@ -174,14 +174,14 @@ const mostColumns = 8;
 
 function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
   const shown = columns.map(
-    (title, index): Column<readonly string[]> => ({
+    (title, index): ViewColumn<readonly string[]> => ({
       title,
       text: (row) => row[index] ?? '',
       class: index === label ? 'label-column' : '',
     }),
   );
   return (
-    <TableView
+    <DataTable
       label="The first rows"
       class="data-rows"
       columns={shown.filter((_, index) => index < mostColumns || index === label)}

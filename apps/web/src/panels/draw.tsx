@@ -1,22 +1,22 @@
 /** A drawing or a row of the run's table to try, with the current model's prediction. */
 
 import { restoreValues } from '@lockstep/nn';
+import type { RunMessage } from '@lockstep/protocol';
 import { untracked, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
-import { type Predictor, softmax } from '../draw/predictor.ts';
+import { type Predictor, softmaxAt } from '../draw/predictor.ts';
 import { canvasSide } from '../draw/sketch.ts';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
-import { type Bar, Bars } from '../view/bars.tsx';
+import { BarChart, type ShownBar } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
-import type { Run } from '../watch/run-store.ts';
 import { allColumns, sampleOfRow, type TableColumn } from '../watch/table-row.ts';
 import { DrawingPad, SketchButtons } from './drawing-canvas.tsx';
 
 interface DrawProps {
   readonly predictor: Predictor;
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
 }
 
 /** Renders nothing unless samples are drawings, or rows whose columns are known. */
@@ -44,7 +44,7 @@ function DrawCard({ predictor, run }: DrawProps) {
     <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
       <div class="draw-grid">
         <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
-          <Probabilities probabilities={output && softmax(output.logits, 2 ** temperature.value)} run={run} />
+          <Probabilities probabilities={output && softmaxAt(output.logits, 2 ** temperature.value)} run={run} />
           <div class="network-input">
             <Raster
               values={image}
@@ -79,7 +79,7 @@ function DrawCard({ predictor, run }: DrawProps) {
 
 interface RowFormProps {
   readonly predictor: Predictor;
-  readonly run: Run;
+  readonly run: RunMessage;
   readonly columns: readonly TableColumn[];
 }
 
@@ -109,7 +109,7 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
         </div>
         <div class="row-outcome">
           {run.targetField.role === 'index' ? (
-            <Probabilities run={run} probabilities={output && softmax(output.logits, 1)} />
+            <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
           ) : (
             <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
           )}
@@ -159,7 +159,7 @@ function Field({ column, text, isWrong, onChange }: FieldProps) {
 const mostValues = 10;
 const valueDigits = 6;
 
-function Values({ run, values }: { readonly run: Run; readonly values: Float32Array | undefined }) {
+function Values({ run, values }: { readonly run: RunMessage; readonly values: Float32Array | undefined }) {
   return (
     <dl class="row-values" aria-label="The prediction">
       {Array.from({ length: Math.min(mostValues, run.outputs) }, (_, index) => (
@@ -174,7 +174,7 @@ function Values({ run, values }: { readonly run: Run; readonly values: Float32Ar
 }
 
 interface ProbabilitiesProps {
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
   /** One probability per class; undefined until the model has predicted a sample. */
   readonly probabilities: readonly number[] | undefined;
 }
@@ -191,7 +191,7 @@ function Probabilities({ run, probabilities }: ProbabilitiesProps) {
   const best = probabilities && likeliest[0]!;
   const others = classes - shown.length;
   const otherSum = likeliest.slice(mostBars).reduce((sum, index) => sum + of(index), 0);
-  const bar = (label: string, value: number, isBest: boolean): Bar => ({
+  const bar = (label: string, value: number, isBest: boolean): ShownBar => ({
     ...{ label, isBest, value: probabilities && value },
     text: probabilities ? percent(value, 0) : '–',
   });
@@ -199,7 +199,7 @@ function Probabilities({ run, probabilities }: ProbabilitiesProps) {
   if (others > 0) bars.push(bar(`${whole(others)} others`, otherSum, false));
   return (
     <>
-      <Bars label="Probability of each class" bars={bars} areProbabilities />
+      <BarChart label="Probability of each class" bars={bars} areProbabilities />
       <p class="sr-only" role="status">
         {best === undefined ? '' : `Looks like ${outputName(run, best)}, ${percent(of(best), 0)}`}
       </p>

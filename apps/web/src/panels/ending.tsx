@@ -1,12 +1,12 @@
 /** The outcome of a finished run: the quality of its model, who computed it, and files to save. */
 import { errorMessage } from '@lockstep/data/shown';
-import type { WatchMessageOf } from '@lockstep/protocol';
+import type { RunMessage, WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
 import { counted, isLossFinite, percent, significant, whole } from '../look/format.ts';
-import type { EpochReport } from '../watch/curves.ts';
-import { type Contribution, contributionOf, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import type { WatchedEpoch } from '../watch/curves.ts';
+import { contributionOf, isPicture, type PageContribution, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
 
 interface EndingProps {
@@ -17,7 +17,7 @@ interface EndingProps {
   readonly requestWeights: () => void;
 }
 
-export function Ending(props: EndingProps) {
+export function EndingPanel(props: EndingProps) {
   const { store, result, ownIds } = props;
   const run = store.run.value;
   const lastEpoch = store.epochs.value.at(-1);
@@ -30,7 +30,7 @@ export function Ending(props: EndingProps) {
   );
 }
 
-function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochReport }) {
+function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: WatchedEpoch }) {
   const { testLoss, testAccuracy, testRmse, testR2 } = epoch;
   if (!isLossFinite(testLoss)) {
     return <p>Training diverged: the test loss is not finite. Try a smaller learning rate.</p>;
@@ -48,7 +48,7 @@ function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochRepor
   );
 }
 
-function contributionText({ ownSamples, allSamples, workers }: Contribution): string {
+function contributionText({ ownSamples, allSamples, workers }: PageContribution): string {
   const all = `${whole(allSamples)} samples`;
   if (ownSamples === 0) return `${counted(workers, 'worker')} computed it: ${all} in all.`;
   const part = percent(ownSamples / allSamples, ownSamples < 0.1 * allSamples ? 1 : 0);

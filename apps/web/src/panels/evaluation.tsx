@@ -1,17 +1,23 @@
 /** The last evaluation: its confusion matrix and its top errors. */
-import { floatsFrom } from '@lockstep/protocol';
+import { floatsFrom, type RunMessage } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
-import { type Column, Table } from '../view/table.tsx';
-import { type Evaluation, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { DataTable, type ViewColumn } from '../view/table.tsx';
+import { type EvaluationMessage, isPicture, type RunStore } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-texts.ts';
-import { cellsOf, rawTarget, type TableColumn } from '../watch/table-row.ts';
+import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
 import { SampleView } from './sample-view.tsx';
 
-export function ConfusionMatrix({ evaluation, store }: { readonly evaluation: Evaluation; readonly store: RunStore }) {
+export function ConfusionView({
+  evaluation,
+  store,
+}: {
+  readonly evaluation: EvaluationMessage;
+  readonly store: RunStore;
+}) {
   const run = store.run.value;
   const samples = isPicture(run) ? 'images' : 'samples';
   return (
@@ -179,7 +185,7 @@ function isCell(target: EventTarget | null | undefined): target is HTMLTableCell
 }
 
 /** The most confident wrong classes, or the largest errors of values. */
-export function TopErrors({ evaluation, run }: { readonly evaluation: Evaluation; readonly run: Run }) {
+export function TopErrors({ evaluation, run }: { readonly evaluation: EvaluationMessage; readonly run: RunMessage }) {
   const given = run.targetField.role === 'value' ? 'value' : 'label';
   return (
     <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>
@@ -204,7 +210,7 @@ interface TopError {
 const mostValues = 4;
 const predictionDigits = 6;
 
-function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopError[] {
+function errorsOf(run: RunMessage, { topErrors, farthest }: EvaluationMessage): readonly TopError[] {
   const ofClasses = topErrors.map(({ sample, label, predicted, probability }): TopError => {
     const pair = { given: outputName(run, label), predicted: outputName(run, predicted) };
     const description = `a sample of ${pair.given}, classified as ${pair.predicted}`;
@@ -224,7 +230,7 @@ function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopEr
 
 interface ErrorsProps {
   readonly errors: readonly TopError[];
-  readonly run: Run;
+  readonly run: RunMessage;
   readonly given: string;
 }
 
@@ -257,15 +263,15 @@ interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
 /** Shows table rows as they stand in the file. */
 function ErrorTable({ errors, columns, given }: ErrorTableProps) {
   const shown = columns.slice(0, mostColumns);
-  const rows = errors.map((error) => ({ error, cells: cellsOf(shown, floatsFrom(error.sample)) }));
+  const rows = errors.map((error) => ({ error, cells: rowCellsOf(shown, floatsFrom(error.sample)) }));
   type Row = (typeof rows)[number];
-  const first: Column<Row> = {
+  const first: ViewColumn<Row> = {
     title: `${given} → prediction`,
     text: ({ error }) => error.description,
     cell: ({ error }) => <ErrorText error={error} />,
   };
   const cells = shown.map(
-    ({ name, type }, index): Column<Row> => ({
+    ({ name, type }, index): ViewColumn<Row> => ({
       title: name,
       isNumber: type === 'number',
       text: (row) => row.cells[index]!.text,
@@ -273,7 +279,7 @@ function ErrorTable({ errors, columns, given }: ErrorTableProps) {
   );
   return (
     <>
-      <Table
+      <DataTable
         label="Rows of the top errors"
         class="error-rows"
         regionClass="error-scroll"

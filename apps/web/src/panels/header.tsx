@@ -1,17 +1,18 @@
 /** The top of every view: its title, links to the others, and buttons for joining, control and the theme. */
 
+import type { RunMessage } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
-import { type DataSetup, modelName, type Run } from '../watch/run-store.ts';
+import { type DataSetup, modelName } from '../watch/run-store.ts';
 import { sentence } from '../watch/status.ts';
-import { JoinAddress } from './invite.tsx';
+import { JoinAddressView } from './invite.tsx';
 
 interface HeaderProps {
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
   /** The data that the server waits for; set only while there is no run. */
   readonly dataSetup: DataSetup | undefined;
   readonly token: string | undefined;
@@ -34,7 +35,7 @@ export function Header({ run, dataSetup, token, code, canInvite, unlockFault, on
         Inside
       </a>
       {canInvite ? (
-        <JoinAddress run={run ?? dataSetup} token={token} code={code} />
+        <JoinAddressView run={run ?? dataSetup} token={token} code={code} />
       ) : (
         // Reserves the button's place, to avoid layout shift.
         <button type="button" disabled>
@@ -77,7 +78,7 @@ export function Top({ title, subtitle, here, content, children }: TopProps) {
   );
 }
 
-function description({ model, parameters, config, microbatches }: Run): string {
+function description({ model, parameters, config, microbatches }: RunMessage): string {
   const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
   const optimizer = learningRate === undefined ? type : `${type}, lr ${learningRate}`;
   const { diloco } = config;

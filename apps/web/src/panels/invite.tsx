@@ -1,17 +1,17 @@
 /** How others join this run: an address as a link and a QR code, and a command for terminals. */
 
+import type { RunMessage } from '@lockstep/protocol';
 import { encode } from 'uqr';
 import { CopyButton } from '../look/controls.tsx';
-import type { Run } from '../watch/run-store.ts';
 
 interface JoinAddressProps {
-  readonly run: Pick<Run, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
+  readonly run: Pick<RunMessage, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
   readonly token: string | undefined;
   /** A short code that people may type instead of the token. */
   readonly code: string | undefined;
 }
 
-export function JoinAddress({ run, token, code }: JoinAddressProps) {
+export function JoinAddressView({ run, token, code }: JoinAddressProps) {
   const page = new URL(location.href);
   const invitation = invitationOf(run, token, page);
   const isOpen = invitation.type === 'open';
@@ -60,7 +60,7 @@ function Command({ command }: { readonly command: string }) {
   );
 }
 
-type JoinPlace = Pick<Run, 'joinAddresses' | 'workerCommand'>;
+type JoinPlace = Pick<RunMessage, 'joinAddresses' | 'workerCommand'>;
 
 /** How others can join this run. */
 type Invitation =
@@ -75,7 +75,7 @@ type Invitation =
   | { readonly type: 'no-token' };
 
 export function invitationOf(
-  run: (JoinPlace & Pick<Run, 'tokenNeeded'>) | undefined,
+  run: (JoinPlace & Pick<RunMessage, 'tokenNeeded'>) | undefined,
   token: string | undefined,
   page: URL,
 ): Invitation {

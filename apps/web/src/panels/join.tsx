@@ -1,4 +1,5 @@
 /** The panel of this tab as a worker: a form to join, or the worker's state. */
+import type { RunMessage } from '@lockstep/protocol';
 import {
   type ActiveState,
   type EndedState,
@@ -13,7 +14,7 @@ import type { ComponentChildren } from 'preact';
 import { chooseDeviceName, deviceName, type TabWorker } from '../join/tab-worker.ts';
 import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.tsx';
 import { counted, millisecondsText, whole } from '../look/format.ts';
-import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { isPicture, type RunStore } from '../watch/run-store.ts';
 import { backendLabel } from './workers.tsx';
 
 interface JoinProps {
@@ -152,7 +153,7 @@ function JoinForm({ tab, obstacle }: JoinProps) {
 
 interface ActiveWorkerProps {
   readonly state: ActiveState;
-  readonly run: Run | undefined;
+  readonly run: RunMessage | undefined;
   readonly onLeave: () => void;
 }
 

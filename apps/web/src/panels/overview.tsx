@@ -1,14 +1,15 @@
 /** The run at a glance: phase, progress, key figures, exactness. */
 
+import type { ProgressMessage, RunMessage } from '@lockstep/protocol';
 import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
 import { Figure } from '../look/controls.tsx';
 import { capitalized, durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
-import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { isPicture, type RunStore } from '../watch/run-store.ts';
 import { evaluatedText, goesOnText, resumedText } from '../watch/run-texts.ts';
-import type { Progress, StatusName } from '../watch/status.ts';
+import type { StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
   readonly store: RunStore;
@@ -84,7 +85,7 @@ function positionText(store: RunStore): string {
   return `${epoch}, step ${whole(progress.step)} of ${whole(steps)}${resumedText(store)}`;
 }
 
-function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {
+function ProgressBar({ run, steps }: { readonly run: RunMessage | undefined; readonly steps: number }) {
   const done = run ? steps / run.steps : 0;
   return (
     <svg
@@ -103,7 +104,7 @@ function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly s
 }
 
 /** Returns the ends of epochs as fractions of the run; empty if they would be too close to tell apart. */
-function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
+function epochMarks({ steps, stepsPerEpoch }: RunMessage): number[] {
   const count = Math.ceil(steps / stepsPerEpoch) - 1;
   return count > 40 ? [] : Array.from({ length: count }, (_, index) => ((index + 1) * stepsPerEpoch) / steps);
 }
@@ -184,7 +185,7 @@ function shown(value: number | null | undefined, format: (value: number) => stri
 }
 
 interface ExactnessProps {
-  readonly progress: Progress | undefined;
+  readonly progress: ProgressMessage | undefined;
   /** Whether the badge is visible. Its place is reserved either way. */
   readonly isShown: boolean;
 }
@@ -212,12 +213,12 @@ function Exactness({ progress, isShown }: ExactnessProps) {
 }
 
 /** Only a run whose bits any worker in the coordinator's own numeric mode reproduces is styled as good. */
-function styleOf(progress: Progress | undefined): string {
+function styleOf(progress: ProgressMessage | undefined): string {
   const { exactness = 'none', bitExactAmong } = progress ?? {};
   return bitExactAmong === undefined ? exactness : 'bit-exact-among';
 }
 
-function shortText({ exactness, numericMode, bitExactAmong }: Progress): string {
+function shortText({ exactness, numericMode, bitExactAmong }: ProgressMessage): string {
   return claimText({
     exactness: exactness ?? null,
     numericMode: numericMode ?? null,
@@ -225,7 +226,7 @@ function shortText({ exactness, numericMode, bitExactAmong }: Progress): string 
   });
 }
 
-function explanationOf(progress: Progress | undefined): string {
+function explanationOf(progress: ProgressMessage | undefined): string {
   const { exactness, numericMode, bitExactAmong } = progress ?? {};
   switch (exactness) {
     case undefined:

@@ -1,7 +1,7 @@
 /** The table of a server's runs, with their settings and results. */
 import { Card, Key } from '../look/controls.tsx';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
-import { type Column, Table } from '../view/table.tsx';
+import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { RunStore, RunSummary } from '../watch/run-store.ts';
 import { earlierColor } from './curves.tsx';
 
@@ -9,18 +9,18 @@ function number(
   title: string,
   value: (run: RunSummary) => number | undefined,
   format: (value: number) => string,
-): Column<RunSummary> {
+): ViewColumn<RunSummary> {
   const text = (known: number | undefined): string => (known === undefined ? '–' : format(known));
   const sortKey = (run: RunSummary): number => value(run) ?? Number.NEGATIVE_INFINITY;
   return { title, isNumber: true, value: sortKey, text: (run) => text(value(run)) };
 }
 
-function word(title: string, text: (run: RunSummary) => string): Column<RunSummary> {
+function word(title: string, text: (run: RunSummary) => string): ViewColumn<RunSummary> {
   return { title, value: text, text };
 }
 
 /** Columns that distinguish runs on a narrow screen come first. */
-const columns: readonly Column<RunSummary>[] = [
+const columns: readonly ViewColumn<RunSummary>[] = [
   number('Test loss', (run) => run.testLoss, lossText),
   number('Time', (run) => run.seconds, durationText),
   word('Model', (run) => run.settings.model),
@@ -42,7 +42,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
   const run = store.run.value;
   const runs = store.summaries();
   if (!run || runs.length < 2) return null;
-  const named: Column<RunSummary> = {
+  const named: ViewColumn<RunSummary> = {
     title: 'Run',
     value: ({ place }) => -place,
     text: ({ label }) => label,
@@ -58,7 +58,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
   };
   return (
     <Card name="runs" title="Runs" aside={`${runs.length} on this server`}>
-      <Table
+      <DataTable
         label="Table of runs"
         class="runs-table"
         columns={[named, qualities[run.targetField.role], ...columns]}

@@ -1,12 +1,12 @@
 /** A sample as people see it: a grayscale or color picture, or the values of a table row. */
-import { floatsFrom } from '@lockstep/protocol';
+import { floatsFrom, type RunMessage } from '@lockstep/protocol';
 import { significant } from '../look/format.ts';
 import { ink, type Palette, Raster } from '../view/raster.tsx';
-import { isPicture, type Run } from '../watch/run-store.ts';
-import { cellsOf } from '../watch/table-row.ts';
+import { isPicture } from '../watch/run-store.ts';
+import { rowCellsOf } from '../watch/table-row.ts';
 
 interface SampleViewProps {
-  readonly run: Pick<Run, 'sampleField' | 'columns'>;
+  readonly run: Pick<RunMessage, 'sampleField' | 'columns'>;
   /** Bytes as in a task. */
   readonly sample: Uint8Array;
   readonly label: string;
@@ -20,7 +20,7 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
   const values = dtype === 'u8' ? sample : floatsFrom(sample);
   const [rows = 1, columns = 1, channels] = shape;
   if (run.columns) {
-    const cells = cellsOf(run.columns.slice(0, mostValues), values);
+    const cells = rowCellsOf(run.columns.slice(0, mostValues), values);
     return (
       <span class="sample-cells">
         {cells.map(({ name, text }, index) => (

@@ -4,7 +4,7 @@ import { type Signal, useSignal } from '@preact/signals';
 import { Fragment } from 'preact';
 import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
 import { counted, millisecondsText, percent, whole } from '../look/format.ts';
-import { type Column, Table } from '../view/table.tsx';
+import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { idleTexts, type ShownWorker } from '../watch/status.ts';
 
@@ -79,7 +79,7 @@ export const columns = {
   compute: { ...measured('Compute', ({ computeMs }) => computeMs, millisecondsText), unit: 'ms' },
   link: { ...measured('Link', ({ sendMs }) => sendMs, millisecondsText), unit: 'ms' },
   wait: { ...measured('Wait', ({ waitMs }) => waitMs, millisecondsText), unit: 'ms' },
-} as const satisfies Readonly<Record<string, Column<ShownWorker>>>;
+} as const satisfies Readonly<Record<string, ViewColumn<ShownWorker>>>;
 
 /** Returns a column of numbers that only connected workers have. */
 function measured(title: string, value: (worker: ShownWorker) => number, format: (value: number) => string) {
@@ -104,11 +104,11 @@ function isConnected({ health }: ShownWorker): boolean {
 /** With more workers than this, the panel scrolls. */
 const manyWorkers = 5;
 
-export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
+export function WorkersPanel({ store, ownId, owner, isOwner }: WorkersProps) {
   const workers = store.workers.value;
   // The buttons of a removed worker disappear with it.
   const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
-  const named: Column<ShownWorker> = {
+  const named: ViewColumn<ShownWorker> = {
     ...columns.name,
     cell: ({ id, name }) => (
       <>
@@ -116,7 +116,7 @@ export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
       </>
     ),
   };
-  const actions: Column<ShownWorker> = {
+  const actions: ViewColumn<ShownWorker> = {
     title: 'Edit',
     class: `actions ${isOwner ? '' : 'hidden'}`,
     text: () => '',
@@ -125,19 +125,19 @@ export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
   const { name: _, ...rest } = columns;
   return (
     <Card name="workers" title="Workers" aside={countText(workers)}>
-      <Table
+      <DataTable
         label="Table of workers"
         class="workers"
         regionClass={workers.length > manyWorkers ? 'many' : ''}
         region={kept}
-        columns={[named, ...Object.values<Column<ShownWorker>>(rest), ...(owner ? [actions] : [])]}
+        columns={[named, ...Object.values<ViewColumn<ShownWorker>>(rest), ...(owner ? [actions] : [])]}
         rows={workers}
         keyOf={({ id }) => id}
         hasRowHeadings
         rowProps={({ health, phase }) => ({ class: `worker worker-${health}`, 'data-phase': phase })}
       >
         {workers.length === 0 && <p class="empty">No workers yet. Training begins when one joins.</p>}
-      </Table>
+      </DataTable>
     </Card>
   );
 }

@@ -5,7 +5,7 @@ import { chartSettings } from '../look/theme.ts';
 import { useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
 import { invitationOf, QrCode, uninvitedTexts } from '../panels/invite.tsx';
-import { Curves } from '../view/curves.tsx';
+import { CurvePlot } from '../view/curves.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { batchAtStart, evaluatedText } from '../watch/run-texts.ts';
 import type { ShownWorker } from '../watch/status.ts';
@@ -139,7 +139,7 @@ function RoomCurve({ store }: { readonly store: RunStore }) {
   if (at.length < 2 || store.status.value.name === 'failed') return null;
   const label = curveNames[kind];
   return (
-    <Curves
+    <CurvePlot
       x={at}
       curves={[{ label, color: '--train', width: 3, fill: '--train-faint', values: smoothTrain }]}
       y={kind === 'loss' ? 'fromZero' : 'percent'}

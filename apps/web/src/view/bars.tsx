@@ -2,7 +2,7 @@
 import { type BarAxis, type Bar as BarExhibit, type Bars as BarsExhibit, barAxis, barOn } from '@lockstep/lesson';
 import { Key } from '../look/controls.tsx';
 
-export interface Bar extends Omit<BarExhibit, 'value'> {
+export interface ShownBar extends Omit<BarExhibit, 'value'> {
   /** Undefined if it is not known yet. */
   readonly value: number | undefined;
   /** Whether the bar stands out from the others; by default all bars do. */
@@ -10,11 +10,11 @@ export interface Bar extends Omit<BarExhibit, 'value'> {
 }
 
 interface BarsProps extends Pick<BarsExhibit, 'areProbabilities' | 'keys'> {
-  readonly bars: readonly Bar[];
+  readonly bars: readonly ShownBar[];
   readonly label?: string;
 }
 
-export function Bars({ bars, keys = [], areProbabilities = false, label }: BarsProps) {
+export function BarChart({ bars, keys = [], areProbabilities = false, label }: BarsProps) {
   const axis = barAxis({ bars: bars.map((bar) => ({ ...bar, value: bar.value ?? 0 })), areProbabilities });
   const { start } = barOn(axis, 0);
   const zero = percentOf(start);
@@ -61,7 +61,12 @@ export function Bars({ bars, keys = [], areProbabilities = false, label }: BarsP
   );
 }
 
-function Fill({ value = 0, color, parts, axis }: Pick<Bar, 'value' | 'color' | 'parts'> & { readonly axis: BarAxis }) {
+function Fill({
+  value = 0,
+  color,
+  parts,
+  axis,
+}: Pick<ShownBar, 'value' | 'color' | 'parts'> & { readonly axis: BarAxis }) {
   if (!parts) {
     const { start, length } = barOn(axis, value);
     const style = color === undefined ? undefined : { fill: `var(${color})` };

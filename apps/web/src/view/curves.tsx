@@ -48,7 +48,7 @@ interface CurvesProps {
   readonly onDraw?: (plot: uPlot) => void;
 }
 
-export function Curves(props: CurvesProps) {
+export function CurvePlot(props: CurvesProps) {
   const { x, curves, format, placeText, name } = props;
   const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);

@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, HTMLAttributes, RefObject } from 'preact';
 
-export interface Column<Row> {
+export interface ViewColumn<Row> {
   readonly title: string;
   readonly unit?: string;
   readonly isNumber?: boolean;
@@ -23,7 +23,7 @@ export interface Order {
 interface TableProps<Row> {
   /** Name of the region that scrolls. */
   readonly label: string;
-  readonly columns: readonly Column<Row>[];
+  readonly columns: readonly ViewColumn<Row>[];
   readonly rows: readonly Row[];
   /** By default, a row is known by its index, and the table cannot be sorted. */
   readonly keyOf?: (row: Row) => string | number;
@@ -39,7 +39,7 @@ interface TableProps<Row> {
   readonly children?: ComponentChildren;
 }
 
-export function Table<Row>(props: TableProps<Row>) {
+export function DataTable<Row>(props: TableProps<Row>) {
   const { label, columns, rows, keyOf, hasRowHeadings = false, rowProps, children } = props;
   const order = useSignal<Order | undefined>(undefined);
   const classes = columns.map((column) => classOf(column, rows));
@@ -68,7 +68,7 @@ export function Table<Row>(props: TableProps<Row>) {
           </tr>
         </thead>
         <tbody>
-          {inOrder(columns, rows, order.value).map((row, index) => (
+          {sortedRows(columns, rows, order.value).map((row, index) => (
             <tr key={keyOf?.(row) ?? index} {...rowProps?.(row)}>
               {columns.map((column, at) => {
                 const content = column.cell?.(row) ?? column.text(row);
@@ -92,7 +92,7 @@ export function Table<Row>(props: TableProps<Row>) {
 }
 
 interface HeadingProps<Row> {
-  readonly column: Column<Row>;
+  readonly column: ViewColumn<Row>;
   readonly className: string;
   readonly order: Order | undefined;
   readonly onPress: () => void;
@@ -125,7 +125,7 @@ function Heading<Row>({ column, className, order, onPress }: HeadingProps<Row>) 
 /** Maximum length of a text that stays on one line, in characters. */
 const mostUnbroken = 12;
 
-function classOf<Row>({ isNumber, text, class: own = '' }: Column<Row>, rows: readonly Row[]): string {
+function classOf<Row>({ isNumber, text, class: own = '' }: ViewColumn<Row>, rows: readonly Row[]): string {
   const isShort = isNumber || rows.every((row) => text(row).length <= mostUnbroken);
   return `${own} ${isNumber ? 'number' : ''} ${isShort ? 'short' : ''}`;
 }
@@ -137,13 +137,13 @@ export function nextOrder(order: Order | undefined, by: string): Order | undefin
 }
 
 /** Whether the smallest number or the first text comes first. */
-function isAscending<Row>({ isNumber = false }: Column<Row>, isReversed: boolean): boolean {
+function isAscending<Row>({ isNumber = false }: ViewColumn<Row>, isReversed: boolean): boolean {
   return isNumber === isReversed;
 }
 
 /** Sorts the rows; the sort is stable. */
-export function inOrder<Row>(
-  columns: readonly Column<Row>[],
+export function sortedRows<Row>(
+  columns: readonly ViewColumn<Row>[],
   rows: readonly Row[],
   order: Order | undefined,
 ): readonly Row[] {

@@ -2,7 +2,7 @@
 import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 import { isLossFinite } from '../look/format.ts';
 
-export type EpochReport = WatchMessageOf<'epoch'>['report'];
+export type WatchedEpoch = WatchMessageOf<'epoch'>['report'];
 /** Quantities that have a training and a test curve. */
 export type CurveKind = 'loss' | 'accuracy';
 /** The unit of the horizontal axis: steps, seconds of training, or epochs. */
@@ -77,14 +77,14 @@ export class RunCurves {
     while (this.#steps.length > maxPoints) this.#thin();
   }
 
-  table(kind: CurveKind, reports: readonly EpochReport[], view: RunView): CurveTable {
+  table(kind: CurveKind, reports: readonly WatchedEpoch[], view: RunView): CurveTable {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train, view.memory);
-    const testOf = ({ testLoss, testAccuracy }: EpochReport): number | null => {
+    const testOf = ({ testLoss, testAccuracy }: WatchedEpoch): number | null => {
       if (kind === 'accuracy') return testAccuracy === null ? null : testAccuracy * 100;
       return isLossFinite(testLoss) ? testLoss : null;
     };
-    const stepOf = ({ epoch }: EpochReport) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
+    const stepOf = ({ epoch }: WatchedEpoch) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
     const test = new Map(thinned(reports).map((report) => [stepOf(report), testOf(report)]));
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
@@ -136,7 +136,7 @@ export class RunCurves {
 }
 
 /** Keeps every 2nd, 4th, 8th … epoch and the newest if there are too many. The kept ones do not move as more arrive. */
-function thinned(reports: readonly EpochReport[]): readonly EpochReport[] {
+function thinned(reports: readonly WatchedEpoch[]): readonly WatchedEpoch[] {
   if (reports.length <= maxPoints) return reports;
   const stride = 2 ** Math.ceil(Math.log2(reports.length / maxPoints));
   return reports.filter((report, index) => report.epoch % stride === 0 || index === reports.length - 1);

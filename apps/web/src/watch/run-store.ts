@@ -1,26 +1,24 @@
 /** The state of the watched run as signals, updated by the messages of the dashboard socket. */
-import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
+import type { ProgressMessage, RunMessage, WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, type Signal, signal } from '@preact/signals';
-import { type CurveKind, type CurveView, type EpochReport, type RunCurve, RunCurves } from './curves.ts';
+import { type CurveKind, type CurveView, type RunCurve, RunCurves, type WatchedEpoch } from './curves.ts';
 import {
-  type Connection,
   isOver,
-  type Progress,
   quietMs,
   type ShownWorker,
   shownWorker,
   statusOf,
+  type ViewerConnection,
   type WorkerRow,
 } from './status.ts';
 
-export type Run = WatchMessageOf<'run'>;
 export type Timeline = WatchMessageOf<'timeline'>;
-export type Evaluation = WatchMessageOf<'evaluation'>;
+export type EvaluationMessage = WatchMessageOf<'evaluation'>;
 type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
 
 /** Whether samples are [height, width, channels], gray or in color. An unknown run is assumed to be MNIST. */
-export function isPicture(run: Pick<Run, 'sampleField'> | undefined): boolean {
+export function isPicture(run: Pick<RunMessage, 'sampleField'> | undefined): boolean {
   const { shape = [] } = run?.sampleField ?? {};
   const [, , channels = 1] = shape;
   return run === undefined || (shape.length === 3 && (channels === 1 || channels === 3));
@@ -36,16 +34,16 @@ export interface LogLine {
 const maxLogLines = 200;
 
 export class RunStore {
-  readonly connection = signal<Connection>({ phase: 'connecting' });
-  readonly run = signal<Run>();
+  readonly connection = signal<ViewerConnection>({ phase: 'connecting' });
+  readonly run = signal<RunMessage>();
   /** The data that the server waits for; set only while there is no run. */
   readonly dataSetup = signal<DataSetup>();
-  readonly progress = signal<Progress>();
+  readonly progress = signal<ProgressMessage>();
   /** The rows of the last `workers` message. */
   readonly #workerRows = signal<readonly WorkerRow[]>([]);
   readonly timeline = signal<Timeline>();
-  readonly epochs = signal<readonly EpochReport[]>([]);
-  readonly evaluation = signal<Evaluation>();
+  readonly epochs = signal<readonly WatchedEpoch[]>([]);
+  readonly evaluation = signal<EvaluationMessage>();
   readonly weights = signal<WatchMessageOf<'weights'>>();
   /** Absent in a run that writes no checkpoints. */
   readonly checkpoint = signal<Checkpoint>();
@@ -215,7 +213,7 @@ export class RunStore {
   }
 
   /** Loads the code of schedules only if the run has a schedule. */
-  #followRate(run: Run): void {
+  #followRate(run: RunMessage): void {
     const { optimizer } = run.config;
     this.rateAt.value = undefined;
     if (!(optimizer as { readonly schedule?: unknown } | null)?.schedule) return;
@@ -279,7 +277,7 @@ export interface RunSummary {
 
 function summaryOf(
   { place, label, settings, seconds }: Pick<RunSummary, 'place' | 'label' | 'settings' | 'seconds'>,
-  epochs: readonly EpochReport[],
+  epochs: readonly WatchedEpoch[],
 ): RunSummary {
   const last = epochs.at(-1);
   return {
@@ -291,15 +289,15 @@ function summaryOf(
 }
 
 /** Reads the name of the model, which messages carry as plain data. */
-export function modelName(run: Pick<Run, 'model'> | undefined): string {
+export function modelName(run: Pick<RunMessage, 'model'> | undefined): string {
   const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
   return name;
 }
 
 /** Reads the optimizer, which messages carry as plain data. */
-export function optimizerOf({
+export function optimizerSettingsOf({
   optimizer,
-}: Run['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
+}: RunMessage['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
   const {
     type = 'unknown',
     learningRate = 0,
@@ -313,8 +311,8 @@ export function optimizerOf({
 }
 
 /** Returns the settings of the watched run. */
-function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
-  const { type, learningRate, schedule } = optimizerOf(config);
+function settingsOf({ model, config }: RunMessage, workers: readonly ShownWorker[]): Settings {
+  const { type, learningRate, schedule } = optimizerSettingsOf(config);
   const { batch, epochs, seed } = config;
   return {
     ...{ model: modelName({ model }), optimizer: type, learningRate, batch, epochs, schedule, seed },
@@ -338,7 +336,7 @@ interface WorkerPart {
   readonly samples: number;
 }
 
-export interface Contribution {
+export interface PageContribution {
   /** Samples that this page's workers computed; a shard that two workers computed counts for both. */
   readonly ownSamples: number;
   readonly allSamples: number;
@@ -350,7 +348,7 @@ export interface Contribution {
  * @param report UTF-8 JSON, as `--report` writes it
  * @param ownIds ids of the workers that this page has been
  */
-export function contributionOf(report: Uint8Array, ownIds: ReadonlySet<string>): Contribution {
+export function contributionOf(report: Uint8Array, ownIds: ReadonlySet<string>): PageContribution {
   const { workers } = JSON.parse(new TextDecoder().decode(report)) as { readonly workers: readonly WorkerPart[] };
   const sum = (parts: readonly WorkerPart[]): number => parts.reduce((total, { samples }) => total + samples, 0);
   return {

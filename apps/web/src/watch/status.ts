@@ -1,12 +1,11 @@
 /** The status of the run and of this tab, derived from the last message received and the time since. */
-import type { WatchMessageOf } from '@lockstep/protocol';
+import type { ProgressMessage, WatchMessageOf } from '@lockstep/protocol';
 import type { TabState } from '@lockstep/worker/browser';
 import { capitalized } from '../look/format.ts';
 
-export type Progress = WatchMessageOf<'progress'>;
 export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 
-export type Connection =
+export type ViewerConnection =
   | { readonly phase: 'connecting' | 'live' }
   /** The page reconnects by itself. */
   | { readonly phase: 'lost'; readonly reason: string }
@@ -48,8 +47,8 @@ export interface Status {
 
 /** The state that this page has received, and how long ago. */
 export interface Received {
-  readonly connection: Connection;
-  readonly progress: Progress | undefined;
+  readonly connection: ViewerConnection;
+  readonly progress: ProgressMessage | undefined;
   /** Whether the server waits for data and has no run yet. */
   readonly waitsForData: boolean;
   /** Milliseconds since the last message, or since the page was opened. */
@@ -69,7 +68,7 @@ export function statusOf(received: Received): Status {
 }
 
 /** A run that is over can no longer change, so its figures stay true without a connection. */
-export function isOver({ phase }: Pick<Progress, 'phase'>): boolean {
+export function isOver({ phase }: Pick<ProgressMessage, 'phase'>): boolean {
   return phase === 'finished' || phase === 'failed';
 }
 
@@ -78,7 +77,7 @@ export function needsCode({ name }: Status): boolean {
   return name === 'locked' || name === 'wrong-code';
 }
 
-function refusal({ reason, given }: Extract<Connection, { phase: 'refused' }>): Status {
+function refusal({ reason, given }: Extract<ViewerConnection, { phase: 'refused' }>): Status {
   if (given === 'nothing') {
     return { name: 'locked', title: 'Code needed', isCurrent: false };
   }
@@ -86,7 +85,7 @@ function refusal({ reason, given }: Extract<Connection, { phase: 'refused' }>): 
   return { name: 'refused', title: 'Not connected', reason: `Not connected: ${reason}.`, isCurrent: false };
 }
 
-function endOf({ phase, ending }: Progress): Status {
+function endOf({ phase, ending }: ProgressMessage): Status {
   const about = { isCurrent: true, ...(ending && { reason: sentence(ending.message) }) };
   if (phase === 'finished') return { name: 'finished', title: 'Finished', ...about };
   if (ending?.type === 'failed') return { name: 'failed', title: 'Failed', ...about };

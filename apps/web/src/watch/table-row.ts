@@ -1,15 +1,16 @@
 /** Converts between a row of a table, with the cells that a person knows, and the sample that a model sees. */
-import { type SampleField, type Standardization, sizeOfField } from '@lockstep/data';
-import type { Run } from './run-store.ts';
 
-export type TableColumn = NonNullable<Run['columns']>[number];
+import { type SampleField, type Standardization, sizeOfField } from '@lockstep/data';
+import type { RunMessage } from '@lockstep/protocol';
+
+export type TableColumn = NonNullable<RunMessage['columns']>[number];
 
 export interface TableCell {
   readonly name: string;
   readonly text: string;
 }
 
-interface TableRun extends Pick<Run, 'columns'> {
+interface TableRun extends Pick<RunMessage, 'columns'> {
   readonly sampleField: Pick<SampleField, 'shape'>;
 }
 
@@ -29,7 +30,7 @@ function valuesOf(column: TableColumn): number {
 }
 
 /** @param sample as the model sees it: standardized numbers and one-hot categories */
-export function cellsOf(columns: readonly TableColumn[], sample: ArrayLike<number>): TableCell[] {
+export function rowCellsOf(columns: readonly TableColumn[], sample: ArrayLike<number>): TableCell[] {
   let at = 0;
   return columns.map((column) => {
     const first = at;

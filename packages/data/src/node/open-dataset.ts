@@ -8,7 +8,7 @@ import { type PictureFile, type PictureOptions, readPictures } from '../pictures
 import { parseDelimited } from '../readers/delimited.ts';
 import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
 import { parseParquet } from '../readers/parquet.ts';
-import { listed, type Table } from '../readers/table.ts';
+import { listed, type TableFile } from '../readers/table.ts';
 import {
   datasetFromJsonLines,
   foundLine,
@@ -204,7 +204,7 @@ const formats: readonly Format[] = [
 
 /** The rows of a file, before they become samples. */
 export interface OpenedRows {
-  readonly table: Table;
+  readonly table: TableFile;
   /** Turns the rows into samples, and reads the file of the test rows if there is one. @throws DataError */
   toDataset(options: TableOptions): Promise<OpenedDataset>;
 }

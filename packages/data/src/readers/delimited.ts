@@ -2,7 +2,7 @@
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
 import { maxColumns, unexpected } from '../data-error.ts';
-import { Cells, checkColumnNames, columnsOf, shownText, type Table } from './table.ts';
+import { Cells, checkColumnNames, columnsOf, shownText, type TableFile } from './table.ts';
 import { type Delimiter, decodeText, TextGate } from './text.ts';
 
 const lineFeed = 0x0a;
@@ -26,7 +26,7 @@ export function parseDelimited(
   name: string,
   fileBytes: number = bytes.length,
   gate = new TextGate(name, true),
-): Table {
+): TableFile {
   const text = decodeText(bytes, name, gate, fileBytes);
   if (text.trim() === '') throw unexpected(name, 'a header row and rows of values', 'an empty file');
   const { delimiter } = gate;
@@ -170,7 +170,7 @@ function namesOf(cells: readonly string[], fileName: string): string[] {
 }
 
 /** Removes the first column if it is unnamed and counts the rows, as pandas and R write it. */
-function withoutIndex({ name, columns }: Table): Table['columns'] {
+function withoutIndex({ name, columns }: TableFile): TableFile['columns'] {
   const first = columns[0]!;
   if (first.name !== '') return columns;
   const start = first.numberAt(0);

@@ -12,7 +12,7 @@ import {
   shownName,
   shownText,
   sortedNames,
-  type Table,
+  type TableFile,
 } from './table.ts';
 
 /** One column as a model sees it: one number, or one for each category. */
@@ -37,7 +37,7 @@ const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null',
  * @param rows training rows: means and deviations are theirs, while categories are those of all rows
  * @throws DataError for a missing value, a number that is not finite, a text among numbers, or too many categories
  */
-export function fitFeatures(table: Table, columns: readonly Column[], rows: Uint32Array): FeatureColumn[] {
+export function fitFeatures(table: TableFile, columns: readonly Column[], rows: Uint32Array): FeatureColumn[] {
   // In file order, neighbors in memory are added one after another.
   const ordered = rows.toSorted();
   return columns.map((column) => {
@@ -57,7 +57,7 @@ export function featureCount(features: readonly FeatureColumn[]): number {
  * @throws DataError for a missing column, an unknown category, or a cell that should be a finite number
  */
 export function encodeFeatures(
-  table: Table,
+  table: TableFile,
   features: readonly FeatureColumn[],
   rows: Uint32Array,
 ): Float32Array<ArrayBuffer> {
@@ -76,7 +76,7 @@ export function encodeFeatures(
 }
 
 /** Checks the size before memory is allocated: a column of categories takes a value for each of them. */
-function requireFeatures({ name }: Table, rows: number, size: number): void {
+function requireFeatures({ name }: TableFile, rows: number, size: number): void {
   if (rows * size <= maxFeatureValues) return;
   const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
   const got = `${thousands(rows)} rows of ${thousands(size)}`;
@@ -90,7 +90,7 @@ interface ColumnWriter {
   readonly write: (row: number, at: number) => void;
 }
 
-function writersOf(table: Table, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
+function writersOf(table: TableFile, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
   const find = columnFinder(table);
   let next = 0;
   return features.map((feature) => {
@@ -123,25 +123,25 @@ function isCategory(column: Column): boolean {
 }
 
 /** Returns the number in a cell. @throws DataError that names the cell */
-function requireNumber(table: Table, column: Column, row: number): number {
+function requireNumber(table: TableFile, column: Column, row: number): number {
   const value = column.numberAt(row);
   if (value === undefined) throw cellError(table, row, column, 'a finite number');
   return value;
 }
 
-function standardized(table: Table, column: Column, row: number, { mean, deviation }: Standardization): number {
+function standardized(table: TableFile, column: Column, row: number, { mean, deviation }: Standardization): number {
   const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
   if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold once it is scaled');
   return value;
 }
 
-function requireCategory(table: Table, column: Column, row: number, known: ReadonlyMap<string, number>): number {
+function requireCategory(table: TableFile, column: Column, row: number, known: ReadonlyMap<string, number>): number {
   const index = known.get(column.textAt(row));
   if (index !== undefined) return index;
   throw cellError(table, row, column, `one of the categories to train with (${listed([...known.keys()])})`);
 }
 
-function categoriesOf(table: Table, column: Column): string[] {
+function categoriesOf(table: TableFile, column: Column): string[] {
   const different = new Set<string>();
   for (let row = 0; row < table.count; row += 1) {
     const text = column.textAt(row);
@@ -161,7 +161,7 @@ function categoriesOf(table: Table, column: Column): string[] {
  * @param rows in file order
  * @throws DataError that names the cell if a square is not finite
  */
-function momentsOf(table: Table, column: Column, rows: Uint32Array): Standardization {
+function momentsOf(table: TableFile, column: Column, rows: Uint32Array): Standardization {
   const first = column.numberAt(rows[0]!)!;
   let areEqual = true;
   let sum = 0;
@@ -195,7 +195,7 @@ const exactClass = 'a class: a text, or a number up to 2^53 - 1';
  * Returns the column with this name, else one with a usual name, else the last.
  * @throws DataError if there is no such column
  */
-export function labelColumn(table: Table, label: string | undefined): Column {
+export function labelColumn(table: TableFile, label: string | undefined): Column {
   if (label !== undefined) return requireColumn(table, label, 'the label');
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
@@ -204,7 +204,7 @@ export function labelColumn(table: Table, label: string | undefined): Column {
 }
 
 /** Returns the classes of all rows, in the order of their numbers. @throws DataError if the cells are not classes */
-export function classesOf(table: Table, column: Column): string[] {
+export function classesOf(table: TableFile, column: Column): string[] {
   const different = new Set<string>();
   let areNumbers = true;
   let areWhole = true;
@@ -241,7 +241,7 @@ export function classesOf(table: Table, column: Column): string[] {
  * @throws DataError if a cell of the training rows is not a finite number, or its square is not finite
  */
 export function fitTargets(
-  table: Table,
+  table: TableFile,
   column: Column,
   names: readonly string[] | undefined,
   rows: Uint32Array,
@@ -256,7 +256,7 @@ export function fitTargets(
  * @throws DataError if a label is not among the classes, or a cell is not a number that float32 can hold
  */
 export function targetsOf(
-  table: Table,
+  table: TableFile,
   column: Column,
   names: readonly string[] | undefined,
   standardization?: Standardization,
@@ -264,7 +264,7 @@ export function targetsOf(
   return names ? classesIn(table, column, names) : valuesIn(table, column, standardization);
 }
 
-function classesIn(table: Table, column: Column, names: readonly string[]): Targets {
+function classesIn(table: TableFile, column: Column, names: readonly string[]): Targets {
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from({ length: table.count }, (_, row) => {
     const index = indexOf.get(column.textAt(row));
@@ -274,7 +274,7 @@ function classesIn(table: Table, column: Column, names: readonly string[]): Targ
   return classTargets(labels, names);
 }
 
-function valuesIn(table: Table, column: Column, standardization: Standardization | undefined): Targets {
+function valuesIn(table: TableFile, column: Column, standardization: Standardization | undefined): Targets {
   const { mean, deviation } = standardization ?? { mean: 0, deviation: 1 };
   const values = Float32Array.from({ length: table.count }, (_, row) => {
     const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);

@@ -5,13 +5,13 @@
 import { DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
 import { thousands } from '../shown.ts';
 import { flatten, nestedShape } from './dataset-from.ts';
-import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type Table } from './table.ts';
+import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type TableFile } from './table.ts';
 import { decodeText, TextGate } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */
 export interface JsonLines {
   /** Table of all keys except the key of the arrays. */
-  readonly table: Table;
+  readonly table: TableFile;
   /** Arrays of the objects, if they have any: float32, [count, ...shape]. */
   readonly samples?: { readonly values: Float32Array; readonly shape: readonly number[] };
 }

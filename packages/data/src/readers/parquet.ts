@@ -4,7 +4,7 @@ import type { FileMetaData, SchemaTree } from 'hyparquet';
 import type { readColumn } from 'hyparquet/src/column.js';
 import { DataError, limitOf, requireColumns, requireRows, requireValues, unexpected } from '../data-error.ts';
 import { thousands } from '../shown.ts';
-import { Cells, checkColumnNames, columnsOf, shownName, shownText, type Table } from './table.ts';
+import { Cells, checkColumnNames, columnsOf, shownName, shownText, type TableFile } from './table.ts';
 
 /** Name that pandas gives to an unnamed index, such as the index of shuffled rows. */
 const unnamedIndex = /^__index_level_\d+__$/;
@@ -29,7 +29,11 @@ interface Chunk {
  * @param fileBytes size of the file as stored, possibly packed
  * @throws DataError
  */
-export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Promise<Table> {
+export async function parseParquet(
+  bytes: Uint8Array,
+  name: string,
+  fileBytes: number = bytes.length,
+): Promise<TableFile> {
   const parquet = await loadParser();
   const { metadata, fields } = parsed(name, () => metadataOf(bytes, parquet));
   const nested = fields.find(({ children }) => children.length > 0)?.element.name;

@@ -26,7 +26,7 @@ import {
   targetsOf,
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
-import { type Column, columnFinder, listed, requireColumn, shownName, type Table } from './table.ts';
+import { type Column, columnFinder, listed, requireColumn, shownName, type TableFile } from './table.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
@@ -48,7 +48,7 @@ export interface OpenedDataset {
 }
 
 /** Returns the line that says what was read, and from which files. */
-export function foundLine(files: readonly (Pick<Table, 'name'> | undefined)[], what: string): string {
+export function foundLine(files: readonly (Pick<TableFile, 'name'> | undefined)[], what: string): string {
   const names = files.flatMap((file) => (file ? [file.name] : []));
   return shownLine(`${names.join(' and ')}: ${what}`);
 }
@@ -105,7 +105,7 @@ export interface TrainedTable {
  * @param testTable the test rows; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */
-export function datasetFromTable(table: Table, options: TableOptions = {}, testTable?: Table): OpenedDataset {
+export function datasetFromTable(table: TableFile, options: TableOptions = {}, testTable?: TableFile): OpenedDataset {
   const used = { ...table, columns: usedColumns(table, options.ignore) };
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
@@ -121,7 +121,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   }
   const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
   const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
-  const labeled = (of: Table): Targets =>
+  const labeled = (of: TableFile): Targets =>
     targetsOf(of, requireColumn(of, label.name, 'the label'), names, standardization);
   const targets = labeled(table);
   const train = part(table, features, targets, trainRows);
@@ -138,18 +138,18 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
 }
 
 /** Returns undefined if values are learned. @throws DataError if the label's column has no classes */
-function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+function classNames(table: TableFile, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
   if (like) return like.classes;
   return task === 'regression' ? undefined : classesOf(table, label);
 }
 
-function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
+function usedColumns(table: TableFile, ignore: readonly string[] = []): readonly Column[] {
   const find = columnFinder(table);
   const ignored = new Set(ignore.map((name) => find(name, 'which is to be ignored')));
   return table.columns.filter((column) => !ignored.has(column));
 }
 
-function part(table: Table, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
+function part(table: TableFile, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
   return {
     samples: samplesOf(encodeFeatures(table, features, rows), [featureCount(features)]),
     targets: takeRows(targets, rows),
@@ -157,7 +157,7 @@ function part(table: Table, features: readonly FeatureColumn[], targets: Targets
   };
 }
 
-function allRows({ count }: Table): Uint32Array {
+function allRows({ count }: TableFile): Uint32Array {
   return Uint32Array.from({ length: count }, (_, row) => row);
 }
 

@@ -3,7 +3,7 @@ import { type DataError, requireValues, unexpected } from '../data-error.ts';
 import { shownLine } from '../shown.ts';
 
 /** Rows of a file, stored by columns, whose cells are texts or numbers. */
-export interface Table {
+export interface TableFile {
   /** Name of the file, which begins messages. */
   readonly name: string;
   readonly columns: readonly Column[];
@@ -34,7 +34,7 @@ export function listed(names: readonly string[]): string {
 }
 
 /** Creates the error for one cell. */
-export function cellError(table: Table, row: number, column: Column, expected: string): DataError {
+export function cellError(table: TableFile, row: number, column: Column, expected: string): DataError {
   const text = column.textAt(row);
   const got = text === '' ? 'none' : column.numberAt(row) === undefined ? shownText(text) : text;
   const place = `${table.placeOf(row)}, column ${shownName(column.name)}`;
@@ -42,12 +42,12 @@ export function cellError(table: Table, row: number, column: Column, expected: s
 }
 
 /** Returns a column. @throws DataError if there is no column with this name; `use` says what needs it */
-export function requireColumn(table: Table, name: string, use: string): Column {
+export function requireColumn(table: TableFile, name: string, use: string): Column {
   return columnFinder(table)(name, use);
 }
 
 /** Like `requireColumn`, for many names of one table. */
-export function columnFinder(table: Table): (name: string, use: string) => Column {
+export function columnFinder(table: TableFile): (name: string, use: string) => Column {
   const columns = new Map(table.columns.map((column) => [column.name, column]));
   return (name, use) => {
     const column = columns.get(name);

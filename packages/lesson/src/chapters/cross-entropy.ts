@@ -10,7 +10,7 @@ const curveProbabilities = spaced(0.005, 1, 200);
 const tableProbabilities = [0.99, 0.5, 0.1, 0.01, 0.0001];
 const classes = 10;
 
-export const crossEntropy = defineChapter({
+export const crossEntropyChapter = defineChapter({
   id: 'cross-entropy',
   title: 'Cross-entropy',
   claim:

@@ -1,5 +1,5 @@
 /** The forward pass: one digit on its way through 784-128-10. */
-import { argmax, createPrediction, parameterLayout } from '@lockstep/nn';
+import { createPrediction, largestScore, parameterLayout } from '@lockstep/nn';
 import {
   add,
   fromArray,
@@ -53,7 +53,7 @@ export const forwardPass = defineChapter({
         active: hidden.filter((value) => value > 0).length,
         logits,
         probabilities,
-        answer: argmax(logits),
+        answer: largestScore(logits),
         planned: plannedLogits(backend, classifier.parameters, pixels),
         accuracy: classifier.evaluate(test).accuracy,
         untrained,

@@ -9,7 +9,7 @@ import { spaced, valuesOf } from '../values.ts';
 /** Sizes of GPT-3 (Brown et al. 2020): 96 blocks of six dense layers each, and two embedding tables. */
 const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
 
-export const layers = defineChapter({
+export const layersChapter = defineChapter({
   id: 'layers',
   title: 'Layers, width and depth',
   claim:

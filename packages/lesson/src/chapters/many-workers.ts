@@ -5,7 +5,7 @@ import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn'
 import { planRun, type Shard, shardsOfRange } from '@lockstep/rules';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
 import { count, defineChapter, type LessonContext, seedControl } from '../chapter.ts';
-import { digitModel, digitsOf, type LabeledImages, pick } from '../digits.ts';
+import { digitModel, digitsOf, type LabeledImages, pickImages } from '../digits.ts';
 import { decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { valuesOf } from '../values.ts';
 
@@ -86,7 +86,7 @@ function train({ backend, nowMs }: LessonContext, images: LabeledImages, { worke
     for (const arrived of permutation(shards.length, seed, step)) {
       const { shard, compute, output } = shards[arrived]!;
       const first = step * batch + shard.lo * microbatchSize;
-      compute(pick(images, order.subarray(first, first + shard.n * microbatchSize)));
+      compute(pickImages(images, order.subarray(first, first + shard.n * microbatchSize)));
       server.aggregator.add(shard, output);
     }
     server.step(step);
@@ -121,7 +121,7 @@ function orderMatters(backend: HostBackend, images: LabeledImages, seed: number)
   const { compute, output, dispose } = shardCompute(backend, parameters, { lo: 0, n: 1 });
   const order = permutation(images.labels.length, seed, 0);
   const gradients = Array.from({ length: microbatches }, (_, index) => {
-    compute(pick(images, order.subarray(index * microbatchSize, (index + 1) * microbatchSize)));
+    compute(pickImages(images, order.subarray(index * microbatchSize, (index + 1) * microbatchSize)));
     return backend.view(output).slice(0, weights.length);
   });
   dispose();

@@ -14,7 +14,7 @@ const lines = [
   { type: 'adam', learningRate: 0.001 },
 ] as const;
 
-export const optimizers = defineChapter({
+export const optimizersChapter = defineChapter({
   id: 'optimizers',
   title: 'One line from SGD to Adam',
   claim: 'Changing one line, the optimizer, takes the same network to more than 97 % in four epochs.',

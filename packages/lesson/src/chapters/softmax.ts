@@ -9,7 +9,7 @@ const others = [0, -1, 1.5, 0.5];
 const comparedTemperatures = [0.05, 1, 50];
 const comparedShifts = [0, 100, 1000];
 
-export const softmax = defineChapter({
+export const softmaxChapter = defineChapter({
   id: 'softmax',
   title: 'Softmax and temperature',
   claim:

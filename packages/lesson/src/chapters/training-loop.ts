@@ -19,9 +19,9 @@ import {
   digitModel,
   digitsOf,
   firstOf,
-  imageSize,
   type LabeledImages,
   type Measured,
+  pixelsPerDigit,
 } from '../digits.ts';
 import { curves, decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
@@ -169,7 +169,7 @@ function differenceToFourLines(
     const weights = layout.map(({ offset, size, shape }) =>
       fromArray(backend, initial.subarray(offset, offset + size), shape),
     );
-    const images = mul(fromArray(backend, [...pixels], [labels.length, imageSize]), 1 / 255);
+    const images = mul(fromArray(backend, [...pixels], [labels.length, pixelsPerDigit]), 1 / 255);
     const stepped = step(weights, images, fromArray(backend, [...labels]), lr);
     return stepped.map((weight) => backend.view(weight.storage).slice());
   });

@@ -29,7 +29,7 @@ export interface Checkpoint {
   /** [parameters], in model order. */
   readonly weights: Float32Array;
   readonly optimizer: OptimizerState;
-  readonly progress: Progress;
+  readonly progress: SavedProgress;
   readonly history: RunHistory;
   readonly unevaluated: readonly UnevaluatedEpoch[];
 }
@@ -41,7 +41,7 @@ export interface UnevaluatedEpoch {
 }
 
 /** Figures of the steps before a checkpoint, for the report of a run that resumes from it; sums are of its epoch. */
-export interface Progress extends SampleSums, Pick<Report, 'epochs' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
+export interface SavedProgress extends SampleSums, Pick<Report, 'epochs' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
   /** Samples of all steps. */
   readonly images: number;
   /** Seconds of training in total, and in the current epoch. */

@@ -4,8 +4,8 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { errorMessage } from '@lockstep/data/shown';
-import { configurationError, named } from '@lockstep/worker';
+import { errorMessage, thousands } from '@lockstep/data/shown';
+import { configurationError, optionName } from '@lockstep/worker';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import {
   type CheckpointInterval,
@@ -16,7 +16,6 @@ import {
   type StoredCheckpoint,
 } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
-import { thousands } from '../words.ts';
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -37,7 +36,7 @@ export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefine
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch {
-    throw configurationError`${named('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+    throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Connections to the workers of a run, and the messages that they carry to the workers. */
 
-import type { NumericsCheck, Parameters, ShardSource, WeightsPart } from '@lockstep/compute';
+import type { NumericsCheck, Parameters, ShardSource, WeightsMessage } from '@lockstep/compute';
 import {
   announced,
   bytesOf,
@@ -29,7 +29,7 @@ export interface WorkerConnection {
   /** Sends the step's weights, which the parameter server now holds. */
   sendWeights(step: number): void;
   /** Forwards one message of weights that are still arriving; only relays do so. */
-  forwardWeights?(part: WeightsPart): void;
+  forwardWeights?(part: WeightsMessage): void;
   /** @param cachesSamples whether the worker has said that it caches samples */
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void;
   close(code: number, reason: string): void;
@@ -83,7 +83,7 @@ export class RemoteConnection implements WorkerConnection {
     this.#sendVector(this.#sources.weights(step));
   }
 
-  forwardWeights(part: WeightsPart): void {
+  forwardWeights(part: WeightsMessage): void {
     this.#transport.send(part);
   }
 
@@ -121,7 +121,7 @@ export class WeightsForwarder {
     this.#receivers = new Set(connections);
   }
 
-  send(state: Pick<CoordinatorState, 'connections'>, step: number, part: WeightsPart): void {
+  send(state: Pick<CoordinatorState, 'connections'>, step: number, part: WeightsMessage): void {
     if (this.#receivers.size === 0) return;
     for (const connection of this.#receivers) {
       // A worker that must pass the numerics check again is sent all weights later.

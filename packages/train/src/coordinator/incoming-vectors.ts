@@ -9,12 +9,18 @@ import {
   VectorReceiver,
   type VectorSink,
 } from '@lockstep/protocol';
-import type { CheckedMessage, ConnectionId, CoordinatorState, UntimedEvent } from '@lockstep/rules';
-import { type Arrival, type IncomingGradient, type Looked, type VectorMessage, valuesFault } from './results.ts';
+import type { ConnectionId, CoordinatorState, UntimedEvent } from '@lockstep/rules';
+import {
+  type Arrival,
+  type IncomingGradient,
+  type ResultReceiver,
+  type VectorMessage,
+  valuesFault,
+} from './results.ts';
 import type { RunOptions } from './run-options.ts';
 
 /** A vector that is complete, or faulty. */
-export interface Received {
+interface Received {
   readonly event: UntimedEvent;
   /** First message of a complete gradient. */
   readonly gradient?: MessageOf<'gradient'>;
@@ -24,18 +30,12 @@ export interface Received {
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
 
-/** Receives the values of gradients. */
-interface Results {
-  begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient;
-  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage>;
-}
-
 export class IncomingVectors {
   readonly #options: Options;
-  readonly #results: Results;
+  readonly #results: ResultReceiver;
   readonly #receivers = new Map<ConnectionId, VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics>>();
 
-  constructor(options: Options, results: Results) {
+  constructor(options: Options, results: ResultReceiver) {
     this.#options = options;
     this.#results = results;
   }

@@ -1,8 +1,7 @@
 /** A worker in the coordinator's process, alone or with others; no messages are sent over a transport. */
 
 import type { InlineCompute, InlineResult, InlineSum } from '@lockstep/compute';
-import type { Clock } from '@lockstep/protocol';
-import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protocol';
+import { type Clock, errorText, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import type { CheckedMessage, Shard } from '@lockstep/rules';
 import type { RuleMessage, WorkerConnection } from './connections.ts';
 
@@ -203,7 +202,7 @@ export class InlineWorker implements WorkerConnection {
   #fail(error: unknown): void {
     if (this.#hasEnded) return;
     this.#end();
-    this.#port?.fail(toMessageText(error instanceof Error ? error.message : String(error)));
+    this.#port?.fail(errorText(error));
   }
 
   #end(): void {

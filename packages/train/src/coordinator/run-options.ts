@@ -9,8 +9,8 @@ import type {
   ShardSource,
   StepResult,
 } from '@lockstep/compute';
-import type { Clock, MessageOf } from '@lockstep/protocol';
-import type { ConnectionId, RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
+import type { Clock } from '@lockstep/protocol';
+import type { RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
 
 interface CommonOptions {
   readonly setup: RunSetup;
@@ -72,45 +72,3 @@ export type Trace =
     }
   /** The step's sum is complete; its optimizer step follows. */
   | { readonly type: 'whole'; readonly step: number; readonly atMs: number };
-
-interface TracerOptions {
-  readonly clock: Pick<Clock, 'nowMs'>;
-  readonly onTrace?: (trace: Trace) => void;
-}
-
-/** Reports traces if `onTrace` is given. */
-export class Tracer {
-  readonly #options: TracerOptions;
-  readonly #workerOf: (connection: ConnectionId) => string;
-
-  constructor(options: TracerOptions, workerOf: (connection: ConnectionId) => string) {
-    this.#options = options;
-    this.#workerOf = workerOf;
-  }
-
-  asked(connection: ConnectionId, step: number): void {
-    const { onTrace, clock } = this.#options;
-    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
-  }
-
-  answered(
-    connection: ConnectionId,
-    {
-      step,
-      count,
-      computeMs,
-      turnaroundMs,
-    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
-    arrivedAtMs: number,
-  ): void {
-    const { onTrace, clock } = this.#options;
-    const workerId = this.#workerOf(connection);
-    const atMs = clock.nowMs();
-    onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
-  }
-
-  whole(step: number): void {
-    const { onTrace, clock } = this.#options;
-    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
-  }
-}

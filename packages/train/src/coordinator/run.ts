@@ -1,9 +1,11 @@
 /** Connects a run's rules to transports, parameters and a clock, and carries out the rules' commands. */
 
-import type { InlineSum, OwnSum, WeightsPart } from '@lockstep/compute';
+import type { InlineSum, OwnSum, WeightsMessage } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import {
   type Closing,
   type CoordinatorTransport,
+  errorText,
   type MessageOf,
   toMessageText,
   type WorkerMessage,
@@ -28,7 +30,7 @@ import {
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
 import { type Arrival, ResultReceiver } from './results.ts';
-import { type AskedRunOptions, type RunOptions, type RunOutcome, Tracer } from './run-options.ts';
+import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
@@ -37,7 +39,6 @@ export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions | AskedRunOptions;
   readonly #rules: Rules;
-  readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
@@ -51,7 +52,6 @@ export class Run {
     this.#options = options;
     this.#remote = new RemoteSources(options);
     this.#rules = new Rules(options.setup, options.firstStep, options.history);
-    this.#tracer = new Tracer(options, (connection) => this.state.connections.get(connection)?.workerId ?? '');
     this.#results = new ResultReceiver(options);
     this.#vectors = new IncomingVectors(options, this.#results);
     this.outcome = new Promise((resolve) => {
@@ -111,7 +111,7 @@ export class Run {
   }
 
   /** Forwards weights of a later step message by message; `part` is undefined if they broke off. */
-  forwardWeights(step: number, part: WeightsPart | undefined): void {
+  forwardWeights(step: number, part: WeightsMessage | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
     if (part) this.#forwarder.send(this.state, step, part);
@@ -120,6 +120,11 @@ export class Run {
   /** Ends the run at once; every worker gets the message. @param anotherMayFollow by default the setup's */
   stop(message: string, anotherMayFollow?: boolean): void {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
+  }
+
+  /** Closes every connection; the workers look for another address. */
+  closeAll(reason: string): void {
+    for (const connection of this.#connections.values()) connection.close(1001, reason);
   }
 
   control(action: ControlAction): void {
@@ -165,7 +170,7 @@ export class Run {
         return;
       case 'sendWeights':
         this.#connections.get(command.connection)?.sendWeights(command.step);
-        this.#tracer.asked(command.connection, command.step);
+        this.#traceAsked(command.connection, command.step);
         return;
       case 'forwardWeights':
         this.#forwarder.begin(command.connections);
@@ -186,7 +191,7 @@ export class Run {
       case 'referee':
         this.#referee(command.step, { lo: command.lo, n: command.n }).catch((error: unknown) => {
           // Nobody awaits the referee, so an error, which only a bug can cause, has to end the run here.
-          this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
+          this.stop(errorText(error));
         });
         return;
       case 'restartStep':
@@ -222,14 +227,14 @@ export class Run {
     const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
     this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot begin before its weights arrive.
-    if (step === this.state.current.step) this.#tracer.asked(connection, step);
+    if (step === this.state.current.step) this.#traceAsked(connection, step);
   }
 
   #applyStep(step: number): void {
     const options = this.#options;
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
     const { parameterServer, onStep } = options;
-    this.#tracer.whole(step);
+    options.onTrace?.({ type: 'whole', step, atMs: options.clock.nowMs() });
     this.#results.stepTaken(this.state);
     // `onStep` may copy a checkpoint, so it is called only once the step is complete.
     const result = parameterServer.step(step);
@@ -260,7 +265,7 @@ export class Run {
   #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
     const { step, lo, n, computeMs } = told;
     const count = samplesInShard(this.#options.setup.plan, step, lo, n);
-    this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
+    this.#traceAnswered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
     const looked = sum ? this.#results.finishInline(this.state, connection, told, { sum, count }) : { told };
     this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
@@ -273,7 +278,7 @@ export class Run {
     const received = this.#vectors.receive(this.state, connection, message);
     if (!received) return;
     const { event, gradient, arrival } = received;
-    if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
+    if (gradient) this.#traceAnswered(connection, gradient, arrivedAtMs);
     this.#dispatch(event, arrival);
   }
 
@@ -284,7 +289,7 @@ export class Run {
     } catch (error) {
       // A relay may have been asked for another shard, and has the samples and weights of that one instead.
       if (step !== this.state.current.step || !this.#isOpen(shard)) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }
@@ -295,6 +300,30 @@ export class Run {
     }
     const { told, arrival } = this.#results.finishOwn(step, shard, result);
     this.#dispatch({ type: 'refereed', step, ...shard, ...told }, arrival);
+  }
+
+  #traceAsked(connection: ConnectionId, step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
+  }
+
+  #traceAnswered(
+    connection: ConnectionId,
+    {
+      step,
+      count,
+      computeMs,
+      turnaroundMs,
+    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
+    arrivedAtMs: number,
+  ): void {
+    const { onTrace, clock } = this.#options;
+    const figures = { step, count, computeMs, turnaroundMs };
+    onTrace?.({ type: 'answered', workerId: this.#workerOf(connection), arrivedAtMs, atMs: clock.nowMs(), ...figures });
+  }
+
+  #workerOf(connection: ConnectionId): string {
+    return this.state.connections.get(connection)?.workerId ?? '';
   }
 
   #isOpen(shard: Shard): boolean {

@@ -1,9 +1,17 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
 import { bytesOfField, sizeOfField } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
-import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import {
+  bytesOf,
+  encodeWatch,
+  type RunMessage,
+  toMessageText,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
+import { hasEnded } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
@@ -22,12 +30,11 @@ import {
   finiteReport,
   pointBytes,
   progressMessage,
-  type RunMessage,
   runMessage,
-  settingsOf,
+  runSettingsOf,
   workerTable,
 } from './messages.ts';
-import { isOver, OwnerActions, type OwnerActionsOptions } from './owner.ts';
+import { OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
@@ -52,6 +59,8 @@ const viewersPart = 0.02;
 /** Longest time between two updates of a viewer, however many viewers there are. */
 const maxPauseMs = 2_000;
 const maxEpochs = 400;
+/** The end of a run waits this long for the evaluation that viewers see last. */
+const maxLastEvaluationMs = 5_000;
 /** Weights up to this size are sent to all viewers at the end, because the server may be gone when they ask. */
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
@@ -61,7 +70,7 @@ export class Dashboard {
   readonly #viewers: Viewers;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
+  readonly #budget = new PauseBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
   #result: WatchMessageOf<'result'> | undefined;
   /** Number of steps whose points have been sent to viewers. */
@@ -112,9 +121,16 @@ export class Dashboard {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;
     const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
-    const settings = settingsOf(prepared, workers.length);
+    const settings = runSettingsOf(prepared, workers.length);
     const { stepsPerEpoch } = this.#about;
     return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
+  }
+
+  /** Resolves once viewers have the evaluation of the last epoch, after `maxLastEvaluationMs` at the latest. */
+  lastEvaluation(): Promise<unknown> {
+    const timeOut = new AbortController();
+    const late = sleep(maxLastEvaluationMs, undefined, { signal: timeOut.signal }).catch(() => {});
+    return Promise.race([this.#evaluation.idle(), late]).finally(() => timeOut.abort());
   }
 
   /** Sends the final state of the run, and nothing after it. */
@@ -152,7 +168,7 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: isOver(this.#options.run.state) });
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: hasEnded(this.#options.run.state) });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
@@ -247,18 +263,18 @@ export class Dashboard {
   }
 }
 
-export interface TimeBudgetOptions {
+interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
   readonly part: number;
   readonly maxPauseMs: number;
 }
 
-export class TimeBudget {
-  readonly #options: TimeBudgetOptions;
+export class PauseBudget {
+  readonly #options: PauseBudgetOptions;
   #dueAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: TimeBudgetOptions) {
+  constructor(options: PauseBudgetOptions) {
     this.#options = options;
   }
 
@@ -310,7 +326,8 @@ export class EvaluationFeed {
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
   #newest: Evaluated | undefined;
-  #isEvaluating = false;
+  /** Settled once the evaluation that goes on is over; undefined between evaluations. */
+  #evaluation: Promise<void> | undefined;
 
   constructor(options: EvaluationFeedOptions, viewers: Pick<Viewers, 'size' | 'broadcast'>) {
     this.#options = options;
@@ -328,19 +345,23 @@ export class EvaluationFeed {
   refresh(): void {
     const newest = this.#newest;
     const isDone = !newest || this.message?.epoch === newest.epoch;
-    if (isDone || this.#isEvaluating || this.#viewers.size === 0) return;
-    this.#isEvaluating = true;
-    this.#evaluate(newest.epoch, newest.weights)
+    if (isDone || this.#evaluation || this.#viewers.size === 0) return;
+    this.#evaluation = this.#evaluate(newest.epoch, newest.weights)
       .catch(this.#options.onError)
       .finally(() => {
-        this.#isEvaluating = false;
+        this.#evaluation = undefined;
         this.refresh();
         this.#forgetLarge();
       });
   }
 
+  /** Resolves once the newest weights are evaluated, or if nobody watches. */
+  async idle(): Promise<void> {
+    while (this.#evaluation) await this.#evaluation;
+  }
+
   #forgetLarge(): void {
-    if (this.#isEvaluating || !this.#newest || this.#newest.isLast) return;
+    if (this.#evaluation || !this.#newest || this.#newest.isLast) return;
     if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 

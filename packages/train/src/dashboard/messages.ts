@@ -2,7 +2,15 @@
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import { parameterCount } from '@lockstep/nn';
-import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import {
+  bytesOf,
+  maxCategoriesShown,
+  maxColumnsShown,
+  type ProgressMessage,
+  type RunMessage,
+  toMessageText,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
 import {
   type Connection,
   type CoordinatorState,
@@ -20,9 +28,6 @@ import { version } from '../version.ts';
 
 /** The command of an installation, which lacks a clone's scripts. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
-
-export type RunMessage = WatchMessageOf<'run'>;
-type ProgressMessage = WatchMessageOf<'progress'>;
 
 /** Describes what does not change during the run. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
@@ -44,7 +49,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     testSamples: test.count,
     ...formatOf(test),
     ...outputsOf(test),
-    ...columnsOf(reading),
+    ...shownColumnsOf(reading),
     ...(targets.role === 'value' &&
       targets.standardization && {
         standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },
@@ -70,12 +75,12 @@ export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'ou
 }
 
 /** The first columns, up to a message's limit. */
-export function columnsOf(reading: Reading | undefined): Pick<RunMessage, 'columns'> {
+export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, 'columns'> {
   if (reading?.type !== 'rows') return {};
   let categories = 0;
   const end = reading.columns.findIndex((column, index) => {
     if (column.type === 'category') categories += column.categories.length;
-    return index === maxColumns || categories > maxCategories;
+    return index === maxColumnsShown || categories > maxCategoriesShown;
   });
   const nameOf = (name: string): string => toMessageText(name, maxNameLength);
   const columns = reading.columns.slice(0, end === -1 ? undefined : end);
@@ -239,7 +244,7 @@ export class EarlierRuns {
 }
 
 /** @param workers number of workers that computed the run */
-export function settingsOf({ model, config }: Prepared, workers: number): RunSettings {
+export function runSettingsOf({ model, config }: Prepared, workers: number): RunSettings {
   const { optimizer, seed, batch, epochs } = config;
   const { type, learningRate, schedule } = optimizer;
   const name = toMessageText(model.name, 80) || 'model';

@@ -7,19 +7,17 @@ import {
   type AdminAction,
   bytesOf,
   type FaultAction,
+  type RunChanges,
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
-import type { CoordinatorState, WorkerCommand } from '@lockstep/rules';
+import { hasEnded, type WorkerCommand } from '@lockstep/rules';
 import type { Run } from '../coordinator/run.ts';
 import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
 import { type OwnerRequest, type Reply, refused } from './viewers.ts';
-
-/** Options that the owner may change for the next run on a server; omitted options stay the same. */
-export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
 
 /** Starts another run; resolves with the reason if there can be none, in which case nothing has changed. */
 export type OnRunAgain = (changes: RunChanges) => Promise<string | undefined>;
@@ -82,7 +80,7 @@ export class OwnerActions {
   async #control(action: AdminAction): Promise<Reply> {
     const { run, recorder } = this.#options;
     if (action === 'save') return this.#save();
-    if (isOver(run.state)) return refused('the run has ended');
+    if (hasEnded(run.state)) return refused('the run has ended');
     if (action === 'stop') recorder.stop('owner');
     else run.control(action);
     return undefined;
@@ -91,7 +89,7 @@ export class OwnerActions {
   async #runAgain({ type: _type, token: _token, ...changes }: WatchMessageOf<'runAgain'>): Promise<Reply> {
     const { run, onRunAgain } = this.#options;
     if (!onRunAgain) return refused('the server stops after this run; start it with --stay to run again');
-    if (!isOver(run.state)) return refused('the run has not ended');
+    if (!hasEnded(run.state)) return refused('the run has not ended');
     const fault = await onRunAgain(changes);
     return fault === undefined ? undefined : refused(fault);
   }
@@ -101,7 +99,7 @@ export class OwnerActions {
     const { workerId } = message;
     if (message.type === 'injectFault' && run.state.setup.faultInjection !== true)
       return refused('this run was started without --chaos');
-    if (isOver(run.state)) return refused('the run has ended');
+    if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
     if (message.type === 'injectFault' && run.state.records.get(workerId)?.kind === 'local')
@@ -133,8 +131,4 @@ export class OwnerActions {
       this.#isSaving = false;
     }
   }
-}
-
-export function isOver({ phase }: CoordinatorState): boolean {
-  return phase === 'finished' || phase === 'failed';
 }

@@ -200,7 +200,7 @@ const maxBadTokens = 5;
 const maxReasonLength = 120;
 
 /** The coordinator's end of one viewer's socket, which accepts messages only as fast as the viewer reads. */
-export class Viewer {
+class Viewer {
   saidHello = false;
   /** Undefined until its `hello` is accepted. */
   role: ViewerRole | undefined;

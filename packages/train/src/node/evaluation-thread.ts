@@ -1,6 +1,8 @@
 /** The thread of a background evaluator, which evaluates one set of weights after another. */
+
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { errorMessage } from '@lockstep/data/shown';
 import { createEvaluator, type Evaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
@@ -22,7 +24,7 @@ port.on('message', async (weights: Float32Array) => {
     const evaluator = await opening;
     post({ type: 'evaluated', evaluation: await evaluator.evaluate(weights, async () => post({ type: 'slice' })) });
   } catch (error) {
-    post({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    post({ type: 'failed', message: errorMessage(error) });
   }
 });
 

@@ -3,15 +3,15 @@
 import type { StepResult } from '@lockstep/compute';
 import type { TargetField } from '@lockstep/data';
 import type { Evaluator } from '@lockstep/nn';
-import type { CoordinatorState, RunEvent, RunPlan } from '@lockstep/rules';
-import type { Checkpoint, Progress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
+import { type CoordinatorState, hasEnded, type RunEvent, type RunPlan } from '@lockstep/rules';
+import type { Checkpoint, SavedProgress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
 import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import {
-  type Ending,
   EventLines,
   type RecordedEvent,
   type RelayPlace,
+  type RunEnding,
   type StepEvent,
   type StopCode,
   type TrainingEvent,
@@ -21,7 +21,7 @@ import type { EpochReport, Report, TrainedEpoch } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
-export interface RunRecord extends Omit<Progress, 'curve' | 'wire'> {
+export interface RunRecord extends Omit<SavedProgress, 'curve' | 'wire'> {
   /** Steps taken, including those before this process took over the run. */
   readonly steps: number;
   /** Samples since this process took over the run. */
@@ -40,7 +40,7 @@ export interface RunRecord extends Omit<Progress, 'curve' | 'wire'> {
   /** The checkpoint that the run resumed from, and the newest one; undefined before the first. */
   readonly checkpoint: { readonly resumed?: WrittenCheckpoint; readonly newest: WrittenCheckpoint } | undefined;
   /** Undefined until the run has ended, and if it took every step. */
-  readonly ending: Ending | undefined;
+  readonly ending: RunEnding | undefined;
 }
 
 export interface RecorderOptions {
@@ -70,7 +70,7 @@ const maxKeptEpochs = 100_000;
 const maxLines = 30;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
-const noProgress: Progress = {
+const noProgress: SavedProgress = {
   ...{ ...noSums, epochs: [], initialLoss: null, images: 0, seconds: 0, epochSeconds: 0, resumedAtSteps: [] },
   curve: emptyCurve,
   wire: { bytesSent: 0, bytesReceived: 0 },
@@ -151,7 +151,7 @@ export class Recorder {
   /** Ends the run on purpose after the current step; does nothing once the run has ended. */
   stop(code: StopCode): void {
     const run = this.#options.run();
-    if (run.state.phase === 'finished' || run.state.phase === 'failed') return;
+    if (hasEnded(run.state)) return;
     this.#stopCode = code;
     run.stop(stopMessages[code]);
   }
@@ -257,7 +257,7 @@ export class Recorder {
   }
 
   /** Progress for a checkpoint after the last step. An epoch cut short by the end of the run counts as unfinished. */
-  progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
+  progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<SavedProgress, 'wire'> } {
     const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps } = this.#data;
     const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps };
     const epochs = this.#data.epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch));

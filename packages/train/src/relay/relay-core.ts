@@ -68,7 +68,6 @@ export class Relay {
   readonly #membership: Membership;
   readonly #waiting: WaitingWorkers;
   readonly #workers: WorkersBehind;
-  readonly #below = new Transports();
   #upward: WorkerTransport | undefined;
   #welcome: Welcome | undefined;
   #run: RelayRun | undefined;
@@ -106,7 +105,7 @@ export class Relay {
   /** Takes over a worker's connection. @param address the worker's remote address */
   accept(transport: CoordinatorTransport, address: string): void {
     if (this.#hasEnded) transport.close(1001, 'this relay has ended');
-    else if (this.#run) this.#run.run.connect(this.#below.watch(transport), address);
+    else if (this.#run) this.#run.run.connect(transport, address);
     else this.#waiting.turnAway(transport, noRun);
   }
 
@@ -221,7 +220,7 @@ export class Relay {
     this.#hasEnded = true;
     this.#workers.stop();
     // If the run goes on without this relay, its workers have to look for another address.
-    if (end.type !== 'finished' || this.#isLeaving) this.#below.closeAll('the relay ends');
+    if (end.type !== 'finished' || this.#isLeaving) this.#run?.run.closeAll('the relay ends');
     this.#closeRun(end.message, false);
     return end;
   }
@@ -229,43 +228,6 @@ export class Relay {
 
 /** Maximum number of addresses in a welcome. */
 const mostAddresses = 8;
-
-class Transports {
-  readonly #open = new Set<CoordinatorTransport>();
-
-  /** Returns an equivalent transport that is tracked until it closes. */
-  watch(transport: CoordinatorTransport): CoordinatorTransport {
-    this.#open.add(transport);
-    return {
-      remote: transport.remote,
-      get bufferedBytes() {
-        return transport.bufferedBytes;
-      },
-      get receivedBytes() {
-        return transport.receivedBytes;
-      },
-      get sentBytes() {
-        return transport.sentBytes;
-      },
-      listen: (listener) =>
-        transport.listen({
-          onMessage: (message) => listener.onMessage(message),
-          onClose: (closing) => {
-            this.#open.delete(transport);
-            listener.onClose(closing);
-          },
-        }),
-      send: (message) => transport.send(message),
-      sendVector: (stream) => transport.sendVector(stream),
-      close: (code, reason) => transport.close(code, reason),
-    };
-  }
-
-  closeAll(reason: string): void {
-    for (const transport of this.#open) transport.close(1001, reason);
-    this.#open.clear();
-  }
-}
 
 interface WorkersBehindOptions {
   readonly clock: Clock;

@@ -12,7 +12,7 @@ import {
   referenceOf,
   type ShardGradient,
   type ShardSource,
-  type WeightsPart,
+  type WeightsMessage,
 } from '@lockstep/compute';
 import { bytesPerSample, gatherRows, type SampleBatch } from '@lockstep/data';
 import { initialize, type Model, parameterCount, parseModel } from '@lockstep/nn';
@@ -183,7 +183,7 @@ export class RelayRun {
   }
 
   /** Forwards weights as they arrive. */
-  takeWeightsPart(part: WeightsPart): void {
+  takeWeightsPart(part: WeightsMessage): void {
     if (part.type === 'weights') {
       this.dropArriving();
       const { step, values = 0 } = part;

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import { systemClock } from '@lockstep/worker';
+import { type FoundAddress, systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
 import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from '../site/limiter.ts';
@@ -88,16 +88,6 @@ function sizesOf({ setup, sampleBytes }: RelayRun) {
   return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes: plan.batch * sampleBytes, heartbeatMs };
 }
 
-/** Address of the coordinator above. */
-interface UpstreamAddress {
-  /** Address of its sockets, such as `ws://127.0.0.1:7070/`. */
-  readonly url: string;
-  /** SHA-256 of the only certificate to trust. */
-  readonly fingerprint?: string | undefined;
-  /** Token for joining there. */
-  readonly token?: string | undefined;
-}
-
 const unreached = 'the coordinator behind this relay does not answer';
 const timeoutMs = 5_000;
 /** Headers of one connection, and the page's origin, which this relay has checked. */
@@ -108,11 +98,11 @@ const ownHeaders = new Set([
 
 /** A proxy to the coordinator above. */
 export class Upstream {
-  readonly #addressOf: () => UpstreamAddress | undefined;
+  readonly #addressOf: () => FoundAddress | undefined;
   readonly #sockets = new Set<Duplex>();
 
   /** @param addressOf returns undefined while no coordinator is known */
-  constructor(addressOf: () => UpstreamAddress | undefined) {
+  constructor(addressOf: () => FoundAddress | undefined) {
     this.#addressOf = addressOf;
   }
 

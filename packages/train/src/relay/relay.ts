@@ -4,7 +4,7 @@ import {
   addressFileOptions,
   announceOptions,
   type CommandLine,
-  checkOptions,
+  checkKinds,
   fleetOptions,
   generalOptions,
   inGroup,
@@ -13,7 +13,7 @@ import {
   type KindsOf,
   libraryKinds,
   name,
-  oneOf,
+  oneOfKind,
   option,
   textLike,
   threads,
@@ -30,6 +30,7 @@ import {
   type FoundAddress,
   type JoinEnd,
   JoinedWorker,
+  type JoinOptions,
   joinAddress,
   systemClock,
   type WorkerEvent,
@@ -47,29 +48,19 @@ import { Relay, type RelayCoreEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
 
 /** How a process relays for a run: it sends its own workers' results to the run's coordinator. */
-export interface RelayOptions {
-  /** Name in the run's tables; by default the machine's name. */
-  readonly name?: string | undefined;
-  /** The secret of the run, if the address does not contain it. */
-  readonly token?: string | undefined;
-  /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
-  readonly fingerprint?: string | undefined;
+export interface RelayOptions extends Pick<JoinOptions, 'name' | 'token' | 'fingerprint' | 'wait' | 'signal'> {
   /** Threads that add gradients, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
   /** Backend of the workers started here; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Whether the relay waits for a coordinator that does not answer yet. */
-  readonly wait?: boolean | undefined;
   /** Network settings for the relay's workers; the token is by default the run's. */
   readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
   /**
    * Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on.
    */
   readonly announce?: string | undefined;
-  /** Makes the relay leave when aborted, as `leave` does. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** `message` is one line for people. */
@@ -107,7 +98,7 @@ export const relayCommand = {
         default: 0,
         library: 'workers',
       }),
-      backend: option(oneOf(computeChoices), 'backend of the local workers', {
+      backend: option(oneOfKind(computeChoices), 'backend of the local workers', {
         default: 'auto',
         library: 'backend',
       }),
@@ -144,7 +135,7 @@ export function relay(url: string | AddressSource, options: RelayOptions = {}): 
 type Context = JoinContext<RelayEvent>;
 
 async function takePart(url: string | AddressSource, options: RelayOptions, context: Context): Promise<JoinEnd> {
-  checkOptions(options, kinds);
+  checkKinds(options, kinds);
   const { leaving, emit } = context;
   const { listen, announce, name = hostname().slice(0, maxNameLength), wait = false } = options;
   const over = new AbortController();
@@ -155,7 +146,8 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const host = bareHost(listen?.host ?? defaultHost);
   const above = options.token ?? found.token;
   const token = listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret());
-  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
+  const opened = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
+  const backend: HostBackend & { close?: () => Promise<void> } = opened.backend;
   const local = new LocalWorkers();
   let rules: Relay | undefined;
   const server = await openRelayServer({
@@ -166,7 +158,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   emit(server.listening);
   const { addresses, fingerprint } = server.listening;
   local.use(
-    { count: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
+    { workers: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
     { url: addresses.local, token, fingerprint },
     // The failure of local workers is no failure of the relay, since others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
@@ -202,7 +194,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   } finally {
     await local.stop();
     await server.close();
-    await closeBackend(backend);
+    await backend.close?.();
   }
 }
 
@@ -239,10 +231,6 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
   stop.addEventListener('abort', leave);
   if (stop.aborted) leave();
   return endOf(await relay.ended, leaving);
-}
-
-async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
-  await backend.close?.();
 }
 
 export function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {

@@ -74,13 +74,13 @@ export async function createRun(options: CreateRunOptions) {
   const run = new Run({
     setup: {
       ...{ startWorkers, startWithinMs, limits, plan, model, seed },
-      ...{ token: prepared.token, verifyRate: prepared.verifyRate },
+      ...prepared.rules,
+      token: prepared.token,
       waitForStart: listen?.waitForStart ?? false,
       faultInjection: listen?.faultInjection ?? false,
       anotherMayFollow: listen?.stay ?? false,
       format: formatOf(train),
       sampleBytes: bytesPerSample(train),
-      ...(prepared.allTakePart && { participation: 'rotation' as const }),
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: numerics.hash,
       refereeMode: backend.numericMode,

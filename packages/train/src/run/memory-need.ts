@@ -1,7 +1,7 @@
 /** Estimates the minimum memory of a run, so that a run that cannot fit is refused before it begins. */
+import { thousands } from '@lockstep/data/shown';
 import { everyLayer, type Model, type OptimizerConfig, optimizerRule, parameterCount } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
-import { thousands } from '../words.ts';
 
 export interface MemoryNeedOptions {
   readonly model: Model;

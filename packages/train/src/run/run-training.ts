@@ -11,7 +11,7 @@ import type { WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
-import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
+import type { RunEnding, StepEvent, TrainingEvent } from '../events.ts';
 import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
@@ -39,7 +39,7 @@ export interface TrainingJob {
 
 export interface Trained {
   /** Undefined if every step was taken. */
-  readonly ending: Ending | undefined;
+  readonly ending: RunEnding | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
   /** The newest checkpoint of a run that wrote some and did not fail. */

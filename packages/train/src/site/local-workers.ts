@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+import type { FoundAddress, LocalWork } from '@lockstep/worker';
 import type { LocalWorkersSetup } from '../prepared.ts';
 
 export interface LocalWorkersListener {
@@ -22,8 +22,8 @@ const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-w
 /** The address that started workers join, once it is known. */
 class JoinPlace {
   isKnown = false;
-  resolve: (address: LocalWorkerAddress) => void = () => {};
-  readonly address = new Promise<LocalWorkerAddress>((resolve) => {
+  resolve: (address: FoundAddress) => void = () => {};
+  readonly address = new Promise<FoundAddress>((resolve) => {
     this.resolve = resolve;
   });
 }
@@ -38,20 +38,20 @@ export class LocalWorkers {
   #stopped = Promise.resolve();
 
   /** Starts processes that load and wait for the first run, unless they have been started. */
-  start({ count, backend, threads }: LocalWorkersSetup): void {
+  start({ workers, backend, threads }: LocalWorkersSetup): void {
     if (this.#place) return;
     this.#place = new JoinPlace();
-    for (let index = 1; index <= count; index++) {
+    for (let index = 1; index <= workers; index++) {
       this.#start({ name: `local-${index}`, backend, threads }, this.#place.address);
     }
   }
 
   /** Lets the workers join, if they have not yet; ends them if the run turns out not to need them. */
-  use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
+  use(setup: LocalWorkersSetup, address: FoundAddress, listener: LocalWorkersListener): void {
     this.#listener = listener;
-    if (setup.count > 0) this.start(setup);
+    if (setup.workers > 0) this.start(setup);
     else if (!this.#place?.isKnown) void this.stop();
-    if (setup.count === 0 || !this.#place) return;
+    if (setup.workers === 0 || !this.#place) return;
     this.#place.isKnown = true;
     this.#place.resolve(address);
   }
@@ -70,7 +70,7 @@ export class LocalWorkers {
     return this.#stopped;
   }
 
-  #start(work: LocalWork, address: Promise<LocalWorkerAddress>): void {
+  #start(work: LocalWork, address: Promise<FoundAddress>): void {
     // Through its channel, a worker notices the end of this process, whatever the cause. Secrets use the channel too,
     // which no process list shows.
     const child = fork(program, [JSON.stringify(work)], {

@@ -7,7 +7,7 @@ import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import { labelColumn, type OpenedDataset, type Table, type Task } from '@lockstep/data/readers';
+import { labelColumn, type OpenedDataset, type TableFile, type Task } from '@lockstep/data/readers';
 import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
@@ -22,7 +22,7 @@ export interface ReadingRequest {
 }
 
 /** Input of a reading thread. */
-export interface Reading {
+export interface ReadingTask {
   /** Folder of the upload's files. */
   readonly folder: string;
   readonly request: ReadingRequest;
@@ -48,7 +48,7 @@ const nameLength = 80;
 
 if (!parentPort) throw new Error('reading-thread: expected to be started as a worker thread');
 
-const read = await readUpload(workerData as Reading);
+const read = await readUpload(workerData as ReadingTask);
 parentPort.postMessage(read, buffersOf(read));
 
 /** Buffers of samples and targets, which move to the server's thread. */
@@ -58,7 +58,7 @@ function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
   return [...new Set([opened.train, opened.test].flatMap(arrays).map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
-async function readUpload({ folder, request, seed }: Reading): Promise<ReadUpload> {
+async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadUpload> {
   const path = pathOf(folder);
   let table: TablePreview | undefined;
   try {
@@ -82,7 +82,7 @@ function pathOf(folder: string): string {
   return names.length === 1 ? join(folder, names[0]!) : folder;
 }
 
-function previewOf(table: Table, label: string | undefined, task: Task = 'classification'): TablePreview {
+function previewOf(table: TableFile, label: string | undefined, task: Task = 'classification'): TablePreview {
   const columns = table.columns.slice(0, mostColumns);
   const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
     columns.map((column) => shown(column.textAt(row), cellLength)),

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { configurationError, named } from '@lockstep/command/options';
+import { configurationError, optionName } from '@lockstep/command/options';
 import type { Addresses } from '../events.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 
@@ -29,7 +29,7 @@ export async function openTls(
     createSecureContext({ cert, key });
   } catch {
     // The TLS library's own message may quote the text that it could not read.
-    const [certName, keyName] = [named('listen.tls.cert'), named('listen.tls.key')];
+    const [certName, keyName] = [optionName('listen.tls.cert'), optionName('listen.tls.key')];
     throw configurationError`${certName}: expected a PEM certificate that ${keyName} belongs to`;
   }
   return { cert, key };

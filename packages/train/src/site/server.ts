@@ -5,7 +5,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { configurationError, type NamedOption, named } from '@lockstep/command/options';
+import { configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 import type { ListeningEvent } from '../events.ts';
 import { defaultPort } from '../options.ts';
 import { largestCrowd, sourceOf, type TurnedAwayCounts } from './limiter.ts';
@@ -159,7 +159,7 @@ export function portOf(server: Server): { readonly address: string; readonly por
   const place = server.address();
   if (place !== null && typeof place !== 'string') return place;
   const got = place ?? 'one that does not listen yet';
-  throw configurationError`${named('listen.server')}: expected a server that listens on a port, got ${got}`;
+  throw configurationError`${optionName('listen.server')}: expected a server that listens on a port, got ${got}`;
 }
 
 /**
@@ -242,7 +242,7 @@ async function listenOnFreePort(server: Server, host: string, port: number | und
 }
 
 function at(option: 'host' | 'port', value?: string | number): NamedOption {
-  return named(`listen.${option}`, value?.toString());
+  return optionName(`listen.${option}`, value?.toString());
 }
 
 export const defaultSilentLimits = { total: 1_024, perAddress: 512 };

@@ -4,14 +4,14 @@ import type { ParameterServer } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import type { Limits } from '@lockstep/rules';
+import { hasEnded, type Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Run } from '../coordinator/run.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
-import { isOver, type OnRunAgain } from '../dashboard/owner.ts';
+import type { OnRunAgain } from '../dashboard/owner.ts';
 import { Permission, type ViewerLimits, Viewers } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
 import type { LocalWorkersSetup, NetworkSettings, Prepared } from '../prepared.ts';
@@ -126,13 +126,13 @@ export class Site {
    */
   async attach(serving: Serving): Promise<AttachedRun> {
     const { run, prepared, emit } = serving;
-    const { listen, token, code, adminToken, tls, backend, threads, workers } = prepared;
+    const { listen, token, code, adminToken, tls } = prepared;
     const standing = await this.open({ listen, token, code, adminToken, tls });
     const { dashboard, phase } = runPhase(serving, standing, this.#earlierRuns);
     this.#earlierRuns.begin(() => dashboard.earlierRun());
     this.#use(phase);
     this.#local.use(
-      { count: workers, backend, threads },
+      prepared,
       { url: standing.addresses.local, token, fingerprint: tls?.fingerprint },
       {
         log: (message) => emit({ type: 'warning', message }),
@@ -150,7 +150,10 @@ export class Site {
       stop: async () => {
         if (!listen.stay) await this.#local.stop();
       },
-      close: async () => phase.close(endCode, 'the coordinator ends'),
+      close: async () => {
+        await dashboard.lastEvaluation();
+        phase.close(endCode, 'the coordinator ends');
+      },
     };
   }
 
@@ -241,7 +244,7 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
     onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
   });
   const onConnection = (transport: CoordinatorTransport, address: string): void => {
-    if (listen.stay && isOver(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
+    if (listen.stay && hasEnded(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
     else run.connect(transport, address);
   };
   const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;

@@ -22,7 +22,7 @@ import type { TrainingData } from '../options.ts';
 import { type Prepared, runText } from '../prepared.ts';
 import { newSecret } from '../words.ts';
 import { type Answer, bearerOf, sendText, sendUnauthorized } from './pages.ts';
-import type { Reading, ReadingRequest, ReadUpload } from './reading-thread.ts';
+import type { ReadingRequest, ReadingTask, ReadUpload } from './reading-thread.ts';
 
 export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
 
@@ -183,7 +183,7 @@ const maxHeapMegabytes = 2_048;
  * Reads an upload in a separate thread. Even if this module runs from source, the thread runs the build.
  * @throws AbortError if the signal is aborted, which ends the thread
  */
-async function readInThread(reading: Reading, signal?: AbortSignal): Promise<ReadUpload> {
+async function readInThread(reading: ReadingTask, signal?: AbortSignal): Promise<ReadUpload> {
   signal?.throwIfAborted();
   const thread = new Worker(program, {
     workerData: reading,

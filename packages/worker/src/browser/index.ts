@@ -2,7 +2,7 @@
  * Joins a run and computes for it, in a page.
  * @module
  */
-import { configurationError, named } from '@lockstep/command/options';
+import { configurationError, optionName } from '@lockstep/command/options';
 import { type JoinContext, type JoinEnd, JoinError, JoinedWorker } from '../joined-worker.ts';
 import { joinAddress } from '../options.ts';
 import {
@@ -16,7 +16,7 @@ import {
   usualThreads,
 } from './tab.ts';
 
-export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
+export { ConfigurationError, configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 export { EventStream, type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
 export { reconnectDelayMs } from '../membership.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../options.ts';
@@ -64,10 +64,10 @@ async function takePart(url: string, options: JoinOptions, { emit, leaving }: Jo
   const { name = 'tab', backend = 'auto', threads = usualThreads() } = options;
   const address = joinAddress(url, options);
   if (!backends.includes(backend)) {
-    throw configurationError`${named('backend')}: expected one of ${backends.join(', ')} in a page, got ${backend}`;
+    throw configurationError`${optionName('backend')}: expected one of ${backends.join(', ')} in a page, got ${backend}`;
   }
   if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads()) {
-    throw configurationError`${named('threads')}: expected a whole number from 1 to ${mostThreads()} in this page, got ${threads}`;
+    throw configurationError`${optionName('threads')}: expected a whole number from 1 to ${mostThreads()} in this page, got ${threads}`;
   }
   return new Promise((resolve, reject) => {
     const emitChanges = stateEvents(emit);

@@ -1,6 +1,7 @@
 /** Thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
 
 import { type Compute, ComputeError, createLocalCompute, createNumericsCheck } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import { parseModel } from '@lockstep/nn';
 import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '@lockstep/tensor';
@@ -32,7 +33,7 @@ addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
     case 'join':
       takePart(data)
         .catch((error: unknown): EndedState => {
-          return { phase: 'ended', end: 'failed', message: error instanceof Error ? error.message : String(error) };
+          return { phase: 'ended', end: 'failed', message: errorMessage(error) };
         })
         .then((end) => {
           // Post the results since the last update.
@@ -184,7 +185,7 @@ async function tryGpu(cpu: Backend, workload: Workload): Promise<ChosenBackend |
     const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
     return [...gpu.reasons, reason].join('; ');
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorMessage(error);
   }
 }
 
