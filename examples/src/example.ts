@@ -23,10 +23,11 @@ import {
   fewDigits,
   LiveRun,
   labeledImages,
+  partsOf,
   type Setting,
+  textOf,
 } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
-import { printExhibit, wrapped } from './print.ts';
 
 /** Titles of the programs to copy, by the names of their files. A program is a module that runs when it is imported. */
 export const programs: Readonly<Record<string, string>> = {
@@ -90,7 +91,12 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
   const { backend } = await openBackend('auto');
   const print = (part: string): void => void process.stdout.write(`${part}\n`);
   const printAll = (exhibits: readonly Exhibit[]): void => {
-    for (const exhibit of exhibits) print(`\n${printExhibit(exhibit)}`);
+    for (const exhibit of exhibits) {
+      const parts = textOf(exhibit).map((part) =>
+        typeof part === 'string' ? part : formatTable(part.columns, part.rows, part.indent),
+      );
+      print(`\n${parts.join('\n')}`);
+    }
   };
   print(`${title}\n${wrapped(claim)}`);
   const context = { backend, digits, nowMs: () => performance.now() };
@@ -154,4 +160,19 @@ async function loadDigits(directory: string | undefined): Promise<Digits> {
   } catch (error) {
     throw usageFailure(`${directory === undefined ? '' : '--data: '}${errorMessage(error)}`);
   }
+}
+
+const width = 100;
+
+export function wrapped(paragraph: string): string {
+  const lines = [''];
+  const plain = partsOf(paragraph)
+    .map(({ text }) => text)
+    .join('');
+  for (const word of plain.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
 }

@@ -1,6 +1,7 @@
 /** The work of the benchmarks in the forms that several peers take: a step on MNIST, a matrix product. Runs anywhere. */
 import { type Model, parameterLayout, resolveModel } from '@lockstep/nn';
 import type { Scalar, Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Absent, Implementation } from './harness.ts';
 
 /** Sizes of MNIST: pixels of an image, classes of digits. */
 export const mnist = { pixels: 784, classes: 10 } as const;
@@ -45,6 +46,21 @@ export interface MatrixProduct {
   readonly n: number;
   readonly left: Float32Array;
   readonly right: Float32Array;
+}
+
+/** A library in one configuration, as one row of the tables. A module in `peers/` exports its library's by default. */
+export interface Peer {
+  readonly name: string;
+  /** The program whose tables have this row; both by default. */
+  readonly only?: 'bench' | 'compare';
+  /** Nets whose tables have this row; all by default. */
+  readonly nets?: readonly Net['name'][];
+  openStep(work: MnistStep): Promise<Implementation | Absent>;
+  openMatmul?(work: MatrixProduct): Promise<Implementation | Absent>;
+  /** The row of Lockstep with as many threads or processes, and the name of this library's row of one thread. */
+  readonly likeForLike?: { readonly kind: 'threads' | 'processes'; readonly count: number; readonly oneThread: string };
+  /** Frees what the works of a comparison share. */
+  close?(): Promise<void>;
 }
 
 /** Views of one vector, one for each parameter. */

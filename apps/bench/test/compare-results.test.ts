@@ -1,7 +1,6 @@
 /** From measurements to figures, text and a conclusion, each of which must follow from the measurements. */
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { ddpName, pytorchName } from '../src/compare/grid.ts';
 import type { MeasuredTraining } from '../src/compare/measure.ts';
 import {
   areSound,
@@ -10,6 +9,7 @@ import {
   conclusionOf,
   resultLines,
 } from '../src/compare/results.ts';
+import { ddpName, pytorchName } from '../src/peers/pytorch.ts';
 import { absent, measured, own, peer, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {

@@ -10,8 +10,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { cutBatches, gradientDistance, trained, trainingCase, withoutZeros } from '../src/cases/steps.ts';
 import { writeMnistFiles } from '../src/compare/grid.ts';
+import { stepCandidates } from '../src/peers/index.ts';
 import {
   type Batch,
+  cnnNet,
   joinParameters,
   type MnistStep,
   mlpNet,
@@ -49,6 +51,24 @@ describe('checks', () => {
     expect(distance(first!)).toBeGreaterThan(0.1);
     expect(distance(last!.map((value) => value * 4))).toBeCloseTo(3, 4);
   });
+});
+
+test.each([
+  ['bench', mlpNet, /^lockstep cpu, TensorFlow.js wasm, TensorFlow.js node, jax-js wasm, PyTorch CPU$/],
+  [
+    'bench',
+    cnnNet,
+    /^lockstep cpu, TensorFlow.js wasm, TensorFlow.js cpu, TensorFlow.js node, jax-js wasm, PyTorch CPU$/,
+  ],
+  [
+    'compare',
+    cnnNet,
+    /^TensorFlow.js wasm, TensorFlow.js node, jax-js wasm, PyTorch, 1 thread(, PyTorch, \d+ threads)?, PyTorch DDP, 2 processes$/,
+  ],
+] as const)('a step in %s has one row for each peer, in the same order', (program, net, expected) => {
+  const work = { net, batchSize: 1, learningRate: 1, batches: [], initial };
+  const names = stepCandidates(program, work).map(({ name }) => name);
+  expect(names.join(', ')).toMatch(expected);
 });
 
 test('parameters split and join in model order, labels become rows, and batches are consecutive', () => {

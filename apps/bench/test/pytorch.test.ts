@@ -4,7 +4,7 @@ import { randomStream } from '@lockstep/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
 import { trainingCase } from '../src/cases/steps.ts';
 import type { Implementation } from '../src/harness.ts';
-import { openPytorchStep, PytorchGroup } from '../src/peers/pytorch.ts';
+import pytorchPeers, { PytorchGroup } from '../src/peers/pytorch.ts';
 import { type MnistStep, netOf } from '../src/work.ts';
 import { randomBatch } from './random-batch.ts';
 
@@ -43,7 +43,7 @@ describe.skipIf(reason !== undefined)(`PyTorch and gloo${reason === undefined ? 
 
   test('in a process of its own, the weights are those of the reference', async () => {
     const work = workOf(5, 7);
-    await expectReference(work, await openPytorchStep(work));
+    await expectReference(work, await pytorchPeers[0]!.openStep(work));
   });
 
   test('a batch that does not divide among the processes is one sentence', async () => {

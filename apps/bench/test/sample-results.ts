@@ -1,8 +1,9 @@
 /** Made-up results of comparisons, for tests of how they are shown. */
 import { availableParallelism } from 'node:os';
-import { ddpName, gridOf, pytorchName } from '../src/compare/grid.ts';
+import { gridOf } from '../src/compare/grid.ts';
 import { type MeasuredTraining, type Workers, workersName } from '../src/compare/measure.ts';
 import { type ComparedTraining, comparedTraining } from '../src/compare/results.ts';
+import { ddpName, pytorchName } from '../src/peers/pytorch.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
 const [training] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });

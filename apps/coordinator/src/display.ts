@@ -29,7 +29,7 @@ export function colorsFor(stream: { readonly isTTY?: boolean }, environment: Nod
   return pc.createColors(stream.isTTY === true && terminal !== 'dumb');
 }
 
-export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
+interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
   readonly colors: Colors;
   readonly nowMs: () => number;

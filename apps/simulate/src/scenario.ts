@@ -34,7 +34,7 @@ export async function openReference(): Promise<HostBackend> {
   return backend;
 }
 
-export interface ScenarioResult {
+interface ScenarioResult {
   readonly simulation: Simulation;
   /** Describes the broken promise; undefined if all were kept. */
   readonly fault: string | undefined;

@@ -34,12 +34,12 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
-    foundBy: 297,
+    foundBy: 477,
     changes: [
       {
         file: 'rules/src/settlement.ts',
-        before: "  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
-        after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
+        before: "  if (!shard || !owesShard(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
+        after: "  if (!shard || !(shard.done || owesShard(shard, id))) return 'drop';",
       },
     ],
   },
@@ -311,7 +311,10 @@ describe('the simulator', () => {
     let found: string | undefined;
     for (const seed of seedsOf(mutation)) {
       found = (await runScenario(backend, seed, mutation.scenario)).fault;
-      if (found !== undefined) break;
+      if (found === undefined) continue;
+      if (seed !== mutation.foundBy)
+        process.stdout.write(`${mutation.name}: to find it quickly, set foundBy: ${seed}\n`);
+      break;
     }
     expect(found, `${mostRuns} runs`).toBeDefined();
   });

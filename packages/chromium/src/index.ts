@@ -12,6 +12,19 @@ import { build, createServer as createDevelopmentServer } from 'vite';
 export { findChromium, inChromium } from './find.ts';
 
 /**
+ * Parts of Chromium that pages do without. The flag replaces Playwright's, so it repeats those of Playwright's that pages
+ * in tests may meet. The popups of the address bar are pages themselves, and a spare renderer is started for each page:
+ * together they take more processor time than most pages under test.
+ */
+const disabledFeatures = [
+  ...['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup', 'SpareRendererForSitePerProcess'],
+  ...['AvoidUnnecessaryBeforeUnloadCheckSync', 'DestroyProfileOnBrowserClose', 'HttpsUpgrades'],
+  ...['HttpsFirstBalancedModeAutoEnable', 'LensOverlay', 'MediaRouter', 'PaintHolding'],
+  ...['ThirdPartyStoragePartitioning', 'AvoidCorsURLLoaderRestartOnRedirect', 'OptimizationHints'],
+  ...['NetworkTimeServiceQuerying', 'AimEnabled', 'PreconnectToSearch'],
+];
+
+/**
  * Flags of Chromium in tests and measurements: no window, no background requests, and WebGL and WebGPU on SwiftShader,
  * which every machine has. Pages are painted without the GPU: in SwiftShader, painting would take longer than all else.
  */
@@ -30,6 +43,7 @@ export const browserFlags: readonly string[] = [
   '--ignore-gpu-blocklist',
   '--disable-gpu-compositing',
   '--disable-gpu-rasterization',
+  `--disable-features=${disabledFeatures.join(',')}`,
 ];
 
 export interface BrowserPageOptions {

@@ -77,7 +77,8 @@ export const dataOptions = inGroup('data', {
   ),
 });
 
-const fleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
+/** The requirement of an option that applies only to a fleet. */
+export const needsFleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
 
 /** A name in the run's tables. */
 export const name = lineKind(80);
@@ -104,17 +105,17 @@ export const fleetOptions = inGroup('network', {
   fleet: option(textKind, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
     placeholder: 'URL,…',
   }),
-  run: option(textKind, 'name of the run in the fleet', { defaultText: 'default', with: fleet }),
+  run: option(textKind, 'name of the run in the fleet', { defaultText: 'default', with: needsFleet }),
   'fleet-credentials': option(textKind, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
     placeholder: 'FILE',
-    with: fleet,
+    with: needsFleet,
   }),
   'fleet-ca': option(
     textKind,
     "with --fleet: certificate of the authority that signed the NATS servers' certificates",
     {
       placeholder: 'FILE.pem',
-      with: fleet,
+      with: needsFleet,
     },
   ),
 });
@@ -122,7 +123,7 @@ export const fleetOptions = inGroup('network', {
 /** The address of a server that a fleet gives to workers. */
 export const announceOptions = inGroup('network', {
   announce: option(socketUrl, 'with --fleet: address for workers to join at, if it differs from the one listened on', {
-    with: fleet,
+    with: needsFleet,
   }),
 });
 

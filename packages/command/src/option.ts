@@ -56,7 +56,7 @@ export interface Option<Value = unknown> {
 }
 
 /** Other options that an option needs. */
-export interface Requirement {
+interface Requirement {
   readonly oneOf: readonly string[];
   /** Follows "expected with" in a sentence. */
   readonly expected: string;
@@ -123,7 +123,7 @@ export function lineKind(maxLength: number): OptionKind<string> {
 }
 
 /** Ends of a range, both inclusive. */
-export interface Bounds {
+interface Bounds {
   readonly from?: number;
   readonly to?: number;
 }
@@ -268,7 +268,7 @@ function textOf(parts: readonly Part[], nameOf: (option: string) => string): str
 }
 
 /** Kinds of a library's options by path; `a.b` is the option `b` in the object `a`. */
-export type Kinds = Readonly<Record<string, OptionKind>>;
+type Kinds = Readonly<Record<string, OptionKind>>;
 
 /** A kind for each option of a function, or of the object at a prefix, such as `listen.`. */
 export type KindsOf<Library, Prefix extends string = ''> = {

@@ -16,7 +16,7 @@ export type SumMemory = Storage | Float32Array;
 const mostReservedBytes = 512 * 1024 * 1024;
 
 /** A shard's sum, decoded. */
-export interface DecodedSum {
+interface DecodedSum {
   /** [parameters + 2]: gradient, loss sum, number of correct answers; a view of the memory it was written into. */
   readonly values: Float32Array;
   /** The largest absolute value of the gradient. */

@@ -1,3 +1,4 @@
+/** Computes the gradient of a shard on one backend, piece by piece, in parallel if the backend has threads. */
 import type { TargetField } from '@lockstep/data';
 import { everyLayer, inputSize, type Model } from '@lockstep/nn';
 import { type InnerSteps, nextPowerOfTwo, powerOfTwoUpTo, type Shard, shardsOfRange } from '@lockstep/rules';
@@ -13,8 +14,6 @@ import {
 import { microbatchCall, sumCalls } from './half-rounding.ts';
 import { MicrobatchPiece, type PieceCompute, ReplicaPiece, type SampleRange, type ShardBatch } from './pieces.ts';
 import { TreeReduction, VectorAdder } from './tree-sum.ts';
-
-/** Computes the gradient of a shard on one backend, piece by piece, in parallel if the backend has threads. */
 
 /** Most samples that one plan computes at once; more would save little. */
 const maxSamples = 512;
@@ -280,8 +279,6 @@ function samplesAtOnce(model: Model, spared: number): number {
   const values = everyLayer(model).reduce((sum, { output }) => sum + valuesOf(output), inputSize(model));
   return Math.min(maxSamples, Math.floor(Math.max(maxValues, spared / 8) / values));
 }
-
-/** Schedules a shard on threads: which samples each thread computes at once, and which sums it adds afterwards. */
 
 /** Samples that one thread computes at once: a tree node, or its nonempty part. */
 interface Piece {

@@ -12,7 +12,7 @@ import {
 } from '@lockstep/tensor';
 import { sumCalls } from './half-rounding.ts';
 
-export interface TreeReductionOptions<Value> {
+interface TreeReductionOptions<Value> {
   readonly root: Shard;
   /** Microbatches from this number on hold no sample. */
   readonly usedMicrobatches: number;

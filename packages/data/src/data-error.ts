@@ -1,5 +1,5 @@
 /** The error for data that cannot be used, and the limits beyond which data are refused. */
-import { shownLine, thousands } from './shown.ts';
+import { shownLine, shownValue, thousands } from './shown.ts';
 
 /**
  * Thrown for data that cannot be used. The message is one sentence that names the file, what was
@@ -24,6 +24,49 @@ export function checkWhole(name: string, value: number, from: number, to: number
   const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
   throw new RangeError(`${name}: expected a whole number ${range}, got ${value}`);
 }
+
+/** What a function expects of an argument. */
+export interface ArgumentKind {
+  /** Follows "expected". */
+  readonly expected: string;
+  accepts(value: unknown): boolean;
+}
+
+/** Requires arguments of these kinds. @throws Error with one sentence that begins with the name of the function */
+export function checkArguments(
+  name: string,
+  ...given: readonly (readonly [kind: ArgumentKind, value: unknown])[]
+): void {
+  for (const [{ expected, accepts }, value] of given) {
+    if (!accepts(value)) throw new Error(`${name}: expected ${expected}, got ${shownValue(value)}`);
+  }
+}
+
+/** An object, not a list, that has these keys. */
+export function objectWith(expected: string, ...keys: readonly string[]): ArgumentKind {
+  const accepts = (value: unknown): boolean =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && keys.every((key) => key in value);
+  return { expected, accepts };
+}
+
+export function listOf(items: string): ArgumentKind {
+  return { expected: `a list of ${items}`, accepts: Array.isArray };
+}
+
+/** Kinds of arguments that several functions take. */
+export const argumentKinds = {
+  text: { expected: 'a text', accepts: (value) => typeof value === 'string' },
+  path: { expected: 'a path', accepts: (value) => typeof value === 'string' },
+  bytes: { expected: 'bytes as a Uint8Array', accepts: (value) => value instanceof Uint8Array },
+  numbers: { expected: 'numbers as a typed array', accepts: ArrayBuffer.isView },
+  options: objectWith('an object of options'),
+  dataset: objectWith('a data set, which openDataset and datasetFrom give', 'samples', 'targets', 'count'),
+  field: objectWith('a field of samples or targets', 'dtype', 'shape', 'role'),
+  table: objectWith('a table, which parseDelimited and parseParquet give', 'name', 'columns', 'count'),
+  features: listOf('features'),
+  names: listOf('names'),
+  files: listOf('files'),
+} as const satisfies Readonly<Record<string, ArgumentKind>>;
 
 /** Maximum bytes of a file, packed or unpacked. */
 export const maxFileBytes = 2 ** 30;

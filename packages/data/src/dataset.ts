@@ -1,5 +1,5 @@
 /** Labeled samples in memory, as every reader returns them and every run trains on them. */
-import { checkWhole, DataError } from './data-error.ts';
+import { argumentKinds, checkArguments, checkWhole, DataError } from './data-error.ts';
 
 /** Numbers of each dtype in memory. */
 interface Arrays {
@@ -101,6 +101,7 @@ export function valueTargets(
   names: readonly string[],
   standardization?: Standardization,
 ): Targets {
+  checkArguments('valueTargets', [argumentKinds.numbers, values], [argumentKinds.names, names]);
   const field = { ...valueField([names.length]), values, names };
   return standardization ? { ...field, standardization } : field;
 }
@@ -139,6 +140,7 @@ export function bytesPerSample({ samples, targets }: { readonly samples: Field; 
  * @throws DataError
  */
 export function checkDataset(dataset: Dataset, name: string): void {
+  checkArguments('checkDataset', [argumentKinds.dataset, dataset], [argumentKinds.text, name]);
   const fault = shapeFault(dataset) ?? targetsFault(dataset) ?? samplesFault(dataset);
   if (fault !== undefined) throw new DataError(`${name}: ${fault}`);
 }
@@ -252,6 +254,7 @@ export function takeRows<F extends Samples | Targets>(field: F, indices: Uint32A
  * @throws RangeError if their shapes or types differ
  */
 export function concatDatasets(first: Dataset, second: Dataset): Dataset {
+  checkArguments('concatDatasets', [argumentKinds.dataset, first], [argumentKinds.dataset, second]);
   return {
     samples: concatFields('samples', first.samples, second.samples),
     targets: concatFields('targets', first.targets, second.targets),
@@ -277,7 +280,9 @@ const movers = new WeakMap<Dataset, (read: ReadSamples) => void>();
  * Returns the same data set, with samples that `moveSamples` may move.
  * Nothing else may hold the samples, and their buffer must contain nothing else: a move leaves all arrays on it empty.
  */
-export function movableSamples({ samples, targets, count }: Dataset): Dataset {
+export function movableSamples(given: Dataset): Dataset {
+  checkArguments('movableSamples', [argumentKinds.dataset, given]);
+  const { samples, targets, count } = given;
   let read = constant(samples.values);
   const movable = {
     ...samples,

@@ -2,7 +2,15 @@
  * Data sets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
  * @module
  */
-export { checkWhole, DataError } from './data-error.ts';
+export {
+  type ArgumentKind,
+  argumentKinds,
+  checkArguments,
+  checkWhole,
+  DataError,
+  listOf,
+  objectWith,
+} from './data-error.ts';
 export {
   bytesOfField,
   bytesPerSample,

@@ -76,6 +76,16 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Describes a value of any type, in words that follow "got": short, and never throws. */
+export function shownValue(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
+}
+
 /** Formats a fraction: 0.9876 -> "98.76 %". */
 export function percent(fraction: number, digits = 2): string {
   return `${(100 * fraction).toFixed(digits)} %`;

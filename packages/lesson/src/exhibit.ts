@@ -1,5 +1,5 @@
-/** Exhibits of a chapter as plain data, and the text of their numbers: a terminal prints them, a page draws them. */
-import { percent } from '@lockstep/data/shown';
+/** Exhibits of a chapter as plain data and as text: a terminal prints the text, a page draws the data. */
+import { percent, thousands } from '@lockstep/data/shown';
 import type { Verdict } from './verdict.ts';
 
 export { percent, thousands } from '@lockstep/data/shown';
@@ -199,7 +199,233 @@ export function curves(
   return { kind: 'curves', caption, xLabel, x, series: all, isLogarithmic };
 }
 
-export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Code | Pictures | Grid | Plane | Neurons | Graph;
+/** Lines of cells, to be padded to their column's width. */
+export interface TextTable {
+  readonly columns: readonly { readonly header?: string; readonly align?: 'left' | 'right' }[];
+  readonly rows: readonly (readonly string[])[];
+  readonly indent?: string;
+}
+
+/** Lines, and tables for the terminal to align. */
+type Text = readonly (string | TextTable)[];
+
+/** Each kind of exhibit, with its text; the page has a view for each. */
+const texts = {
+  figures: figuresText,
+  table: tableText,
+  bars: barsText,
+  curves: curvesText,
+  'live-curves': liveCurvesText,
+  code: codeText,
+  pictures: picturesText,
+  grid: gridText,
+  plane: planeText,
+  neurons: neuronsText,
+  graph: graphText,
+} as const;
+
+export type Exhibit = Parameters<(typeof texts)[keyof typeof texts]>[0];
+
+export function textOf(exhibit: Exhibit): Text {
+  return (texts[exhibit.kind] as (exhibit: Exhibit) => Text)(exhibit);
+}
+
+/** Widths in characters of bars, of curves, and of shaded planes. */
+const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
+/** A character is about twice as high as it is wide. */
+const aspect = 2;
+const indent = '  ';
+const right = { align: 'right' } as const;
+
+/** A terminal has no room for pictures of many neurons: says how many there are, and how many give 0 everywhere. */
+function neuronsText({ caption, layers, rows, columns }: Neurons): Text {
+  const lines = layers.map(({ neurons, values }, layer) => {
+    const shown = values.length / (rows * columns);
+    const silent = silentNeurons(values, rows * columns);
+    return [`  layer ${layer + 1}`, `${neurons} neurons`, `${silent} of the first ${shown} give 0 everywhere`];
+  });
+  return [`${caption}:`, { columns: [{}, {}, {}], rows: lines }];
+}
+
+function figuresText({ figures }: Figures): Text {
+  return [{ columns: [{}, {}], rows: figures.map(({ label, value }) => [label, value]) }];
+}
+
+function tableText(table: Table): Text {
+  const { caption, header, rows } = table;
+  const columns = header.map((text, column) => ({
+    header: text,
+    align: isNumericColumn(table, column) ? ('right' as const) : ('left' as const),
+  }));
+  return [`${caption}:`, { columns, rows: rows.map((row) => row.map(String)), indent }];
+}
+
+/** Bars on one axis, with its ends labeled below; negative bars end at 0. */
+function barsText(exhibit: Bars): Text {
+  const axis = barAxis(exhibit);
+  const rows = exhibit.bars.map(({ label, value, text }) => {
+    const { start, length } = barOn(axis, value);
+    return [label, text, ' '.repeat(Math.round(barWidth * start)) + barText(barWidth * length)];
+  });
+  const ends = `${axis.fromText.padEnd(barWidth - axis.toText.length)}${axis.toText}`;
+  return [`${exhibit.caption}:`, { columns: [right, right, {}], rows: [...rows, ['', '', ends]], indent }];
+}
+
+function curvesText({ caption, xLabel, x, series, isLogarithmic = false }: Curves): Text {
+  const scale = isLogarithmic ? Math.log : (value: number): number => value;
+  const drawn = series.map(({ label, values }) => ({ label, values, heights: values.map(scale) }));
+  const range = rangeOf(drawn.flatMap(({ heights }) => heights));
+  const rows = drawn.map(({ label, values, heights }) => curveRow(label, values, heights, range));
+  return [`${caption} (${xLabel} ${short(x[0]!)} to ${short(x.at(-1)!)}):`, { columns: curveColumns, rows, indent }];
+}
+
+const curveColumns = [{}, right, {}, right];
+
+function rangeOf(heights: readonly number[]): readonly [low: number, high: number] {
+  const finite = heights.filter(Number.isFinite);
+  return [Math.min(...finite), Math.max(...finite)];
+}
+
+/** A curve's name, its first value, its heights as a line of characters, and its last value. */
+function curveRow(
+  label: string,
+  values: readonly number[],
+  heights: readonly number[],
+  [low, high]: readonly number[],
+) {
+  const width = Math.min(curveWidth, heights.length);
+  const at = (place: number): number =>
+    heights[width === 1 ? 0 : Math.round((place * (heights.length - 1)) / (width - 1))]!;
+  const line = Array.from({ length: width }, (_, place) => levelText(at(place), low!, high!)).join('');
+  return [label, short(values[0]!), line, short(values.at(-1)!)];
+}
+
+function liveCurvesText({ caption, curves }: LiveCurves): Text {
+  const parts = curves.flatMap((curve): Text => {
+    const { label, steps, losses, accuracies, changes } = curve;
+    if (steps.length === 0) return [`  Curve ${label}: ${curveText(curve)}`];
+    const percents = accuracies.map((accuracy) => 100 * accuracy);
+    const rows = [
+      curveRow('loss of the batches', losses, losses, rangeOf(losses)),
+      curveRow('test accuracy, %', percents, percents, rangeOf(percents)),
+    ];
+    const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
+    const title = `  Curve ${label} (step ${steps[0]} to ${steps.at(-1)}):`;
+    return [title, { columns: curveColumns, rows, indent: '    ' }, ...changed, `    ${curveText(curve)}`];
+  });
+  return [`${caption}:`, ...parts];
+}
+
+function codeText({ caption, lines }: Code): Text {
+  const rows = lines.map(({ code, note }) => [code, `// ${note}`]);
+  return [`${caption}:`, { columns: [{}, {}], rows, indent }];
+}
+
+/** Only the texts: a row of pictures is wider than a terminal. */
+function picturesText({ caption, pictures }: Pictures): Text {
+  return [`${caption}:`, ...pictures.map(({ text }) => `  ${text}`)];
+}
+
+function gridText({ caption, rows, columns, values, showsNumbers = false }: Grid): Text {
+  const line = (row: number): readonly number[] => values.slice(row * columns, (row + 1) * columns);
+  const lines = Array.from({ length: rows }, (_, row) => line(row));
+  if (showsNumbers) {
+    return [`${caption}:`, { columns: line(0).map(() => right), rows: lines.map((row) => row.map(short)), indent }];
+  }
+  const [low, high] = [Math.min(0, ...values), Math.max(...values)];
+  const shaded = lines.map((row) => `  ${row.map((value) => shadeOf(value, low, high).repeat(aspect)).join('')}`);
+  return [`${caption}:`, ...shaded];
+}
+
+function planeText({ caption, x, y, field, points = [], arrows = [], path = [] }: Plane): Text {
+  const height = planeWidth / aspect;
+  const cells = Array.from({ length: height }, (_, row) =>
+    Array.from({ length: planeWidth }, (_, column) => {
+      if (!field) return ' ';
+      const from = Math.floor(((row + 0.5) / height) * field.rows) * field.columns;
+      const value = field.values[from + Math.floor(((column + 0.5) / planeWidth) * field.columns)]!;
+      return shadeOf(value, field.low, field.high);
+    }),
+  );
+  const mark = (atX: number, atY: number, text: string): void => {
+    const column = Math.floor(((atX - x[0]) / (x[1] - x[0])) * planeWidth);
+    const row = Math.floor(((y[1] - atY) / (y[1] - y[0])) * height);
+    if (cells[row]?.[column] !== undefined) cells[row][column] = text;
+  };
+  for (const [step, [atX, atY]] of path.entries()) mark(atX, atY, step === 0 ? 'S' : 'o');
+  const end = path.at(-1);
+  if (end) mark(end[0], end[1], 'E');
+  for (const arrow of arrows) {
+    for (let part = 0; part < 1; part += 0.04) mark(arrow.x * part, arrow.y * part, '·');
+    mark(arrow.x, arrow.y, arrow.label);
+  }
+  for (const point of points) mark(point.x, point.y, point.isOn ? '1' : '0');
+  return [`${caption}:`, ...cells.map((row) => `  ${row.join('')}`.trimEnd())];
+}
+
+function graphText({ caption, nodes }: Graph): Text {
+  const columns = [
+    { header: 'node' },
+    { header: 'is' },
+    { header: 'value', ...right },
+    { header: 'gradient', ...right },
+  ];
+  const rows = nodes.map(({ id, formula, from, value, gradient }) => [
+    id,
+    from.length === 0 ? 'an input' : formula,
+    value.toFixed(4),
+    gradient.toFixed(4),
+  ]);
+  return [`${caption}:`, { columns, rows, indent }];
+}
+
+function short(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+}
+
+const shades = [' ', '░', '▒', '▓', '█'];
+const levels = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/** Index of the value among `count` equal parts of the range; values outside count as the first or last part. */
+function partOf(value: number, low: number, high: number, count: number): number {
+  const part = high > low ? Math.floor(((value - low) / (high - low)) * count) : 0;
+  return Math.max(0, Math.min(count - 1, part));
+}
+
+function shadeOf(value: number, low: number, high: number): string {
+  return shades[partOf(value, low, high, shades.length)]!;
+}
+
+/** The character for one point of a curve; a blank if the value is not finite. */
+function levelText(value: number, low: number, high: number): string {
+  return Number.isFinite(value) ? levels[partOf(value, low, high, levels.length)]! : ' ';
+}
+
+/** A bar of this length in characters, to an eighth. */
+function barText(length: number): string {
+  const whole = Math.floor(length + 1 / 16);
+  return '█'.repeat(whole) + eighths[Math.max(0, Math.round((length - whole) * 8)) % 8]!;
+}
+
+/** Describes the state of a curve, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
+export function curveText({ steps, losses, accuracies, untrained, verdict }: LiveCurve): string {
+  const step = steps.at(-1);
+  const [loss, accuracy] =
+    step === undefined ? [untrained.loss, untrained.accuracy] : [losses.at(-1)!, accuracies.at(-1)!];
+  const taken = step === undefined ? 'untrained' : `step ${thousands(step)}`;
+  return `${taken}, loss ${decimal(loss, 4)}, accuracy ${percent(accuracy)}${verdict ? `: ${verdict}` : ''}`;
+}
+
+/** Counts the neurons that give 0 everywhere, in pictures [shown, cells]. */
+export function silentNeurons(values: Float32Array, cells: number): number {
+  let silent = 0;
+  for (let at = 0; at < values.length; at += cells) {
+    if (values.subarray(at, at + cells).every((value) => value === 0)) silent++;
+  }
+  return silent;
+}
 
 export interface BarAxis {
   /** At most 0. */

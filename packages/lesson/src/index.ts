@@ -30,7 +30,7 @@ export * from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
 export * from './inside.ts';
 export { beginsCurve } from './live-network.ts';
-export { curveText, LiveRun, liveSteps, silentNeurons, stepsPerPlace } from './live-run.ts';
+export { LiveRun, liveSteps, stepsPerPlace } from './live-run.ts';
 
 /** The chapters in the order of the lesson: tests, examples and the page iterate over this table. */
 export const chapters: readonly Chapter[] = [

@@ -1,15 +1,6 @@
 /** A live run: a small network that trains while its settings change, with each curve kept next to the others. */
 import { type LessonContext, type LiveDefinition, type Setting, settingsOf } from './chapter.ts';
-import {
-  decimal,
-  type Exhibit,
-  type LiveCurve,
-  type NeuronLayer,
-  type Neurons,
-  type Pictures,
-  percent,
-  thousands,
-} from './exhibit.ts';
+import type { Exhibit, NeuronLayer, Neurons, Pictures } from './exhibit.ts';
 import {
   beginsCurve,
   type LiveData,
@@ -237,15 +228,6 @@ export class LiveRun {
   }
 }
 
-/** Describes the state of a curve, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
-export function curveText({ steps, losses, accuracies, untrained, verdict }: LiveCurve): string {
-  const step = steps.at(-1);
-  const [loss, accuracy] =
-    step === undefined ? [untrained.loss, untrained.accuracy] : [losses.at(-1)!, accuracies.at(-1)!];
-  const taken = step === undefined ? 'untrained' : `step ${thousands(step)}`;
-  return `${taken}, loss ${decimal(loss, 4)}, accuracy ${percent(accuracy)}${verdict ? `: ${verdict}` : ''}`;
-}
-
 function settingOf(settings: LiveSettings, name: string): Setting {
   return settings[name as keyof LiveSettings];
 }
@@ -274,13 +256,4 @@ function layerOf(values: Float32Array, neurons: number): NeuronLayer {
     );
   }
   return { neurons, values: pictures };
-}
-
-/** Counts the neurons that give 0 everywhere, in pictures [shown, cells]. */
-export function silentNeurons(values: Float32Array, cells: number): number {
-  let silent = 0;
-  for (let at = 0; at < values.length; at += cells) {
-    if (values.subarray(at, at + cells).every((value) => value === 0)) silent++;
-  }
-  return silent;
 }

@@ -11,6 +11,7 @@ import {
 } from '@lockstep/nn';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
+import { causalModel, useCausalLayer } from '../../nn/test/causal-layer.ts';
 import {
   chapters,
   gradientTable,
@@ -23,6 +24,8 @@ import {
 } from '../src/index.ts';
 import { viewWeights } from '../src/inside.ts';
 import { openContext } from './context.ts';
+
+useCausalLayer();
 
 const table: Model = parseModel({
   name: 'table',
@@ -46,6 +49,11 @@ const cases: readonly { readonly name: string; readonly model: Model; readonly s
   { name: 'mlp', model: resolveModel('mlp'), sample: { values: pixels, target: 4 } },
   { name: 'cnn', model: resolveModel('cnn'), sample: { values: pixels, target: 9 } },
   { name: 'nested', model: nested, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: 2 } },
+  {
+    name: 'constants in a layer',
+    model: causalModel,
+    sample: { values: Float32Array.from({ length: 12 }, (_, at) => at / 12 - 0.5), target: 1 },
+  },
   { name: 'table', model: table, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: 2 } },
   {
     name: 'table of values',

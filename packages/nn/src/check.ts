@@ -1,4 +1,6 @@
 /** Checks of plain data. Every error is one sentence. */
+import { type ArgumentKind, argumentKinds, listOf, objectWith } from '@lockstep/data';
+import { shownValue } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /**
@@ -46,7 +48,7 @@ function issueText(issue: v.BaseIssue<unknown>): string {
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
   // The message of a check over several settings already names them.
   const coversSeveral = issue.type === 'check' && typeof issue.input === 'object';
-  return coversSeveral ? message : `${message}, got ${shown(issue.input)}`;
+  return coversSeveral ? message : `${message}, got ${shownValue(issue.input)}`;
 }
 
 /** Rewords valibot's notation for a choice, `("dense" | "relu")`. */
@@ -54,10 +56,28 @@ function alternatives(expected: string | null): string {
   return (expected ?? 'something else').replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ' or ');
 }
 
-function shown(input: unknown): string {
-  if (input === undefined) return 'nothing';
-  if (Array.isArray(input)) return `a list of ${input.length}`;
-  if (typeof input === 'object' && input !== null) return 'an object';
-  const text = typeof input === 'string' ? JSON.stringify(input) : String(input);
-  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
-}
+/** Kinds of arguments of this package's functions. */
+export const kinds = {
+  ...argumentKinds,
+  backend: objectWith('a backend, which openBackend gives', 'allocate', 'prepare'),
+  storage: objectWith('a storage, which a backend allocates', 'length'),
+  tensor: objectWith('a tensor', 'shape', 'storage'),
+  model: {
+    expected: 'a model, which parseModel and resolveModel give',
+    accepts: (value) => objectWith('', 'input', 'layers').accepts(value) && Array.isArray((value as Lists)['layers']),
+  },
+  metadata: objectWith('metadata, texts by their names'),
+  tape: objectWith('a tape, which recordPrediction and recordLoss give', 'ops', 'inputs'),
+  opTable: objectWith('a table of ops', 'constant'),
+  file: objectWith('an object with tensors and metadata', 'tensors', 'metadata'),
+  description: objectWith('an object with samples and targets', 'samples', 'targets'),
+  origin: objectWith('an object with lockstep, seed, steps and weightsSha256', 'lockstep', 'seed'),
+  fit: objectWith('an object with sampleShape and outputs', 'sampleShape', 'outputs'),
+  shard: objectWith('an object with microbatches and microbatchSize', 'microbatches', 'microbatchSize'),
+  step: objectWith('an object with step, samples and storages', 'step', 'samples', 'slots'),
+  ranges: listOf('ranges of parameters'),
+  tensors: listOf('tensors'),
+  shape: listOf('sizes'),
+} as const satisfies Readonly<Record<string, ArgumentKind>>;
+
+type Lists = Readonly<Record<string, unknown>>;

@@ -1,6 +1,8 @@
 /** Evaluates a model on a data set: loss, accuracy or errors, the confusion matrix, and the worst samples. */
-import { classField, type Dataset, type TargetField } from '@lockstep/data';
+
+import { checkArguments, classField, type Dataset, type TargetField } from '@lockstep/data';
 import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
+import { kinds } from './check.ts';
 import { forward } from './forward.ts';
 import { losses } from './losses.ts';
 import { type Model, outputCount, parameterCount } from './model.ts';
@@ -30,6 +32,7 @@ export type Evaluator = DatasetEvaluator<Evaluation>;
  * @param memory lends memory to each evaluation, which then compiles its plans again; by default, the evaluator's own
  */
 export function createEvaluator(backend: Backend, model: Model, data: Dataset, memory?: WeightsMemory): Evaluator {
+  checkArguments('createEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const { count, targets } = data;
   const variance = targets.role === 'value' ? targetVariance(targets.values, outputCount(model)) : 0;
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
@@ -66,6 +69,7 @@ export function createEvaluation(
   parameters: Storage,
   targetField: TargetField = classField,
 ): LabeledPlan {
+  checkArguments('createEvaluation', [kinds.backend, backend], [kinds.storage, parameters], [kinds.field, targetField]);
   const kind = losses[targetField.role];
   const options = { targetField, isRandom: false };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors) => {
@@ -76,6 +80,7 @@ export function createEvaluation(
 
 /** Returns the index of the largest score, the first if several are equal. NaN is never larger. */
 export function largestScore(scores: Float32Array): number {
+  checkArguments('largestScore', [kinds.numbers, scores]);
   let best = 0;
   for (let index = 0; index < scores.length; index++) {
     if (Number.isNaN(scores[index])) return index;
@@ -132,6 +137,7 @@ export function createConfusionEvaluator(
   data: Dataset,
   topErrorCount: number,
 ): DatasetEvaluator<ConfusionMatrix> {
+  checkArguments('createConfusionEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const classes = outputCount(model);
   const { targets } = data;
   if (targets.role !== 'index') throw new Error('confusion matrix: expected targets that are classes, got values');
@@ -182,6 +188,7 @@ export function createValueErrors(
   data: Dataset,
   most: number,
 ): DatasetEvaluator<readonly ValueError[]> {
+  checkArguments('createValueErrors', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const size = outputCount(model);
   const { targets } = data;
   if (targets.role !== 'value') throw new Error('value errors: expected targets that are values, got classes');

@@ -1,8 +1,19 @@
 /** The forward pass of a model, and its tape: the ops that it calls, for other libraries and formats to repeat. */
 
 import type { TargetField } from '@lockstep/data';
+import { checkArguments } from '@lockstep/data';
 import type * as tensor from '@lockstep/tensor';
-import { type OpCall, type RandomKeys, recordOps, type Shape, type SumOptions, sum, Tensor } from '@lockstep/tensor';
+import {
+  type OpCall,
+  type RandomKeys,
+  type RecordedOps,
+  recordOps,
+  type Shape,
+  type SumOptions,
+  sum,
+  Tensor,
+} from '@lockstep/tensor';
+import { kinds } from './check.ts';
 import { layerKind } from './layers.ts';
 import { losses } from './losses.ts';
 import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
@@ -18,12 +29,15 @@ interface ForwardOptions {
  * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes.
  * `parameters` holds one tensor per entry of `parameterLayout(model)`.
  */
-export function forward(
-  model: Model,
-  x: Tensor,
-  parameters: readonly Tensor[],
-  { random, pass = (output) => output }: ForwardOptions = {},
-): Tensor {
+export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], options: ForwardOptions = {}): Tensor {
+  checkArguments(
+    'forward',
+    [kinds.model, model],
+    [kinds.tensor, x],
+    [kinds.tensors, parameters],
+    [kinds.options, options],
+  );
+  const { random, pass = (output) => output } = options;
   const byName = new Map(parameterLayout(model).map(({ name }, index) => [name, parameters[index]!]));
   const run = (layers: readonly PlacedLayer[], input: Tensor): Tensor =>
     layers.reduce((value, placed) => {
@@ -52,11 +66,9 @@ interface TapedOp extends OpCall {
   readonly layer: PlacedLayer | undefined;
 }
 
-/** The ops of a computation, in order. Its tensors have shapes but no values. */
-export interface Tape {
-  readonly inputs: readonly Tensor[];
+/** The ops of a computation that depend on its inputs, in order. Of its tensors, only constants have values. */
+export interface Tape extends RecordedOps {
   readonly ops: readonly TapedOp[];
-  readonly outputs: readonly Tensor[];
 }
 
 function record(
@@ -79,7 +91,7 @@ function record(
     (call) => calls.push(call),
   );
   take(undefined);
-  return { ...recorded, ops };
+  return { ...recorded, ops: ops.filter(({ output }) => !recorded.constants.has(output)) };
 }
 
 /**
@@ -87,6 +99,7 @@ function record(
  * Inputs are x [samples, ...input] and the parameters; the output is [samples, outputs].
  */
 export function recordPrediction(model: Model, samples: number): Tape {
+  checkArguments('recordPrediction', [kinds.model, model]);
   const shapes = [[samples, ...model.input], ...parameterLayout(model).map(({ shape }) => shape)];
   return record(shapes, (pass, x, ...parameters) => [forward(model, x!, parameters, { pass: pass! })]);
 }
@@ -97,6 +110,7 @@ export function recordPrediction(model: Model, samples: number): Tape {
  * parameters. Outputs are those of `lossSums`: loss, then correct.
  */
 export function recordLoss(model: Model, samples: number, targetField: TargetField): Tape {
+  checkArguments('recordLoss', [kinds.model, model], [kinds.field, targetField]);
   const parameterShapes = parameterLayout(model).map(({ shape }) => shape);
   return record(
     [[samples, ...model.input], [samples, ...targetField.shape], [4], [samples], ...parameterShapes],
@@ -123,18 +137,19 @@ type Exchanged<Args, Value> = {
 };
 
 /**
- * Ops of another library or format, by name.
- * Each takes the arguments of the op of `@lockstep/tensor`, with a `Value` for each tensor.
+ * Ops of another library or format, by name, and its constants.
+ * Each op takes the arguments of the op of `@lockstep/tensor`, with a `Value` for each tensor.
  */
 export type OpTable<Value> = {
   readonly [Name in OpName]?: (...args: Exchanged<Parameters<Ops[Name]>, Value>) => Value;
-};
+} & { constant(values: Float32Array, shape: Shape): Value };
 
 /**
  * Throws one sentence unless the table has every op of the tape.
  * @param owner names the table in the error
  */
 export function checkOps<Value>(tape: Tape, table: OpTable<Value>, owner: string): void {
+  checkArguments('checkOps', [kinds.tape, tape], [kinds.opTable, table]);
   const missing = tape.ops.find(({ name }) => !Object.hasOwn(table, name));
   if (missing === undefined) return;
   const { name, layer } = missing;
@@ -154,12 +169,18 @@ export function replay<Value>(
   inputs: readonly (Value | undefined)[],
   before: (op: TapedOp) => void = () => {},
 ): (Value | undefined)[] {
+  checkArguments('replay', [kinds.tape, tape], [kinds.opTable, table], [kinds.tensors, inputs]);
   const values = new Map(tape.inputs.map((input, index) => [input, inputs[index]]));
+  const valueAt = (tensor: Tensor): Value | undefined => {
+    const constant = values.has(tensor) ? undefined : tape.constants.get(tensor);
+    if (constant) values.set(tensor, table.constant(constant, tensor.shape));
+    return values.get(tensor);
+  };
   for (const op of tape.ops) {
     before(op);
-    const args = op.args.map((arg) => (arg instanceof Tensor ? values.get(arg) : arg));
+    const args = op.args.map((arg) => (arg instanceof Tensor ? valueAt(arg) : arg));
     const compute = table[op.name as OpName] as (...args: unknown[]) => Value;
     values.set(op.output, compute(...args));
   }
-  return tape.outputs.map((output) => values.get(output));
+  return tape.outputs.map(valueAt);
 }

@@ -1,5 +1,6 @@
 /** The layers: what each is as data, its shapes, its parameters, and its forward pass. */
 
+import { checkArguments } from '@lockstep/data';
 import * as ops from '@lockstep/tensor';
 import {
   add,
@@ -19,7 +20,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
-import { fraction, fractionBelowOne, wholeNumberFrom } from './check.ts';
+import { fraction, fractionBelowOne, kinds, wholeNumberFrom } from './check.ts';
 
 /** One trainable tensor of a layer. */
 export interface LayerParameter {
@@ -370,6 +371,7 @@ export interface TorchLayout {
 
 /** Returns the layout of a parameter whose order of values is the same in PyTorch. */
 export function sameLayout(shape: Shape): TorchLayout {
+  checkArguments('sameLayout', [kinds.shape, shape]);
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 

@@ -1,6 +1,7 @@
 /** Model files: a description and the weights, in the layout that PyTorch reads. */
 
 import {
+  checkArguments,
   classField,
   type SampleField,
   type Standardization,
@@ -12,7 +13,7 @@ import {
 import type { Reading } from '@lockstep/data/readers';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { check, positive, wholeNumberFrom } from './check.ts';
+import { check, kinds, positive, wholeNumberFrom } from './check.ts';
 import { fromTorch, toTorch } from './layers.ts';
 import {
   checkParameterCount,
@@ -29,6 +30,7 @@ import { finite, standardizationSchema } from './standardization.ts';
 
 /** Converts the parameters [parameterCount] to tensors with PyTorch's names, order and layouts. */
 export function torchTensors(model: Model, parameters: Float32Array): NamedTensor[] {
+  checkArguments('torchTensors', [kinds.model, model], [kinds.numbers, parameters]);
   const layout = parameterLayout(model);
   checkParameterCount(model, layout, parameters.length);
   return layout.map((parameter) => {
@@ -46,6 +48,7 @@ export function writeModelFile(
   parameters: Float32Array,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  checkArguments('writeModelFile', [kinds.model, model], [kinds.numbers, parameters], [kinds.metadata, metadata]);
   const tensors = torchTensors(model, parameters);
   return writeSafetensors({ tensors, metadata: { format: 'pt', model: JSON.stringify(model), ...metadata } });
 }
@@ -55,6 +58,7 @@ export function writeModelFile(
  * Throws one sentence if names or shapes differ from the model's.
  */
 export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
+  checkArguments('readModelFile', [kinds.model, model], [kinds.bytes, bytes]);
   const layout = parameterLayout(model);
   const { tensors } = readSafetensors(bytes);
   const names = new Set(layout.map(({ name }) => name));
@@ -149,9 +153,12 @@ const nameList = v.array(v.string('expected a name'), 'expected a list of names'
 
 /** Encodes a description as metadata; `writeModelFile` adds the model itself. */
 export function describeModel(
-  { samples, targets, reading }: Omit<ModelDescription, 'model'>,
-  { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
+  description: Omit<ModelDescription, 'model'>,
+  origin: ModelOrigin,
 ): Record<string, string> {
+  checkArguments('describeModel', [kinds.description, description], [kinds.origin, origin]);
+  const { samples, targets, reading } = description;
+  const { lockstep, seed, steps, weightsSha256, initSha256 } = origin;
   return {
     [targetWords[targets.role].many]: JSON.stringify(targets.names),
     sampleShape: JSON.stringify(samples.shape),
@@ -173,6 +180,8 @@ export function describeModel(
  * @throws Error with one sentence if there is no layer list, a part is invalid, or the layers differ from `given`
  */
 export function parseDescription(metadata: Readonly<Record<string, string>>, given?: Model): ModelDescription {
+  checkArguments('parseDescription', [kinds.metadata, metadata]);
+  if (given !== undefined) checkArguments('parseDescription', [kinds.model, given]);
   const model = modelOf(metadata, given);
   const part = <Value>(name: string, schema: v.GenericSchema<unknown, Value>, fallback: Value): Value =>
     metadata[name] === undefined ? fallback : check(`model file: ${name}`, schema, parseJson(name, metadata[name]));

@@ -1,5 +1,6 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
+import { checkArguments } from '@lockstep/data';
 import {
   type Backend,
   formatShape,
@@ -11,7 +12,7 @@ import {
 } from '@lockstep/tensor';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
-import { check, wholeNumberFrom } from './check.ts';
+import { check, kinds, wholeNumberFrom } from './check.ts';
 import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerListSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
@@ -80,6 +81,7 @@ export interface PlacedLayer {
 
 /** Returns the layers of the model's own list. Throws one sentence if they do not fit one another. */
 export function placeLayers(model: Model): readonly PlacedLayer[] {
+  checkArguments('placeLayers', [kinds.model, model]);
   let [offset, stream] = [0, 0];
   /** Shape of the image if a sample is flattened. Elementwise layers keep every value in its place. */
   let image: Shape | undefined;
@@ -127,6 +129,7 @@ export function everyLayer(model: Model): readonly PlacedLayer[] {
 
 /** Returns the number of values in one sample. */
 export function inputSize(model: Model): number {
+  checkArguments('inputSize', [kinds.model, model]);
   return sizeOf(model.input);
 }
 
@@ -202,6 +205,7 @@ export const builtInModels: readonly string[] = builtIns.map(({ name }) => name)
  * @param fit the shapes of MNIST by default
  */
 export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
+  checkArguments('resolveModel', [kinds.text, nameOrJson], [kinds.fit, fit]);
   const builtIn = builtIns.find(({ name }) => name === nameOrJson);
   if (builtIn) {
     const model = { name: builtIn.name, ...builtIn.fit(fit) };

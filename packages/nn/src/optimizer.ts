@@ -1,4 +1,6 @@
 /** An optimizer that updates one flat parameter vector in place: sum, mean and update in one pass over the vectors. */
+
+import { checkArguments } from '@lockstep/data';
 import {
   additionCall,
   apply,
@@ -17,6 +19,7 @@ import {
   type VectorSum,
   vectorsOf,
 } from '@lockstep/tensor';
+import { kinds } from './check.ts';
 import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers.ts';
 
 /** A run of neighboring values of the flat vector. */
@@ -178,7 +181,9 @@ interface FixedStep {
  * Returns one optimizer step as calls for any backend, with its scalars as constants in the formulas.
  * The result has the bits of the step that `createOptimizer` takes, except for clipping, which needs a norm.
  */
-export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ...storages }: FixedStep): MapCall[] {
+export function stepCalls(config: OptimizerConfig, fixed: FixedStep): MapCall[] {
+  checkArguments('stepCalls', [kinds.step, fixed]);
+  const { step, samples, gradient, ...storages } = fixed;
   const reads = new Reads();
   const divisor = constant(divisorOf(samples));
   const scalars = Object.entries(ruleScalars(config, step)).map(([name, value]) => [name, constant(value)]);
@@ -249,6 +254,7 @@ export function createOptimizer(
   parameters: Storage,
   layout: readonly DecayRange[] = [],
 ): Optimizer {
+  checkArguments('createOptimizer', [kinds.backend, backend], [kinds.storage, parameters], [kinds.ranges, layout]);
   const size = parameters.length;
   const slotNames = optimizerRule(config).slots(config);
   const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));

@@ -1,5 +1,6 @@
 /** The optimizers: their settings as data, and their update rules. */
 
+import { shownValue } from '@lockstep/data/shown';
 import { apply, constant, type Formula } from '@lockstep/tensor';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
@@ -258,20 +259,27 @@ export function parseOptimizer(data: unknown): OptimizerConfig {
 
 /** Returns the optimizer of that name with its default settings. */
 export function defaultOptimizer(type: OptimizerType): OptimizerConfig {
-  return parseOptimizer({ type, learningRate: optimizers[type].defaultLearningRate });
+  return parseOptimizer({ type, learningRate: named(type).defaultLearningRate });
 }
 
 /** Whether the optimizer of that name has a setting, such as `momentum`. */
 export function hasSetting(type: OptimizerType, setting: string): boolean {
-  return Object.hasOwn(optimizers[type].schema.entries, setting);
+  return Object.hasOwn(named(type).schema.entries, setting);
 }
 
 /** Returns the learning rate at `step`, counted from 0 over the whole run. */
-export function learningRateAt({ learningRate, schedule }: OptimizerConfig, step: number): number {
+export function learningRateAt(config: OptimizerConfig, step: number): number {
+  named(config?.type);
+  const { learningRate, schedule } = config;
   return schedule === undefined ? learningRate : learningRate * scheduleFactor(schedule, step);
 }
 
 /** Returns the rule of `config`. Call its methods only with the same config. */
 export function optimizerRule(config: OptimizerConfig): OptimizerRule<OptimizerConfig> {
-  return optimizers[config.type] as OptimizerRule<OptimizerConfig>;
+  return named(config?.type) as OptimizerRule<OptimizerConfig>;
+}
+
+function named<Type extends OptimizerType>(type: Type): (typeof optimizers)[Type] {
+  if (Object.hasOwn(optimizers, type)) return optimizers[type];
+  throw new Error(`optimizer: expected one of ${Object.keys(optimizers).join(', ')}, got ${shownValue(type)}`);
 }

@@ -1,6 +1,13 @@
 /** Compiled plans of a model: outputs, losses and gradients of samples that are loaded into them. */
 
-import { classField, type SampleValues, type TargetField, type TargetValues, targetWords } from '@lockstep/data';
+import {
+  checkArguments,
+  classField,
+  type SampleValues,
+  type TargetField,
+  type TargetValues,
+  targetWords,
+} from '@lockstep/data';
 import {
   type Backend,
   type ByteTable,
@@ -16,6 +23,7 @@ import {
   type Tensor,
   valueAndGrad,
 } from '@lockstep/tensor';
+import { kinds } from './check.ts';
 import { forward, lossSums } from './forward.ts';
 import { layerKind } from './layers.ts';
 import { everyLayer, type Model, parameterTensors } from './model.ts';
@@ -232,12 +240,20 @@ export function createMicrobatchGradient(
   model: Model,
   samples: number,
   parameters: Storage,
-  { targetField = classField, microbatches, output }: GradientPlanOptions = {},
+  options: GradientPlanOptions = {},
 ): LabeledPlan {
+  checkArguments(
+    'createMicrobatchGradient',
+    [kinds.backend, backend],
+    [kinds.model, model],
+    [kinds.storage, parameters],
+    [kinds.options, options],
+  );
+  const { targetField = classField, microbatches, output } = options;
   const sumOptions = microbatches === undefined ? {} : { microbatches };
   const isRandom = everyLayer(model).some(({ layer }) => layerKind(layer).isRandom?.(layer) ?? false);
-  const options = { targetField, isRandom, output };
-  return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors, random) => {
+  const planOptions = { targetField, isRandom, output };
+  return createLabeledPlan(backend, model, samples, parameters, planOptions, (x, targets, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
       const sums = lossSums(forward(model, x, weights, { random }), targets, targetField.role, sumOptions);
@@ -257,10 +273,19 @@ export function createMicrobatchGradient(
 export function createShardGradient(
   backend: Backend,
   model: Model,
-  { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
+  shard: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
   options: Pick<GradientPlanOptions, 'targetField' | 'output'> = {},
 ): LabeledPlan {
+  checkArguments(
+    'createShardGradient',
+    [kinds.backend, backend],
+    [kinds.model, model],
+    [kinds.shard, shard],
+    [kinds.storage, parameters],
+    [kinds.options, options],
+  );
+  const { microbatches, microbatchSize } = shard;
   if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
   return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, {
     ...options,
@@ -281,6 +306,7 @@ export interface PredictionPlan {
 
 /** Compiles a prediction plan. The caller owns `parameters` [P]; each run reads their current values. */
 export function createPrediction(backend: Backend, model: Model, samples: number, parameters: Storage): PredictionPlan {
+  checkArguments('createPrediction', [kinds.backend, backend], [kinds.model, model], [kinds.storage, parameters]);
   checkSamples(samples);
   const tensors = parameterTensors(backend, model, parameters);
   const sampleInput = createSampleInput(backend, [samples, ...model.input]);

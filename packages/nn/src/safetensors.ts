@@ -2,10 +2,12 @@
  * Reads and writes the safetensors format: 8 bytes of header length, a JSON header, raw little-endian numbers.
  * Format: https://github.com/huggingface/safetensors#format
  */
+
+import { checkArguments } from '@lockstep/data';
 import { fileKind } from '@lockstep/data/shown';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { check } from './check.ts';
+import { check, kinds } from './check.ts';
 
 export interface NamedTensor {
   readonly name: string;
@@ -39,7 +41,9 @@ const entrySchema = v.object({
 const metadataSchema = v.record(v.string(), v.string('expected a string'), 'expected an object of strings');
 
 /** Returns the bytes of a file that holds `tensors` as F32, in the order given. */
-export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
+export function writeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer> {
+  checkArguments('writeSafetensors', [kinds.file, file]);
+  const { tensors, metadata } = file;
   const header = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) header.set(metadataKey, metadata);
   let end = 0;
@@ -75,6 +79,7 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
  * Throws one sentence if the file is truncated, has gaps or overlaps, or is in another format.
  */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
+  checkArguments('readSafetensors', [kinds.bytes, bytes]);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { header, dataStart } = readHeader(bytes, view);
   let metadata: Record<string, string> = {};

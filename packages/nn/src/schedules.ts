@@ -1,4 +1,5 @@
 /** Learning rate schedules: pure functions of the step, with the same bits on every engine. */
+import { shownValue } from '@lockstep/data/shown';
 import * as v from 'valibot';
 import { finiteNumber, fraction, wholeNumberFrom } from './check.ts';
 
@@ -65,6 +66,11 @@ export type ScheduleType = Schedule['type'];
  * During a warm-up of w steps it is `(step + 1) / w`; then the schedule begins at its own step 0.
  */
 export function scheduleFactor(schedule: Schedule, step: number): number {
+  if (!Object.hasOwn(schedules, schedule?.type)) {
+    throw new Error(
+      `schedule: expected one of ${Object.keys(schedules).join(', ')}, got ${shownValue(schedule?.type)}`,
+    );
+  }
   const { warmup: warmupSteps = 0 } = schedule;
   if (step < warmupSteps) return (step + 1) / warmupSteps;
   const { factor } = schedules[schedule.type] as { factor: (config: Schedule, step: number) => number };

@@ -1,7 +1,9 @@
 /** How values of a table were standardized for training, and back. */
+
 import type { Standardization } from '@lockstep/data';
+import { checkArguments } from '@lockstep/data';
 import * as v from 'valibot';
-import { finiteNumber, positive } from './check.ts';
+import { finiteNumber, kinds, positive } from './check.ts';
 
 export const finite = finiteNumber('expected a finite number', () => true);
 
@@ -12,6 +14,7 @@ export const standardizationSchema: v.GenericSchema<unknown, Standardization> = 
 
 /** Returns `value * deviation + mean`, in float32. */
 export function restoreValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
+  checkArguments('restoreValues', [kinds.numbers, values]);
   if (!standardization) return values;
   const { mean, deviation } = standardization;
   return values.map((value) => value * deviation + mean);
@@ -19,6 +22,7 @@ export function restoreValues(values: Float32Array, standardization: Standardiza
 
 /** Returns `(value - mean) / deviation`, in float32. */
 export function standardizeValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
+  checkArguments('standardizeValues', [kinds.numbers, values]);
   if (!standardization) return values;
   const { mean, deviation } = standardization;
   return values.map((value) => (value - mean) / deviation);

@@ -46,6 +46,13 @@ export class OnnxGraph {
     return output;
   }
 
+  /** Adds a constant. @returns its name */
+  constant(values: Float32Array, shape: Shape): string {
+    const name = `${this.#scope}.constant.${this.initializers.length}`;
+    this.initializers.push({ name, shape, values });
+    return name;
+  }
+
   /** Adds a scalar constant, unless the graph has it already. @returns its name */
   scalar(value: number): string {
     const name = `constant.${value}`;

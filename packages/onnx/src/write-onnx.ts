@@ -209,6 +209,7 @@ class OpWriter {
     ...(Object.fromEntries(
       sameNames.map((name) => [name, this.#operator(`${name[0]!.toUpperCase()}${name.slice(1)}`)]),
     ) as Pick<OpTable<Value>, (typeof sameNames)[number]>),
+    constant: (values, shape) => ({ name: this.#graph.constant(values, shape), shape, layout: sameLayout(shape) }),
     add: (left, right) => this.#sum(left, right),
     maximum: this.#operator('Max'),
     minimum: this.#operator('Min'),
@@ -275,8 +276,8 @@ export function writeOnnx(
   graph.initializers.push(...torchTensors(model, parameters));
   const { samples, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
   const inputName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
-  // Any number of samples will do; the nodes are for all.
-  const tape = recordPrediction(model, 2);
+  // The nodes are for any number of samples. A constant that a layer makes for its one sample is repeated for each.
+  const tape = recordPrediction(model, 1);
   const { shape } = tape.inputs[0]!;
   const layout = shape.length === 4 ? channelsFirst(shape) : sameLayout(shape);
   const weights = parameterLayout(model).map(

@@ -165,6 +165,8 @@ function asInput({ input }: Model, bytes: Uint8Array): Float32Array {
   });
 }
 
+const causalMask = Float32Array.from({ length: 16 }, (_, at) => (at % 4 > at / 4 ? -1e9 : 0));
+
 /** Ops that the models above do not have, as functions of [3, 4, 5]. */
 const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   arithmetic: (x) => ops.sub(ops.div(ops.mul(x, 3), ops.add(ops.abs(x), 1)), ops.neg(x)),
@@ -179,12 +181,18 @@ const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   products: (x) => ops.matmul(ops.matmul(x, x, { transposeRight: true }), x),
   'products of transposed': (x) =>
     ops.matmul(x, ops.reshape(ops.permute(x, [0, 2, 1]), [3, 4, 5]), { transposeLeft: true }),
+  constants: (x) => {
+    const mask = ops.fromArray(x.backend, causalMask, [4, 4]);
+    const scores = ops.softmax(ops.add(ops.matmul(x, x, { transposeRight: true }), mask));
+    return ops.mul(ops.matmul(scores, x), ops.mul(ops.arange(x.backend, 5), 0.5));
+  },
 };
 
 function encoded(body: (x: Tensor) => Tensor, input: Shape): Uint8Array {
   const taped: Tape['ops'][number][] = [];
   const see = (call: OpCall) => taped.push({ ...call, layer: undefined });
-  const tape = { ...ops.recordOps([input], (x) => [body(x!)], see), ops: taped };
+  const recorded = ops.recordOps([input], (x) => [body(x!)], see);
+  const tape = { ...recorded, ops: taped.filter(({ output }) => !recorded.constants.has(output)) };
   const graph = new OnnxGraph();
   const shape = input.slice(1);
   const value = writeOps(graph, tape, [{ name: 'images', layout: sameLayout(input) }]);
@@ -193,6 +201,22 @@ function encoded(body: (x: Tensor) => Tensor, input: Shape): Uint8Array {
   const output = { name: 'logits', ...port, shape: tape.outputs[0]!.shape.slice(1) };
   return encodeModel({ name: 'ops', graph, input: { name: 'images', ...port }, output, version: '', metadata: {} });
 }
+
+test('constants are initializers with their values, whatever ops compute them', () => {
+  const [graph] = messages(fieldsOf(encoded(functions['constants']!, [3, 4, 5])), 7);
+  const initializers = messages(graph!, 5).map((tensor) => {
+    const bytes = (tensor.get(9)![0] as Uint8Array).slice();
+    return { name: text(tensor.get(8)![0]), shape: tensor.get(1), values: new Float32Array(bytes.buffer) };
+  });
+  const scales = Float32Array.from({ length: 5 }, (_, at) => at / 2);
+  expect(initializers).toEqual([
+    { name: 'add.constant.0', shape: [4, 4], values: causalMask },
+    { name: 'mul.constant.1', shape: [5], values: scales },
+  ]);
+  const nodes = messages(graph!, 1).map((node) => [text(node.get(4)![0]), ...node.get(1)!.map(text)]);
+  expect(nodes.map(([type]) => type)).toEqual(['Transpose', 'MatMul', 'Add', 'Softmax', 'MatMul', 'Mul', 'Identity']);
+  expect(nodes.flat()).toEqual(expect.arrayContaining(initializers.map(({ name }) => name)));
+});
 
 test('an op that ONNX lacks is named', () => {
   expect(() => encoded((x) => ops.equal(x, 0), [3, 4])).toThrow(

@@ -17,7 +17,7 @@ export const watchPath = '/watch';
 /** Learning task for the label column. */
 const task = v.picklist(['classification', 'regression']);
 const rate = f.timeMs;
-const name = f.printableLine(80);
+const name = f.printableLine(f.maxNameLength);
 
 /** Most classes of a data set, and most values of a target. */
 const maxOutputs = 65_535;

@@ -86,6 +86,9 @@ export function printableLine(maxLength: number) {
   return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase), v.regex(printable, phrase));
 }
 
+/** Longest name in a run's tables, in UTF-16 units. */
+export const maxNameLength = 80;
+
 /** Longest `message` on the wire, in UTF-16 units. */
 const maxMessageLength = 1000;
 export const message = printableLine(maxMessageLength);

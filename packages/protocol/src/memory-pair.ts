@@ -26,7 +26,7 @@ interface Crossing {
  */
 export type Delivery = (deliver: () => void, crossing: Crossing) => void;
 
-export interface MemoryPairOptions {
+interface MemoryPairOptions {
   /** By default the microtask queue. A simulator passes its virtual clock. */
   readonly schedule?: Delivery;
   /**

@@ -113,7 +113,7 @@ export const messages = {
     backend: f.printableLine(80),
     /** Name of the float arithmetic; equal names promise equal bits. */
     numericMode: f.printableLine(200),
-    name: f.printableLine(80),
+    name: f.printableLine(f.maxNameLength),
     threads: f.integer(1, 65_536),
     /** Most bytes of samples that the worker caches, so that each is sent to it once; 0 if omitted. */
     sampleCacheBytes: v.exactOptional(f.integer(0)),

@@ -46,6 +46,7 @@ export {
   encodeBatch,
   formatOf,
   type Limits,
+  limitsFor,
   type Participation,
   type RunSetup,
 } from './setup.ts';

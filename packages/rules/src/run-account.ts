@@ -60,7 +60,7 @@ export function exactnessOf({ contributed, current, records }: CoordinatorState)
  * `slow`: steps are faster without the worker. `rotation`: one of the last two, in a run in which all workers take
  * turns.
  */
-export type IdleReason = 'joining' | 'waiting' | 'paused' | 'trial' | 'outnumbered' | 'slow' | 'rotation';
+type IdleReason = 'joining' | 'waiting' | 'paused' | 'trial' | 'outnumbered' | 'slow' | 'rotation';
 
 /** Returns why a worker idles; undefined if it has a share of the current or next step, or is late with one. */
 export function idleReasonOf(state: CoordinatorState, connection: Connection): IdleReason | undefined {

@@ -98,6 +98,16 @@ export const defaultLimits: Limits = {
   chunkBytes: 512 * 1024,
 };
 
+/** Bytes of a message besides the numbers of a vector. */
+const messageOverheadBytes = 64 * 1024;
+
+/** The limits of a run, whose messages are as long as a chunk of the model's vectors needs. */
+export function limitsFor(parameters: number, bounds: Partial<Limits> = {}): Limits {
+  const { chunkBytes } = { ...defaultLimits, ...bounds };
+  const maxFrameBytes = Math.min(parameters * 4, chunkBytes) + messageOverheadBytes;
+  return { ...defaultLimits, maxFrameBytes, ...bounds };
+}
+
 /** Layout of samples and targets in messages. */
 export type DataFormat = Pick<MessageOf<'welcome'>, 'sampleField' | 'targetField'>;
 

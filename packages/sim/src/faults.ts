@@ -22,7 +22,7 @@ export interface World {
 }
 
 /** Injects a fault. Returns a description, or undefined if there was nothing to inject it into. */
-export type Fault = (world: World) => string | undefined;
+type Fault = (world: World) => string | undefined;
 
 export function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly Item[]): Item | undefined {
   return items[Math.floor(chance() * items.length)];
@@ -34,7 +34,7 @@ export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
 }
 
 /** Breaks the connections to a killed process. */
-export function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
+function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
   if (!process) return;
   for (const { link } of [...living, ...relays]) if (link?.isTo(process)) link.cut(reason);
 }

@@ -21,7 +21,7 @@ import type { InnerSteps } from '@lockstep/rules';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '@lockstep/rules';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 
-export interface OracleOptions {
+interface OracleOptions {
   readonly backend: HostBackend;
   readonly model: Model;
   readonly plan: RunPlan;

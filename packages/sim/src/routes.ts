@@ -1,6 +1,8 @@
 /** Finds a simulated worker's coordinator: at one address, or through a fleet. */
+
 import type { Clock, MessageOf } from '@lockstep/protocol';
 import type { RunCopy } from './problem.ts';
+import { restartMs } from './simulated-process.ts';
 import type { Listener, Route } from './simulated-worker.ts';
 
 /** Address of the leading coordinator. */
@@ -19,9 +21,6 @@ interface TreeRouteOptions {
   readonly isRunOver: () => boolean;
   readonly process: Clock;
 }
-
-/** Delay before a process that was sent away is started again. */
-const restartMs = 2_000;
 
 /** Finds what a worker or relay in a tree joins: its own place first, then in turn the others that it was told of. */
 export class TreeRoute implements Route {

@@ -17,7 +17,7 @@ interface Transfer {
 }
 
 /** One direction of a link. Frames follow one another at the link's speed; bytes of an unfinished frame count. */
-export class LinkDirection {
+class LinkDirection {
   speed: LinkSpeed;
   /** Bytes of the frames handed to the link so far. */
   sentBytes = 0;
@@ -81,7 +81,7 @@ function partOf(transfer: Transfer | undefined, atMs: number): number {
 }
 
 /** Buffered bytes on a link from which vectors wait: about one chunk, so that messages overtake later chunks. */
-const usualPacedBytes = 150;
+const pacedBytes = 150;
 
 interface SimulatedLinkOptions {
   readonly clock: Clock;
@@ -91,8 +91,6 @@ interface SimulatedLinkOptions {
   readonly workerName: string;
   /** Whether messages travel as encoded frames; only frames can be damaged. */
   readonly encodes: boolean;
-  /** Buffered bytes from which vectors wait; about one chunk by default. */
-  readonly pacedBytes?: number | undefined;
 }
 
 /**
@@ -111,7 +109,7 @@ export class SimulatedLink {
   #damage: number | undefined;
 
   constructor(options: SimulatedLinkOptions) {
-    const { clock, speed, ends, workerName, encodes, pacedBytes = usualPacedBytes } = options;
+    const { clock, speed, ends, workerName, encodes } = options;
     this.#options = options;
     this.#directions = { coordinator: new LinkDirection(clock, speed), worker: new LinkDirection(clock, speed) };
     this.#pair = memoryPair({

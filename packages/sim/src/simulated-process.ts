@@ -103,6 +103,9 @@ export class SimulatedDisk<Content> {
   }
 }
 
+/** Delay before a process that was sent away, or ended before the run, is started again. */
+export const restartMs = 2_000;
+
 /** A process in virtual time. While it is frozen its callbacks wait; once it is dead they never run. */
 export class SimulatedProcess implements Clock {
   readonly #clock: Clock;

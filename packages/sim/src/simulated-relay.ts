@@ -8,7 +8,7 @@ import type { RunParts } from './problem.ts';
 import { addressOf, TreeRoute, topAddress } from './routes.ts';
 import { createSharedCompute } from './shared-compute.ts';
 import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
-import { SimulatedProcess } from './simulated-process.ts';
+import { restartMs, SimulatedProcess } from './simulated-process.ts';
 import type { Listener } from './simulated-worker.ts';
 
 interface SimulatedRelayOptions {
@@ -38,9 +38,6 @@ interface Life {
   readonly route: TreeRoute;
   readonly relay: Relay;
 }
-
-/** Delay before a relay that ended by itself is started again. */
-const restartMs = 2_000;
 
 export class SimulatedRelay implements Listener {
   readonly name: string;

@@ -7,7 +7,7 @@ import type { Backend } from '@lockstep/tensor';
 import { Membership, type MembershipEnd, type MembershipEvent } from '@lockstep/worker/internal';
 import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
 import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
-import { SimulatedProcess } from './simulated-process.ts';
+import { restartMs, SimulatedProcess } from './simulated-process.ts';
 
 /** Accepts the connections of workers. */
 export interface Listener {
@@ -58,9 +58,6 @@ interface SimulatedWorkerOptions {
 
 /** Number of results that a late liar delays: a worker that is always late gets no share. */
 const lateLies = 3;
-
-/** Delay before a worker is started again whose membership ended before the run. */
-const restartMs = 2_000;
 
 export class SimulatedWorker {
   readonly process: SimulatedProcess;

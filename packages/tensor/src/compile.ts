@@ -1,6 +1,6 @@
 /** Runs a function once on a recording backend and returns a plan of its calls, with a static plan of their memory. */
 import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
-import { type OpCall, watchOps } from './autograd.ts';
+import { type OpCall, runCall, watchOps } from './autograd.ts';
 import type { Backend, KernelCall, Program, Storage } from './backend.ts';
 import {
   checkAllocation,
@@ -11,6 +11,7 @@ import {
   withStorages,
   writesOf,
 } from './backends/calls.ts';
+import { createReferenceBackend } from './backends/reference.ts';
 import { input } from './formula.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { simplify } from './simplify.ts';
@@ -60,21 +61,60 @@ function record(
   return withScope(run, () => []);
 }
 
-/**
- * Runs `body` on tensors that have shapes but no values, and passes `see` each op that it calls.
- * The tensors only identify operands and outputs, and have their shapes.
- */
+/** The tensors of recorded ops: they have shapes, and only constants have values. */
+export interface RecordedOps {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** Values of the tensors that depend on no input, such as the mask of `add(x, mask)`. */
+  readonly constants: ReadonlyMap<Tensor, Float32Array>;
+}
+
+/** Runs `body` on tensors that have shapes but no values, and passes `see` each op that it calls. */
 export function recordOps(
   inputShapes: readonly Shape[],
   body: (...inputs: Tensor[]) => readonly Tensor[],
   see: (call: OpCall) => void,
-): { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] } {
+): RecordedOps {
   const recorder = new Recorder('none');
   const run = () => {
     const inputs = inputShapes.map((shape) => emptyTensor(recorder, shape));
-    return { inputs, outputs: watchOps(see, () => body(...inputs)) };
+    const storages = new Map<Tensor, Storage>();
+    const note = (tensors: readonly unknown[]): void => {
+      for (const tensor of tensors) if (tensor instanceof Tensor) storages.set(tensor, tensor.storage);
+    };
+    const outputs = watchOps(
+      (call) => {
+        note([...call.args, call.output]);
+        see(call);
+      },
+      () => body(...inputs),
+    );
+    note(outputs);
+    const values = constantsOf(recorder);
+    const constants = [...storages].flatMap(([tensor, storage]) => {
+      const known = values.get(storage);
+      return known ? [[tensor, known] as const] : [];
+    });
+    return { inputs, outputs, constants: new Map(constants) };
   };
   return withScope(run, () => []);
+}
+
+/** Computes what the recorded calls write without reading an input. */
+function constantsOf({ calls, constants }: Recorder): ReadonlyMap<Storage, Float32Array> {
+  const backend = createReferenceBackend();
+  const places = new Map<Storage, Storage>();
+  const place = (symbol: Storage): Storage => {
+    const storage = places.get(symbol) ?? backend.allocate(symbol.length);
+    places.set(symbol, storage);
+    return storage;
+  };
+  for (const [symbol, values] of constants) backend.upload(place(symbol), values);
+  for (const call of calls) {
+    if (readsOf(call).every((storage) => places.has(storage))) runCall(backend, withStorages(call, place));
+    else for (const storage of writesOf(call)) places.delete(storage);
+  }
+  return new Map([...places].map(([symbol, storage]) => [symbol, backend.view(storage)]));
 }
 
 class Recorder implements Backend {

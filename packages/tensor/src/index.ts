@@ -38,7 +38,7 @@ export {
   openBackend,
 } from './backends/registry.ts';
 export { createByteInput, createByteTable } from './backends/storage-backend.ts';
-export { compile, type Plan, recordOps } from './compile.ts';
+export { compile, type Plan, type RecordedOps, recordOps } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';

@@ -112,6 +112,7 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
   ]);
   return {
     ...(Object.fromEntries(same) as Pick<OpTable<NativeTensor>, (typeof unaryOps | typeof binaryOps)[number]>),
+    constant: (values, shape) => tf.tensor(values, [...shape]),
     equal: (left, right) => float(tf.equal(left, right)),
     leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
     gelu: (x, { approximate = 'none' } = {}) => {

@@ -1,12 +1,22 @@
 import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
-import { valueField } from '@lockstep/data';
-import { everyLayer, initialize, layers, outputCount, parameterCount, resolveModel } from '@lockstep/nn';
+import { classField, valueField } from '@lockstep/data';
+import {
+  createMicrobatchGradient,
+  everyLayer,
+  initialize,
+  layers,
+  outputCount,
+  parameterCount,
+  resolveModel,
+} from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { causalModel, useCausalLayer } from '../../nn/test/causal-layer.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { loadTensorFlow } from '../src/load.ts';
+import { createTensorFlowGradient } from '../src/microbatch.ts';
 import { absence, floatsOf, models, type Samples, samplesFor, small, titled } from './samples.ts';
 
 const stopped = { nowMs: () => 0 };
@@ -39,6 +49,8 @@ it('the models of these tests have every kind of layer', () => {
 });
 
 describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () => {
+  useCausalLayer();
+
   it.each(models.map((model) => [model.name, model] as const))(
     'equals that of the engine but for rounding: %s',
     async (_, model) => {
@@ -69,6 +81,26 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
       await compute.close();
     }
     expectAlike(results[0]!, results[1]!);
+  });
+
+  it('equals that of the engine for a layer with constants', async () => {
+    const { backend } = await openBackend('reference');
+    const { tf } = await loadTensorFlow();
+    const weights = initialize(causalModel, 3);
+    const values = Float32Array.from({ length: 21 * 12 }, (_, at) => ((at * 37) % 100) / 100 - 0.5);
+    const labels = Uint16Array.from({ length: 21 }, (_, at) => at % 3);
+    const parameters = backend.allocate(weights.length);
+    backend.upload(parameters, weights);
+    const ours = createMicrobatchGradient(backend, causalModel, 21, parameters);
+    ours.run(values, labels);
+    const theirs = createTensorFlowGradient(tf, backend, causalModel, classField);
+    const output = backend.allocate(weights.length + 2);
+    theirs.setWeights(weights);
+    theirs.run(values, labels, { seed: 1, step: 0, firstSample: 0 }, output);
+    const expected = backend.view(ours.output);
+    expect(Math.max(...backend.view(output).map((value, at) => Math.abs(value - expected[at]!)))).toBeLessThan(1e-4);
+    theirs.dispose();
+    ours.dispose();
   });
 
   it('drops other values for other keys', async () => {

@@ -124,7 +124,7 @@ interface Worker {
   readonly name: string;
 }
 
-export type MemberEvent = { readonly message: string } & (
+type MemberEvent = { readonly message: string } & (
   | {
       readonly type: 'joined';
       readonly worker: Worker & { readonly kind: string; readonly backend: string; readonly threads: number };
@@ -146,7 +146,7 @@ export type MemberEvent = { readonly message: string } & (
 );
 
 /** A checkpoint has been written to disk. */
-export interface CheckpointEvent {
+interface CheckpointEvent {
   readonly type: 'checkpoint';
   /** File name in the run's folder of checkpoints. */
   readonly file: string;
@@ -154,7 +154,7 @@ export interface CheckpointEvent {
   readonly step: number;
 }
 
-export type PauseEvent = {
+type PauseEvent = {
   /**
    * `paused`: no worker is left; `resumed`: the run goes on; `pauseRequested`: the owner requested a pause after this
    * step.
@@ -164,7 +164,7 @@ export type PauseEvent = {
 };
 
 /** The last event of a run that did not fail. */
-export interface EndEvent {
+interface EndEvent {
   /** `finished` if every step was taken; `stopped` if the run ended earlier. */
   readonly type: 'finished' | 'stopped';
   readonly report: Report;

@@ -73,7 +73,7 @@ export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
 
 export type ModelFormat = 'safetensors' | 'onnx';
 
-export interface ModelSnapshot {
+interface ModelSnapshot {
   readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly weightsSha256: string;

@@ -18,6 +18,7 @@ import {
   libraryKinds,
   lineKind,
   listKind,
+  needsFleet,
   nonNegativeKind,
   type OptionKind,
   type Options,
@@ -64,7 +65,6 @@ export const uploadedData = 'upload';
 
 const training: Options[string]['without'] = { summary: 'which trains nothing' };
 const serving: Options[string]['without'] = { single: 'which opens no socket', ...training };
-const fleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
 const folder = '--checkpoint DIR, the folder that holds the checkpoints';
 const inner = {
   oneOf: ['replicas', 'inner-steps'],
@@ -286,7 +286,7 @@ export const runOptions = {
         flagKind,
         'with --fleet: wait while another coordinator leads the run, and take over when it is gone',
         {
-          with: fleet,
+          with: needsFleet,
         },
       ),
       ...announceOptions,

@@ -26,7 +26,7 @@ import type { OptimizerOptions, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
 
 /** Settings of a batch that is chosen at the start of the run, for the workers that have joined by then. */
-export interface PlanAtStart {
+interface PlanAtStart {
   /** Samples of a step with few workers. */
   readonly usualBatch: number;
   /** Set if the size is not to be chosen. */

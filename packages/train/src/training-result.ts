@@ -84,7 +84,7 @@ export class TrainingError extends Error {
   }
 }
 
-export interface VerifyRequest {
+interface VerifyRequest {
   /** Aborted to end the second run early. */
   readonly signal?: AbortSignal | undefined;
   /** Receives one line for people at the beginning, and one at the end. */
@@ -99,7 +99,7 @@ export interface Verification {
   readonly failure?: string;
 }
 
-export interface VerifyOptions {
+interface VerifyOptions {
   readonly prepared: Prepared;
   readonly platform: Platform;
   readonly report: Report;

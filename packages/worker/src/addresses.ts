@@ -6,11 +6,11 @@ import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
-import { CoordinatorBusyError } from './membership.ts';
+import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
 import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
-export interface AddressBook {
+interface AddressBook {
   /** @throws Error with one sentence that says why there is no connection */
   connect(): Promise<WorkerTransport>;
   /** Token of the joined coordinator. */
@@ -161,9 +161,6 @@ export class FoundAddresses implements AddressBook {
     return !isOver && !this.#leaving.aborted;
   }
 }
-
-/** Larger than the weights of any model that a worker can train. */
-const maxFrameBytes = 512 * 1024 * 1024;
 
 const handshakeTimeoutMs = 5_000;
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { checkKinds, configurationError, type KindsOf, optionName } from '@lockstep/command/options';
-import type { MessageOf } from '@lockstep/protocol';
+import { type MessageOf, maxNameLength } from '@lockstep/protocol';
 import { type AddressSource, openAddressBook } from './addresses.ts';
 import { type JoinContext, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 import { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from './membership.ts';
@@ -28,7 +28,6 @@ export interface JoinOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const maxNameLength = 80;
 /** Time after which a person is told that opening the backend takes long. */
 const patienceMs = 1_000;
 

@@ -107,7 +107,7 @@ export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent>
   }
 }
 
-export interface EventStreamOptions<Event> {
+interface EventStreamOptions<Event> {
   /** Whether a newer event replaces the older one queued just before it, as a later step does. */
   readonly replaces: (older: Event, newer: Event) => boolean;
 }

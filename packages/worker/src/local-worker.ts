@@ -5,7 +5,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import type { ComputeChoice, FoundAddress } from './options.ts';
-import { setEngineFlags } from './own-process.ts';
+import { interruptedExitCode, setEngineFlags } from './own-process.ts';
 
 /** Settings of a local worker, passed as JSON in its only argument. */
 export interface LocalWork {
@@ -13,9 +13,6 @@ export interface LocalWork {
   readonly backend: ComputeChoice;
   readonly threads: number;
 }
-
-/** Exit code after SIGINT or SIGTERM. */
-const interruptedCode = 130;
 
 setEngineFlags();
 process.on('disconnect', () => process.exit(1));
@@ -35,7 +32,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => in
 process.channel?.unref();
 try {
   await joinComputing(url, { ...work, ...secrets, signal: interruption.signal }, opening).done;
-  process.exitCode = interruption.signal.aborted ? interruptedCode : 0;
+  process.exitCode = interruption.signal.aborted ? interruptedExitCode : 0;
 } catch (error) {
   // The run shows the last line of a failed worker.
   process.stderr.write(`${errorMessage(error)}\n`);

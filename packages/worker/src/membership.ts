@@ -20,6 +20,9 @@ export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'o
   readonly onEvent?: (event: MembershipEvent) => void;
 }
 
+/** Most bytes of a frame: larger than the weights of any model that a worker can train. */
+export const maxFrameBytes = 512 * 1024 * 1024;
+
 /** Five times MNIST, and less than a browser tab on a phone may use. */
 const defaultSampleCacheBytes = 256 * 1024 * 1024;
 

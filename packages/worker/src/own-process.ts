@@ -4,6 +4,9 @@
  */
 import { setFlagsFromString } from 'node:v8';
 
+/** Exit code of a program that a signal has ended. */
+export const interruptedExitCode = 130;
+
 /**
  * Sets V8 flags that make training faster; other engines have none.
  *

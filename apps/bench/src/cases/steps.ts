@@ -5,10 +5,8 @@ import { loadMnist } from '@lockstep/data/node';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
 import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { type Benchmark, type Case, relativeDistance } from '../harness.ts';
-import { openJaxMatmul, openJaxStep } from '../peers/jax.ts';
-import { createTraining, openLockstepMatmul, openLockstepStep } from '../peers/lockstep.ts';
-import { openPytorchStep } from '../peers/pytorch.ts';
-import { openTensorflowMatmul, openTensorflowStep } from '../peers/tensorflow.ts';
+import { matmulCandidates, stepCandidates } from '../peers/index.ts';
+import { createTraining } from '../peers/lockstep.ts';
 import { type Batch, cnnNet, type MatrixProduct, type MnistStep, mlpNet, mnist, type Net } from '../work.ts';
 
 const fromBytes = 'Lockstep starts every step from the bytes of its pixels; the peers find theirs ready as float32.';
@@ -57,14 +55,7 @@ const cnnStep: Benchmark = {
 };
 
 function stepCase(name: string, work: MnistStep, steps: number): Promise<Case> {
-  return trainingCase(name, work, steps, [
-    { name: 'lockstep cpu', open: () => openLockstepStep(work, 'cpu') },
-    { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
-    ...(work.net === cnnNet ? [{ name: 'TensorFlow.js cpu', open: () => openTensorflowStep(work, 'cpu') }] : []),
-    { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
-    { name: 'jax-js wasm', open: () => openJaxStep(work) },
-    { name: 'PyTorch CPU', open: () => openPytorchStep(work) },
-  ]);
+  return trainingCase(name, work, steps, stepCandidates('bench', work));
 }
 
 const matmul: Benchmark = {
@@ -85,12 +76,7 @@ function productCase(work: MatrixProduct): Case {
     checkedSteps: 1,
     tolerance: 1e-5,
     distance: productDistance(work),
-    candidates: [
-      { name: 'lockstep cpu', open: () => openLockstepMatmul(work, 'cpu') },
-      { name: 'TensorFlow.js wasm', open: () => openTensorflowMatmul(work, 'wasm') },
-      { name: 'TensorFlow.js node', open: () => openTensorflowMatmul(work, 'node') },
-      { name: 'jax-js wasm', open: () => openJaxMatmul(work) },
-    ],
+    candidates: matmulCandidates(work),
   };
 }
 

@@ -21,8 +21,8 @@ import { thousands } from '@lockstep/data/shown';
 import { computeChoices } from '@lockstep/worker';
 import { reportOption } from '../bench.ts';
 import { describeMachine, type Output } from '../harness.ts';
-import { PytorchGroup } from '../peers/pytorch.ts';
-import { ddpRanks, evaluatedImages, type Training, workerCounts } from './grid.ts';
+import { peers } from '../peers/index.ts';
+import { evaluatedImages, type Training, workerCounts } from './grid.ts';
 import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';
 import { type ComparedTraining, comparedTraining, conclusionOf, resultLines } from './results.ts';
 
@@ -157,7 +157,6 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
     'float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
   const tabs = options.browser ? await openTabs() : undefined;
-  const group = new PytorchGroup(ddpRanks);
   const budget = new TimeBudget(options.minutes, defaultMinutes, grid.length);
   const results: ComparedTraining[] = [];
   try {
@@ -165,7 +164,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
       const { measured, taken, hasPeers } = await measureTraining({
         training,
         workers: workersOf(options, tabs !== undefined),
-        ...{ all, group, tabs, rounds, seed, noPeers },
+        ...{ all, tabs, rounds, seed, noPeers },
         settings: { ...options, folder },
         budget: options.steps === undefined ? budget : undefined,
         watch: { progress: output.progress, signal },
@@ -178,7 +177,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
       results.push(result);
     }
   } finally {
-    await group.close();
+    await Promise.all(peers.map((peer) => peer.close?.()));
     await tabs?.close();
   }
   const conclusion = conclusionOf(results);

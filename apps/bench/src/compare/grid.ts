@@ -1,7 +1,6 @@
 /** The grid of a comparison: models at batch sizes, the data that their runs train on, and what peers do with them. */
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
@@ -11,9 +10,7 @@ import { initialize, type Model, parameterCount, resolveModel } from '@lockstep/
 import { planRun } from '@lockstep/rules';
 import { trainingCase } from '../cases/steps.ts';
 import type { Case } from '../harness.ts';
-import { openJaxStep } from '../peers/jax.ts';
-import type { PytorchGroup } from '../peers/pytorch.ts';
-import { openTensorflowStep } from '../peers/tensorflow.ts';
+import { stepCandidates } from '../peers/index.ts';
 import { cnnNet, type MnistStep, type Net, netOf } from '../work.ts';
 
 /** One training, identical for one process, workers and peers. */
@@ -150,13 +147,6 @@ function idxHeader(...words: readonly number[]): Uint8Array {
   return new Uint8Array(header.buffer);
 }
 
-/** Peers that a result looks up by name. */
-export const pytorchName = 'PyTorch, 1 thread';
-export const pytorchThreadsName = (threads: number): string => `PyTorch, ${threads} threads`;
-/** Processes that DDP trains with. */
-export const ddpRanks = 2;
-export const ddpName = `PyTorch DDP, ${ddpRanks} processes`;
-
 /** Images that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
 const peerImages = 4_096;
 
@@ -188,30 +178,10 @@ function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dat
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 
-/** jax-js needs tens of milliseconds per image for convolutions: one step would outlast all other measurements. */
-const jaxElsewhere = {
-  absent:
-    'one step of this net at this batch takes it seconds; npm run bench -- --benchmark cnn-step measures it at 64',
-} as const;
-
 /** Every peer as a candidate of one case; undefined if they have no program for the model. */
-export async function peerCase(
-  training: Training,
-  train: Dataset,
-  seed: number,
-  group: PytorchGroup,
-): Promise<Case | undefined> {
+export async function peerCase(training: Training, train: Dataset, seed: number): Promise<Case | undefined> {
   const net = peerNet(training);
   if (net === undefined) return undefined;
   const work = peerWork(training, net, train, seed);
-  const cores = availableParallelism();
-  const isTooSlowForJax = net.name === 'cnn' && work.batchSize > 64;
-  return trainingCase(training.name, work, 1, [
-    { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
-    { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
-    { name: 'jax-js wasm', open: async () => (isTooSlowForJax ? jaxElsewhere : openJaxStep(work)) },
-    { name: pytorchName, open: () => group.open(work, 'single') },
-    ...(cores > 1 ? [{ name: pytorchThreadsName(cores), open: () => group.open(work, { threads: cores }) }] : []),
-    { name: ddpName, open: () => group.open(work, 'ddp') },
-  ]);
+  return trainingCase(training.name, work, 1, stepCandidates('compare', work));
 }

@@ -23,7 +23,6 @@ import {
   runRounds,
   type Watch,
 } from '../harness.ts';
-import type { PytorchGroup } from '../peers/pytorch.ts';
 import { peerCase, runDataOf, startUpPart, type Training, writeRunData } from './grid.ts';
 
 /**
@@ -352,7 +351,6 @@ interface MeasureOptions {
   readonly workers: readonly Workers[];
   /** The training set; runs take its first samples. */
   readonly all: Dataset;
-  readonly group: PytorchGroup;
   readonly noPeers: boolean;
   readonly tabs: Tabs | undefined;
   readonly rounds: number;
@@ -381,7 +379,7 @@ export async function measureTraining(options: MeasureOptions) {
   const train = runDataOf(all, training);
   await writeRunData(train, settings.folder);
   const own = workers.map((each) => lockstepRunner(each, { ...options, training }));
-  const peers = options.noPeers ? undefined : await peerCase(training, train, seed, options.group);
+  const peers = options.noPeers ? undefined : await peerCase(training, train, seed);
   const opened: Opened[] = [];
   try {
     for (const candidate of peers?.candidates ?? []) {

@@ -1,9 +1,9 @@
 /** The results of a comparison, from its measurements: rates, ratios, parts of a step, and what they say, as text. */
-import { availableParallelism } from 'node:os';
 import { thousands } from '@lockstep/data/shown';
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { ends, figuresTable, median, milliseconds, pairedRatios, ratioText, type Spread, spread } from '../harness.ts';
-import { ddpName, ddpRanks, pytorchName, pytorchThreadsName, type Training } from './grid.ts';
+import { peers } from '../peers/index.ts';
+import type { Training } from './grid.ts';
 import type { MeasuredTraining, Workers } from './measure.ts';
 
 /** Samples over which accuracy is averaged: the standard error of the mean is about 1 %. */
@@ -119,9 +119,9 @@ function modesAgree(reports: readonly Report[]): boolean {
 
 function peerFigures(row: MeasuredPeer, measured: readonly MeasuredTraining[]) {
   const { kind, version, notes, distance, msPerStep } = row;
-  const equal = counterpartOf(row.name);
+  const equal = peers.find(({ name }) => name === row.name)?.likeForLike;
   const oneThread = measured.find(
-    (other): other is MeasuredPeer => other.kind === 'peer' && other.name === pytorchName,
+    (other): other is MeasuredPeer => other.kind === 'peer' && other.name === equal?.oneThread,
   );
   const ours = measured.find(
     (other): other is MeasuredLockstep =>
@@ -136,19 +136,11 @@ function peerFigures(row: MeasuredPeer, measured: readonly MeasuredTraining[]) {
     version,
     notes,
     distance,
-    /** PyTorch with all threads or with DDP over its single thread; null for other peers. */
-    speedUp: equal && oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
-    /** Throughput of Lockstep with as many threads or processes over that of PyTorch; null for other peers. */
+    /** A peer with several threads or processes over its row of one thread; null for other peers. */
+    speedUp: oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
+    /** Throughput of Lockstep with as many threads or processes over the peer's; null if it is not like for like. */
     lockstepAgainstIt: ours ? ratios(msPerStep, ours.msPerStep) : null,
   };
-}
-
-/** The workers of Lockstep with the same number of threads or processes as a row of PyTorch. */
-function counterpartOf(name: string): Workers | undefined {
-  if (name === ddpName) return { kind: 'processes', count: ddpRanks };
-  if (name === pytorchName) return { kind: 'threads', count: 1 };
-  const cores = availableParallelism();
-  return name === pytorchThreadsName(cores) ? { kind: 'threads', count: cores } : undefined;
 }
 
 function lockstepFigures(row: MeasuredLockstep, timesOneThread: number, batch: number, accuracy: number) {
@@ -312,9 +304,9 @@ function peerComparisons(results: readonly ComparedTraining[]): string[] {
   });
 }
 
-/** One thread, then threads, then processes, in the order of the rows. */
-function rankOf(name: string): number {
-  return name === pytorchName ? 0 : name === ddpName ? 2 : 1;
+/** A training may lack a peer, so the order is the table's. */
+function rankOf(peerName: string): number {
+  return peers.findIndex(({ name }) => name === peerName);
 }
 
 function ratioAt(training: string, { lockstepAgainstIt }: PeerRow): string {

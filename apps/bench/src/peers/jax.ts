@@ -8,6 +8,7 @@ import {
   mnist,
   type Net,
   oneHotLabels,
+  type Peer,
   scaledPixels,
   splitParameters,
 } from '../work.ts';
@@ -24,7 +25,7 @@ async function loadJax(): Promise<Absent | { readonly jax: Jax; readonly version
   return { jax, version };
 }
 
-export async function openJaxMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
+async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
   const loaded = await loadJax();
   if ('absent' in loaded) return loaded;
   const { jax, version } = loaded;
@@ -54,8 +55,15 @@ export async function openJaxMatmul(work: MatrixProduct): Promise<Implementation
   };
 }
 
+/** Convolutions take tens of milliseconds per image: one step of a larger batch would outlast all other measurements. */
+const largestCnnBatch = 64;
+
 /** Batches are prepared as float32 arrays. */
-export async function openJaxStep(work: MnistStep): Promise<Implementation | Absent> {
+async function openStep(work: MnistStep): Promise<Implementation | Absent> {
+  if (work.net.name === 'cnn' && work.batchSize > largestCnnBatch) {
+    const elsewhere = `npm run bench -- --benchmark cnn-step measures it at ${largestCnnBatch}`;
+    return { absent: `one step of this net at this batch takes it seconds; ${elsewhere}` };
+  }
   const loaded = await loadJax();
   if ('absent' in loaded) return loaded;
   const { jax, version } = loaded;
@@ -159,3 +167,5 @@ function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: J
   const features = stage(stage(images, kernel1!, bias1!), kernel2!, bias2!);
   return numpy.matmul(features.reshape([features.shape[0]!, -1]), weight!).add(bias!);
 }
+
+export default [{ name: 'jax-js wasm', openStep, openMatmul }] satisfies readonly Peer[];

@@ -1,22 +1,22 @@
-/** Lockstep's host backends, whose memory JavaScript can read: a matrix product and the training step. */
+/** Lockstep on the CPU, the baseline: a matrix product and the training step. */
 import { version } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
-import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import type { MatrixProduct, MnistStep } from '../work.ts';
+import type { MatrixProduct, MnistStep, Peer } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
-async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
+async function openCpu(): Promise<HostBackend | Absent> {
   try {
-    return (await openBackend(name)).backend;
+    return (await openBackend('cpu')).backend;
   } catch (error) {
     return { absent: errorMessage(error) };
   }
 }
 
-export async function openLockstepMatmul(work: MatrixProduct, name: HostBackendName): Promise<Implementation | Absent> {
-  const backend = await openHost(name);
+async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
+  const backend = await openCpu();
   if ('absent' in backend) return backend;
   const { m, k, n } = work;
   const [left, right, output] = [backend.allocate(m * k), backend.allocate(k * n), backend.allocate(m * n)];
@@ -62,8 +62,8 @@ export function createTraining(backend: HostBackend, { net, batchSize, batches, 
   };
 }
 
-export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Implementation | Absent> {
-  const backend = await openHost(name);
+async function openStep(work: MnistStep): Promise<Implementation | Absent> {
+  const backend = await openCpu();
   if ('absent' in backend) return backend;
   const { parameters, reset, step, dispose } = createTraining(backend, work);
   return {
@@ -76,3 +76,6 @@ export async function openLockstepStep(work: MnistStep, name: HostBackendName): 
     close: async () => dispose(),
   };
 }
+
+// A comparison measures Lockstep as a program.
+export default [{ name: 'lockstep cpu', only: 'bench', openStep, openMatmul }] satisfies readonly Peer[];

@@ -1,11 +1,11 @@
 /** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes that time themselves. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorMessage } from '@lockstep/data/shown';
 import { type Absent, type Child, type Implementation, startChild } from '../harness.ts';
-import type { MnistStep } from '../work.ts';
+import type { MnistStep, Peer } from '../work.ts';
 
 const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta.url));
 const installation =
@@ -76,12 +76,6 @@ export class PytorchGroup {
   }
 }
 
-export async function openPytorchStep(work: MnistStep): Promise<Implementation | Absent> {
-  const group = new PytorchGroup(1);
-  const opened = await group.open(work, 'single');
-  return 'absent' in opened ? opened : { ...opened, close: () => group.close() };
-}
-
 async function start(size: number): Promise<Started | Absent> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-gloo-'));
   const environment = {
@@ -123,3 +117,45 @@ function workChunks({ net, batchSize, batches, initial, learningRate }: MnistSte
     ...batches.map((batch) => Uint8Array.from(batch.labels)),
   ];
 }
+
+export const pytorchName = 'PyTorch, 1 thread';
+/** Processes that DDP trains with. */
+export const ddpRanks = 2;
+export const ddpName = `PyTorch DDP, ${ddpRanks} processes`;
+const cores = availableParallelism();
+const group = new PytorchGroup(ddpRanks);
+
+const oneThread = {
+  name: pytorchName,
+  only: 'compare',
+  openStep: (work) => group.open(work, 'single'),
+  likeForLike: { kind: 'threads', count: 1, oneThread: pytorchName },
+  close: () => group.close(),
+} as const satisfies Peer;
+
+const allThreads = {
+  name: `PyTorch, ${cores} threads`,
+  only: 'compare',
+  openStep: (work) => group.open(work, { threads: cores }),
+  likeForLike: { kind: 'threads', count: cores, oneThread: pytorchName },
+} as const satisfies Peer;
+
+export default [
+  {
+    name: 'PyTorch CPU',
+    only: 'bench',
+    async openStep(work) {
+      const own = new PytorchGroup(1);
+      const opened = await own.open(work, 'single');
+      return 'absent' in opened ? opened : { ...opened, close: () => own.close() };
+    },
+  },
+  oneThread,
+  ...(cores > 1 ? [allThreads] : []),
+  {
+    name: ddpName,
+    only: 'compare',
+    openStep: (work) => group.open(work, 'ddp'),
+    likeForLike: { kind: 'processes', count: ddpRanks, oneThread: pytorchName },
+  },
+] satisfies readonly Peer[];

@@ -8,6 +8,7 @@ import {
   type MnistStep,
   meanLossOf,
   type Net,
+  type Peer,
   type TensorFlowJs,
   tensorBatch,
   tensorsOfParameters,
@@ -62,10 +63,7 @@ async function describeWasm(tf: TensorFlowJs): Promise<string> {
   return `tfjs-backend-wasm${threads ? '-threaded' : ''}${simd ? '-simd' : ''}.wasm, 1 thread`;
 }
 
-export async function openTensorflowMatmul(
-  work: MatrixProduct,
-  name: TensorFlowBackend,
-): Promise<Implementation | Absent> {
+async function openMatmul(work: MatrixProduct, name: TensorFlowBackend): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -99,7 +97,7 @@ const neededForTraining: Readonly<Record<Net['name'], readonly string[]>> = {
 };
 
 /** Batches are prepared as float32 tensors. */
-export async function openTensorflowStep(work: MnistStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
+async function openStep(work: MnistStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -137,3 +135,15 @@ export async function openTensorflowStep(work: MnistStep, name: TensorFlowBacken
     },
   };
 }
+
+const peerOn = (backend: TensorFlowBackend) => ({
+  name: `TensorFlow.js ${backend}`,
+  openStep: (work: MnistStep) => openStep(work, backend),
+});
+
+export default [
+  { ...peerOn('wasm'), openMatmul: (work) => openMatmul(work, 'wasm') },
+  // Plain JavaScript, for the net that wasm cannot train.
+  { ...peerOn('cpu'), only: 'bench', nets: ['cnn'] },
+  { ...peerOn('node'), openMatmul: (work) => openMatmul(work, 'node') },
+] satisfies readonly Peer[];

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { DataError, requireRows, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, DataError, requireRows, unexpected } from '../data-error.ts';
 import { classTargets, type Dataset, samplesOf } from '../dataset.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { readUnpacked } from './read-unpacked.ts';
@@ -20,6 +20,7 @@ export interface Mnist {
  * @throws DataError if a file is missing, unreadable or not in the format
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
+  checkArguments('loadMnist', [argumentKinds.path, directory]);
   const names = await listDirectory(directory);
   const parts = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
   const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;

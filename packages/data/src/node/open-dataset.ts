@@ -2,7 +2,7 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { DataError, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, DataError, unexpected } from '../data-error.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
@@ -40,6 +40,7 @@ const pictureOptions = ['size', 'gray', 'fit'] as const;
  * @throws DataError with one sentence that names the file and, if known, line and column
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
+  checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
   if (!isDirectory(path)) {
     refuseOptions(path, 'a file of rows', options, pictureOptions);
     return (await openTable(path)).toDataset(options);
@@ -66,6 +67,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
  * @throws DataError
  */
 export async function openRows(path: string): Promise<OpenedRows | undefined> {
+  checkArguments('openRows', [argumentKinds.path, path]);
   if (!isDirectory(path)) return openTable(path);
   const pair = tablePair(await list(path));
   return pair && openPair(path, pair);
@@ -221,6 +223,7 @@ async function openTable(path: string, testPath?: string): Promise<OpenedRows> {
 
 /** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
 export async function readRows(path: string): Promise<JsonLines> {
+  checkArguments('readRows', [argumentKinds.path, path]);
   const name = basename(path);
   let format: Format | undefined;
   let gate: TextGate | undefined;

@@ -1,5 +1,5 @@
 /** Reads a folder of pictures, with one folder for each class, as a data set. */
-import { limitOf, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, limitOf, objectWith, unexpected } from '../data-error.ts';
 import { classTargets, type Dataset, maxClasses, samplesOf, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
@@ -51,6 +51,8 @@ export interface PictureDecoder {
   readonly decode: (bytes: Uint8Array, form: PictureForm) => Promise<Uint8Array>;
 }
 
+const decoderKind = objectWith('a decoder of pictures, which openPageDecoder and openSharpDecoder give', 'describe');
+
 /**
  * Reads pictures as samples, each of the class that its first folder names.
  * At most eight files are open and decoded at a time; apart from them, only the pixels that the model sees are kept.
@@ -64,6 +66,13 @@ export async function readPictures(
   decoder: PictureDecoder,
   options: PictureOptions & SplitOptions = {},
 ): Promise<OpenedDataset> {
+  checkArguments(
+    'readPictures',
+    [argumentKinds.files, files],
+    [argumentKinds.text, name],
+    [decoderKind, decoder],
+    [argumentKinds.options, options],
+  );
   const tree = pictureTree(files, name, options.classes ? 1 : 2);
   const names = options.classes ?? sortedNames(tree.train.map(({ className }) => className));
   if (names.length > maxClasses) throw unexpected(name, `at most ${maxClasses} classes`, names.length);

@@ -1,5 +1,5 @@
 /** Builds a data set from arrays in memory. */
-import { DataError, maxNesting, unexpected } from '../data-error.ts';
+import { checkArguments, DataError, maxNesting, objectWith, unexpected } from '../data-error.ts';
 import {
   checkDataset,
   classTargets,
@@ -41,11 +41,14 @@ export interface ValuedArrays extends ArraySamples {
   readonly names?: readonly string[];
 }
 
+const arraysKind = objectWith('an object with samples, and labels or values', 'samples');
+
 /**
  * Builds a data set from arrays in memory.
  * @throws DataError with one sentence if the parts do not fit together, or a number is not finite
  */
 export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
+  checkArguments('datasetFrom', [arraysKind, arrays]);
   const count = 'labels' in arrays ? arrays.labels.length : valueCount(arrays);
   const targets = 'labels' in arrays ? classesFrom(arrays) : valuesFrom(arrays, count);
   const dataset = { samples: samplesFrom(arrays, count), targets, count };

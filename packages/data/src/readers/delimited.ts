@@ -1,7 +1,7 @@
 /**
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
-import { maxColumns, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, maxColumns, unexpected } from '../data-error.ts';
 import { Cells, checkColumnNames, columnsOf, shownText, type TableFile } from './table.ts';
 import { type Delimiter, decodeText, TextGate } from './text.ts';
 
@@ -24,9 +24,10 @@ const numeric = /^[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?$/i;
 export function parseDelimited(
   bytes: Uint8Array,
   name: string,
-  fileBytes: number = bytes.length,
+  fileBytes: number = bytes?.length,
   gate = new TextGate(name, true),
 ): TableFile {
+  checkArguments('parseDelimited', [argumentKinds.bytes, bytes], [argumentKinds.text, name]);
   const text = decodeText(bytes, name, gate, fileBytes);
   if (text.trim() === '') throw unexpected(name, 'a header row and rows of values', 'an empty file');
   const { delimiter } = gate;

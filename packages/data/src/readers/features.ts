@@ -1,6 +1,6 @@
 /** The columns of a table that a model sees, and the column that it learns. */
 
-import { DataError, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, DataError, unexpected } from '../data-error.ts';
 import { classTargets, maxClasses, type Standardization, type Targets, valueTargets } from '../dataset.ts';
 import { thousands } from '../shown.ts';
 import {
@@ -49,6 +49,7 @@ export function fitFeatures(table: TableFile, columns: readonly Column[], rows: 
 
 /** Returns the number of values that a model sees of a row. */
 export function featureCount(features: readonly FeatureColumn[]): number {
+  checkArguments('featureCount', [argumentKinds.features, features]);
   return features.reduce((sum, feature) => sum + (feature.type === 'number' ? 1 : feature.categories.length), 0);
 }
 
@@ -61,6 +62,12 @@ export function encodeFeatures(
   features: readonly FeatureColumn[],
   rows: Uint32Array,
 ): Float32Array<ArrayBuffer> {
+  checkArguments(
+    'encodeFeatures',
+    [argumentKinds.table, table],
+    [argumentKinds.features, features],
+    [argumentKinds.numbers, rows],
+  );
   const size = featureCount(features);
   requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
@@ -196,7 +203,11 @@ const exactClass = 'a class: a text, or a number up to 2^53 - 1';
  * @throws DataError if there is no such column
  */
 export function labelColumn(table: TableFile, label: string | undefined): Column {
-  if (label !== undefined) return requireColumn(table, label, 'the label');
+  checkArguments('labelColumn', [argumentKinds.table, table]);
+  if (label !== undefined) {
+    checkArguments('labelColumn', [argumentKinds.text, label]);
+    return requireColumn(table, label, 'the label');
+  }
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
   if (!found) throw unexpected(table.name, 'a column with the label', 'no columns');

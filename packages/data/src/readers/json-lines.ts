@@ -2,7 +2,7 @@
  * Reads JSON Lines: one object per line, either flat like a table row, or with an array of numbers next to the label.
  */
 
-import { DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
 import { thousands } from '../shown.ts';
 import { flatten, nestedShape } from './dataset-from.ts';
 import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type TableFile } from './table.ts';
@@ -51,9 +51,10 @@ const sampleKeys = ['features', 'sample'];
 export function parseJsonLines(
   bytes: Uint8Array,
   name: string,
-  fileBytes: number = bytes.length,
+  fileBytes: number = bytes?.length,
   gate = new TextGate(name, false),
 ): JsonLines {
+  checkArguments('parseJsonLines', [argumentKinds.bytes, bytes], [argumentKinds.text, name]);
   const text = decodeText(bytes, name, gate, fileBytes);
   const count = countOf(text);
   if (count === 0) throw unexpected(name, 'a JSON object in each line', 'an empty file');

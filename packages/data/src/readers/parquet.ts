@@ -2,7 +2,16 @@
 
 import type { FileMetaData, SchemaTree } from 'hyparquet';
 import type { readColumn } from 'hyparquet/src/column.js';
-import { DataError, limitOf, requireColumns, requireRows, requireValues, unexpected } from '../data-error.ts';
+import {
+  argumentKinds,
+  checkArguments,
+  DataError,
+  limitOf,
+  requireColumns,
+  requireRows,
+  requireValues,
+  unexpected,
+} from '../data-error.ts';
 import { thousands } from '../shown.ts';
 import { Cells, checkColumnNames, columnsOf, shownName, shownText, type TableFile } from './table.ts';
 
@@ -32,8 +41,9 @@ interface Chunk {
 export async function parseParquet(
   bytes: Uint8Array,
   name: string,
-  fileBytes: number = bytes.length,
+  fileBytes: number = bytes?.length,
 ): Promise<TableFile> {
+  checkArguments('parseParquet', [argumentKinds.bytes, bytes], [argumentKinds.text, name]);
   const parquet = await loadParser();
   const { metadata, fields } = parsed(name, () => metadataOf(bytes, parquet));
   const nested = fields.find(({ children }) => children.length > 0)?.element.name;

@@ -1,6 +1,6 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
-import { unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, objectWith, unexpected } from '../data-error.ts';
 import {
   type Dataset,
   type SampleValues,
@@ -106,6 +106,8 @@ export interface TrainedTable {
  * @throws DataError with one sentence that names line and column
  */
 export function datasetFromTable(table: TableFile, options: TableOptions = {}, testTable?: TableFile): OpenedDataset {
+  checkArguments('datasetFromTable', [argumentKinds.table, table], [argumentKinds.options, options]);
+  if (testTable !== undefined) checkArguments('datasetFromTable', [argumentKinds.table, testTable]);
   const used = { ...table, columns: usedColumns(table, options.ignore) };
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
@@ -170,6 +172,8 @@ function seenText(features: readonly FeatureColumn[]): string {
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
 }
 
+const linesKind = objectWith('lines, which parseJsonLines gives', 'table');
+
 /**
  * Turns the objects of a JSON Lines file into samples and their labels.
  * Arrays whose numbers are all whole from 0 to 255, like pixels, become bytes; others stay as they are. For an already
@@ -179,6 +183,8 @@ function seenText(features: readonly FeatureColumn[]): string {
  * @throws DataError
  */
 export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {}, test?: JsonLines): OpenedDataset {
+  checkArguments('datasetFromJsonLines', [linesKind, lines], [argumentKinds.options, options]);
+  if (test !== undefined) checkArguments('datasetFromJsonLines', [linesKind, test]);
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
   const label = labelColumn(table, options.label);

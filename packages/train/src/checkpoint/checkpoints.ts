@@ -262,7 +262,7 @@ export class CheckpointClock {
 }
 
 /** The run that a checkpointer copies. */
-export interface CheckpointedRun {
+interface CheckpointedRun {
   readonly nowMs: () => number;
   /** Steps taken so far. */
   readonly stepsTaken: () => number;

@@ -5,7 +5,7 @@ import { type Clock, errorText, type MessageOf, protocolVersion } from '@lockste
 import type { CheckedMessage, Shard } from '@lockstep/rules';
 import type { RuleMessage, WorkerConnection } from './connections.ts';
 
-export interface InlineWorkerOptions {
+interface InlineWorkerOptions {
   readonly compute: InlineCompute;
   readonly name: string;
   readonly clock: Clock;
@@ -14,7 +14,7 @@ export interface InlineWorkerOptions {
 }
 
 /** The run's callbacks for an inline worker. */
-export interface InlinePort {
+interface InlinePort {
   readonly report: (message: CheckedMessage) => void;
   /** Reports a shard's gradient; the run adds, holds or drops its sum. */
   readonly finish: (message: InlineGradientMessage, sum: InlineSum | undefined) => void;

@@ -200,7 +200,7 @@ export interface Arrival extends Omit<ArrivedResult, 'memory'> {
 }
 
 /** A result's message for the rules, and the result itself, if it has numbers to decide about. */
-export interface Looked<Told> {
+interface Looked<Told> {
   readonly told: Told;
   readonly arrival?: Arrival;
 }
@@ -342,7 +342,7 @@ function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   return worst <= tolerance * largest && loss && correct;
 }
 
-export interface IncomingGradientOptions {
+interface IncomingGradientOptions {
   readonly setup: RunSetup;
   readonly parameterServer: Parameters;
 }
@@ -433,7 +433,7 @@ export function chunkFault(
 }
 
 /** Returns the fault of a chunk that does not start at the expected value `at`; undefined if it does. */
-export function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
+function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
   return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
 }
 

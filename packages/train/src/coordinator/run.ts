@@ -74,12 +74,11 @@ export class Run {
   /**
    * Takes over a connection that was just opened.
    * @param address remote address; empty for a worker of this process
-   * @param isOwn whether the worker's results count as the coordinator's own
    */
-  connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
+  connect(transport: CoordinatorTransport, address = ''): void {
     const connection = ++this.#lastConnection;
     const remote = new RemoteConnection(connection, transport, this.#remote);
-    this.#open(connection, remote, address, isOwn);
+    this.#open(connection, remote, address, false);
     transport.listen({
       onMessage: (message) => this.#receive(connection, remote.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
@@ -141,7 +140,7 @@ export class Run {
     this.#dispatch(command);
   }
 
-  #open(id: ConnectionId, connection: WorkerConnection, address: string, isOwn = false): void {
+  #open(id: ConnectionId, connection: WorkerConnection, address: string, isOwn: boolean): void {
     this.#connections.set(id, connection);
     this.#dispatch({ type: 'opened', connection: id, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }

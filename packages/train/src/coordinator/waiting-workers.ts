@@ -1,9 +1,8 @@
 /** Answers workers while there is no run that they could join. */
 
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
-import { helloFault } from '@lockstep/rules';
+import { defaultLimits, helloFault } from '@lockstep/rules';
 
-const helloTimeoutMs = 5_000;
 /** Minimum time that a worker waits before it asks again. */
 const leastWaitMs = 2_000;
 /** Spacing of the workers' next attempts, which keeps their rate below the limit of new sockets a second. */
@@ -26,7 +25,9 @@ export class WaitingWorkers {
    * @param message shown to the worker's owner
    */
   turnAway(transport: CoordinatorTransport, message: string): void {
-    const cancel = this.#clock.after(helloTimeoutMs, () => transport.close(1008, 'expected hello, got none'));
+    const cancel = this.#clock.after(defaultLimits.handshakeMs, () =>
+      transport.close(1008, 'expected hello, got none'),
+    );
     transport.listen({
       onMessage: (hello) => {
         if (hello.type !== 'hello') {

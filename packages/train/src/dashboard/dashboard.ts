@@ -37,7 +37,7 @@ import {
 import { OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
-export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
+interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
   readonly prepared: Prepared;
   /** The server's runs before this one. */
   readonly earlierRuns: EarlierRuns;
@@ -293,7 +293,7 @@ export class PauseBudget {
   }
 }
 
-export interface EvaluationFeedOptions {
+interface EvaluationFeedOptions {
   readonly backend: HostBackend;
   readonly prepared: Pick<Prepared, 'model' | 'test'>;
   readonly onError: (error: unknown) => void;

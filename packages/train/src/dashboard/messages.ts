@@ -6,6 +6,7 @@ import {
   bytesOf,
   maxCategoriesShown,
   maxColumnsShown,
+  maxNameLength,
   type ProgressMessage,
   type RunMessage,
   toMessageText,
@@ -65,7 +66,6 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
 
 /** More names would make a matrix that no page can show. */
 const maxNames = 256;
-const maxNameLength = 80;
 
 /** The number of classes or values, and their names. */
 export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
@@ -247,7 +247,7 @@ export class EarlierRuns {
 export function runSettingsOf({ model, config }: Prepared, workers: number): RunSettings {
   const { optimizer, seed, batch, epochs } = config;
   const { type, learningRate, schedule } = optimizer;
-  const name = toMessageText(model.name, 80) || 'model';
+  const name = toMessageText(model.name, maxNameLength) || 'model';
   const course = schedule?.type ?? 'constant';
   return { model: name, optimizer: type, learningRate, batch, epochs, schedule: course, seed, workers };
 }

@@ -1,4 +1,5 @@
 /** The viewers of a server: connections with a role, and who gets which role. */
+
 import {
   decodeWatch,
   encodeWatch,
@@ -9,6 +10,7 @@ import {
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
 import { busyMessage, type Guesses, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
@@ -24,7 +26,7 @@ export function refused(message: string): Reply {
   return { type: 'refused', message };
 }
 
-export interface ViewersOptions {
+interface ViewersOptions {
   readonly permission: Permission;
   readonly turnedAway: TurnedAwayCounts;
   readonly limits?: Partial<ViewerLimits> | undefined;
@@ -191,7 +193,7 @@ export class Viewers {
 
 const maxQueuedBytes = 256 * 1024;
 /** A socket that has not said `hello` by then is closed. */
-const helloTimeoutMs = 5_000;
+const helloTimeoutMs = defaultLimits.handshakeMs;
 /** A viewer that reads nothing for this long is closed; a page that is merely slow reconnects by itself. */
 const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;
@@ -351,7 +353,7 @@ type Welcome =
   | { readonly role: ViewerRole; readonly fault?: string; readonly mayInvite: boolean }
   | { readonly refusal: string };
 
-export interface PermissionOptions {
+interface PermissionOptions {
   /** Token for joining, and for watching unless everybody may watch; the admin token allows both. */
   readonly token: string | undefined;
   /** Accepted in place of the token. */

@@ -138,7 +138,7 @@ export interface Report extends Claim {
   readonly curve: readonly CurvePoint[];
 }
 
-export const turnedAwayReasons = [
+const turnedAwayReasons = [
   /** Connections cut before they had shown their purpose, because too many were open. */
   'silent',
   /** Connections from an address that opened too many in a short time. */

@@ -84,7 +84,6 @@ export class Relay {
     this.#waiting = new WaitingWorkers(clock, workerToken);
     this.#workers = new WorkersBehind({
       clock,
-      idleMs,
       state: () => this.#run?.run.state,
       address: options.address,
       report: (status) => this.#membership.reportStatus(status),
@@ -231,8 +230,6 @@ const mostAddresses = 8;
 
 interface WorkersBehindOptions {
   readonly clock: Clock;
-  /** Time without a ready worker after which `onIdle` is called. */
-  readonly idleMs: number;
   /** Returns the state of the run below, if any. */
   readonly state: () => CoordinatorState | undefined;
   /** Reports to the coordinator above. */
@@ -295,7 +292,7 @@ class WorkersBehind {
 
   /** Looks for ready workers; call it after every event that may have changed them. */
   check(): void {
-    const { clock, idleMs, state, onIdle } = this.#options;
+    const { clock, state, onIdle } = this.#options;
     if (!state()) return;
     if (this.arePresent) {
       this.#readyAtMs = clock.nowMs();

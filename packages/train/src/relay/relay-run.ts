@@ -19,9 +19,9 @@ import { initialize, type Model, parameterCount, parseModel } from '@lockstep/nn
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import {
   type DataFormat,
-  defaultLimits,
   firstSample,
   type Limits,
+  limitsFor,
   planRun,
   type RunPlan,
   type RunSetup,
@@ -57,9 +57,6 @@ export function runKey({ id: _id, resumeKey: _key, addresses: _addresses, heartb
   return JSON.stringify(run);
 }
 
-/** Bytes of a message besides the values of a gradient. */
-const messageOverheadBytes = 64 * 1024;
-
 export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> {
   const { welcome, compute } = options;
   const { model: data, microbatchSize, targetField, innerSteps } = welcome;
@@ -91,13 +88,12 @@ function setupOf(
 ): RunSetup {
   const { seed, chunkBytes, cachedSamples, run, sampleField, targetField } = welcome;
   const format = { sampleField, targetField };
-  const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
   return {
     ...{ plan, model, format, token, verifySalt, addresses },
     ...(seed === undefined ? {} : { seed }),
     // Unless the coordinator above sends sample numbers, every task carries its samples.
     ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format) }),
-    limits: { ...defaultLimits, maxFrameBytes, ...limits, chunkBytes },
+    limits: limitsFor(parameterCount(model), { ...limits, chunkBytes }),
     verifyRate: run?.verifyRate ?? 0,
     participation: run?.participation ?? 'fastest',
     refereeHash: hashWith(newHash)(bytesOf(reference)),
@@ -159,9 +155,7 @@ export class RelayRun {
       ...{ clock, newHash, newResumeKey },
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
-      referee: createReferee({
-        ...{ model, targetField, plan, samples, seed, parameterServer },
-      }),
+      referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),
     });

@@ -16,7 +16,7 @@ import { createSockets, type Door, helloSizes } from '../site/sockets.ts';
 import type { Relay } from './relay-core.ts';
 import type { RelayRun } from './relay-run.ts';
 
-export interface RelayServerOptions {
+interface RelayServerOptions {
   readonly host: string;
   /** Undefined for the first free port from the default port on. */
   readonly port: number | undefined;
@@ -27,7 +27,7 @@ export interface RelayServerOptions {
   readonly relay: () => Relay | undefined;
 }
 
-export interface RelayServer {
+interface RelayServer {
   readonly listening: ListeningEvent;
   /** From now on, admits workers for a run, within its limits on frames; without a run, they are told to wait. */
   use(run: RelayRun | undefined): void;

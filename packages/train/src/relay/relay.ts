@@ -1,4 +1,5 @@
 /** Relays for a run in Node: a server for workers below, a connection to the coordinator above, rules in between. */
+
 import { hostname } from 'node:os';
 import {
   addressFileOptions,
@@ -21,6 +22,7 @@ import {
   token,
   tokenOptions,
 } from '@lockstep/command/options';
+import { maxNameLength } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import {
@@ -120,7 +122,6 @@ const kinds = {
   announce: textLike('the address of a WebSocket without secrets', /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/, 'URL'),
 } as const satisfies KindsOf<Omit<RelayOptions, 'listen'>> & KindsOf<NonNullable<RelayOptions['listen']>, 'listen.'>;
 
-const maxNameLength = 80;
 const defaults = relayCommand.options;
 
 /**
@@ -233,7 +234,7 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
   return endOf(await relay.ended, leaving);
 }
 
-export function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {
+function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {
   const lines = new EventLines(systemClock.nowMs);
   const above = workerEvents((event) => {
     if (event.type !== 'opening' && event.type !== 'opened') emit(event);

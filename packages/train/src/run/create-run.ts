@@ -16,9 +16,9 @@ import {
   referenceOf,
 } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
-import { initialize, type Model, parameterCount, parameterLayout } from '@lockstep/nn';
+import { initialize, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
-import { defaultLimits, formatOf, type Limits } from '@lockstep/rules';
+import { formatOf, type Limits, limitsFor } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
@@ -30,7 +30,7 @@ import type { Prepared } from '../prepared.ts';
 import type { WorkerPool } from '../site/site.ts';
 import { newSecret } from '../words.ts';
 
-export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
+interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
   readonly platform: Pick<Platform, 'sha256' | 'newSha256'>;
   readonly backend: HostBackend;
@@ -49,8 +49,6 @@ export const idlePool: WorkerPool = {
 
 export type CreatedRun = Awaited<ReturnType<typeof createRun>>;
 
-/** Bytes of a message besides the numbers of a gradient. */
-const messageOverheadBytes = 64 * 1024;
 /** Milliseconds that a run waits for all of its workers before it starts with those that have joined. */
 const startWithinMs = 10_000;
 
@@ -70,7 +68,7 @@ export async function createRun(options: CreateRunOptions) {
     ...beginning(prepared, resumeFrom),
   });
   const samples = createShardSource(train, plan, seed);
-  const limits = limitsOf(model, bounds);
+  const limits = limitsFor(parameterCount(model), bounds);
   const run = new Run({
     setup: {
       ...{ startWorkers, startWithinMs, limits, plan, model, seed },
@@ -100,19 +98,19 @@ export async function createRun(options: CreateRunOptions) {
       ...{ parameterServer, model, plan, samples, seed, yieldToOthers, numerics },
       ...{ dataset: train, clock: systemClock },
     });
-  /** Computes with a computer besides the parameter server, on copies of the weights. */
-  const copying = (compute: Compute) =>
-    new InlineCopy({
-      ...{ compute, parameterServer, plan, samples, seed, numericsCheck, referenceGradient },
-      ...{ setup: { model, microbatchSize, targetField, innerSteps }, hash: platform.sha256 },
-    });
   return {
     ...{ run, parameterServer, limits },
     /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
     async startInlineWorker(compute?: Compute): Promise<WorkerPool> {
+      const computeSetup = { model, microbatchSize, targetField, innerSteps };
       // Fails here if it cannot compute at all.
-      await compute?.open({ model, microbatchSize, targetField, innerSteps });
-      const inline = compute ? copying(compute) : inPlace();
+      await compute?.open(computeSetup);
+      const inline = compute
+        ? new InlineCopy({
+            ...{ compute, parameterServer, plan, samples, seed, numericsCheck, referenceGradient },
+            ...{ setup: computeSetup, hash: platform.sha256 },
+          })
+        : inPlace();
       // The worker yields to signals and the terminal.
       run.connectInline(new InlineWorker({ compute: inline, name: 'this process', clock: systemClock }));
       return { ...idlePool, stop: async () => compute?.close() };
@@ -123,13 +121,6 @@ export async function createRun(options: CreateRunOptions) {
       run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: systemClock, hasOthers: true }));
     },
   };
-}
-
-/** Limits messages to the size that a chunk of the model's vectors needs. */
-function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
-  const { chunkBytes } = { ...defaultLimits, ...bounds };
-  const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
-  return { ...defaultLimits, maxFrameBytes, ...bounds };
 }
 
 /** Weights and optimizer state before the first step. */

@@ -3,7 +3,7 @@ import { thousands } from '@lockstep/data/shown';
 import { everyLayer, type Model, type OptimizerConfig, optimizerRule, parameterCount } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
 
-export interface MemoryNeedOptions {
+interface MemoryNeedOptions {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   readonly microbatchSize: number;
@@ -18,7 +18,7 @@ export interface MemoryNeedOptions {
   readonly colocate?: boolean | undefined;
 }
 
-export interface MemoryNeed {
+interface MemoryNeed {
   /** Bytes in the coordinator's WebAssembly memory. */
   readonly coordinatorBytes: number;
   /** Bytes in the coordinator's process and all processes that it starts. */

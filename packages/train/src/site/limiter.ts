@@ -184,7 +184,7 @@ export interface AnswerSize {
   readonly bytes: number;
 }
 
-export interface BudgetLimits {
+interface BudgetLimits {
   readonly messages: Rate;
   readonly bytes: Rate;
   readonly answer: AnswerSize;
@@ -311,7 +311,7 @@ export function sourceOf(remoteAddress: string | undefined): string {
 }
 
 /** The parts of an `IncomingMessage` that identify its client. */
-export interface ClientRequest {
+interface ClientRequest {
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined };
 }

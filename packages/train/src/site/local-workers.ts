@@ -1,11 +1,13 @@
 /** The worker processes that a coordinator starts itself: kept from run to run, and ended with the coordinator. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import type { FoundAddress, LocalWork } from '@lockstep/worker';
+import { interruptedExitCode } from '@lockstep/worker/own-process';
 import type { LocalWorkersSetup } from '../prepared.ts';
 
-export interface LocalWorkersListener {
+interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
   /** Called when the last worker has ended by itself, not by a signal. */
@@ -13,9 +15,6 @@ export interface LocalWorkersListener {
 }
 
 const stopTimeoutMs = 2_000;
-
-/** Exit code of a worker after SIGINT or SIGTERM. */
-const interruptedCode = 130;
 
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
@@ -93,7 +92,7 @@ export class LocalWorkers {
       await address;
       const how = code === null ? 'killed' : `exit code ${code}`;
       this.#listener?.log(`worker ${work.name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
-      const isFailure = code !== null && code !== interruptedCode;
+      const isFailure = code !== null && code !== interruptedExitCode;
       if (this.#running.size === 0 && isFailure) this.#listener?.onAllFailed();
     };
     child.on('error', () => onEnd(null));

@@ -247,7 +247,7 @@ function accepts(list: string, coding: string): boolean {
   });
 }
 
-export interface MetricsSources {
+interface MetricsSources {
   readonly run: Run;
   readonly record: RunRecord;
   /** Number of viewers, and the bytes that wait for them. */

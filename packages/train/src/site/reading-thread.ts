@@ -8,7 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
 import { labelColumn, type OpenedDataset, type TableFile, type Task } from '@lockstep/data/readers';
-import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
 type TablePreview = NonNullable<DataSetup['table']>;
@@ -44,7 +44,6 @@ const mostColumns = 256;
 const mostExamples = 12;
 const mostExampleBytes = 2 ** 20;
 const cellLength = 40;
-const nameLength = 80;
 
 if (!parentPort) throw new Error('reading-thread: expected to be started as a worker thread');
 
@@ -87,7 +86,7 @@ function previewOf(table: TableFile, label: string | undefined, task: Task = 'cl
   const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
     columns.map((column) => shown(column.textAt(row), cellLength)),
   );
-  const names = columns.map(({ name }) => shown(name, nameLength));
+  const names = columns.map(({ name }) => shown(name, maxNameLength));
   return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
 }
 
@@ -110,13 +109,13 @@ function examplesOf({ samples, targets, count }: Dataset): Example[] {
 }
 
 function targetText(targets: Dataset['targets'], sample: number): string {
-  if (targets.role === 'index') return shown(targets.names[targets.values[sample]!] ?? '', nameLength);
+  if (targets.role === 'index') return shown(targets.names[targets.values[sample]!] ?? '', maxNameLength);
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const size = targets.names.length;
   const values = targets.values.subarray(sample * size, (sample + 1) * size);
   return shown(
     Array.from(values, (value) => `${Number((value * deviation + mean).toPrecision(4))}`).join(', '),
-    nameLength,
+    maxNameLength,
   );
 }
 

@@ -84,7 +84,7 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
   return { key, cert };
 }
 
-export interface SecretOptions {
+interface SecretOptions {
   readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
   readonly fileName: string;
   readonly isValid: (secret: string) => boolean;
@@ -180,7 +180,7 @@ function isAnyAddress(host: string): boolean {
 }
 
 /** This machine's IPv4 addresses on its networks. */
-export function networkAddresses(): string[] {
+function networkAddresses(): string[] {
   return Object.values(networkInterfaces())
     .flatMap((entries) => entries ?? [])
     .filter(({ family, internal }) => family === 'IPv4' && !internal)

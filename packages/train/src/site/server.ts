@@ -13,7 +13,7 @@ import { type Answer, leaveBody, sendText } from './pages.ts';
 import { addressesOf, type SiteSecrets, type Tls } from './secrets.ts';
 
 /** Handlers of a server. The origin of what they get has been checked, but for plain requests on a caller's server. */
-export interface Handlers {
+interface Handlers {
   readonly answer: Answer;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -28,7 +28,7 @@ export interface SiteServer {
   close(): Promise<void>;
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   /** The address that the server listens on, as given. */
   readonly host: string;
   /** Origins such as `https://page.example`, whose pages may connect besides our own. */
@@ -245,7 +245,7 @@ function at(option: 'host' | 'port', value?: string | number): NamedOption {
   return optionName(`listen.${option}`, value?.toString());
 }
 
-export const defaultSilentLimits = { total: 1_024, perAddress: 512 };
+const defaultSilentLimits = { total: 1_024, perAddress: 512 };
 
 interface SilentConnection {
   readonly key: string;
@@ -333,7 +333,7 @@ function connectionKey({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-export interface OriginOptions {
+interface OriginOptions {
   readonly host: string;
   readonly secure: boolean;
   readonly allowedOrigins: readonly string[];
@@ -341,7 +341,7 @@ export interface OriginOptions {
 }
 
 /** Why a request is refused; undefined if it may go on. */
-export type OriginCheck = (
+type OriginCheck = (
   request: Pick<IncomingMessage, 'headers'>,
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;
 

@@ -26,7 +26,7 @@ import { createSockets, type Door, helloSizes, type SocketOptions } from './sock
 import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
 
 /** A run to be served by its site. */
-export interface Serving {
+interface Serving {
   readonly run: Run;
   readonly limits: Limits;
   readonly parameterServer: ParameterServer;
@@ -52,7 +52,7 @@ export interface WorkerPool {
 }
 
 /** The workers of a run on a site, and its viewers. */
-export interface AttachedRun extends WorkerPool {
+interface AttachedRun extends WorkerPool {
   readonly dashboard: Dashboard;
 }
 
@@ -271,7 +271,7 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
 
 const refreshEveryMs = 1_000;
 
-export interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
+interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
   readonly signal: AbortSignal;
 }
 

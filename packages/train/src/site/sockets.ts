@@ -151,7 +151,7 @@ function workerSizes({ vectorBytes, chunkBytes, batchBytes }: SocketOptions) {
   return { answer, maxQueuedBytes: maxQueuedSteps * (answer.bytes + batchBytes) + extraQueueBytes };
 }
 
-export interface GuardOptions extends Door, Pick<SocketOptions, 'maxFrameBytes' | 'heartbeatMs'> {
+interface GuardOptions extends Door, Pick<SocketOptions, 'maxFrameBytes' | 'heartbeatMs'> {
   /** The maximum size of the answer to a task. */
   readonly answer: AnswerSize;
   /** Maximum bytes queued for a worker that does not read. */
@@ -160,7 +160,7 @@ export interface GuardOptions extends Door, Pick<SocketOptions, 'maxFrameBytes' 
 }
 
 /** A socket with its source, and callbacks for its worker's welcome and for its end. */
-export interface GuardedSocket {
+interface GuardedSocket {
   readonly webSocket: WebSocket;
   readonly socket: Socket;
   readonly address: string;
@@ -372,7 +372,7 @@ export class GuardedTransport implements CoordinatorTransport {
   }
 }
 
-export interface ClosingTimes {
+interface ClosingTimes {
   readonly closedAtMs: number;
   /** Bytes that the worker still had to read at that time; 0 if it need not read them. */
   readonly unreadBytes: number;

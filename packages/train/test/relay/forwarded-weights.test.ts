@@ -1,17 +1,16 @@
 /** A relay forwards weights in chunks while they arrive. */
-import type { CoordinatorTransport, Message, MessageOf, WorkerTransport } from '@lockstep/protocol';
+import type { WeightsMessage } from '@lockstep/compute';
+import type { CoordinatorTransport, Message, WorkerTransport } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import type { SimulatedLink } from '../../../sim/src/simulated-link.ts';
 import { observed } from '../coordinator/run-fixture.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
-type WeightsPart = MessageOf<'weights' | 'chunk'>;
-
-const isPart = (message: Message): message is WeightsPart =>
+const isPart = (message: Message): message is WeightsMessage =>
   (message.type === 'weights' && message.values !== undefined) || message.type === 'chunk';
 
 /** Returns a name such as `weights 3`, with the step, or `chunk 10`, with the index of the first value. */
-const partName = (part: WeightsPart): string => `${part.type} ${part.type === 'weights' ? part.step : part.at}`;
+const partName = (part: WeightsMessage): string => `${part.type} ${part.type === 'weights' ? part.step : part.at}`;
 
 const noteParts =
   (note: (part: string) => void) =>

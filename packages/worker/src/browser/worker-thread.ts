@@ -7,7 +7,7 @@ import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTranspo
 import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import { Membership, type MembershipEvent } from '../membership.ts';
+import { Membership, type MembershipEvent, maxFrameBytes } from '../membership.ts';
 import { systemClock } from '../system-clock.ts';
 import {
   type ActiveState,
@@ -215,9 +215,6 @@ async function shardMs(backend: Backend, workload: Workload): Promise<number> {
 function close(backend: Backend & { close?: () => void }): void {
   backend.close?.();
 }
-
-/** Large enough for the weights of the largest model that a tab can hold. */
-const maxFrameBytes = 512 * 1024 * 1024;
 
 /** Opens the browser's WebSocket to a coordinator. @throws Error without a cause, which browsers do not tell scripts */
 async function connect(url: string): Promise<WorkerTransport> {

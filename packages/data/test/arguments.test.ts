@@ -1,0 +1,79 @@
+/** Every function that reads a person's data refuses wrong arguments in one sentence. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe } from 'vitest';
+import * as data from '../src/index.ts';
+import * as node from '../src/node.ts';
+import * as readers from '../src/readers.ts';
+import { askEvery } from './wrong-arguments.ts';
+
+const dataset = () => readers.datasetFrom({ samples: [[1], [2], [3], [4]], labels: ['a', 'b', 'a', 'b'] });
+const bytes = new TextEncoder().encode('x,label\n1,a\n2,b\n3,a\n4,b\n');
+const lines = new TextEncoder().encode(
+  '{"x":1,"label":"a"}\n{"x":2,"label":"b"}\n{"x":3,"label":"a"}\n{"x":4,"label":"b"}\n',
+);
+const table = readers.parseDelimited(bytes, 'x.csv');
+const picture = readFileSync(new URL('../goldens/gray-6x4.png', import.meta.url));
+const pictures = ['a/1.png', 'a/2.png', 'b/1.png', 'b/2.png'].map((path) => ({ path, read: async () => picture }));
+const parquet = readFileSync(new URL('../goldens/iris-none.parquet', import.meta.url));
+const decoder = await node.openSharpDecoder();
+const indices = Uint32Array.of(0, 1);
+
+describe('data', () => {
+  askEvery(
+    data,
+    {
+      checkDataset: [dataset(), 'x'],
+      checkWhole: ['x', 1, 0, 2],
+      classTargets: [Uint16Array.of(0), ['a', 'b']],
+      concatDatasets: [dataset(), dataset()],
+      movableSamples: [dataset()],
+      permutation: [4, 1, 0],
+      samplesOf: [Float32Array.of(1), [1]],
+      scaledField: [[1]],
+      valueField: [[1]],
+      valueTargets: [Float32Array.of(1), ['a']],
+    },
+    // Called for each shard and message, with values that were checked when they came.
+    [
+      'bytesOfField',
+      'bytesPerSample',
+      'fieldOf',
+      'gather',
+      'gatherRows',
+      'gatherValues',
+      'moveSamples',
+      'sizeOfField',
+    ].concat(
+      // The checks themselves.
+      ['checkArguments', 'listOf', 'objectWith'],
+    ),
+  );
+});
+
+describe('readers', () => {
+  askEvery(
+    readers,
+    {
+      datasetFrom: [{ samples: [[1], [2]], labels: ['a', 'b'] }],
+      datasetFromJsonLines: [readers.parseJsonLines(lines, 'x.jsonl'), {}, undefined],
+      datasetFromTable: [table, {}, undefined],
+      encodeFeatures: [table, [], indices],
+      featureCount: [[]],
+      labelColumn: [table, undefined],
+      parseDelimited: [bytes, 'x.csv', undefined],
+      parseJsonLines: [lines, 'x.jsonl', undefined],
+      parseParquet: [parquet, 'x.parquet', undefined],
+      readPictures: [pictures, 'x', decoder, {}],
+      splitDataset: [dataset(), {}],
+    },
+    ['openPageDecoder'],
+  );
+});
+
+describe('node', () => {
+  const file = fileURLToPath(new URL('../goldens/iris-none.parquet', import.meta.url));
+  askEvery(node, { loadMnist: [undefined], openDataset: [file, {}], openRows: [file], readRows: [file] }, [
+    'openSharpDecoder',
+  ]);
+});
