@@ -38,7 +38,9 @@ const apart = [
 ];
 
 /** Files that mostly wait for pages and installations. Those of one process share a browser. */
-const waiting = ['apps/{lockstep,web}', 'packages/chromium', 'examples'].map((folder) => `${folder}/test/**/*.test.ts`);
+const waiting = ['apps/{lockstep,site,web}', 'packages/chromium', 'examples'].map(
+  (folder) => `${folder}/test/**/*.test.ts`,
+);
 const pages = 'packages/*/test/**/*-browser.test.ts';
 
 /** Soak, fuzz, floods and thousands of workers: `npm run test:long`. */

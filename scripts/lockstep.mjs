@@ -52,6 +52,12 @@ const commands = {
     build: ['reference'],
     run: app('reference/dist/main.js'),
   },
+  site: {
+    does: 'builds the site; with --serve [PORT], serves it on this machine',
+    packages: 'all',
+    build: ['site'],
+    run: app('site/scripts/main.mjs'),
+  },
   engines: {
     does: 'compares the weights computed by several JavaScript engines',
     packages: 'run',
@@ -91,7 +97,7 @@ function script(name) {
 /** Prints a script's help or version, and returns whether it did; programs print their own. */
 function printed(name, args) {
   const asked = name?.startsWith('-') ? name : args[0];
-  if (name !== undefined && commands[name]?.build && !['engines', 'docs'].includes(name)) return false;
+  if (name !== undefined && commands[name]?.build && !['engines', 'docs', 'site'].includes(name)) return false;
   if (asked === '--version') process.stdout.write(`${manifest.version}\n`);
   else if (asked === '--help' || asked === '-h') process.stdout.write(helpText(name));
   else return false;

@@ -40,6 +40,16 @@ export async function readReference(): Promise<Reference> {
     name: 'Lockstep',
     plugin: ['typedoc-plugin-markdown'],
     readme: 'none',
+    // One page for each module, without what every Error has.
+    router: 'module',
+    excludeExternals: true,
+    hidePageHeader: true,
+    hideBreadcrumbs: true,
+    parametersFormat: 'table',
+    interfacePropertiesFormat: 'table',
+    classPropertiesFormat: 'table',
+    typeDeclarationFormat: 'table',
+    tableColumnSettings: { hideDefaults: true, hideModifiers: true, hideOverrides: true },
     logLevel: LogLevel.Warn,
     disableSources: true,
     // Each package checks types with its own settings.

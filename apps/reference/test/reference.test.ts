@@ -52,12 +52,11 @@ describe('the API reference', () => {
     ['@lockstep/train', 'loadModel', 'LoadModelOptions'],
     ['@lockstep/worker', 'join', 'JoinOptions'],
     ['@lockstep/tensor', 'mean', 'ReduceOptions'],
-  ])('%s: the page of %s leads to its options', (module, name, options) => {
-    const page = readFileSync(join(folder, module, 'functions', `${name}.md`), 'utf8');
-    expect(page).toContain(`[\`${options}\`](../interfaces/${options}.md)`);
-    expect(readFileSync(join(folder, module, 'interfaces', `${options}.md`), 'utf8')).toContain(
-      `# Interface: ${options}`,
-    );
+  ])('%s: %s leads to its options', (module, name, options) => {
+    const page = readFileSync(join(folder, `${module}.md`), 'utf8');
+    const [, own = ''] = page.split(`\n### ${name}()\n`);
+    expect(own.split('\n### ')[0]).toContain(`[\`${options}\`](#${options.toLowerCase()})`);
+    expect(page).toContain(`\n### ${options}\n`);
   });
 });
 

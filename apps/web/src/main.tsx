@@ -3,8 +3,8 @@ import './base.css';
 import './run.css';
 import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
-import { effect, type Signal, signal } from '@preact/signals';
-import { type ComponentType, render } from 'preact';
+import { effect, signal } from '@preact/signals';
+import { render } from 'preact';
 import {
   chapterInAddress,
   helloOf,
@@ -17,16 +17,13 @@ import {
 import { Predictor } from './draw/predictor.ts';
 import type { InsideProps } from './inside/inside.tsx';
 import { deviceName, TabWorker } from './join/tab-worker.ts';
-import { importFailure } from './look/format.ts';
+import { type Loaded, Loading, loaded } from './look/lazy.tsx';
 import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import { Uploader } from './panels/data.tsx';
 import type { RoomProps } from './room/room.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import { Viewer } from './watch/viewer.ts';
-
-/** The view, or why it could not be loaded. */
-type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
 
 const lesson: Loaded<{ readonly chapterId: string }> = signal();
 const inside: Loaded<InsideProps> = signal();
@@ -101,27 +98,4 @@ function Views(props: PageProps) {
     );
   }
   return <Page {...props} />;
-}
-
-function Loading({ name, failure }: { readonly name: string; readonly failure: string | undefined }) {
-  return <p role="status">{failure ? `${name} cannot be loaded: ${failure}.` : `${name} is loading …`}</p>;
-}
-
-/** Loads a view when it is first opened; returns undefined until it is loaded. */
-function loaded<Props>(
-  view: Loaded<Props>,
-  load: () => Promise<ComponentType<Props>>,
-): ComponentType<Props> | undefined {
-  if (view.value === undefined) {
-    view.value = {};
-    load().then(
-      (View) => {
-        view.value = { View };
-      },
-      (error: unknown) => {
-        view.value = { failure: importFailure(error) };
-      },
-    );
-  }
-  return view.value?.View;
 }

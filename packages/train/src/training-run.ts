@@ -47,6 +47,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Actions requested before the run could be controlled. */
   readonly #asked: ControlAction[] = [];
   #control = (action: ControlAction): void => void this.#asked.push(action);
+  #weights = (): Float32Array<ArrayBuffer> | undefined => undefined;
   /** Resolves when the run can be controlled. */
   readonly #begun = deferred<void>();
   /** The newest run on the server, shared by all its runs so that none between it and the first is kept in memory. */
@@ -99,6 +100,14 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Resumes the run after `pause`. */
   resume(): void {
     this.#control('resume');
+  }
+
+  /**
+   * Copies the current weights, [parameters] in model order. To be called in `onStep`, between whose calls they change;
+   * undefined before the run begins and after it has ended.
+   */
+  weights(): Float32Array<ArrayBuffer> | undefined {
+    return this.#weights();
   }
 
   /**
@@ -166,8 +175,9 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     };
     const job: TrainingJob = {
       ...{ ...setting, prepared, onStep: options.onStep },
-      onControl: (control) => {
+      onControl: (control, weights) => {
         this.#control = control;
+        this.#weights = weights;
         for (const action of this.#asked.splice(0)) control(action);
         this.#begun.resolve();
       },
@@ -177,6 +187,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       ? await trainPlannedAtStart(job, options)
       : { prepared, options, trained: await runTraining(job) };
     settled = done.options;
+    this.#weights = () => undefined;
     this.#close = done.trained.close;
     if (!done.prepared.listen?.stay) await this.#closeSite();
     return { ...done.trained, prepared: done.prepared };
@@ -286,8 +297,8 @@ async function trainPlannedAtStart(
     const planned: Prepared = { ...next, token, ...(next.listen && { listen: { ...next.listen, stay } }) };
     const trained = await runTraining({
       ...{ ...job, prepared: planned, startWorkers: counted.expect },
-      onControl(control) {
-        job.onControl(control);
+      onControl(control, weights) {
+        job.onControl(control, weights);
         // The viewers and workers move to the new run.
         void gathered.close();
       },

@@ -28,7 +28,15 @@ const order = (events: readonly TrainingEvent[]): string[] => [...new Set(events
 describe('train', () => {
   it('says what happens, calls `onStep` after each step, and gives the model and the report', async () => {
     const steps: number[] = [];
-    const run = train({ ...tiny, onStep: ({ step }) => steps.push(step) });
+    let last: Float32Array | undefined;
+    const run = train({
+      ...tiny,
+      onStep({ step }) {
+        steps.push(step);
+        last = run.weights();
+      },
+    });
+    expect(run.weights()).toBeUndefined();
     const events: TrainingEvent[] = [];
     for await (const event of run) events.push(event);
     expect(order(events)).toEqual(['prepared', 'note', 'joined', 'started', 'step', 'epoch', 'finished']);
@@ -38,6 +46,8 @@ describe('train', () => {
     expect(steps).toEqual(Array.from({ length: 18 }, (_, index) => index + 1));
     expect(events.at(-1)).toEqual({ type: 'finished', report });
     expect(weights).toHaveLength(163);
+    expect(last).toEqual(weights);
+    expect(run.weights()).toBeUndefined();
     const { accuracy } = await model.evaluate(tinyData.test);
     expect(accuracy).toBe(report.epochs.at(-1)?.testAccuracy);
     model.dispose();

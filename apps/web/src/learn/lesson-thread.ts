@@ -1,21 +1,18 @@
 /** The lesson's thread: computes chapters, live runs and inspections, so that the page stays responsive. */
 import { errorMessage } from '@lockstep/data/shown';
 import {
-  allDigits,
   chapters,
-  type Digits,
   type DigitsUse,
   type Exhibit,
-  fewDigits,
   type LessonContext,
   LiveRun,
-  pixelsPerDigit,
   traceSample,
   viewWeights,
 } from '@lockstep/lesson';
 import { parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { fetchDigits } from './digits.ts';
 import type {
   ChapterRequest,
   Inspected,
@@ -171,45 +168,3 @@ class LiveLoop {
 }
 
 const live = new LiveLoop();
-
-let few: Promise<Digits> | undefined;
-let all: Promise<Digits> | undefined;
-
-/**
- * Loads MNIST, which is part of the page as two files (`scripts/digits.ts`), each only once.
- * @throws Error if a file is missing or incomplete
- */
-function fetchDigits(use: DigitsUse): Promise<Digits> {
-  few ??= fetchPacked('digits.packed', fewDigits);
-  if (use === 'few') return few;
-  const rest = { train: allDigits.train - fewDigits.train, test: allDigits.test - fewDigits.test };
-  all ??= Promise.all([few, fetchPacked('more-digits.packed', rest)]).then(([first, more]) => ({
-    train: joined(first.train, more.train),
-    test: joined(first.test, more.test),
-  }));
-  return all;
-}
-
-async function fetchPacked(file: string, counts: Readonly<Record<keyof Digits, number>>): Promise<Digits> {
-  // Scripts are in a folder next to the file. With a name that ends in .gz, the browser would unpack the file itself.
-  const response = await fetch(new URL(`../${file}`, location.href));
-  if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
-  const unpacked = response.body.pipeThrough(new DecompressionStream('gzip'));
-  const bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
-  const expected = (counts.train + counts.test) * (pixelsPerDigit + 1);
-  if (bytes.length !== expected) throw new Error(`${file}: expected ${expected} bytes, got ${bytes.length}`);
-  let offset = 0;
-  const take = (length: number): Uint8Array => {
-    offset += length;
-    return bytes.subarray(offset - length, offset);
-  };
-  const images = (count: number) => ({ pixels: take(count * pixelsPerDigit), labels: Uint16Array.from(take(count)) });
-  return { train: images(counts.train), test: images(counts.test) };
-}
-
-function joined(first: Digits['train'], rest: Digits['train']): Digits['train'] {
-  const pixels = new Uint8Array(first.pixels.length + rest.pixels.length);
-  pixels.set(first.pixels);
-  pixels.set(rest.pixels, first.pixels.length);
-  return { pixels, labels: Uint16Array.from([...first.labels, ...rest.labels]) };
-}

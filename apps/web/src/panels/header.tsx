@@ -57,7 +57,7 @@ interface TopProps {
   readonly children: ComponentChildren;
 }
 
-function Top({ title, subtitle, here, content, children }: TopProps) {
+export function Top({ title, subtitle, here, content, children }: TopProps) {
   return (
     <>
       <a class="skip" href={here} onClick={focusMain}>

@@ -26,8 +26,8 @@ export interface TrainingJob {
   readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
-  /** Called once, with a function that starts, pauses and resumes the run. */
-  readonly onControl: (control: Run['control']) => void;
+  /** Called once, with a function that starts, pauses and resumes the run, and one that copies its weights. */
+  readonly onControl: (control: Run['control'], weights: () => Float32Array<ArrayBuffer>) => void;
   readonly onRunAgain: OnRunAgain | undefined;
   /** Number of workers that the run waits for at first; by default its local ones. */
   readonly startWorkers?: number | undefined;
@@ -154,7 +154,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   emit({ type: 'prepared', model, parameters, config, stepsPerEpoch, message: runText(prepared) });
   for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
   const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints);
-  const { run } = created;
+  const { run, parameterServer } = created;
   let pool: WorkerPool = idlePool;
   const before = checkpoints?.resumeFrom?.progress.wire;
   const wireSoFar = (): Report['wire'] => {
@@ -173,7 +173,10 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
     throw error;
   });
   recorder.evaluatePending();
-  job.onControl((action) => run.control(action));
+  job.onControl(
+    (action) => run.control(action),
+    () => parameterServer.weights(),
+  );
   const stop = (): void => recorder.stop('program');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
