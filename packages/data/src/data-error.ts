@@ -25,7 +25,7 @@ export function checkWhole(name: string, value: number, from: number, to: number
   throw new RangeError(`${name}: expected a whole number ${range}, got ${value}`);
 }
 
-/** What a function expects of an argument. */
+/** A kind of argument, and the words for it in an error. */
 export interface ArgumentKind {
   /** Follows "expected". */
   readonly expected: string;

@@ -406,7 +406,7 @@ export type WatchMessageFrom<S extends WatchSide> = f.SentBy<typeof watchMessage
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
-/** What does not change during a run. */
+/** Facts that do not change during a run. */
 export type RunMessage = WatchMessageOf<'run'>;
 export type ProgressMessage = WatchMessageOf<'progress'>;
 /** Options that the owner may change for the next run on a server; omitted options stay the same. */
