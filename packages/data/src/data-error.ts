@@ -49,6 +49,7 @@ export function objectWith(expected: string, ...keys: readonly string[]): Argume
   return { expected, accepts };
 }
 
+/** A list of any length; `items` completes the message: `a list of names`. */
 export function listArgument(items: string): ArgumentKind {
   return { expected: `a list of ${items}`, accepts: Array.isArray };
 }
