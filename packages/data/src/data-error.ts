@@ -49,6 +49,7 @@ export function objectWith(expected: string, ...keys: readonly string[]): Argume
   return { expected, accepts };
 }
 
+/** A list; its items are not checked. */
 export function listArgument(items: string): ArgumentKind {
   return { expected: `a list of ${items}`, accepts: Array.isArray };
 }

@@ -66,7 +66,10 @@ interface TapedOp extends OpCall {
   readonly layer: PlacedLayer | undefined;
 }
 
-/** The ops of a computation that depend on its inputs, in order. Of its tensors, only constants have values. */
+/**
+ * The ops of a computation that depend on its inputs, in order.
+ * Of its tensors, only constants have values.
+ */
 export interface Tape extends RecordedOps {
   readonly ops: readonly TapedOp[];
 }
