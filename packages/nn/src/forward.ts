@@ -68,7 +68,7 @@ interface TapedOp extends OpCall {
 
 /**
  * The ops of a computation that depend on its inputs, in order.
- * Of its tensors, only constants have values.
+ * Only the constants among its tensors have values.
  */
 export interface Tape extends RecordedOps {
   readonly ops: readonly TapedOp[];
