@@ -13,19 +13,19 @@ const training = ['coordinator-command'];
 const commands = {
   ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
   example: {
-    does: 'shows how networks learn, chapter by chapter, and runs example programs; lists them by default',
+    does: 'runs a chapter of the lesson or an example; lists them by default',
     packages: 'run',
     build: ['examples'],
     run: [join(root, 'examples/dist/src/main.js')],
   },
   compare: {
-    does: 'compares one process with several, and with other tools',
+    does: 'compares one process with several, and with other libraries',
     packages: 'all',
     build: ['bench', ...training],
     run: [...app('bench/dist/main.js'), 'compare'],
   },
   bench: {
-    does: 'benchmarks each part against its peers',
+    does: 'benchmarks each part against other libraries',
     packages: 'all',
     build: ['bench', ...training],
     run: [...app('bench/dist/main.js'), 'bench'],
@@ -37,17 +37,17 @@ const commands = {
     run: app('simulate/dist/main.js'),
   },
   test: {
-    does: 'runs lint, type checks and all tests; accepts the arguments of vitest',
+    does: 'runs lint, type checks and all tests; accepts vitest arguments',
     packages: 'all',
     run: script('test'),
   },
   'test:long': {
-    does: 'runs the long tests from a fresh seed, for --minutes N; --seed N repeats a run',
+    does: 'runs the long tests for --minutes N; --seed N repeats a run',
     packages: 'all',
     run: [...script('test'), '--long'],
   },
   docs: {
-    does: 'writes the API reference to docs/api, and docs/options.md',
+    does: 'writes the API reference (docs/api) and docs/options.md',
     packages: 'all',
     build: ['reference'],
     run: app('reference/dist/main.js'),
@@ -59,7 +59,7 @@ const commands = {
     run: app('site/scripts/main.mjs'),
   },
   engines: {
-    does: 'compares the weights that several JavaScript engines compute',
+    does: 'compares the weights computed by several JavaScript engines',
     packages: 'run',
     build: training,
     run: script('engines'),
@@ -74,7 +74,7 @@ const commands = {
     packages: 'all',
     run: script('tfjs-node'),
   },
-  setup: { does: 'installs every package, for --backend webgpu and for development', packages: 'all' },
+  setup: { does: 'installs all packages, for --backend webgpu and development', packages: 'all' },
 };
 
 function ofProduct({ does, app: name, args }) {

@@ -14,15 +14,15 @@ export const commands = {
     app: 'coordinator',
     args: ['coordinator'],
   },
-  worker: { does: 'joins a coordinator', app: 'worker', args: [] },
+  worker: { does: 'joins a coordinator and computes gradients for it', app: 'worker', args: [] },
   relay: {
-    does: 'joins a coordinator for workers of its own, and sends one gradient for all of them',
+    does: 'joins a coordinator and sends one gradient for several workers',
     app: 'relay',
     args: [],
   },
-  evaluate: { does: 'measures a saved model on test samples', app: 'lockstep', args: ['evaluate'] },
-  predict: { does: 'says what a saved model sees in pictures', app: 'lockstep', args: ['predict'] },
-  export: { does: 'writes a saved model as ONNX', app: 'lockstep', args: ['export'] },
+  evaluate: { does: 'evaluates a saved model on test data', app: 'lockstep', args: ['evaluate'] },
+  predict: { does: 'predicts with a saved model', app: 'lockstep', args: ['predict'] },
+  export: { does: 'converts a saved model to ONNX', app: 'lockstep', args: ['export'] },
 };
 
 /** One line for each command, in columns. */

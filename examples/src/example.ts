@@ -9,6 +9,7 @@ import {
   type Options,
   readCommandLine,
   usageFailure,
+  wrapText,
 } from '@lockstep/command';
 import { loadMnist } from '@lockstep/data/node';
 import { errorMessage } from '@lockstep/data/shown';
@@ -69,7 +70,7 @@ function names(): string {
   const lesson = chapters.map(({ id, title }) => [id, title]);
   const [first, second] = [lesson, Object.entries(programs)].map((rows) => formatTable([{}, {}], rows, '  '));
   return [
-    'Chapters of the lesson, with options that NAME --help lists:',
+    'Chapters of the lesson (NAME --help lists the options of a chapter):',
     first,
     'Programs to copy, in examples:',
     second,
@@ -78,7 +79,11 @@ function names(): string {
 
 async function runChapter(chapter: Chapter, args: readonly string[]): Promise<number> {
   const { id, title, claim, text, controls, live } = chapter;
-  const data = { ...dataOptions.data, placeholder: 'DIR', help: 'folder with four IDX files, plain or .gz' } as const;
+  const data = {
+    ...dataOptions.data,
+    placeholder: 'DIR',
+    help: 'folder with the four MNIST files, plain or .gz',
+  } as const;
   const table: Options = {
     ...controlOptions(controls),
     ...controlOptions(live?.controls ?? {}, 'live-', 'Live run, '),
@@ -108,9 +113,9 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
     while (run.advance());
     printAll(run.exhibits());
     run.dispose();
-    print('\nOn the page, #learn changes this curve while it grows.');
+    print('\nOn the page, under Learn, you can change the settings while the curve grows.');
   } else if (frames.length > 1) {
-    print('\nOn the page, #learn shows this while it computes.');
+    print('\nThe page, under Learn, shows this while it computes.');
   }
   return 0;
 }
@@ -162,17 +167,10 @@ async function loadDigits(directory: string | undefined): Promise<Digits> {
   }
 }
 
-const width = 100;
+/** Columns of a terminal that chapters fit. */
+const columns = 80;
 
 export function wrapped(paragraph: string): string {
-  const lines = [''];
-  const plain = partsOf(paragraph)
-    .map(({ text }) => text)
-    .join('');
-  for (const word of plain.split(' ')) {
-    const line = lines.at(-1)!;
-    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
-  }
-  return lines.join('\n');
+  const plain = partsOf(paragraph).map(({ text }) => text);
+  return wrapText(plain.join(''), columns).join('\n');
 }

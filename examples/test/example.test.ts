@@ -21,14 +21,14 @@ afterEach(() => vi.restoreAllMocks());
 /** Patterns in each chapter's output, which must come from its own computation. */
 const expected: Readonly<Record<string, RegExp>> = {
   vectors: /\n +768 +0\.02\d +1\.\d°/,
-  'dot-product': /sum +12\n[\s\S]*agree[\s\S]*are perpendicular[\s\S]*oppose/,
-  'matrix-product': /differ from image after image +0 of 8,192/,
+  'dot-product': /sum +12\n[\s\S]*acute[\s\S]*are perpendicular[\s\S]*obtuse/,
+  'matrix-product': /differ from one image at a time +0 of 8,192/,
   tensors: /\[32, 512, 768\] +12,582,912/,
   neuron: /best of 15,625 neurons +3 of 4/,
-  xor: /right +4 of 4\nthe network +learns\n/,
+  xor: /correct +4 of 4\nthe network +learns\n/,
   activations: /relu .*is dead\n[\s\S]*gelu .*learns/,
   layers: /101,770 parameters:[\s\S]*GPT-3, total +174,604,259,328\n/,
-  'forward-pass': /the network says +7, with [\s\S]*accuracy now +8\d\.\d\d %/,
+  'forward-pass': /prediction +7, with [\s\S]*accuracy after training +8\d\.\d\d %/,
   softmax: /sum +1\.000000[\s\S]*7\.39 times as likely[\s\S]*1000 +0\.4963 +NaN\n/,
   'cross-entropy': /\(ln 10 = 2\.303\)/,
   'gradient-descent': /the learning rate is +about right[\s\S]*0\.001 .*too small\n.*about right\n.*too large\n/,

@@ -26,25 +26,25 @@ export const benchmarks = (
 
 const names = benchmarks.map(({ name }) => name);
 const width = Math.max(...names.map(({ length }) => length));
-const expected = `names of ${names.join(', ')} with commas between them, each once`;
+const expected = `a list of some of ${names.join(', ')}, each once`;
 
-export const reportOption = { kind: textKind, placeholder: 'FILE.json', help: 'where to write every figure' } as const;
+export const reportOption = { kind: textKind, placeholder: 'FILE.json', help: 'file for all figures' } as const;
 
 export const benchCommand = {
   name: 'bench',
   args: '[options]',
   summary: [
-    'Measures Lockstep against its peers on this machine, interleaved, as medians of paired ratios. Benchmarks:',
+    'Compares Lockstep with other libraries on this machine: medians of the ratios of paired, interleaved measurements. Benchmarks:',
     ...benchmarks.map(({ name, title }) => `  ${name.padEnd(width)}  ${title}`),
   ].join('\n'),
   options: {
     benchmark: {
       kind: listKind(oneOfKind(names), expected, 'NAME,…', { mayRepeat: false }),
-      help: 'benchmarks to run, with commas between them',
+      help: 'benchmarks to run, separated by commas',
       default: names,
       defaultText: 'all',
     },
-    rounds: { kind: wholeKind({ from: 1, to: 10_000 }), help: 'timed bursts of each candidate', default: 15 },
+    rounds: { kind: wholeKind({ from: 1, to: 10_000 }), help: 'measurements of each candidate', default: 15 },
     report: reportOption,
     ...generalOptions,
   },

@@ -3,7 +3,7 @@ import { parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
 import { compareCommand } from '../src/compare/compare.ts';
 
-const batches = 'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512';
+const batches = 'a list of whole numbers from 1 to 1000000, each once, like 64,512';
 const parse = (...args: readonly string[]) => parseOptions(compareCommand.options, args);
 
 describe('options', () => {
@@ -50,16 +50,13 @@ describe('options', () => {
     [['--link', '100'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 100'],
     [['--link', '0Mbit/s'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 0Mbit/s'],
     [['--link', '1toString'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 1toString'],
-    [['--link', '1Gbit/s'], '--link: expected with --predict, whose option it is'],
-    [['--predict', '--latency', '1ms'], '--latency: expected with --link, whose latency it is'],
+    [['--link', '1Gbit/s'], '--link: requires --predict, because it applies only to a prediction'],
+    [['--predict', '--latency', '1ms'], '--latency: requires --link, because it is the latency of that link'],
     [['--latency', 'soon'], '--latency: expected a time like 5ms or 200us, got soon'],
     [['--batch', '64,few'], `--batch: expected ${batches}, got 64,few`],
     [['--batch', '64,64'], `--batch: expected ${batches}, got 64,64`],
-    [
-      ['--model', 'mlp,,cnn'],
-      '--model: expected models with commas between them, each once, like mlp,cnn, got mlp,,cnn',
-    ],
-    [['--speeds', '1,-1'], '--speeds: expected numbers above 0 with commas between them, like 1,1,0.5, got 1,-1'],
+    [['--model', 'mlp,,cnn'], '--model: expected a list of models, each once, like mlp,cnn, got mlp,,cnn'],
+    [['--speeds', '1,-1'], '--speeds: expected a list of numbers above 0, like 1,1,0.5, got 1,-1'],
     [['--rounds', '0'], '--rounds: expected a whole number from 1 to 100, got 0'],
     [['--minutes', '0'], '--minutes: expected a number above 0, got 0'],
     [['--accuracy', '100'], '--accuracy: expected a number from 1 to below 100, got 100'],

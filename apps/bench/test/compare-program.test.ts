@@ -51,14 +51,11 @@ test('--help goes to stdout and is no failure', async () => {
 
 test.each([
   [['--rounds', 'many'], '--rounds: expected a whole number from 1 to 100, got many'],
-  [
-    ['--model', 'tree'],
-    '--model tree: model: expected a JSON object or one of the built-in models (mlp, cnn), got "tree"',
-  ],
+  [['--model', 'tree'], '--model tree: model: expected mlp, cnn, or JSON with a list of layers, got "tree"'],
   [['--data', '.', '--model', 'mlp'], /^lockstep: --data: .*\n$/],
   [
     ['--html', '/no/such/folder/c.html'],
-    '--html: /no/such/folder/c.html: expected a file in a folder that exists, got nothing there at /no/such/folder',
+    '--html: /no/such/folder/c.html: cannot use the folder /no/such/folder: no such file or folder',
   ],
   [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
   [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],

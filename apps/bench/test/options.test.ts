@@ -6,8 +6,7 @@ import { benchCommand, benchmarks } from '../src/bench.ts';
 
 const parse = (...args: readonly string[]) => parseOptions(benchCommand.options, args);
 
-const listed =
-  'names of coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab with commas between them, each once';
+const listed = 'a list of some of coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab, each once';
 
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {
@@ -31,10 +30,10 @@ describe('options', () => {
     [['--rounds='], '--rounds: expected a whole number from 1 to 10000, got nothing'],
     [['--rounds', '10001'], '--rounds: expected a whole number from 1 to 10000, got 10001'],
     [['--report='], '--report: expected a text that is not empty, got nothing'],
-    [['--speed'], '--speed: unknown option; --help lists them all'],
+    [['--speed'], '--speed: unknown option; --help all lists every option'],
     [['gradient-step'], 'gradient-step: expected an option that begins with --'],
     [['--rounds'], '--rounds: expected a value (N), got none'],
-    [['--help=yes'], '--help: takes no value, got yes'],
+    [['--help=yes'], '--help: expected all, or no value, got yes'],
     [['--rounds', '--help'], '--rounds: expected a value (N), got none'],
   ])('%j is refused with what was expected and got', (args, message) => {
     expect(() => parse(...args)).toThrow(message);
@@ -52,8 +51,8 @@ describe('options', () => {
   });
 
   test('the help names every option and benchmark', () => {
-    const text = helpText('npm run bench', benchCommand.summary, benchCommand.options);
+    const text = helpText('npm run bench', benchCommand.summary, benchCommand.options).replaceAll(/\s+/g, ' ');
     for (const word of ['--benchmark', '--rounds', '--report', '--help']) expect(text).toContain(word);
-    for (const { name, title } of benchmarks) expect(text).toContain(`${name.padEnd(22)}  ${title}`);
+    for (const { name, title } of benchmarks) expect(text).toContain(` ${name} ${title}`);
   });
 });

@@ -1,6 +1,15 @@
 /** Shows the events of a run in the terminal; its progress is one live line, or plain lines elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
-import { addressesToPrint, decimals, joinLines, percent, portLines, significant, thousands } from '@lockstep/command';
+import {
+  addressesToPrint,
+  decimals,
+  joinLines,
+  percent,
+  portLines,
+  significant,
+  thousands,
+  wrapText,
+} from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { RunPlan } from '@lockstep/rules';
 import type {
@@ -229,6 +238,12 @@ export class RunDisplay {
     else process.stdout.write(`${text}\n`);
   }
 
+  /** Prints a sentence, in several lines if it is wider than the terminal. */
+  sentence(text: string): void {
+    const { isTTY, columns } = process.stdout;
+    this.line(wrapText(text, isTTY ? (columns || 80) - 2 : Number.POSITIVE_INFINITY).join('\n  '));
+  }
+
   /** Erases the live line. */
   end(): void {
     this.#display?.end();
@@ -237,9 +252,9 @@ export class RunDisplay {
   show(event: TrainingEvent): void {
     switch (event.type) {
       case 'prepared':
-        if (!this.#display && this.#found !== undefined) this.line(this.#found);
+        if (!this.#display && this.#found !== undefined) this.sentence(this.#found);
         this.#begin(event);
-        this.line(event.message);
+        this.sentence(event.message);
         return;
       case 'listening':
         for (const line of addressesToPrint(addressLines(event), this.#addressFile)) this.line(line);
@@ -254,7 +269,7 @@ export class RunDisplay {
         this.#display?.epoch(event);
         return;
       case 'note':
-        this.line(event.message);
+        this.sentence(event.message);
         return;
       case 'checkpoint':
       case 'relays':

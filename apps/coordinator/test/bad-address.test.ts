@@ -57,8 +57,8 @@ const expectFailure = (
 
 describe('a worker that cannot start says why in one line, exit code 2:', () => {
   it.each<[line: string | string[], message: RegExp]>([
-    ['--fleet nats://a --url ws://127.0.0.1:1', /--url: expected without --fleet, which finds the coordinator/],
-    ['--url ws://127.0.0.1:1 --run x', /--run: expected with --fleet URL, because it applies only to a fleet/],
+    ['--fleet nats://a --url ws://127.0.0.1:1', /--url: cannot be combined with --fleet, which finds the coordinator/],
+    ['--url ws://127.0.0.1:1 --run x', /--run: requires --fleet URL, because it applies only to a fleet/],
     ['', /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     ['--url localhost:7070', /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
     ['--url ftp://localhost:7070', /--url: expected an address like ws:.*, got ftp:/],

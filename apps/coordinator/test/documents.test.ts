@@ -40,10 +40,10 @@ async function helpOf(name: string, args: readonly string[]): Promise<string> {
 }
 
 async function printedHelp(name: string, chapter: readonly string[]): Promise<string> {
-  if (name in runCommands) return (await runInside('coordinator', [name, '--help'])).stdout;
-  if (name === 'worker' || name === 'relay') return (await runInside(name, ['--help'])).stdout;
+  if (name in runCommands) return (await runInside('coordinator', [name, '--help', 'all'])).stdout;
+  if (name === 'worker' || name === 'relay') return (await runInside(name, ['--help', 'all'])).stdout;
   const [program, ...first] = programs[name]!;
-  const words = [join(root, 'apps', program!), ...first, ...chapter, '--help'];
+  const words = [join(root, 'apps', program!), ...first, ...chapter, '--help', 'all'];
   const { status, stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' });
   expect(status).toBe(0);
   return stdout;

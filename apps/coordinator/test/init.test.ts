@@ -89,7 +89,7 @@ describe('a file that --init cannot take ends with one sentence, exit code 2', (
   });
 
   it('nothing there', async () => {
-    const message = /^lockstep: --init: .*none: expected a file that can be read, got nothing there\n$/;
+    const message = /^lockstep: --init: .*none: no such file or folder\n$/;
     await expectRefused('coordinator', ['start', ...tiny, '--init', place('none')], message);
   });
 });

@@ -46,9 +46,9 @@ const given: Readonly<Record<string, readonly string[]>> = {
 };
 const words = (name: string): string[] => [`--${name}`, ...(given[name] ?? [])];
 
-const noSocket = 'expected without --single, which opens no socket';
-const alone = 'expected without --single, which computes in this process alone';
-const noTraining = 'expected without --summary, which trains nothing';
+const noSocket = 'cannot be combined with --single, which opens no socket';
+const alone = 'cannot be combined with --single, which computes in this process alone';
+const noTraining = 'cannot be combined with --summary, which trains nothing';
 
 const serving = [
   ...['host', 'port', 'token', 'token-file', 'public-view', 'tls', 'tls-cert', 'tls-key', 'allow-origin'],
@@ -98,9 +98,9 @@ describe('beside --summary', () => {
 });
 
 describe('an option that belongs to another', () => {
-  const fleet = 'expected with --fleet URL, because it applies only to a fleet';
-  const folder = 'expected with --checkpoint DIR, the folder that holds the checkpoints';
-  const inner = 'expected with --replicas M or --inner-steps H, because it applies only to inner steps';
+  const fleet = 'requires --fleet URL, because it applies only to a fleet';
+  const folder = 'requires --checkpoint DIR, the folder that holds the checkpoints';
+  const inner = 'requires --replicas M or --inner-steps H, because it applies only to inner steps';
   it.each([
     ['standby', fleet, ['--fleet', 'nats://a']],
     ['announce', fleet, ['--fleet', 'nats://a']],
@@ -119,15 +119,20 @@ describe('an option that belongs to another', () => {
 
   it.each(['checkpoint', 'resume'])('--%s is refused beside --fleet', (name) => {
     const because = 'which stores checkpoints and resumes from the newest by itself';
-    expect(faultOf(['--fleet', 'nats://a', ...words(name)])).toBe(`--${name}: expected without --fleet, ${because}`);
+    expect(faultOf(['--fleet', 'nats://a', ...words(name)])).toBe(
+      `--${name}: cannot be combined with --fleet, ${because}`,
+    );
   });
 });
 
 it.each([
-  [['--data', 'upload', '--single'], '--single: expected without --data upload, whose page needs a socket'],
-  [['--data', 'upload', '--summary'], '--summary: expected without --data upload, whose page takes the data of a run'],
-  [['--label', 'x'], '--label: expected with --data PATH, because it says how to read the data'],
-  [['--data', 'upload', '--gray'], '--gray: expected without --data upload, whose page asks for it'],
+  [['--data', 'upload', '--single'], '--single: cannot be combined with --data upload, whose page needs a socket'],
+  [
+    ['--data', 'upload', '--summary'],
+    '--summary: cannot be combined with --data upload, whose page takes the data of a run',
+  ],
+  [['--label', 'x'], '--label: requires --data PATH, because it says how to read the data'],
+  [['--data', 'upload', '--gray'], '--gray: cannot be combined with --data upload, whose page asks for it'],
 ])('%j is refused', (args, message) => {
   expect(faultOf(args)).toBe(message);
 });
@@ -144,10 +149,14 @@ describe('the options of a certificate', () => {
   });
 
   it.each<[name: string, args: readonly string[], message: RegExp]>([
-    ['a certificate alone', ['--tls-cert', file], /^--tls-cert: expected with --tls-key, got only the certificate$/],
-    ['a key alone', ['--tls-key', file], /^--tls-key: expected with --tls-cert, got only the key$/],
-    ['both ways', ['--tls', '--tls-cert', file, '--tls-key', file], /^--tls: expected without/],
-    ['a missing file', ['--tls-cert', '/nowhere', '--tls-key', file], /^--tls-cert: \/nowhere: expected a file/],
+    [
+      'a certificate alone',
+      ['--tls-cert', file],
+      /^--tls-cert: requires --tls-key, the private key of the certificate$/,
+    ],
+    ['a key alone', ['--tls-key', file], /^--tls-key: requires --tls-cert, the certificate of the key$/],
+    ['both ways', ['--tls', '--tls-cert', file, '--tls-key', file], /^--tls: cannot be combined with/],
+    ['a missing file', ['--tls-cert', '/nowhere', '--tls-key', file], /^--tls-cert: \/nowhere: no such file or folder/],
   ])('cannot be %s', (_name, args, message) => {
     const use = (): unknown => tlsFrom(...args);
     expect(use).toThrow(CommandFailure);

@@ -79,8 +79,8 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
   const isAlike =
     wanted.shape.length > 1 ? wanted.shape.join() === given.shape.join() : sizeOfField(wanted) === sizeOfField(given);
   if (!isAlike) {
-    const expected = `samples of ${formatShape(wanted.shape)}, as the model takes`;
-    throw usageFailure(`${where}: expected ${expected}, got some of ${formatShape(given.shape)}`);
+    const expected = `samples of shape ${formatShape(wanted.shape)}, the input of the model`;
+    throw usageFailure(`${where}: expected ${expected}, got ${formatShape(given.shape)}`);
   }
   if (given.role !== wanted.role) {
     const [expected, got] = wanted.role === 'scaled' ? ['bytes', 'floats'] : ['floats', 'bytes'];
@@ -140,7 +140,7 @@ const nameLength = 60;
 
 const columns: readonly PrintedColumn[] = [
   { header: 'class' },
-  { header: 'read as' },
+  { header: 'predicted as' },
   { header: 'samples', align: 'right' },
   { header: 'of its class', align: 'right' },
 ];

@@ -79,7 +79,7 @@ function listOf(
   const json = parseJson(bytes);
   const values: unknown[] = Array.isArray(json) ? json.flat(3) : [json];
   if (values.length !== size) {
-    throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
+    throw new Error(`expected a list of ${size} values, the input of the model, got ${values.length}`);
   }
   const wrong = values.findIndex((value) => typeof value !== 'number' || !accepts(value));
   if (wrong < 0) return values as number[];
@@ -90,7 +90,7 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new Error(`expected JSON, got a text that cannot be read: ${errorMessage(error)}`);
+    throw new Error(`cannot be read as JSON: ${errorMessage(error)}`);
   }
 }
 

@@ -27,7 +27,21 @@ it('names the project after its folder, and takes the packages of its own versio
   });
 });
 
+it('makes a page with --template page', () => {
+  expect(create(['my-page', '--template', 'page'])).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('cd my-page\n'),
+  });
+  const { version } = manifestOf(root, 'apps', 'create-lockstep');
+  expect(manifestOf(folder, 'my-page')).toMatchObject({
+    name: 'my-page',
+    dependencies: { '@lockstep/train': `^${version}` },
+    devDependencies: { vite: manifestOf(root, 'apps', 'lockstep').devDependencies?.['vite'] },
+  });
+});
+
 it.each([
+  { args: ['a', '--template', 'deno'], sentence: '--template: expected node or page, got deno' },
   { args: [], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got none' },
   { args: ['a', 'b'], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got a b' },
   {

@@ -58,10 +58,10 @@ describe('npm run evaluate', () => {
       'loss 0.5000, accuracy 99.51 %: 6 of 1,223 wrong',
       '',
       'most frequent errors',
-      '  class  read as  samples  of its class',
-      '  cow    dog            3        0.25 %',
-      '  cat    dog            2       20.00 %',
-      '  dog    cat            1       10.00 %',
+      '  class  predicted as  samples  of its class',
+      '  cow    dog                 3        0.25 %',
+      '  cat    dog                 2       20.00 %',
+      '  dog    cat                 1       10.00 %',
     ]);
   });
 
@@ -75,15 +75,12 @@ describe('npm run evaluate', () => {
 
   it.each<[line: string, message: RegExp]>([
     ['', /^--load: expected FILE\.safetensors, got none$/],
-    ['--load {none}', /^--load: .*none: expected a file that can be read, got nothing there$/],
+    ['--load {none}', /^--load: .*none: no such file or folder$/],
     ['--load {}', /^--load: .*: expected a regular file, got a folder$/],
-    [
-      '--load {tiny/t10k-labels-idx1-ubyte}',
-      /^--load .*: safetensors: expected a file of this format, got an IDX file$/,
-    ],
+    ['--load {tiny/t10k-labels-idx1-ubyte}', /^--load .*: expected a safetensors file, got an IDX file$/],
     ['--load {bars} --report {bars}', /^--report: expected a different file from --load reads, got the same: .*bars$/],
-    ['--load {bars} --data {none}', /^--data: .*none: expected a file or a folder with data, got nothing there$/],
-    ['--load {bars} --label x', /^--label: expected with --data PATH, because it says how to read the data$/],
+    ['--load {bars} --data {none}', /^--data: .*none: no such file or folder$/],
+    ['--load {bars} --label x', /^--label: requires --data PATH, because it says how to read the data$/],
     ['--load {bars} --model nosuch', /^--model nosuch: .*expected/],
     ['--load {bars} --report {}', /^--report: .*: expected a file, got a folder$/],
     ['--load {bars} x.png', /^x\.png: expected an option that begins with --$/],
@@ -101,7 +98,7 @@ describe('npm run evaluate', () => {
     }
     const other = await writeFolder(folder, 'other', files);
     const message =
-      /^--data .*other: expected samples of \[28, 28, 1\], as the model takes, got some of \[14, 56, 1\]$/;
+      /^--data .*other: expected samples of shape \[28, 28, 1\], the input of the model, got \[14, 56, 1\]$/;
     await expectRefusal(() => evaluate(['--load', place('bars'), '--data', other]), message);
   });
 });

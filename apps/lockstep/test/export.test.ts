@@ -31,8 +31,8 @@ describe('npm run export', () => {
   it.each<[line: string, message: RegExp]>([
     ['--load {bars}', /^--onnx: expected FILE\.onnx, got none$/],
     ['--onnx {out.onnx}', /^--load: expected FILE\.safetensors, got none$/],
-    ['--load {none} --onnx {out.onnx}', /^--load: .*none: expected a file that can be read/],
-    ['--load {bars} --onnx {none/out.onnx}', /^--onnx: .*: expected a file in a folder that exists/],
+    ['--load {none} --onnx {out.onnx}', /^--load: .*none: no such file or folder/],
+    ['--load {bars} --onnx {none/out.onnx}', /^--onnx: .*: cannot use the folder/],
     ['--load {bars} --onnx {bars}', /^--onnx: expected a different file from --load reads, got the same: .*bars$/],
   ])('%j is refused, and writes nothing', async (line, message) => {
     await expectRefusal(() => exportModel(argumentsIn(folder, line)), message);

@@ -124,10 +124,10 @@ describe('a model of tables', () => {
       [place('classes'), place('x.csv'), '--invert'],
       /x\.csv: expected no --invert, since the model was trained on tables$/,
     ],
-    [[place('classes'), place('none.csv')], /none\.csv: expected a file that can be read, got nothing there$/],
+    [[place('classes'), place('none.csv')], /none\.csv: no such file or folder$/],
     [
       [place('classes'), place('other.csv')],
-      /^other\.csv: expected a column "size", which the model sees, got color, weight$/,
+      /^other\.csv: expected a column "size" for the model, got the columns color, weight$/,
     ],
     [
       [place('classes'), place('green.csv')],

@@ -71,8 +71,8 @@ describe('npm run predict', () => {
 
   it.each<[args: string[], message: RegExp]>([
     [[], /^predict: expected at least one file, got none$/],
-    [['none.png'], /^none\.png: expected a file that can be read, got nothing there$/],
-    [['seven.png', 'none.png'], /^none\.png: expected a file that can be read, got nothing there$/],
+    [['none.png'], /^none\.png: no such file or folder$/],
+    [['seven.png', 'none.png'], /^none\.png: no such file or folder$/],
     [[folder], /: expected a regular file, got a folder$/],
     [[place('torn.png')], /torn\.png: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
     [[place('torn.jpg')], /torn\.jpg: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
@@ -81,9 +81,9 @@ describe('npm run predict', () => {
       [place('bar.gif')],
       /bar\.gif: expected a PNG, JPEG or WebP picture, .*: its first bytes are those of another format$/,
     ],
-    [[place('short.json')], /short\.json: expected a list of 784 values, as the model takes, got 3$/],
+    [[place('short.json')], /short\.json: expected a list of 784 values, the input of the model, got 3$/],
     [[place('floats.json')], /floats\.json: expected whole numbers from 0 to 255, got 0\.78\d* at position 6$/],
-    [[place('no.json')], /no\.json: expected JSON, got a text that cannot be read/],
+    [[place('no.json')], /no\.json: cannot be read as JSON: /],
     [['--top', '0', place('three.json')], /^--top: expected a whole number of at least 1, got 0$/],
   ])('%j is refused', async (args, message) => {
     const paths = args.map((arg) => (arg === 'seven.png' ? place(arg) : arg));

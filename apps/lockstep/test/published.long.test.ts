@@ -6,6 +6,7 @@ import {
   findChromium,
   inChromium,
   type OpenPage,
+  openBuiltPage,
   openDevelopmentPage,
 } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -34,6 +35,27 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expect(Number(accuracy)).toBeGreaterThan(90);
     expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
   });
+
+  it.skipIf(!findChromium())(
+    inChromium('npm create lockstep makes a page that Vite builds, and that trains'),
+    async () => {
+      project.write('new/.keep', '');
+      const created = await project.run('npm', ['create', 'lockstep', 'my-page', '--', '--template', 'page'], 'new');
+      expectSuccess(created);
+      const root = join(project.folder, 'new', 'my-page');
+      expect(readdirSync(root).sort()).toEqual(['README.md', 'index.html', 'main.js', 'package.json']);
+      expectSuccess(await project.run('npm', ['install'], 'new/my-page'));
+      expectSuccess(await project.run('npm', ['run', 'build'], 'new/my-page'));
+      expect(readdirSync(join(root, 'dist')).sort()).toEqual(['assets', 'index.html']);
+      const { page, errors, close } = await openBuiltPage({ root, executablePath: findChromium()! });
+      try {
+        await page.getByText(/^Epoch 100: test accuracy (100|9\d)\.\d %, after \d+ steps in [\d.]+ s$/).waitFor();
+        expect(errors).toEqual([]);
+      } finally {
+        await close();
+      }
+    },
+  );
 
   it.skipIf(!findChromium()).each<[how: string, open: (page: BrowserPageOptions) => Promise<OpenPage>]>([
     ['develops', openDevelopmentPage],

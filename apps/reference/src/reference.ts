@@ -94,7 +94,7 @@ const { start, coordinator } = runCommands;
 
 const introduction = `# Options
 
-\`npm run docs\` writes this page from the tables that the command lines read; \`--help\` prints the same options. An
+\`npm run docs\` writes this page from the tables that the command lines read; \`--help all\` prints the same options. An
 unknown option or a wrong value ends a command with one sentence and exit code 2.`;
 
 /** The page as Markdown. */

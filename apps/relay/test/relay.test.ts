@@ -98,17 +98,17 @@ describe('npm run relay', () => {
     [
       'a certificate alone',
       ['--url', 'ws://127.0.0.1:1', '--tls-cert', 'a.pem'],
-      /^relay: --tls-cert: expected with --tls-key/,
+      /^relay: --tls-cert: requires --tls-key/,
     ],
     [
       'two tokens',
       ['--url', 'ws://127.0.0.1:1', '--token', 'a', '--token-file', 'b'],
-      /^relay: --token-file: expected without/,
+      /^relay: --token-file: cannot be combined with/,
     ],
     [
       'an address beside a fleet',
       ['--url', 'ws://127.0.0.1:1', '--fleet', 'nats://127.0.0.1:1'],
-      /^relay: --url: expected without --fleet/,
+      /^relay: --url: cannot be combined with --fleet/,
     ],
     [
       'an address to tell without a fleet',

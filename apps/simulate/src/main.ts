@@ -4,19 +4,19 @@ import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/sim';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
 const summary =
-  'Runs the rules of a run in virtual time against the oracle: coordinators that crash, workers that fail or lie, bad links.';
+  'Simulates runs in virtual time, with coordinators that crash, workers that fail or lie, and bad links, and compares their weights with those of a plain loop.';
 
 const simulateOptions = {
-  runs: { kind: wholeKind({ from: 1, to: 1_000_000_000 }), help: 'simulated runs', default: 1_000 },
-  seed: { kind: wholeKind(), help: 'seed of the first run; each further run has the next one', default: 1 },
-  honest: { kind: flagKind, help: 'no worker lies or computes wrongly' },
-  relays: { kind: flagKind, help: 'relays in each run, with a thousand workers in one of forty' },
+  runs: { kind: wholeKind({ from: 1, to: 1_000_000_000 }), help: 'number of runs to simulate', default: 1_000 },
+  seed: { kind: wholeKind(), help: 'seed of the first run; each further run has the next seed', default: 1 },
+  honest: { kind: flagKind, help: 'without workers that lie or compute wrongly' },
+  relays: { kind: flagKind, help: 'with relays in each run, and a thousand workers in every fortieth' },
   workers: {
     kind: wholeKind({ from: 1, to: 10_000 }),
-    help: 'workers behind relays, in each run',
+    help: 'number of workers behind relays in each run',
     defaultText: 'drawn at random',
   },
-  replay: { kind: flagKind, help: 'say in words what happened in the first run, whether it fails or not' },
+  replay: { kind: flagKind, help: 'print the events of the first run, even if it does not fail' },
   ...generalOptions,
 } as const satisfies Options;
 

@@ -13,14 +13,14 @@ import type { Tab } from './tab.ts';
 /** Claims of each chapter as the tab shows them. */
 const shown: Readonly<Record<string, readonly RegExp[]>> = {
   vectors: [/768\s*0\.0[23]\d/, /80–90°/],
-  'dot-product': [/sum\s*12/, /are perpendicular/, /oppose/],
+  'dot-product': [/sum\s*12/, /are perpendicular/, /obtuse/],
   'matrix-product': [/\[64, 128\]/, /0 of 8,192/],
   tensors: [/Their sum, \[3, 4\]/, /12,582,912/],
   neuron: [/best of 15,625 neurons\s*3 of 4/],
-  xor: [/after 1,500 steps/, /right\s*4 of 4/, /learns/],
+  xor: [/after 1,500 steps/, /correct\s*4 of 4/, /learns/],
   activations: [/relu0\.0000[\d.]+is dead/, /gelu[-\d.e]+learns/],
   layers: [/101,770 parameters/, /174,604,259,328/, /differ?ence is 0/],
-  'forward-pass': [/the network says\s*7, with/],
+  'forward-pass': [/prediction\s*7, with/],
   softmax: [/sum\s*1\.000000/, /7\.39 times/, /10000\.4963NaN/],
   'cross-entropy': [/ln 10 = 2\.303/, /untrained network: loss\s*2\.[23]/],
   'gradient-descent': [/the learning rate is\s*about right/, /too small/, /too large/],
@@ -275,7 +275,7 @@ describePage('the lesson', ({ browser, folder }) => {
     const tab = await openPage();
     await openChapter(tab, 'training-loop', 1);
     const card = tab.page.getByRole('region', { name: 'All settings at once, on digits' });
-    await card.getByRole('img', { name: /^7: says \d, \d+ %$/ }).waitFor();
+    await card.getByRole('img', { name: /^7: predicts \d, \d+ %$/ }).waitFor();
     await tab.page.getByRole('region', { name: 'Controls' }).getByLabel('Learning rate').fill('1');
     await isComputed(tab);
     await expect.poll(() => figure(tab, 'the network')).toBe('diverges');

@@ -91,7 +91,9 @@ describePage('the page', ({ browser, folder }) => {
     await tab.shows(/^after step 60$/);
     await tab.shows(/^mlp, 101,770 parameters.* · /);
     expect(await picture()).not.toBe(first);
-    await tab.shows(/^The network says \d, with [\d.]+ %\. The probabilities add up to 1\.000000\.$/);
+    await tab.shows(
+      /^The network predicts \d, with a probability of [\d.]+ %\. The probabilities add up to 1\.000000\.$/,
+    );
 
     await tab.press('Clear');
     await tab.shows('Shown once a sample is drawn or chosen.');

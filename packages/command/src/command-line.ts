@@ -5,7 +5,7 @@ import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
 import { type CommandLine, groups, type Option, type Options, textKind, type ValuesOf } from './option.ts';
-import { commandText, usageFailure } from './program.ts';
+import { commandText, usageFailure, wrapText } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
 
@@ -24,9 +24,9 @@ export function readCommandLine<Table extends Options & typeof generalOptions>(
   requireDashes(usage, Object.keys(options), process.env);
   const values = parseOptions(options, args);
   const general: ValuesOf<typeof generalOptions> = values;
-  if (general.help) process.stdout.write(helpText(usage, summary, options));
+  if (general.help !== false) process.stdout.write(helpText(usage, summary, options, general.help === 'all'));
   else if (general.version) process.stdout.write(`${version}\n`);
-  return general.help || general.version ? undefined : values;
+  return general.help !== false || general.version ? undefined : values;
 }
 
 /** npm's own settings of the same names, which a user may have set for other reasons. */
@@ -63,18 +63,27 @@ function givenValues(table: Options, args: readonly string[]): Given {
   const named = Object.fromEntries(Object.entries(table).filter(([, { isOperand }]) => !isOperand));
   const [operands] = Object.entries(table).filter(([, { isOperand }]) => isOperand);
   const options: NonNullable<ParseArgsConfig['options']> = {};
-  for (const [name, option] of Object.entries(named)) options[name] = { type: isSwitch(option) ? 'boolean' : 'string' };
+  for (const [name, option] of Object.entries(named)) {
+    options[name] = { type: isSwitch(option) || option.isValueOptional ? 'boolean' : 'string' };
+  }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const given: Record<string, unknown> = {};
   const words: string[] = [];
-  for (const token of tokens) {
+  for (const [index, token] of tokens.entries()) {
     if (token.kind === 'positional') {
+      const previous = tokens[index - 1];
+      const name = previous?.kind === 'option' && !previous.inlineValue ? nameOf(previous) : undefined;
+      const option = name === undefined ? undefined : named[name];
+      if (name !== undefined && option?.isValueOptional && v.is(option.kind.schema, token.value)) {
+        given[name] = token.value;
+        continue;
+      }
       if (!operands) throw usageFailure(`${token.value}: expected an option that begins with --`);
       words.push(token.value);
     }
     if (token.kind !== 'option') continue;
     const { rawName } = token;
-    const name = rawName === '-h' ? 'help' : token.name;
+    const name = nameOf(token);
     // parseArgs would take the next option for the missing value.
     const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
     const option = Object.hasOwn(named, name) ? named[name] : undefined;
@@ -87,12 +96,17 @@ function givenValues(table: Options, args: readonly string[]): Given {
   return given;
 }
 
+function nameOf({ name, rawName }: { readonly name: string; readonly rawName: string }): string {
+  return rawName === '-h' ? 'help' : name;
+}
+
 function readValue(option: Option, rawName: string, value: string | undefined): unknown {
   const { kind, placeholder = kind.placeholder } = option;
   if (isSwitch(option)) {
     if (value !== undefined) throw usageFailure(`${rawName}: takes no value, got ${value}`);
     return true;
   }
+  if (value === undefined && option.isValueOptional) return true;
   if (value === undefined) throw usageFailure(`${rawName}: expected a value (${placeholder}), got none`);
   const read = kind.read(value);
   if (v.is(kind.schema, read)) return read;
@@ -103,7 +117,7 @@ function unknownOption(rawName: string, names: readonly string[]): string {
   const typed = rawName.replace(/^-+/, '');
   const nearest = [...names].sort((a, b) => leven(typed, a) - leven(typed, b))[0];
   const isTypo = nearest !== undefined && leven(typed, nearest) <= Math.min(2, typed.length - 1);
-  return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help lists them all`;
+  return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help all lists every option`;
 }
 
 /** @throws CommandFailure if an option would be ignored because of another one, or without it */
@@ -117,11 +131,11 @@ function requireCompatible(table: Options, given: Given): void {
   for (const [name, { without = {} }] of asked) {
     const [other, because] = Object.entries(without).find(([one]) => isAsked(one)) ?? [];
     if (other === undefined || !isAsked(name)) continue;
-    throw usageFailure(`--${name}: expected without --${other}, ${because}`);
+    throw usageFailure(`--${name}: cannot be combined with --${other}, ${because}`);
   }
   for (const [name, { with: needed }] of asked) {
     if (!needed || needed.oneOf.some((other) => given[other] !== undefined)) continue;
-    throw usageFailure(`--${name}: expected with ${needed.expected}`);
+    throw usageFailure(`--${name}: requires ${needed.expected}`);
   }
 }
 
@@ -154,19 +168,41 @@ export function commandLineNames(table: Options, values: Given): (path: string) 
   };
 }
 
-/** The text of `--help`. */
-export function helpText(usage: string, summary: string, table: Options): string {
-  const flags = Object.entries(table).map(([name, option]) => flagOf(name, option).length);
-  const width = Math.max(...flags) + 2;
-  const sections = grouped(table).map(([title, options]) => {
+/** Columns of a terminal that help fits. */
+const columns = 80;
+/** Longer flags stand on a line of their own, so that the meanings keep their room. */
+const maxFlagLength = 24;
+/** A command with more options than this shows only the essential ones, unless all are requested. */
+const mostShown = 24;
+
+/** The text of `--help`. @param isComplete whether every option is requested, with `--help all` */
+export function helpText(usage: string, summary: string, table: Options, isComplete = false): string {
+  const isShort = !isComplete && Object.keys(table).length > mostShown;
+  const shown = isShort ? Object.fromEntries(Object.entries(table).filter(([, one]) => one.isEssential)) : table;
+  const flags = Object.entries(shown).map(([name, option]) => flagOf(name, option).length);
+  const width = Math.max(...flags.filter((length) => length <= maxFlagLength)) + 2;
+  const indent = `\n${' '.repeat(width + 2)}`;
+  const sections = grouped(shown).map(([title, options]) => {
     const lines = options.map(([name, option]) => {
-      const shown = defaultOf(option);
-      const meaning = shown === '' ? meaningOf(option) : `${meaningOf(option)} (default ${shown})`;
-      return `  ${flagOf(name, option).padEnd(width)}${wrap(meaning, 100 - width).join(`\n${' '.repeat(width + 2)}`)}\n`;
+      const flag = flagOf(name, option);
+      const value = defaultOf(option);
+      const meaning = value === '' ? meaningOf(option) : `${meaningOf(option)} (default ${value})`;
+      const start = flag.length <= maxFlagLength ? flag.padEnd(width) : `${flag}${indent}`;
+      return `  ${start}${wrapText(meaning, columns - width - 2).join(indent)}\n`;
     });
     return `${title === undefined ? '' : `${title}:\n`}${lines.join('')}`;
   });
-  return `${usage}\n\n${summary}\n\n${sections.join('\n')}`;
+  const rest = isShort ? `\nThere are ${Object.keys(table).length} options: --help all shows them all.\n` : '';
+  return `${usage}\n\n${wrapLines(summary)}\n\n${sections.join('\n')}${rest}`;
+}
+
+/** Wraps each line on its own; the text of a list entry, such as `  name  meaning`, stays in its column. */
+function wrapLines(summary: string): string {
+  const lines = summary.split('\n').map((line) => {
+    const [entry = '', rest = line] = /^( +\S+ {2,})(.*)$/.exec(line)?.slice(1) ?? [];
+    return entry + wrapText(rest, columns - entry.length).join(`\n${' '.repeat(entry.length)}`);
+  });
+  return lines.join('\n');
 }
 
 /** A Markdown table for each group: names, meanings, expected values, and defaults. */
@@ -201,8 +237,10 @@ function grouped(table: Options): [title: string | undefined, options: [string, 
 }
 
 /** Such as `--batch N`, or `FILE…` for operands. */
-function flagOf(name: string, { kind, placeholder = kind.placeholder, isOperand = false }: Option): string {
+function flagOf(name: string, option: Option): string {
+  const { kind, placeholder = kind.placeholder, isOperand = false, isValueOptional = false } = option;
   if (placeholder === undefined) return `--${name}`;
+  if (isValueOptional) return `--${name} [${placeholder}]`;
   return isOperand ? placeholder : `--${name} ${placeholder}`;
 }
 
@@ -213,14 +251,4 @@ function meaningOf({ help, kind }: Option): string {
 /** The default as shown to users; empty if there is none. */
 function defaultOf({ default: value, defaultText, isOperand = false }: Option): string {
   return isOperand ? '' : (defaultText ?? String(value ?? ''));
-}
-
-function wrap(paragraph: string, width: number): string[] {
-  const lines: string[] = [''];
-  for (const word of paragraph.split(' ')) {
-    const line = lines.at(-1)!;
-    if (line.length + word.length + 1 > width && line !== '') lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
-  }
-  return lines;
 }

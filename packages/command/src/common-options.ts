@@ -21,10 +21,22 @@ import {
 
 export * from './option.ts';
 
+const help: OptionKind<boolean | 'all'> = {
+  schema: v.union([v.boolean(), v.literal('all')]),
+  expected: 'all, or no value',
+  placeholder: 'all',
+  read: (value) => value,
+};
+
 /** Options of every command; `-h` is short for `--help`. */
 export const generalOptions = inGroup('general', {
-  help: option(flagKind, 'print these options'),
-  version: option(flagKind, 'print the version'),
+  help: option(help, 'print the most useful options, or all of them', {
+    default: false,
+    defaultText: '',
+    isEssential: true,
+    isValueOptional: true,
+  }),
+  version: option(flagKind, 'print the version', { isEssential: true }),
 });
 
 const maxSideLength = 4096;
@@ -54,6 +66,7 @@ export const dataOptions = inGroup('data', {
   ),
   label: option(textKind, 'column to predict', {
     defaultText: 'the column called label, class, target, species or y; otherwise the last one',
+    isEssential: true,
     with: data,
   }),
   ignore: option(
@@ -136,13 +149,13 @@ export const tlsOptions = inGroup('network', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.cert',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-key'], expected: '--tls-key, got only the certificate' },
+    with: { oneOf: ['tls-key'], expected: '--tls-key, the private key of the certificate' },
   }),
   'tls-key': option(textKind, 'private key of --tls-cert', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.key',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-cert'], expected: '--tls-cert, got only the key' },
+    with: { oneOf: ['tls-cert'], expected: '--tls-cert, the certificate of the key' },
   }),
 });
 

@@ -35,4 +35,5 @@ export {
   runMain,
   shellWord,
   usageFailure,
+  wrapText,
 } from './program.ts';

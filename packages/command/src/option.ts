@@ -22,10 +22,10 @@ export interface OptionKind<Value = unknown> {
 /** The groups of options in help, in their order. */
 export const groups = {
   run: 'Run',
-  model: 'Model and optimizer',
   data: 'Data',
-  distribution: 'Workers',
+  model: 'Model and optimizer',
   network: 'Network',
+  distribution: 'Workers',
   output: 'Output',
   general: 'Help',
 } as const;
@@ -35,6 +35,8 @@ export interface Option<Value = unknown> {
   readonly kind: OptionKind<Value>;
   readonly help: string;
   readonly group?: keyof typeof groups;
+  /** Whether most people need the option: `--help` of a command with many options shows only such ones. */
+  readonly isEssential?: boolean;
   /** Replaces the kind's placeholder. */
   readonly placeholder?: string;
   /** The value if the option is omitted. */
@@ -53,12 +55,14 @@ export interface Option<Value = unknown> {
   readonly with?: Requirement;
   /** Whether the values are the words that belong to no option. */
   readonly isOperand?: boolean;
+  /** Whether the option is also valid without its value, as `--help` is; it is then `true`. */
+  readonly isValueOptional?: boolean;
 }
 
 /** Other options that an option needs. */
 interface Requirement {
   readonly oneOf: readonly string[];
-  /** Follows "expected with" in a sentence. */
+  /** Follows "requires" in a sentence. */
   readonly expected: string;
 }
 

@@ -128,6 +128,17 @@ export interface PrintedColumn {
   readonly align?: 'left' | 'right';
 }
 
+/** The words of a text in lines of at most `columns` characters, unless a single word is longer. */
+export function wrapText(text: string, columns: number): string[] {
+  const lines: string[] = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
 /**
  * Lines of cells, padded to their column's width and two spaces apart, without a trailing line break.
  * @param rows one cell for each column; a cell may contain ANSI colors, which have no width

@@ -73,10 +73,10 @@ describe('parseOptions', () => {
     [['--optimizer', 'adagrad'], '--optimizer: expected one of sgd, momentum, got adagrad'],
     [['--url', 'http://127.0.0.1'], '--url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
     [['--single=yes'], '--single: takes no value, got yes'],
-    [['--bacth', '3'], '--bacth: unknown option; did you mean --batch? --help lists them all'],
-    [['--frobnicate'], '--frobnicate: unknown option; --help lists them all'],
-    [['--toString'], '--toString: unknown option; --help lists them all'],
-    [['-b'], '-b: unknown option; --help lists them all'],
+    [['--bacth', '3'], '--bacth: unknown option; did you mean --batch? --help all lists every option'],
+    [['--frobnicate'], '--frobnicate: unknown option; --help all lists every option'],
+    [['--toString'], '--toString: unknown option; --help all lists every option'],
+    [['-b'], '-b: unknown option; --help all lists every option'],
     [['64'], '64: expected an option that begins with --'],
   ])('%j is one sentence and exit code 2', (args, message) => {
     expect(() => parseOptions(table, args)).toThrow(expect.objectContaining({ message, exitCode: 2 }));
@@ -107,7 +107,7 @@ describe('helpText', () => {
 
   it('shows defaults, also one that depends on other options', () => {
     expect(shown).toContain('samples in a batch (default 128)');
-    expect(shown).toContain('port to listen on (default 7070, or the next free one)');
+    expect(shown).toMatch(/port to listen on \(default 7070, or the next free\n +one\)/);
     expect(shown).toContain('one process\n');
   });
 
@@ -125,8 +125,27 @@ describe('helpText', () => {
     expect(lines.slice(4)).toEqual(['--single', '', 'Run:', '--batch', '', 'Network:', '--port', '']);
   });
 
-  it('stays within 102 columns', () => {
-    for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(102);
+  it('fits 80 columns, with long flags on lines of their own', () => {
+    const long = { ...table, 'checkpoint-every': { ...table.lr, placeholder: 'STEPS|MINUTES' } };
+    const text = helpText(
+      'npm start',
+      'Trains a network, in more words than one line of 80 columns has room for.\n  name  And a list of entries whose text is longer than what is left of its line.',
+      long,
+    );
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/\n {2}--checkpoint-every STEPS\|MINUTES\n {20,}learning rate\n/);
+  });
+
+  it('shows only the essential options of a command with many, unless all are requested', () => {
+    const others = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`other-${index}`, table.lr]));
+    const many = { ...others, batch: { ...table.batch, isEssential: true } };
+    const short = helpText('npm start', 'Trains.', many);
+    expect(short).toBe(
+      'npm start\n\nTrains.\n\n  --batch N  samples in a batch (default 128)\n\nThere are 31 options: --help all shows them all.\n',
+    );
+    const all = helpText('npm start', 'Trains.', many, true);
+    for (const name of Object.keys(many)) expect(all).toContain(`--${name} `);
+    expect(all).not.toContain('--help all');
   });
 });
 
@@ -216,6 +235,18 @@ describe('readCommandLine', () => {
     const printed = captured();
     expect(readCommandLine(command, [option])).toBeUndefined();
     expect(printed()).toMatch(/^npm start -- \[options\]\n\nTrains\.\n\n {2}--workers N/);
+  });
+
+  it.each([['--help', 'all'], ['-h', 'all'], ['--help=all']])('%s %s prints every option', (...args) => {
+    const printed = captured();
+    const others = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`other-${index}`, table.lr]));
+    expect(readCommandLine({ ...command, options: { ...others, ...command.options } }, args)).toBeUndefined();
+    expect(printed()).toContain('--other-29 X');
+  });
+
+  it('takes no other word after --help', () => {
+    expect(() => readCommandLine(command, ['--help', 'some'])).toThrow('some: expected an option that begins with --');
+    expect(() => readCommandLine(command, ['--help=some'])).toThrow('--help: expected all, or no value, got some');
   });
 
   it('prints the version', () => {

@@ -30,7 +30,7 @@ describe('files of options', () => {
     symlinkSync('model', place('link'));
     expect(() => requireOutputs({ save: undefined, report: undefined })).not.toThrow();
     expect(() => requireOutputs({ save: place('model'), report: place('report') })).not.toThrow();
-    const message = expect.stringMatching(/^--report: .*expected a file in a folder that exists/);
+    const message = expect.stringMatching(/^--report: .*cannot use the folder/);
     const missing = { exitCode: 2, message };
     expect(() => requireOutputs({ report: place('missing/report') })).toThrow(expect.objectContaining(missing));
     for (const report of [place('model'), place('link'), `${folder}/./model`]) {
@@ -76,7 +76,7 @@ describe('a token', () => {
 
   it('is refused with one sentence that does not contain it', () => {
     const both = () => parseOptions(tokenOptions('', '', 'token'), ['--token', 'a', '--token-file', 'b']);
-    expect(both).toThrow(/^--token-file: expected without --token, /);
+    expect(both).toThrow(/^--token-file: cannot be combined with --token, /);
     expect(() => tokenFrom({ ...none, 'token-file': place('none') }, undefined)).toThrow(
       /^--token-file: expected a file that can be read, got .*none$/,
     );

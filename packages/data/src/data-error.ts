@@ -25,7 +25,7 @@ export function checkWhole(name: string, value: number, from: number, to: number
   throw new RangeError(`${name}: expected a whole number ${range}, got ${value}`);
 }
 
-/** What a function expects of an argument. */
+/** A kind of argument, and the words for it in an error. */
 export interface ArgumentKind {
   /** Follows "expected". */
   readonly expected: string;
@@ -49,7 +49,7 @@ export function objectWith(expected: string, ...keys: readonly string[]): Argume
   return { expected, accepts };
 }
 
-export function listOf(items: string): ArgumentKind {
+export function listArgument(items: string): ArgumentKind {
   return { expected: `a list of ${items}`, accepts: Array.isArray };
 }
 
@@ -63,9 +63,9 @@ export const argumentKinds = {
   dataset: objectWith('a data set, which openDataset and datasetFrom give', 'samples', 'targets', 'count'),
   field: objectWith('a field of samples or targets', 'dtype', 'shape', 'role'),
   table: objectWith('a table, which parseDelimited and parseParquet give', 'name', 'columns', 'count'),
-  features: listOf('features'),
-  names: listOf('names'),
-  files: listOf('files'),
+  features: listArgument('features'),
+  names: listArgument('names'),
+  files: listArgument('files'),
 } as const satisfies Readonly<Record<string, ArgumentKind>>;
 
 /** Maximum bytes of a file, packed or unpacked. */

@@ -8,7 +8,7 @@ export {
   checkArguments,
   checkWhole,
   DataError,
-  listOf,
+  listArgument,
   objectWith,
 } from './data-error.ts';
 export {

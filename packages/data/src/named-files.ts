@@ -46,28 +46,32 @@ export function shownPath(path: string): string {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EACCES: 'no permission',
-  EBUSY: 'a file that is in use',
-  EDQUOT: 'no quota left on its disk',
-  EFBIG: 'a file that would grow too large',
-  EIO: 'an error of its disk',
-  EISDIR: 'a folder',
-  ELOOP: 'links that lead in a circle',
-  ENAMETOOLONG: 'a name that is too long',
-  ENOENT: 'nothing there',
-  ENOSPC: 'no space left on its disk',
-  ENOTDIR: 'a file where a folder is needed',
+  EACCES: 'permission denied',
+  EBUSY: 'the file is in use',
+  EDQUOT: 'disk quota exceeded',
+  EFBIG: 'the file would be too large',
+  EIO: 'input/output error',
+  EISDIR: 'it is a folder',
+  ELOOP: 'its links form a loop',
+  ENAMETOOLONG: 'the name is too long',
+  ENOENT: 'no such file or folder',
+  ENOSPC: 'no space left on the disk',
+  ENOTDIR: 'part of its path is a file, not a folder',
   ENXIO: 'no process at its other end',
-  EPERM: 'no permission',
-  EPIPE: 'a reader that has gone',
-  EROFS: 'a file system that is read-only',
-  ERR_INVALID_ARG_VALUE: 'a name with a NUL character',
+  EPERM: 'operation not permitted',
+  EPIPE: 'its reader has closed it',
+  EROFS: 'the file system is read-only',
+  ERR_INVALID_ARG_VALUE: 'the name contains a NUL character',
 };
 
-/** Describes what the system found instead of the file. */
+/** Says why the system refused a file. */
 export function reasonOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+}
+
+function refused(path: string, error: unknown): FileError {
+  return new FileError(`${shownPath(path)}: ${reasonOf(error)}`);
 }
 
 function kindOf(stats: Stats): string {
@@ -110,7 +114,7 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
   } catch (error) {
     const isOfSystem = error instanceof Error && 'code' in error;
     if (error instanceof FileError || !isOfSystem) throw error;
-    throw unexpected(path, 'a file that can be read', reasonOf(error));
+    throw refused(path, error);
   }
 }
 
@@ -155,7 +159,7 @@ const descriptorName = new RegExp(`^(?:/dev/fd|/proc/(?:self|thread-self|${proce
 
 /** @throws FileError if nothing can be written there */
 function targetOf(path: string): Target {
-  if (/[/\\]$/.test(path)) throw unexpected(path, 'the name of a file', 'that of a folder');
+  if (/[/\\]$/.test(path)) throw unexpected(path, 'a file', 'a folder');
   let place = resolve(path);
   for (let links = 0; links <= maxLinks; links++) {
     const descriptor = descriptorOf(place);
@@ -172,7 +176,7 @@ function targetOf(path: string): Target {
     }
     place = resolve(dirname(place), readlinkSync(place));
   }
-  throw unexpected(path, 'a file', 'links that lead in a circle');
+  throw new FileError(`${shownPath(path)}: ${reasons['ELOOP']}`);
 }
 
 /** Finds a descriptor named by a path, to be written to as it is open: it may stand for a socket or a shared file. */
@@ -196,7 +200,7 @@ function folderOf(path: string, place: string): string {
   try {
     return realpathSync(folder);
   } catch (error) {
-    throw unexpected(path, 'a file in a folder that exists', `${reasonOf(error)} at ${shownPath(folder)}`);
+    throw new FileError(`${shownPath(path)}: cannot use the folder ${shownPath(folder)}: ${reasonOf(error)}`);
   }
 }
 
@@ -204,7 +208,7 @@ function statsOf(path: string, place: string): Stats | undefined {
   try {
     return lstatSync(place, { throwIfNoEntry: false });
   } catch (error) {
-    throw unexpected(path, 'a file that can be written to', reasonOf(error));
+    throw refused(path, error);
   }
 }
 
@@ -227,8 +231,8 @@ export function checkOutput(path: string): string | undefined {
       closeSync(openSync(place, 'r+'));
     }
   } catch (error) {
-    const expected = stats ? 'a file that can be written to' : 'a file in a folder that can be written to';
-    throw unexpected(path, expected, reasonOf(error));
+    if (stats) throw refused(path, error);
+    throw new FileError(`${shownPath(path)}: cannot create a file in this folder: ${reasonOf(error)}`);
   }
   if (!stats) return place;
   return descriptor === undefined && stats.isCharacterDevice() ? undefined : identityOf(stats);

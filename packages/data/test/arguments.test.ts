@@ -34,20 +34,13 @@ describe('data', () => {
       valueField: [[1]],
       valueTargets: [Float32Array.of(1), ['a']],
     },
-    // Called for each shard and message, with values that were checked when they came.
     [
-      'bytesOfField',
-      'bytesPerSample',
-      'fieldOf',
-      'gather',
-      'gatherRows',
-      'gatherValues',
-      'moveSamples',
-      'sizeOfField',
-    ].concat(
+      // Called for each shard and message, with values that were checked when they came.
+      ...['bytesOfField', 'bytesPerSample', 'fieldOf', 'gatherRows', 'gatherSamples', 'gatherValues'],
+      ...['moveSamples', 'sizeOfField'],
       // The checks themselves.
-      ['checkArguments', 'listOf', 'objectWith'],
-    ),
+      ...['checkArguments', 'listArgument', 'objectWith'],
+    ],
   );
 });
 

@@ -31,7 +31,7 @@ const withCell = (cell: string): string => `a,b,label\n1,2,x\n3,${cell},y\n5,6,x
 const csv: readonly Case[] = [
   ['an empty file', '', 'expected a header row and rows of values, got an empty file'],
   ['blank lines alone', ' \n\n', 'expected a header row and rows of values, got an empty file'],
-  ['a header row alone', 'a,b,label\n', 'expected rows of values, got a header row alone'],
+  ['a header row alone', 'a,b,label\n', 'expected rows of values, got only a header row'],
   [
     'no header row',
     '1,2.5,3\n4,5,6\n',
@@ -79,13 +79,13 @@ const csv: readonly Case[] = [
   [
     'no label column of that name',
     table,
-    'expected a column "species", the label, got a, b, label',
+    'expected a column "species" for the label, got the columns a, b, label',
     { label: 'species' },
   ],
   [
     'no column of that name to leave out',
     table,
-    'expected a column "id", which is to be ignored, got a, b, label',
+    'expected a column "id" to ignore, got the columns a, b, label',
     { ignore: ['id'] },
   ],
   ['a missing label', 'a,label\n1,x\n2,\n3,y\n', 'line 3, column label: expected a label, got none'],
@@ -117,15 +117,11 @@ const csv: readonly Case[] = [
     'line 2, column label: expected a number that float32 can hold, got 1e+39',
     { task: 'regression' },
   ],
-  [
-    'nothing beside the label',
-    'label\nx\ny\n',
-    'expected columns beside label, the label, got none: what is a model to see?',
-  ],
+  ['nothing beside the label', 'label\nx\ny\n', 'expected at least one column besides the label "label", got none'],
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',
-    'expected at least two samples of a class, one to train with and one to test with, got 2',
+    'expected at least two samples of some class, one for training and one for testing, got 2 in all',
   ],
   [
     'other bytes than UTF-8',
@@ -280,7 +276,7 @@ const folders: readonly Case<Files>[] = [
   [
     'too few pictures to split',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected at least two samples of a class, one to train with and one to test with, got 2',
+    'NAME: expected at least two samples of some class, one for training and one for testing, got 2 in all',
   ],
   [
     'too many pixels',
@@ -303,7 +299,7 @@ const folders: readonly Case<Files>[] = [
   [
     'a test table without the label',
     { 'train.csv': table, 'test.csv': 'a,b\n1,2\n' },
-    'test.csv: expected a column "label", the label, got a, b',
+    'test.csv: expected a column "label" for the label, got the columns a, b',
   ],
   [
     'a class in the test table alone',
@@ -346,9 +342,7 @@ describe('a folder is refused with', () => {
 describe('a path', () => {
   it('is refused where there is nothing', async () => {
     const path = join(folderOf({}), 'nowhere.csv');
-    await expect(openDataset(path)).rejects.toThrow(
-      new DataError(`${path}: expected a file or a folder with data, got nothing there`),
-    );
+    await expect(openDataset(path)).rejects.toThrow(new DataError(`${path}: no such file or folder`));
   });
 
   it('may lead to a gzip file, and to a pair of tables', async () => {

@@ -139,13 +139,11 @@ describe('loadMnist', () => {
 
   it('says that a directory is missing, or is a file', async () => {
     await expect(loadMnist(join(directory, 'nowhere'))).rejects.toThrow(
-      new DataError(`${directory}/nowhere: expected a directory with the four MNIST files, got nothing there`),
+      new DataError(`${directory}/nowhere: no such file or folder`),
     );
     await writeFile(join(directory, 'file'), '');
     await expect(loadMnist(join(directory, 'file'))).rejects.toThrow(
-      new DataError(
-        `${directory}/file: expected a directory with the four MNIST files, got a file where a folder is needed`,
-      ),
+      new DataError(`${directory}/file: part of its path is a file, not a folder`),
     );
   });
 

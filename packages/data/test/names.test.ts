@@ -50,7 +50,9 @@ describe.each(Object.entries(tables))('%s', (file, content) => {
   ])('shows a name with %s as one short line', async (_, name, shown) => {
     const path = join(folderOf({ [file]: content(name, 'label') }), file);
     const error = (await openDataset(path, { label: 'no\u202ene' }).catch((reason: unknown) => reason)) as DataError;
-    expect(error).toEqual(new DataError(`${file}: expected a column "no\\u202ene", the label, got ${shown}, label`));
+    expect(error).toEqual(
+      new DataError(`${file}: expected a column "no\\u202ene" for the label, got the columns ${shown}, label`),
+    );
     expect(error.message).not.toMatch(/[\p{Cc}\u202e\u2028]/u);
     const { found } = await openDataset(path, { label: name, task: 'regression' });
     expect(found).toContain(`in column ${shown};`);

@@ -73,11 +73,11 @@ describe('the split of a data set', () => {
   });
 
   it.each([
-    ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of a class'],
+    ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of some class'],
     ['one value', valueTargets(Float32Array.of(1), ['price']), 1, 'expected at least two samples'],
   ])('refuses %s', (_, targets, count, expected) => {
     expect(() => splitIndices(targets, count, 'x.csv', {})).toThrow(
-      new DataError(`x.csv: ${expected}, one to train with and one to test with, got ${count}`),
+      new DataError(`x.csv: ${expected}, one for training and one for testing, got ${count} in all`),
     );
   });
 

@@ -35,7 +35,7 @@ export async function openFleet({ run = 'default', ...options }: FleetOptions): 
 export async function openStore(options: FleetOptions): Promise<FleetStore> {
   const servers = parseServers(options.servers);
   if (!servers) {
-    throw new FleetError('expected addresses like nats://127.0.0.1:4222, separated by commas, got something else');
+    throw new FleetError('expected addresses like nats://127.0.0.1:4222, separated by commas');
   }
   const nats = await loadNats();
   const connection = await connectToAny(nats, servers, options);
@@ -165,7 +165,7 @@ function authenticatorOf({ transport }: Nats, text: string): Authenticator {
   const [, user, pass] = /^([^:\s]+):(\S+)\s*$/.exec(text) ?? [];
   if (user !== undefined && pass !== undefined) return transport.usernamePasswordAuthenticator(user, pass);
   // Do not show the text: it may be another secret.
-  const message = 'expected a .creds file, an nkey seed, or user:password, got something else';
+  const message = 'expected a .creds file, an nkey seed, or user:password';
   throw new FleetError(message, 'fleet-credentials');
 }
 

@@ -79,7 +79,7 @@ export function attackRun(connection: NatsConnection, run: string): () => Promis
     for (; !isOver; rounds++) {
       for (const one of attacks) await attack(connection, one);
       // Pause, because the processes of the run may share these cores.
-      await delay(300);
+      await delay(1_000);
     }
   })();
   return async () => {

@@ -231,7 +231,7 @@ export function textOf(exhibit: Exhibit): Text {
 }
 
 /** Widths in characters of bars, of curves, and of shaded planes. */
-const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
+const [barWidth, curveWidth, planeWidth] = [40, 40, 48];
 /** A character is about twice as high as it is wide. */
 const aspect = 2;
 const indent = '  ';
@@ -306,7 +306,7 @@ function liveCurvesText({ caption, curves }: LiveCurves): Text {
     if (steps.length === 0) return [`  Curve ${label}: ${curveText(curve)}`];
     const percents = accuracies.map((accuracy) => 100 * accuracy);
     const rows = [
-      curveRow('loss of the batches', losses, losses, rangeOf(losses)),
+      curveRow('batch loss', losses, losses, rangeOf(losses)),
       curveRow('test accuracy, %', percents, percents, rangeOf(percents)),
     ];
     const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
@@ -317,8 +317,7 @@ function liveCurvesText({ caption, curves }: LiveCurves): Text {
 }
 
 function codeText({ caption, lines }: Code): Text {
-  const rows = lines.map(({ code, note }) => [code, `// ${note}`]);
-  return [`${caption}:`, { columns: [{}, {}], rows, indent }];
+  return [`${caption}:`, ...lines.flatMap(({ code, note }) => [`${indent}// ${note}`, `${indent}${code}`])];
 }
 
 /** Only the texts: a row of pictures is wider than a terminal. */

@@ -14,29 +14,30 @@ export const glossary: Readonly<Record<string, string>> = {
     'The rule that repeats axes of size 1, and missing ones, so that tensors of different shapes can be combined.',
   'chain rule': 'The derivative of a function of a function is the product of their derivatives.',
   'cosine similarity':
-    'The dot product of two vectors over the product of their lengths: 1 in one direction, 0 at right angles, -1 in opposite ones.',
-  'cross-entropy': 'The loss of a classifier: minus the logarithm of the probability that it gave to the right class.',
+    'The dot product of two vectors divided by the product of their lengths: 1 in the same direction, 0 at right angles, -1 in opposite directions.',
+  'cross-entropy':
+    'The loss of a classifier: minus the logarithm of the probability that it gives to the correct class.',
   'dead neuron': 'A neuron with relu whose sum is negative for every sample. Its gradient is 0, so no step changes it.',
   'dense layer': 'A layer in which every neuron reads every input.',
   'dot product': 'The sum of the products of two vectors, number by number.',
   epoch: 'One pass over all training samples.',
-  'forward pass': 'The way from the input to the output, layer by layer.',
+  'forward pass': 'The computation from the input to the output, layer by layer.',
   gradient:
-    'For every parameter, how much the loss rises when the parameter grows a little. Together they point uphill.',
+    'For every parameter, the slope of the loss: how fast the loss rises if the parameter grows. Together the slopes point uphill.',
   'gradient descent': 'Repeated steps against the gradient, each as long as the learning rate times the slope.',
-  'hidden layer': 'A layer between input and output, whose values nothing outside sees.',
+  'hidden layer': 'A layer between input and output, whose values are not visible from outside the network.',
   key: 'The vector of a token in attention that offers an answer: it is compared with the queries of other tokens.',
   'learning rate': 'The length of a step for a given slope.',
   logit: 'The score of a class before the softmax. It can be any number.',
   loss: 'A number that measures how wrong the network is. Training makes it smaller.',
-  magnitude: 'The length of a vector: the root of the sum of the squares of its numbers.',
+  magnitude: 'The length of a vector: the square root of the sum of the squares of its numbers.',
   'matrix product': 'A table of dot products: each row of the first matrix with each column of the second.',
   'mean squared error':
     'The loss if targets are numbers: the mean of the squared differences between predictions and targets.',
   'mini-batch': 'The samples of one step, drawn at random: few enough to be quick, enough for a good direction.',
   momentum:
     'An optimizer whose steps keep most of the previous step, so steps in a steady direction grow and noise cancels out.',
-  neuron: 'Dot product with weights, plus a bias, through an activation function.',
+  neuron: 'The dot product of inputs and weights, plus a bias, passed through an activation function.',
   overfitting: 'Learning the training samples by heart: accuracy rises on them and not on other samples.',
   parameter: 'A number that training changes: a weight or a bias.',
   query: 'The vector of a token in attention that asks a question: it is compared with the keys of other tokens.',
@@ -44,12 +45,13 @@ export const glossary: Readonly<Record<string, string>> = {
   relu: 'The larger of x and 0: positive sums pass, negative ones become 0.',
   seed: 'The number from which all random numbers of a run follow. The same seed gives the same run.',
   shape: "The sizes of a tensor's axes, such as [64, 784].",
-  softmax: 'Powers of e of the logits, divided by their sum: probabilities.',
+  softmax:
+    'The function that turns logits into probabilities: e to the power of each logit, divided by the sum of these powers.',
   'stochastic gradient descent':
     'Gradient descent in which each step sees the gradient of a mini-batch instead of all samples. SGD for short.',
   temperature:
     'A number that divides the logits before the softmax: a low one makes probabilities sharp, a high one flat.',
-  tensor: 'Numbers with any number of axes: a scalar has none, a vector one, a matrix two.',
+  tensor: 'A grid of numbers with any number of axes: a scalar has none, a vector one, a matrix two.',
   'vanishing gradient': 'A gradient that shrinks in every layer on its way back, until the first layers learn nothing.',
   value: 'The vector of a token in attention that other tokens take, in proportion to their attention weights.',
   vector: 'A list of numbers; also the arrow from the origin to the place with these coordinates.',

@@ -41,8 +41,8 @@ export const liveControls = {
   activation: choice('Activation', activations, 'relu'),
   depth: count({ label: 'Hidden layers', from: 1, to: 8, fallback: 2 }),
   width: count({ label: 'Neurons in each', from: 1, to: 64, fallback: 16 }),
-  // `usual` is the range of PyTorch.
-  start: choice('First weights', ['usual', 'He', 'all zero', 'a hundredth', 'ten times'], 'usual'),
+  // `default` is the range of PyTorch.
+  start: choice('Initial weights', ['default', 'He', 'all zero', 'a hundredth', 'ten times'], 'default'),
   seed: count({ label: 'Seed', from: 1, to: 100, fallback: 1 }),
   optimizer: choice('Optimizer', ['sgd', 'momentum', 'adam'], 'sgd'),
   lr: range({ label: 'Learning rate', from: 0.0001, to: 10, fallback: 0.1, step: 0.05, scale: 'log' }),
@@ -288,7 +288,7 @@ function optimizerOf({ optimizer, lr }: LiveSettings): OptimizerChoice {
   return { type: optimizer, learningRate: lr };
 }
 
-const factors = { usual: 1, 'a hundredth': 0.01, 'ten times': 10 } as const;
+const factors = { default: 1, 'a hundredth': 0.01, 'ten times': 10 } as const;
 
 /**
  * Draws the first weights. Usual weights are uniform in ±1/sqrt(inputs), as in PyTorch's `nn.Linear`. He's weights are

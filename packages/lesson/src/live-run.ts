@@ -189,13 +189,13 @@ export class LiveRun {
     return `${index + 1}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`;
   }
 
-  /** Shows the first test digits and the network's answers. */
+  /** Shows the first test digits and the network's predictions. */
   #answers(): Pictures {
     const { test, classes, inputs } = this.#data;
     const outputs = this.#network.probabilities(this.#testValues);
     return {
       kind: 'pictures',
-      caption: `${shownDigits} test digits and the network's answers`,
+      caption: `${shownDigits} test digits and the network's predictions`,
       rows: pictureSide,
       columns: pictureSide,
       pictures: Array.from({ length: shownDigits }, (_, sample) => {
@@ -203,7 +203,7 @@ export class LiveRun {
         const answer = own.indexOf(Math.max(...own));
         return {
           values: this.#testValues.slice(sample * inputs, (sample + 1) * inputs),
-          text: `${test.labels[sample]}: says ${answer}, ${Math.round(100 * own[answer]!)} %`,
+          text: `${test.labels[sample]}: predicts ${answer}, ${Math.round(100 * own[answer]!)} %`,
         };
       }),
     };

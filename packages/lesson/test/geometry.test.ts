@@ -34,7 +34,11 @@ describe('the dot product', () => {
 
   test('is largest in the same direction, 0 at right angles, and as large and negative in the opposite one', async () => {
     const { cases } = dotProduct.result(await openContext());
-    expect(cases.map(({ relation }) => relation)).toEqual(['agree', 'are perpendicular', 'oppose']);
+    expect(cases.map(({ relation }) => relation)).toEqual([
+      'form an acute angle',
+      'are perpendicular',
+      'form an obtuse angle',
+    ]);
     const [same, right, opposite] = cases;
     for (const [each, cosine] of [
       [same, 1],

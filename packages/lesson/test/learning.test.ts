@@ -202,17 +202,17 @@ describe('back-propagation', () => {
 });
 
 describe('initialization', () => {
-  test.each([1, 2, 3])('weights of He keep the size of a signal, usual ones lose it, seed %i', async (seed) => {
+  test.each([1, 2, 3])('weights of He keep the size of a signal, default weights lose it, seed %i', async (seed) => {
     const { signals } = initialization.result(await openContext(), { seed });
     const kept = Object.fromEntries(signals.map(({ label, sizes }) => [label, sizes.at(-1)! / sizes[0]!]));
     expect(kept['He']).toBeGreaterThan(0.5);
     expect(kept['He']).toBeLessThan(2);
-    expect(kept['usual']).toBeLessThan(0.01);
+    expect(kept['default']).toBeLessThan(0.01);
     expect(kept['twice He']).toBeGreaterThan(300);
     const gradients = Object.fromEntries(signals.map(({ label, gradient }) => [label, gradient]));
     expect(gradients['He']).toBeGreaterThan(0.3);
     expect(gradients['He']).toBeLessThan(3);
-    expect(gradients['usual']).toBeLessThan(0.01);
+    expect(gradients['default']).toBeLessThan(0.01);
     expect(gradients['twice He']).toBeGreaterThan(300);
   });
 });

@@ -253,7 +253,7 @@ describe('what the hints say', () => {
     ],
     ['two neurons against four', { depth: 2, width: 2 }, { depth: 2, width: 4 }],
     ['a learning rate of 3 against 1', { lr: 3 }, { lr: 1 }],
-    ['all zero against the usual weights', { start: 'all zero', depth: 6 }, { start: 'usual', depth: 6 }],
+    ['all zero against the default weights', { start: 'all zero', depth: 6 }, { start: 'default', depth: 6 }],
     ['eight layers of 4 neurons against eight of 16', { depth: 8, width: 4 }, { depth: 8, width: 16 }],
   ])('%s', async (_, worse, better) => {
     expect(await accuracyWith(worse)).toBeLessThan(0.9);
@@ -288,7 +288,7 @@ async function curveWith(first: Partial<LiveSettings>, steps: number): Promise<L
 describe('what the hints say of a curve', () => {
   const digits = { data: 'digits', depth: 1, width: 32 } as const;
 
-  test('weights of He begin to learn at once, the usual ones late; with eight layers later still', async () => {
+  test('weights of He begin to learn at once, default weights late; with eight layers later still', async () => {
     const lossAt200 = async (first: Partial<LiveSettings>) => (await curveWith(first, 200)).losses.at(-1)!;
     expect(await lossAt200({ depth: 6, start: 'He' })).toBeLessThan(0.05);
     expect(await lossAt200({ depth: 6 })).toBeGreaterThan(0.3);

@@ -1,5 +1,5 @@
 /** Checks of plain data. Every error is one sentence. */
-import { type ArgumentKind, argumentKinds, listOf, objectWith } from '@lockstep/data';
+import { type ArgumentKind, argumentKinds, listArgument, objectWith } from '@lockstep/data';
 import { shownValue } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
@@ -42,8 +42,8 @@ function pathText(path: readonly v.IssuePathItem[]): string {
 
 function issueText(issue: v.BaseIssue<unknown>): string {
   if (issue.type === 'strict_object' || issue.type === 'object') {
-    if (issue.expected === 'never') return 'there is no such entry';
-    if (issue.expected?.startsWith('"')) return 'this entry is missing';
+    if (issue.expected === 'never') return 'unknown entry';
+    if (issue.expected?.startsWith('"')) return 'missing';
   }
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
   // The message of a check over several settings already names them.
@@ -75,9 +75,9 @@ export const kinds = {
   fit: objectWith('an object with sampleShape and outputs', 'sampleShape', 'outputs'),
   shard: objectWith('an object with microbatches and microbatchSize', 'microbatches', 'microbatchSize'),
   step: objectWith('an object with step, samples and storages', 'step', 'samples', 'slots'),
-  ranges: listOf('ranges of parameters'),
-  tensors: listOf('tensors'),
-  shape: listOf('sizes'),
+  ranges: listArgument('ranges of parameters'),
+  tensors: listArgument('tensors'),
+  shape: listArgument('sizes'),
 } as const satisfies Readonly<Record<string, ArgumentKind>>;
 
 type Lists = Readonly<Record<string, unknown>>;

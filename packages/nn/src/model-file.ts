@@ -193,12 +193,12 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
   }
   const sampleShape = part<Shape>('sampleShape', sizes, model.input);
   if (sizeOf(sampleShape) !== inputSize(model)) {
-    const expected = `${inputSize(model)} values, as the model takes`;
+    const expected = `${inputSize(model)} values, the input of the model`;
     throw new Error(`model file: sampleShape: expected ${expected}, got ${formatShape(sampleShape)}`);
   }
   const reading = part<Reading | undefined>('reading', readingSchema, undefined);
   if (reading?.type === 'rows' && rowSize(reading) !== sizeOf(sampleShape)) {
-    const expected = `columns of ${sizeOf(sampleShape)} values, as the model takes`;
+    const expected = `columns of ${sizeOf(sampleShape)} values, the input of the model`;
     throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
   }
   const scaling = part<v.InferOutput<typeof scalingSchema>>('scaling', scalingSchema, byteScaling);

@@ -216,13 +216,13 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
   if (!nameOrJson.trimStart().startsWith('{')) {
     const names = builtInModels.join(', ');
     const got = JSON.stringify(nameOrJson.slice(0, 64));
-    throw new Error(`model: expected a JSON object or one of the built-in models (${names}), got ${got}`);
+    throw new Error(`model: expected ${names}, or JSON with a list of layers, got ${got}`);
   }
   let data: unknown;
   try {
     data = JSON.parse(nameOrJson);
   } catch (error) {
-    throw new Error(`model: expected JSON, got a text that cannot be read: ${(error as Error).message}`);
+    throw new Error(`model: cannot be read as JSON: ${(error as Error).message}`);
   }
   return parseModel(data);
 }

@@ -120,13 +120,12 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataStart: number } {
-  if (bytes.byteLength < lengthBytes)
-    throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
+  if (bytes.byteLength < lengthBytes) throw new Error(`expected a safetensors file, got ${fileKind(bytes)}`);
   const headerBytes = view.getBigUint64(0, true);
   const most = Math.min(bytes.byteLength - lengthBytes, maximumHeaderBytes);
   // In a file of another format, the first bytes are not a length.
   if (headerBytes > BigInt(most) && bytes[lengthBytes] !== openingBrace) {
-    throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
+    throw new Error(`expected a safetensors file, got ${fileKind(bytes)}`);
   }
   if (headerBytes > BigInt(most)) {
     throw new Error(`safetensors: the header claims ${headerBytes} bytes, expected at most ${most}`);
@@ -136,8 +135,7 @@ function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataSt
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(lengthBytes, dataStart)));
   } catch {
-    if (bytes[lengthBytes] !== openingBrace)
-      throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
+    if (bytes[lengthBytes] !== openingBrace) throw new Error(`expected a safetensors file, got ${fileKind(bytes)}`);
     throw new Error('safetensors: expected a JSON header, got bytes that cannot be read as JSON');
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {

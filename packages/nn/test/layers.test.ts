@@ -33,7 +33,7 @@ interface LayerCase {
 
 /** Returns the case of an elementwise layer, including the error for an unknown setting. */
 function elementwise(layer: Layer): LayerCase {
-  const refused = { layer: { ...layer, size: 1 }, message: 'model: layers[0].size: there is no such entry' };
+  const refused = { layer: { ...layer, size: 1 }, message: 'model: layers[0].size: unknown entry' };
   return { layer, input: [6], output: [6], parameters: {}, refused };
 }
 

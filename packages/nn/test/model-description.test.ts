@@ -71,7 +71,7 @@ describe('a model file', () => {
   test.each<[string, Record<string, string>, string]>([
     ['no layers', {}, 'model file: expected its layer list in the metadata, got none: give the model as well'],
     ['no JSON', { model: '{' }, 'model file: model: expected JSON in the metadata, got a text that cannot be read'],
-    ['no model', { model: '[]' }, 'model: name: this entry is missing'],
+    ['no model', { model: '[]' }, 'model: name: missing'],
     [
       'too few names',
       { ...metadata, classes: '["a"]' },
@@ -81,7 +81,7 @@ describe('a model file', () => {
     [
       'another shape',
       { ...metadata, sampleShape: '[28,28]' },
-      'model file: sampleShape: expected 6 values, as the model takes, got [28, 28]',
+      'model file: sampleShape: expected 6 values, the input of the model, got [28, 28]',
     ],
     [
       'another scaling',
@@ -91,7 +91,7 @@ describe('a model file', () => {
     [
       'columns of other values than the model takes',
       { ...metadata, reading: '{"type":"rows","columns":[{"type":"number","name":"a","mean":0,"deviation":1}]}' },
-      'model file: reading: expected columns of 6 values, as the model takes, got 1',
+      'model file: reading: expected columns of 6 values, the input of the model, got 1',
     ],
     [
       'a deviation of 0',

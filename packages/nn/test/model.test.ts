@@ -83,13 +83,11 @@ describe('built-in models', () => {
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
-    expect(() => resolveModel('mpl')).toThrow(
-      'model: expected a JSON object or one of the built-in models (mlp, cnn), got "mpl"',
-    );
+    expect(() => resolveModel('mpl')).toThrow('model: expected mlp, cnn, or JSON with a list of layers, got "mpl"');
   });
 
   test('text that is not JSON is refused in one sentence', () => {
-    expect(() => resolveModel('{"name": ')).toThrow(/^model: expected JSON, got a text that cannot be read: .*$/);
+    expect(() => resolveModel('{"name": ')).toThrow(/^model: cannot be read as JSON: .*$/);
   });
 });
 
@@ -102,14 +100,10 @@ describe('models as plain data', () => {
   const dense = (units: unknown) => ({ ...tiny, layers: [{ type: 'dense', units }] });
   test.each<[string, unknown, string]>([
     ['null', null, 'model: expected Object, got null'],
-    ['no layers entry', { name: 'a', input: [4] }, 'model: layers: this entry is missing'],
+    ['no layers entry', { name: 'a', input: [4] }, 'model: layers: missing'],
     ['no layers', { ...tiny, layers: [] }, 'model: layers: expected a list of 1 to 256 layers, got a list of 0'],
-    ['an unknown entry', { ...tiny, code: 'x' }, 'model: code: there is no such entry'],
-    [
-      'an unknown setting',
-      { ...tiny, layers: [{ type: 'relu', slope: 1 }] },
-      'model: layers[0].slope: there is no such entry',
-    ],
+    ['an unknown entry', { ...tiny, code: 'x' }, 'model: code: unknown entry'],
+    ['an unknown setting', { ...tiny, layers: [{ type: 'relu', slope: 1 }] }, 'model: layers[0].slope: unknown entry'],
     [
       'an unknown layer',
       { ...tiny, layers: [{ type: 'conv' }] },

@@ -210,14 +210,14 @@ describe('settings', () => {
 
   test.each<[unknown, string]>([
     [{ type: 'sdg', learningRate: 0.1 }, `optimizer: type: expected ${optimizerNames}, got "sdg"`],
-    [{ type: 'sgd' }, 'optimizer: learningRate: this entry is missing'],
+    [{ type: 'sgd' }, 'optimizer: learningRate: missing'],
     [{ type: 'sgd', learningRate: 0 }, 'optimizer: learningRate: expected a number above 0, got 0'],
     [{ type: 'sgd', learningRate: Number.NaN }, 'optimizer: learningRate: expected a number above 0, got NaN'],
     [
       { type: 'sgd', learningRate: Number.POSITIVE_INFINITY },
       'optimizer: learningRate: expected a number above 0, got Infinity',
     ],
-    [{ type: 'adam', learningRate: 1, momentum: 0.9 }, 'optimizer: momentum: there is no such entry'],
+    [{ type: 'adam', learningRate: 1, momentum: 0.9 }, 'optimizer: momentum: unknown entry'],
     [
       { type: 'sgd', learningRate: 1, nesterov: true },
       'optimizer: expected nesterov only with a momentum above 0 and without dampening',
@@ -232,10 +232,7 @@ describe('settings', () => {
       'optimizer: weightDecay: expected a number of at least 0, got -1',
     ],
     [{ type: 'sgd', learningRate: 1, clipNorm: 0 }, 'optimizer: clipNorm: expected a number above 0, got 0'],
-    [
-      { type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } },
-      'optimizer: schedule.steps: this entry is missing',
-    ],
+    [{ type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } }, 'optimizer: schedule.steps: missing'],
     [
       { type: 'sgd', learningRate: 1, schedule: { type: 'linear' } },
       'optimizer: schedule.type: expected "constant" or "step" or "cosine", got "linear"',

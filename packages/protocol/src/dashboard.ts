@@ -29,7 +29,7 @@ const dataFormat = {
   /** Number of classes, or of values per target. */
   outputs: f.integer(1, maxOutputs),
   /** One name for each output; omitted if there are too many. */
-  names: v.exactOptional(f.listOf(name, 0, 256, 'names')),
+  names: v.exactOptional(f.arrayOf(name, 0, 256, 'names')),
 };
 
 /** How to join. */
@@ -48,7 +48,7 @@ export const maxCategoriesShown = 512;
 
 /** The first columns of a table, and how each is encoded as values of a sample. */
 const columns = v.pipe(
-  f.listOf(
+  f.arrayOf(
     v.variant(
       'type',
       [
@@ -406,7 +406,7 @@ export type WatchMessageFrom<S extends WatchSide> = f.SentBy<typeof watchMessage
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
-/** What does not change during a run. */
+/** Facts that do not change during a run. */
 export type RunMessage = WatchMessageOf<'run'>;
 export type ProgressMessage = WatchMessageOf<'progress'>;
 /** Options that the owner may change for the next run on a server; omitted options stay the same. */

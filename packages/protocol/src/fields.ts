@@ -57,7 +57,7 @@ export const proportion = numberWhere('a number from 0 to 1', (value) => value >
 export const bool = v.boolean('true or false');
 
 /** A list of `least` to `most` items, called `what` in errors. */
-export function listOf<Item extends v.GenericSchema>(item: Item, least: number, most: number, what: string) {
+export function arrayOf<Item extends v.GenericSchema>(item: Item, least: number, most: number, what: string) {
   const phrase = `a list of ${least === 0 ? 'at most' : `${least} to`} ${most} ${what}`;
   return v.pipe(v.array(item, phrase), v.minLength(least, phrase), v.maxLength(most, phrase));
 }
@@ -141,7 +141,7 @@ const field = <D extends Dtype, R extends FieldRole>(
 ) =>
   v.strictObject({
     dtype: v.literal(dtype),
-    shape: v.pipe(listOf(integer(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
+    shape: v.pipe(arrayOf(integer(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
     role: v.literal(role),
   });
 

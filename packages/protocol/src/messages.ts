@@ -145,7 +145,7 @@ export const messages = {
     /** Only for a relay. */
     run: v.exactOptional(runGeometry),
     /** Addresses to try if this coordinator does not answer; each can be joined with the same token. */
-    addresses: v.exactOptional(f.listOf(openAddress, 0, 8, 'addresses')),
+    addresses: v.exactOptional(f.arrayOf(openAddress, 0, 8, 'addresses')),
   }),
 
   refuse: coordinator({

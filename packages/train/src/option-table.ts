@@ -77,6 +77,7 @@ export function listenOptions(who: string) {
     host: option(textKind, `address to listen on; any other than loopback requires a token from ${who}`, {
       placeholder: 'HOST',
       default: defaultHost,
+      isEssential: true,
       library: 'listen.host',
     }),
     port: option(wholeKind({ to: 65_535 }), 'port to listen on', {
@@ -106,18 +107,21 @@ const interval: OptionKind<CheckpointInterval> = {
 export const runOptions = {
   ...inGroup('run', {
     single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
+      isEssential: true,
       without: { 'data upload': 'whose page needs a socket' },
     }),
     epochs: option(wholeKind({ from: 1, to: 1_000_000 }), 'passes over the training set', {
+      isEssential: true,
       defaultText: defaultEpochsText,
       library: 'epochs',
     }),
     steps: option(wholeKind({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
       eitherKind(wholeKind({ from: 1, to: 1_000_000 }), oneOfKind(['auto'])),
-      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or those that have joined when --wait-for-start starts the run)',
+      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or all that have joined when --wait-for-start starts the run)',
       {
         defaultText: `${recipeDefaults('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
+        isEssential: true,
         library: 'batch',
       },
     ),
@@ -145,6 +149,7 @@ export const runOptions = {
   }),
   ...inGroup('model', {
     lr: option(positiveKind, 'learning rate', {
+      isEssential: true,
       defaultText: `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
       library: 'optimizer.learningRate',
     }),
@@ -175,6 +180,7 @@ export const runOptions = {
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
       default: 'mlp',
+      isEssential: true,
       library: 'model',
       isNamedWithValue: true,
     }),
@@ -196,6 +202,7 @@ export const runOptions = {
       {
         placeholder: `PATH|${uploadedData}`,
         defaultText: dataOptions.data.defaultText,
+        isEssential: true,
         library: 'data',
       },
     ),
@@ -203,6 +210,7 @@ export const runOptions = {
   ...inGroup('distribution', {
     workers: option(wholeKind({ to: 256 }), 'number of local worker processes to start', {
       default: 0 as number,
+      isEssential: true,
       library: 'workers',
       without: { single: 'which computes in this process alone' },
     }),
@@ -298,6 +306,7 @@ export const runOptions = {
     inGroup('output', {
       checkpoint: option(textKind, 'folder for checkpoints, from which an interrupted run can resume', {
         placeholder: 'DIR',
+        isEssential: true,
         library: 'checkpoint.folder',
         without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
       }),
@@ -307,6 +316,7 @@ export const runOptions = {
         with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
       }),
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
+        isEssential: true,
         library: 'checkpoint.resume',
         without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
         with: { oneOf: ['checkpoint'], expected: folder },
@@ -314,6 +324,7 @@ export const runOptions = {
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),
       save: option(textKind, 'file for the trained model: ONNX if the name ends with .onnx, otherwise safetensors', {
         placeholder: 'FILE',
+        isEssential: true,
         library: 'listen.saveTo',
       }),
       report: option(textKind, 'file for the report', { placeholder: 'FILE.json' }),

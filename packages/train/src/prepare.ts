@@ -79,7 +79,7 @@ async function loadOwn(platform: Platform, data: string | undefined, seed: numbe
 export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
   const { listen, checkpoint } = checkWithoutData(options, platform);
   if (!options.listen || !listen || !platform.host) {
-    throw configurationError`${optionName('data', uploadedData)}: expected with ${optionName('listen')}, whose page takes the data`;
+    throw configurationError`${optionName('data', uploadedData)}: requires ${optionName('listen')}, whose page takes the data`;
   }
   modelOf(options.model);
   return platform.host.prepareNetwork(listen, checkpoint);
@@ -104,7 +104,7 @@ function checkWithoutData(options: TrainOptions, platform: Platform) {
 /** @throws ConfigurationError if this process cannot compute besides its workers */
 function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
   if (!listen) {
-    throw configurationError`${optionName('colocate')}: expected with workers or ${optionName('listen')}, since a process alone computes anyway`;
+    throw configurationError`${optionName('colocate')}: requires ${optionName('workers')} or ${optionName('listen')}, because a single process computes anyway`;
   }
   if (backend === 'auto' || backend === 'cpu') return;
   throw configurationError`${optionName('backend')}: expected auto or cpu with ${optionName('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
@@ -116,11 +116,11 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
   if (listen === true) return {};
   const { server, path, port, tls } = listen;
   if (!server && path !== undefined) {
-    throw configurationError`${optionName('listen.path')}: expected with ${optionName('listen.server')}, got it alone`;
+    throw configurationError`${optionName('listen.path')}: requires ${optionName('listen.server')}`;
   }
   for (const [name, value] of Object.entries({ port, tls })) {
     if (!server || value === undefined) continue;
-    throw configurationError`${optionName(`listen.${name}`)}: expected without ${optionName('listen.server')}, which has its own`;
+    throw configurationError`${optionName(`listen.${name}`)}: cannot be combined with ${optionName('listen.server')}, which has its own`;
   }
   return listen;
 }

@@ -71,7 +71,7 @@ function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: numb
   const waitsForStart = typeof listen === 'object' && listen.waitForStart === true;
   if (batch !== 'auto' || expect !== undefined || !waitsForStart) return undefined;
   if (typeof checkpoint === 'object' && (checkpoint.resume || checkpoint.store)) {
-    throw configurationError`${optionName('batch', 'auto')}: expected with ${optionName('expect')} if the run resumes from a checkpoint, which has a batch`;
+    throw configurationError`${optionName('batch', 'auto')}: requires ${optionName('expect')} if the run may resume from a checkpoint, which has a batch`;
   }
   const usualBatch = defaultBatch(samples, recipeBatch);
   return { usualBatch, ...(microbatch !== undefined && { microbatchSize: microbatch }) };
@@ -81,7 +81,7 @@ function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: numb
 function expectedWorkers({ batch, expect, workers = 0 }: TrainOptions): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers > 0) return workers;
-  throw configurationError`${optionName('batch', 'auto')}: expected with ${optionName('expect')}, the number of workers to come, or with ${optionName('listen.waitForStart')}, for those that are there at the start`;
+  throw configurationError`${optionName('batch', 'auto')}: requires ${optionName('expect')}, the number of workers to expect, or ${optionName('listen.waitForStart')}, to count the workers at the start`;
 }
 
 function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, workers: number | undefined) {
@@ -126,7 +126,7 @@ function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig | undef
 function requireSynchronous(asked: TrainOptions): void {
   for (const name of ['expect', 'microbatch'] as const) {
     if (asked[name] === undefined) continue;
-    throw configurationError`${optionName(name)}: expected without ${optionName('diloco.replicas')}, since each replica is computed by one worker`;
+    throw configurationError`${optionName(name)}: cannot be combined with ${optionName('diloco.replicas')}, because one worker computes each replica`;
   }
   if (asked.batch === 'auto') {
     throw configurationError`${optionName('batch')}: expected a number with ${optionName('diloco.replicas')}, got auto`;
@@ -164,11 +164,11 @@ export function optimizerConfigOf(
   const { type, momentum, warmupSteps = runOptions.warmup.default, schedule: course, ...own } = options;
   const isOuter = 'isOuter' in rates;
   if (momentum !== undefined && !hasSetting(type, 'momentum')) {
-    throw configurationError`${setting('momentum')}: expected with ${setting('type', typesWith('momentum'))}, got ${type}`;
+    throw configurationError`${setting('momentum')}: requires ${setting('type', typesWith('momentum'))}, got ${type}`;
   }
   const hasMomentum = (momentum ?? defaultSetting(type, 'momentum')) > 0;
   if (own.nesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
-    throw configurationError`${setting('nesterov')}: expected with ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
+    throw configurationError`${setting('nesterov')}: requires ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
   }
   const { defaultLearningRate } = optimizers[type];
   // The learning rate sets the step length of adaptive rules, whatever the batch.

@@ -78,7 +78,7 @@ describe('controlling a run', () => {
     rmSync(gone, { recursive: true });
     viewer.send({ type: 'admin', action: 'save', token });
     expect((await viewer.next('refused')).message).toMatch(
-      /^could not write .*now\.safetensors: expected a file in a folder that exists/,
+      /^could not write .*now\.safetensors: cannot use the folder/,
     );
     await server.startWorker();
     await viewer.next('progress', ({ phase }) => phase === 'finished');

@@ -78,7 +78,7 @@ it('stays for a run after it, with its number of workers', async () => {
 it.each<[TrainOptions, string]>([
   [
     { checkpoint: { folder: 'x', resume: true } },
-    'batch auto: expected with expect if the run resumes from a checkpoint',
+    'batch auto: requires expect if the run may resume from a checkpoint',
   ],
   [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
 ])('%j is refused', async (options, message) => {

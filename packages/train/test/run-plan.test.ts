@@ -31,7 +31,7 @@ describe('the batch and microbatch of a run', () => {
   it.each<[TrainOptions, string]>([
     [
       { batch: 'auto' },
-      'batch auto: expected with expect, the number of workers to come, or with listen.waitForStart, for those that are there at the start',
+      'batch auto: requires expect, the number of workers to expect, or listen.waitForStart, to count the workers at the start',
     ],
     [{ batch: 101 }, 'batch: expected at most the 100 samples of the training set, got 101'],
     [{ batch: 64, microbatch: 65 }, 'microbatch: expected at most the 64 samples of a step, got 65'],
@@ -46,7 +46,7 @@ describe('the batch and microbatch of a run', () => {
     ],
     ...(['expect', 'microbatch'] as const).map((name): [TrainOptions, string] => [
       { [name]: 4, diloco: true },
-      `${name}: expected without diloco.replicas, since each replica is computed by one worker`,
+      `${name}: cannot be combined with diloco.replicas, because one worker computes each replica`,
     ]),
     [{ batch: 'auto', diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
   ])('%j are refused', (asked, message) => expect(() => geometryOf(asked, 100)).toThrow(message));
@@ -111,10 +111,10 @@ describe('the optimizer that options describe', () => {
   });
 
   test.each([
-    ['--optimizer adam --momentum 0.9', '--momentum: expected with --optimizer sgd, momentum or rmsprop, got adam'],
+    ['--optimizer adam --momentum 0.9', '--momentum: requires --optimizer sgd, momentum or rmsprop, got adam'],
     ...['--optimizer adam', '--optimizer sgd', '--momentum 0'].map((args) => [
       `${args} --nesterov`,
-      '--nesterov: expected with --optimizer sgd or momentum and a momentum above 0',
+      '--nesterov: requires --optimizer sgd or momentum and a momentum above 0',
     ]),
     ['--warmup 100', '--warmup: expected fewer steps than the 100 of the run, got 100'],
     ['--momentum 1', '--momentum: expected a number from 0 to below 1, got 1'],

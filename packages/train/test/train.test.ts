@@ -238,15 +238,18 @@ describe('an option that is wrong', () => {
     [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
     [{ colocate: 1 }, 'colocate: expected true or false, got 1'],
-    [{ colocate: true }, 'colocate: expected with workers or listen, since a process alone computes anyway'],
+    [{ colocate: true }, 'colocate: requires workers or listen, because a single process computes anyway'],
     [
       { colocate: true, workers: 1, backend: 'reference' },
       "backend: expected auto or cpu with colocate, which computes with the coordinator's own weights, got reference",
     ],
     [{ listen: 7070 }, 'listen: expected true or false, or an object'],
     [{ listen: { port: 65_536 } }, 'listen.port: expected a whole number from 0 to 65535, got 65536'],
-    [{ listen: { path: '/here' } }, 'listen.path: expected with listen.server, got it alone'],
-    [{ listen: { server: createServer(), port: 1 } }, 'listen.port: expected without listen.server, which has its own'],
+    [{ listen: { path: '/here' } }, 'listen.path: requires listen.server'],
+    [
+      { listen: { server: createServer(), port: 1 } },
+      'listen.port: cannot be combined with listen.server, which has its own',
+    ],
     [{ optimizer: { type: 'sgd', beta1: 0.5 } }, 'optimizer'],
     [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; there are learningRate, type'],
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
@@ -295,7 +298,7 @@ describe('a path that cannot be read', () => {
     );
     expect(inRun).toBeInstanceOf(DataError);
     expect(inRun).toEqual(alone);
-    expect((inRun as Error).message).toMatch(/expected a file or a folder with data, got nothing there$/);
+    expect((inRun as Error).message).toMatch(/no such file or folder$/);
     expect((inRun as Error).message).not.toMatch(/[\p{Cc}\u202e]/u);
   });
 

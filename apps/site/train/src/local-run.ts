@@ -9,7 +9,7 @@ export class LocalRun {
   readonly loadedBytes = signal(0);
   /** Why the last run could not begin or go on. */
   readonly fault = signal('');
-  /** What was read from the file of the run. */
+  /** Rows and columns that were found in the file; empty for MNIST. */
   readonly found = signal('');
   readonly #store: RunStore;
   #thread: Worker | undefined;

@@ -17,11 +17,11 @@ export type TrainerRequest =
   | { readonly type: 'weights' };
 
 export type TrainerAnswer =
-  /** What a coordinator tells its viewers. */
+  /** The messages of a coordinator to its viewers. */
   | WatchMessageFrom<'coordinator'>
   /** The digits arrive: bytes so far, as packed. */
   | { readonly type: 'loading'; readonly bytes: number }
-  /** What was read from the file. */
+  /** Rows and columns that were found in the file. */
   | { readonly type: 'found'; readonly message: string }
   /** There can be no such run, in one sentence. */
   | { readonly type: 'fault'; readonly message: string };

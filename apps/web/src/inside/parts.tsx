@@ -357,9 +357,9 @@ function Activations({ run, trace, names, chosen }: ActivationsProps) {
         <ExhibitCard exhibit={predictionTable(trace, names, run?.standardization)} />
       )}
       <p class="aside" role="status">
-        The network says <bdi>{answerText(run, trace)}</bdi>
+        The network predicts <bdi>{answerText(run, trace)}</bdi>
         {probabilities &&
-          `, with ${percent(Math.max(...probabilities))}. The probabilities add up to ${sum!.toFixed(6)}`}
+          `, with a probability of ${percent(Math.max(...probabilities))}. The probabilities add up to ${sum!.toFixed(6)}`}
         .
       </p>
     </>
@@ -426,7 +426,7 @@ export function GradientPart({ run, inspected, label, chosen }: GradientPartProp
     <PartCard id="gradient">
       <dl class="lesson-figures">
         <Figure label={trace.probabilities ? 'label' : 'target'} value={label} />
-        <Figure label="the network says" value={answerText(run, trace)} />
+        <Figure label="prediction" value={answerText(run, trace)} />
         <Figure label="loss" value={trace.loss.toFixed(4)} />
       </dl>
       <ExhibitCard exhibit={gradientTable(trace)} />

@@ -108,7 +108,7 @@ function short(value: number | undefined): string {
 
 const measures = {
   loss: {
-    title: 'loss of the batches',
+    title: 'batch loss',
     y: 'fromZero',
     range: lossRange,
     valuesOf: ({ untrained, losses }: LiveCurve) => [untrained.loss, ...losses],

@@ -66,7 +66,7 @@ async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
   try {
     return new Set(await readdir(directory));
   } catch (error) {
-    throw unexpected(shownPath(directory), 'a directory with the four MNIST files', reasonOf(error));
+    throw new DataError(`${shownPath(directory)}: ${reasonOf(error)}`);
   }
 }
 

@@ -81,7 +81,7 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw unexpected(shownPath(path), 'a file or a folder with data', reasonOf(error));
+    throw new DataError(`${shownPath(path)}: ${reasonOf(error)}`);
   }
 }
 
@@ -91,7 +91,7 @@ async function list(path: string): Promise<Dirent[]> {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.filter(({ name }) => !name.startsWith('.'));
   } catch (error) {
-    throw unexpected(shownPath(path), 'a folder that can be read', reasonOf(error));
+    throw new DataError(`${shownPath(path)}: ${reasonOf(error)}`);
   }
 }
 

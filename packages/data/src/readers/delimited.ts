@@ -50,7 +50,7 @@ export function parseDelimited(
     }
     rowLines.push(line);
   });
-  if (rowLines.length === 0) throw unexpected(name, 'rows of values', 'a header row alone');
+  if (rowLines.length === 0) throw unexpected(name, 'rows of values', 'only a header row');
   const table = {
     name,
     columns: columnsOf(names!, cells, rowLines.length),

@@ -101,7 +101,7 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
   const find = columnFinder(table);
   let next = 0;
   return features.map((feature) => {
-    const column = find(feature.name, 'which the model sees');
+    const column = find(feature.name, 'for the model');
     const offset = next;
     next += featureCount([feature]);
     if (feature.type === 'number') {
@@ -206,7 +206,7 @@ export function labelColumn(table: TableFile, label: string | undefined): Column
   checkArguments('labelColumn', [argumentKinds.table, table]);
   if (label !== undefined) {
     checkArguments('labelColumn', [argumentKinds.text, label]);
-    return requireColumn(table, label, 'the label');
+    return requireColumn(table, label, 'for the label');
   }
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);

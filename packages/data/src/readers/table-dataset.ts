@@ -26,7 +26,7 @@ import {
   targetsOf,
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
-import { type Column, columnFinder, listed, requireColumn, shownName, type TableFile } from './table.ts';
+import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type TableFile } from './table.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
@@ -112,7 +112,7 @@ export function datasetFromTable(table: TableFile, options: TableOptions = {}, t
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
-    throw unexpected(table.name, `columns beside ${shownName(label.name)}, the label`, 'none: what is a model to see?');
+    throw unexpected(table.name, `at least one column besides the label ${shownText(label.name)}`, 'none');
   }
   const names = classNames(table, label, options);
   const given = targetsOf(table, label, names);
@@ -124,7 +124,7 @@ export function datasetFromTable(table: TableFile, options: TableOptions = {}, t
   const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
   const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
   const labeled = (of: TableFile): Targets =>
-    targetsOf(of, requireColumn(of, label.name, 'the label'), names, standardization);
+    targetsOf(of, requireColumn(of, label.name, 'for the label'), names, standardization);
   const targets = labeled(table);
   const train = part(table, features, targets, trainRows);
   const test = rows
@@ -147,7 +147,7 @@ function classNames(table: TableFile, label: Column, { like, task }: TableOption
 
 function usedColumns(table: TableFile, ignore: readonly string[] = []): readonly Column[] {
   const find = columnFinder(table);
-  const ignored = new Set(ignore.map((name) => find(name, 'which is to be ignored')));
+  const ignored = new Set(ignore.map((name) => find(name, 'to ignore')));
   return table.columns.filter((column) => !ignored.has(column));
 }
 
@@ -197,7 +197,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
     : fitTargets(table, label, names, rows?.train ?? allRows(table));
   const areBytes = options.like?.bytes ?? holdBytes(test ? [lines, test] : [lines]);
   const labeled = (part: JsonLines): Dataset => {
-    const column = requireColumn(part.table, label.name, 'the label');
+    const column = requireColumn(part.table, label.name, 'for the label');
     const targets = targetsOf(part.table, column, names, standardization);
     const values = areBytes ? bytesOf(part) : part.samples!.values;
     return { samples: samplesOf(values, samples.shape), targets, count: part.table.count };

@@ -52,7 +52,7 @@ export function columnFinder(table: TableFile): (name: string, use: string) => C
   return (name, use) => {
     const column = columns.get(name);
     if (column) return column;
-    throw unexpected(table.name, `a column ${shownText(name)}, ${use}`, listed([...columns.keys()]));
+    throw unexpected(table.name, `a column ${shownText(name)} ${use}`, `the columns ${listed([...columns.keys()])}`);
   };
 }
 

@@ -16,21 +16,21 @@ const neuronSteps = 300;
 export const activations = defineChapter({
   id: 'activations',
   title: 'Activations and their gradients',
-  claim: 'The gradient of relu is 0 or 1. Through ten sigmoids a gradient shrinks below a millionth.',
+  claim: 'The gradient of relu is 0 or 1. Through ten sigmoids a gradient shrinks to less than a millionth.',
   text: [
-    "An [[activation function]] bends the output of a neuron. Without one, three layers are a single matrix: multiply the three weight matrices first, and the result is the same. Training depends on the function's [[gradient]], because [[back-propagation]] multiplies by it in every layer. The sigmoid's gradient is at most a quarter, so ten layers leave less than a millionth: the [[vanishing gradient]]. relu's gradient is exactly 1 or 0.",
-    'A neuron whose sum is negative for every input is a [[dead neuron]] with relu: its gradient is 0, and no step changes it again. leakyRelu passes a hundredth of a negative sum. GELU, which Transformers use, bends smoothly and still has a gradient just below 0. The neuron in the table begins with a bias that makes all its sums negative. The lower the bias, the longer leakyRelu and GELU take.',
+    "An [[activation function]] makes the output of a neuron nonlinear. Without one, three layers equal a single layer with the product of their three weight matrices. Training depends on the function's [[gradient]], because [[back-propagation]] multiplies by it in every layer. The sigmoid's gradient is at most a quarter, so ten layers leave less than a millionth: the [[vanishing gradient]]. relu's gradient is exactly 1 or 0.",
+    'With relu, a neuron whose sum is negative for every input is a [[dead neuron]]: its gradient is 0, so no step changes it. leakyRelu multiplies negative sums by 0.01. GELU, which Transformers use, is smooth and has a gradient for small negative sums. The neuron in the table starts with a bias that makes all its sums negative. The lower the bias, the longer leakyRelu and GELU take to recover.',
   ],
   live: defineLive({
     caption: 'The same network with another activation',
-    hint: 'Train with none: two spirals stay out of reach, and relu learns them from that step on. Six layers of sigmoid learn nothing, six of tanh do.',
+    hint: 'Without an activation the network cannot learn two spirals; change to relu, and it can. Six layers of sigmoid learn nothing, six layers of tanh do.',
     names: ['data', 'activation', 'depth'],
     first: { activation: 'none' },
   }),
   controls: {
     fn: choice('Function', names, 'relu'),
     depth: count({ label: 'Layers in a row', from: 1, to: 30, fallback: 10 }),
-    bias: range({ label: "The neuron's first bias", from: -3, to: 0, fallback: -0.8, step: 0.1 }),
+    bias: range({ label: "The neuron's initial bias", from: -3, to: 0, fallback: -0.8, step: 0.1 }),
   },
   *run({ backend }, { fn, depth, bias }) {
     const outputs = valuesOf(backend, () => activationFunctions[fn](fromArray(backend, xs)));
@@ -47,7 +47,7 @@ export const activations = defineChapter({
   show: ({ fn, depth, collapse, outputs, slopes, chains, neurons }) => [
     curves(`${fn} and its gradient`, 'x', xs, { [fn]: [...outputs], gradient: [...slopes] }),
     table(
-      `The gradient through ${depth} in a row, from ${chainStart}`,
+      `The gradient through ${depth} layers, for an input of ${chainStart}`,
       ['function', 'gradient'],
       chains.map(({ name, gradient }) => [name, decimal(gradient, 6)]),
     ),
@@ -58,7 +58,7 @@ export const activations = defineChapter({
     ),
     table(
       `A neuron with target 1, after ${neuronSteps} steps`,
-      ['function', 'first gradient', 'loss before', 'loss after', 'it'],
+      ['function', 'first gradient', 'loss before', 'loss after', 'the neuron'],
       neurons.map((neuron) => [
         neuron.name,
         decimal(neuron.firstGradient, 4),

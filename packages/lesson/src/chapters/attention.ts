@@ -31,7 +31,7 @@ export const attention = defineChapter({
   text: [
     '[[Attention]] lets every token take information from the other tokens. Each token has three vectors. Its [[query]] asks a question, its [[key]] offers an answer to the questions of others, and its [[value]] is what it hands over. A [[dot product]] of query and key measures how well the answer matches the question. [[Softmax]] turns these scores into weights, and the result is the weighted mean of the values: softmax(Q Kᵀ / √d) V.',
     'In the small example the query of "it" asks for a noun. The key of "cat" offers a noun, so "it" takes its value mostly from "cat". Choose another token and see where its query looks.',
-    'The dot product of two random vectors of d numbers spreads by √d. With d = 512 scores exceed 60, softmax puts nearly all weight on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the spread at 1, whatever the size.',
+    'The dot product of two random vectors of d numbers has a standard deviation of √d. With d = 512, scores exceed 60, softmax puts nearly all weight on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the standard deviation at 1 for every d.',
   ],
   controls: {
     token: choice('Token that asks', ['the', 'cat', 'slept', 'it'], 'it'),
@@ -59,7 +59,7 @@ export const attention = defineChapter({
     ),
     figures({
       [`"${token}" looks at`]: asked.looksAt,
-      'weights together': percent(asked.weights.reduce((total, weight) => total + weight, 0)),
+      'sum of the weights': percent(asked.weights.reduce((total, weight) => total + weight, 0)),
       'result, weights x values': vectorText(Array.from(asked.result, (value) => value.toFixed(2))),
     }),
     {
@@ -70,8 +70,8 @@ export const attention = defineChapter({
       values: [...shown.weights],
     },
     table(
-      `With and without the scale, d = ${size}`,
-      ['divided by', 'spread of scores', 'largest score', 'largest weight, mean', 'gradient, median'],
+      `With and without scaling, d = ${size}`,
+      ['divided by', 'score deviation', 'largest score', 'mean top weight', 'median gradient'],
       [
         { label: '√d', result: scaled },
         { label: '1', result: plain },

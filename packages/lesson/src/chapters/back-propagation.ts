@@ -40,12 +40,12 @@ export const backPropagation = defineChapter({
   id: 'back-propagation',
   title: 'Back-propagation',
   claim:
-    'One pass back through a network gives the gradient for all of its 101,770 parameters. One at a time they would take 101,770 forward passes.',
+    'One pass back through a network gives the gradient for all of its 101,770 parameters. Computed one at a time, they would take 101,770 forward passes.',
   digits: 'few',
   text: [
     'A network is a chain of small computations. The [[chain rule]] gives the gradient at the input of each computation: the gradient at its output times its own derivative. [[Back-propagation]] begins at the loss with 1 and walks the graph from right to left, multiplying. Each node shows its value, computed from left to right, and its gradient, marked ∂ and computed from right to left.',
-    'If a value is used twice, its gradients add up. Here z is used twice: the sigmoid reads it, and the product reads it again. The table shows the gradient that comes back on each way, and their sum, which is the gradient of z.',
-    'A difference quotient changes one value a little and computes the loss again. It needs forward passes for each value, so it serves as a check only. The last tables compare both on 784-128-10, with a batch of 64 digits.',
+    'If a value is used twice, its gradients add up. Here z is used twice: the sigmoid reads it, and the product reads it again. The table shows the gradient that comes back along each path, and their sum, which is the gradient of z.',
+    'A difference quotient changes one value a little and computes the loss again. It needs two forward passes for each value, so it serves only as a check. The last tables compare both on 784-128-10, with a batch of 64 digits.',
   ],
   controls: {
     w1: range({ label: 'w1', fallback: 0.5, ...knob }),
@@ -72,11 +72,11 @@ export const backPropagation = defineChapter({
     { kind: 'graph', caption: 'Values from left to right, gradients back', nodes: shown },
     table(
       'z is used twice: its gradients add up',
-      ['way back', 'gradient'],
+      ['path', 'gradient'],
       [...uses.map(({ use, gradient }) => [use, decimal(gradient, 4)]), ['sum, the gradient of z', decimal(ofZ, 4)]],
     ),
     table(
-      `Checked by moving one input by 1/${1 / nudge} either way`,
+      `Checked by changing one input by ±1/${1 / nudge}`,
       ['input', 'gradient', 'difference quotient'],
       quotients.map(({ id, gradient, quotient }) => [id, decimal(gradient, 4), decimal(quotient, 4)]),
     ),
@@ -93,7 +93,7 @@ export const backPropagation = defineChapter({
       ].map(([passes, multiplications, ms]) => [passes, inWords(multiplications), durationText(ms)]),
     ),
     table(
-      'The steepest parameter of each tensor, checked in the same way',
+      'The parameter with the largest gradient in each tensor, checked in the same way',
       ['tensor', 'gradient', 'difference quotient'],
       network.checks.map(({ shape, gradient, quotient }) => [
         shapeText(shape),

@@ -17,17 +17,17 @@ export const crossEntropyChapter = defineChapter({
     'An untrained network has a loss of about ln 10 = 2.303 on ten digits, and classifies about one digit in ten correctly.',
   digits: 'few',
   text: [
-    '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gave to the right class. A confident right answer costs almost nothing, and the cost of a confident wrong one has no limit.',
-    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network starts with a much higher or lower loss, something is wrong before training begins. The gradient for each [[logit]] is simply the probability, minus 1 for the right class. If targets are numbers instead of classes, the [[mean squared error]] takes its place.',
+    '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gives to the correct class. A confident correct prediction costs almost nothing, and the cost of a confident wrong one has no limit.',
+    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network starts with a much higher or lower loss, something is wrong before training begins. The gradient for each [[logit]] is simply its probability, minus 1 for the correct class. If targets are numbers instead of classes, the loss is the [[mean squared error]].',
   ],
   live: defineLive({
     caption: 'Training with another loss',
-    hint: 'The curve shows the cross-entropy, whichever loss is trained. The squared error of a probability hardly changes when the network is confident and wrong: with first weights ten times as large it needs far more steps.',
+    hint: 'The curve shows the cross-entropy, whichever loss is minimized. The squared error of a probability hardly changes if the network is confident and wrong: with initial weights ten times as large, training needs far more steps.',
     names: ['loss', 'start'],
     first: { data: 'digits', depth: 1, width: 32, loss: 'squared error' },
   }),
   controls: {
-    p: range({ label: 'Probability of the right class', from: 0.01, to: 0.99, fallback: 0.1, step: 0.01 }),
+    p: range({ label: 'Probability of the correct class', from: 0.01, to: 0.99, fallback: 0.1, step: 0.01 }),
     seed: seedControl,
   },
   *run(context, { p, seed }) {
@@ -61,14 +61,14 @@ export const crossEntropyChapter = defineChapter({
       'untrained network: loss': `${decimal(untrained.loss)} (ln 10 = ${decimal(Math.LN10)})`,
       'untrained network: accuracy': percent(untrained.accuracy),
     }),
-    curves('Loss by the probability of the right class', 'probability', curveProbabilities, { loss: [...curve] }),
+    curves('Loss by the probability of the correct class', 'probability', curveProbabilities, { loss: [...curve] }),
     table(
-      'The cost of a probability',
-      ['probability of the right class', 'loss'],
+      'The loss at some probabilities',
+      ['probability of the correct class', 'loss'],
       tableProbabilities.map((probability, index) => [`${probability}`, decimal(costs[index]!)]),
     ),
     bars(
-      'The gradient for each logit; class 0 is right',
+      'The gradient for each logit; class 0 is correct',
       Array.from(gradient, (value, index) => ({ label: `${index}`, value, text: decimal(value) })),
     ),
   ],

@@ -15,10 +15,10 @@ export const dotProduct = defineChapter({
   id: 'dot-product',
   title: 'The dot product',
   claim:
-    'The dot product is positive if two vectors agree, 0 if they are perpendicular and negative if they oppose each other.',
+    'The dot product is positive if the angle between two vectors is less than 90°, 0 at 90°, and negative beyond.',
   text: [
-    'Multiply two vectors number by number and add up: that is the [[dot product]]. It equals the product of both lengths and the cosine of the angle between them, so it grows with the lengths. Divided by both lengths it is the [[cosine similarity]], from -1 to 1, which depends on the angle alone: change the length and it stays.',
-    'A [[neuron]] computes a dot product of its input and its weights: the more the input resembles the weights, the larger the result. Turn the second vector and see the sign change at 90°.',
+    'The [[dot product]] of two vectors is the sum of the products of their numbers. It equals the product of both lengths and the cosine of the angle between them, so it grows with the lengths. Divided by both lengths, the dot product becomes the [[cosine similarity]], from -1 to 1. It depends on the angle alone: changing a length does not change it.',
+    'A [[neuron]] computes a dot product of its input and its weights: the more the input resembles the weights, the larger the result. Turn b and see the sign change at 90°.',
   ],
   controls: {
     angle: range({ label: 'Angle between them, degrees', from: 0, to: 180, fallback: 40, step: 1 }),
@@ -37,7 +37,7 @@ export const dotProduct = defineChapter({
   show: ({ arithmetic, turned, cases }) => [
     {
       kind: 'plane',
-      caption: 'The first vector stays, the second turns',
+      caption: 'a is fixed, b turns',
       x: [-3.2, 3.2],
       y: [-3.2, 3.2],
       arrows: [
@@ -49,7 +49,7 @@ export const dotProduct = defineChapter({
       'dot product': decimal(turned.dotProduct),
       'length of a x length of b x cosine': decimal(turned.byLengths),
       cosine: decimal(turned.cosine),
-      'the vectors': turned.relation,
+      'the two vectors': turned.relation,
     }),
     table(
       'The arithmetic: multiply number by number, then add',
@@ -61,7 +61,7 @@ export const dotProduct = defineChapter({
     ),
     table(
       'Three directions',
-      ['angle', 'dot product', 'cosine', 'they'],
+      ['angle', 'dot product', 'cosine', 'the vectors'],
       cases.map((row) => [`${row.angle}°`, decimal(row.dotProduct), decimal(row.cosine), row.relation]),
     ),
   ],
@@ -81,7 +81,7 @@ function compare(backend: HostBackend, other: readonly number[]) {
 }
 
 /** A cosine below the rounding of float32 counts as 0. */
-function relationOf(cosine: number): 'agree' | 'are perpendicular' | 'oppose' {
+function relationOf(cosine: number): 'form an acute angle' | 'are perpendicular' | 'form an obtuse angle' {
   if (Math.abs(cosine) < 1e-6) return 'are perpendicular';
-  return cosine > 0 ? 'agree' : 'oppose';
+  return cosine > 0 ? 'form an acute angle' : 'form an obtuse angle';
 }

@@ -23,8 +23,8 @@ export const forwardPass = defineChapter({
   claim: 'A network that classifies digits is two matrix products with a relu between them.',
   digits: 'few',
   text: [
-    'A digit of 28 x 28 pixels is a [[vector]] of 784 numbers. The first layer multiplies it by its weights and adds its biases: 128 sums, of which [[relu]] keeps those above 0. The second layer makes ten numbers of them, one for each digit: the [[logit|logits]]. The largest is the answer.',
-    'Before training the answer is no better than a guess: about one test digit in ten is classified correctly. Move the number of steps and see how the logits of one digit move apart and the accuracy rises.',
+    'A digit of 28 x 28 pixels is a [[vector]] of 784 numbers. The first layer multiplies this vector by its weights and adds its biases. That gives 128 sums, and [[relu]] replaces the negative ones with 0. The second layer turns them into ten numbers, the [[logit|logits]], one for each digit. The digit with the largest logit is the prediction.',
+    'Before training, the prediction is no better than a guess: about one test digit in ten is classified correctly. Increase the number of steps to see the logits of a digit move apart and the accuracy rise.',
   ],
   controls: {
     steps: count({ label: 'Training steps taken', from: 0, to: 500, fallback: 200, step: 20 }),
@@ -70,7 +70,7 @@ export const forwardPass = defineChapter({
       Array.from(logits, (value, digit) => ({ label: `${digit}`, value, text: decimal(value, 2) })),
     ),
     table(
-      'Shapes on the way',
+      'Shapes in the forward pass',
       ['computation', 'shapes', 'result'],
       [
         ['image x weights + biases', '[1, 784] x [784, 128] + [128]', '[1, 128]'],
@@ -79,10 +79,10 @@ export const forwardPass = defineChapter({
       ],
     ),
     figures({
-      'the digit is': `${label}`,
-      'the network says': `${answer}, with ${percent(probabilities[answer]!)}`,
+      'correct digit': `${label}`,
+      prediction: `${answer}, with a probability of ${percent(probabilities[answer]!)}`,
       'accuracy before training': percent(untrained),
-      'accuracy now': percent(accuracy),
+      'accuracy after training': percent(accuracy),
     }),
   ],
 });

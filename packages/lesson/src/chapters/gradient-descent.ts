@@ -43,13 +43,13 @@ const comparedRates = [0.001, 0.1, 0.3];
 export const gradientDescent = defineChapter({
   id: 'gradient-descent',
   title: 'Gradient descent',
-  claim: 'Steps against the gradient lead downhill if the learning rate is neither too large nor too small.',
+  claim: 'Steps against the gradient reduce the loss if the learning rate is neither too large nor too small.',
   text: [
     'The [[loss]] is a landscape over all parameters; here there are two. The [[gradient]] points in the direction of steepest ascent. [[Gradient descent]] takes each step in the opposite direction, as far as the [[learning rate]] times the slope.',
-    'If the rate is too small, the steps are used up before the path arrives. If it is too large, each step lands on the other side and higher than before. In this bowl that happens above 0.25: its steepest curvature is 8, and a step of more than 2/8 overshoots. With two valleys the start decides which one is found.',
+    'If the rate is too small, the path does not reach the minimum in the given number of steps. If it is too large, each step lands on the other side of the valley, higher than before. In this bowl that happens above 0.25, because the largest curvature is 8 and the limit is 2/8. With two valleys, the starting point decides which one the path finds.',
   ],
   live: defineLive({
-    caption: 'A network under the same learning rate',
+    caption: 'A network trained with this learning rate',
     hint: 'Begin at 0.01, then raise the rate while it trains: the curve falls faster, until it jumps at a rate of about 3. Lower the rate again, and see whether the network recovers.',
     names: ['data', 'lr'],
     first: { lr: 0.01 },
@@ -84,14 +84,14 @@ export const gradientDescent = defineChapter({
       'the learning rate is': verdict,
       'loss at the start': decimal(losses[0]!),
       'loss at the end': decimal(losses.at(-1)!),
-      'it ends at': `(${path
+      'the path ends at': `(${path
         .at(-1)!
         .map((value) => value.toFixed(2))
         .join(', ')})`,
     }),
     table(
       'Three learning rates from the same start',
-      ['learning rate', 'steps', 'loss at the end', 'it is'],
+      ['learning rate', 'steps', 'loss at the end', 'the rate is'],
       compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
     ),
     curves(

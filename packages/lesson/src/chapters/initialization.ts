@@ -7,9 +7,9 @@ import { gradientsOf, valuesOf } from '../values.ts';
 
 /** Number of samples in the signal. */
 const samples = 64;
-/** Standard deviations times √inputs: of the usual range ±1/√inputs, of He's weights, and of weights twice as large. */
+/** Standard deviations times √inputs: of PyTorch's default range ±1/√inputs, of He's weights, and of weights twice as large. */
 const gains = [
-  { label: 'usual', gain: 1 / Math.sqrt(3) },
+  { label: 'default', gain: 1 / Math.sqrt(3) },
   { label: 'He', gain: Math.SQRT2 },
   { label: 'twice He', gain: 2 * Math.SQRT2 },
 ] as const;
@@ -20,12 +20,12 @@ export const initialization = defineChapter({
   claim:
     'Through ten layers of relu a signal keeps its size if the weights have a standard deviation of √(2 / inputs).',
   text: [
-    'Training changes [[weight|weights]], but it needs first ones. If all of them are 0, every [[neuron]] of a [[hidden layer]] computes the same value and gets the same [[gradient]], so the neurons stay alike and the network learns nothing. First weights are therefore random.',
-    'Their size matters, too. Each layer multiplies the signal by about the same factor, and [[back-propagation]] multiplies the gradient by a similar one. [[relu]] removes half of the sum of squares, so weights with a standard deviation of √(2 / inputs) keep the size: the rule of He and others (2015). Smaller weights leave almost nothing after many layers, a [[vanishing gradient]]. Larger weights make the signal grow without bound.',
+    'Training starts from initial [[weight|weights]]. If all of them are 0, every [[neuron]] of a [[hidden layer]] computes the same value and gets the same [[gradient]], so the neurons stay identical and the network learns nothing. Initial weights are therefore random.',
+    'The size of the weights matters, too. Each layer multiplies the signal by about the same factor, and [[back-propagation]] multiplies the gradient by a similar factor. [[relu]] removes half of the sum of squares, so weights with a standard deviation of √(2 / inputs) keep the size of the signal: the rule of He et al. (2015). With smaller weights, almost nothing is left after many layers: a [[vanishing gradient]]. With larger weights, the signal grows without bound.',
   ],
   live: defineLive({
-    caption: 'The same network from other first weights',
-    hint: 'From weights that are all zero it never learns, whatever the learning rate. With six layers the loss falls late from the usual weights, and at once from those of He. With weights ten times as large it diverges.',
+    caption: 'The same network with other initial weights',
+    hint: 'If all initial weights are zero, the network never learns, whatever the learning rate. With six layers, the loss falls late with the default weights, and at once with those of He. With weights ten times as large, training diverges.',
     names: ['data', 'start', 'depth', 'lr', 'seed'],
     first: { start: 'all zero', depth: 6 },
   }),

@@ -13,7 +13,7 @@ export const matrixProduct = defineChapter({
   title: 'The matrix product',
   claim: 'A batch of images passes through a whole layer in one product, with the same results as one image at a time.',
   text: [
-    'Each number of a [[matrix product]] is the [[dot product]] of a row of the first matrix and a column of the second. Rows and columns must have the same length: the inner sizes agree, the outer sizes remain, so [m, k] times [k, n] gives [m, n].',
+    'Each number of a [[matrix product]] is the [[dot product]] of a row of the first matrix and a column of the second. Rows and columns must have the same length, so the inner sizes must be equal. The outer sizes remain: [m, k] times [k, n] gives [m, n].',
     'A layer of 128 neurons with 784 inputs is a matrix of shape [784, 128]. One image is one row, and a [[batch]] of 64 images is 64 rows: one product computes 64 x 128 dot products.',
   ],
   controls: {
@@ -34,7 +34,7 @@ export const matrixProduct = defineChapter({
       product: shape ? shapeText(shape) : 'refused',
       multiplications: shape ? thousands(batch * inputs * outputs) : '–',
       why: refusal ?? `the inner sizes are both ${inputs}`,
-      'numbers that differ from image after image':
+      'numbers that differ from one image at a time':
         differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
     }),
   ],

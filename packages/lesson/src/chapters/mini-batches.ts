@@ -20,11 +20,11 @@ export const miniBatches = defineChapter({
   id: 'mini-batches',
   title: 'Mini-batches',
   claim:
-    'In batches of 64 an epoch of 60,000 images has 938 steps, each about in the direction of the gradient of all images.',
+    'In batches of 64, an epoch of 60,000 images has 938 steps, each roughly in the direction of the gradient of all images.',
   digits: 'few',
   text: [
-    'The exact [[gradient]] of the loss takes all images. [[Stochastic gradient descent]] takes the gradient of a [[mini-batch]] that is drawn at random: an estimate of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]: 60,000 images in batches of 64 are 937 full batches and one of 32.',
-    'The larger the batch, the closer its gradient is to the gradient of all images, but each further image adds less. The noise also helps: it can shake a path out of a shallow valley. The table starts 100 paths in the shallower of two valleys. Every sample tilts this landscape in its own way, but all samples together do not tilt it.',
+    'The exact [[gradient]] of the loss needs all images. [[Stochastic gradient descent]] uses the gradient of a [[mini-batch]] that is drawn at random: an estimate of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]: 60,000 images in batches of 64 are 937 full batches and one of 32.',
+    'The larger the batch, the closer its gradient is to the gradient of all images, but each further image adds less. The noise of small batches also helps: it can take a path out of a shallow valley. For the table, 100 paths start in the shallower of two valleys. Each sample tilts this landscape in a direction of its own, and the tilts of all samples add up to 0.',
   ],
   live: defineLive({
     caption: 'The noise of a batch, on digits',
@@ -79,7 +79,7 @@ export const miniBatches = defineChapter({
       })),
     ),
     table(
-      `Of ${escapePaths} paths, those that leave the shallower valley`,
+      `How many of ${escapePaths} paths leave the shallower valley`,
       ['samples in a batch', 'paths that end in the deeper valley'],
       escapes.map(({ size, escaped }) => [Number.isFinite(size) ? size : 'all', `${escaped} of ${escapePaths}`]),
     ),

@@ -12,10 +12,11 @@ const triedValues = spaced(-3, 3, 25);
 export const neuron = defineChapter({
   id: 'neuron',
   title: 'The neuron',
-  claim: 'No weights and bias of a single neuron solve all four cases of XOR. The best solve three.',
+  claim:
+    'No single neuron classifies all four cases of XOR correctly, whatever its weights and bias. The best classifies three.',
   text: [
-    'A [[neuron]] computes the [[dot product]] of its input and its [[weight|weights]], adds its [[bias]], and passes the sum through an [[activation function]]. The sum is 0 along a straight line: on one side of the line the neuron says yes, on the other side no.',
-    'XOR is 1 if exactly one of two inputs is 1. These two corners lie across from each other, so no straight line has both on one side and the other two corners on the other side. Try it: move the weights and the bias.',
+    'A [[neuron]] computes the [[dot product]] of its input and its [[weight|weights]], adds its [[bias]], and passes the sum through an [[activation function]]. The sum is 0 along a straight line. On one side of the line the sum is positive, which stands for 1, and on the other side negative, which stands for 0.',
+    'XOR is 1 if exactly one of two inputs is 1. The two corners with a 1 are diagonally opposite, so no straight line separates them from the other two corners. Try it: change the weights and the bias.',
   ],
   controls: {
     w1: range({ label: 'Weight of the first input', fallback: 1, ...weight }),
@@ -38,8 +39,8 @@ export const neuron = defineChapter({
     };
   },
   show: ({ activation, sums, outputs, field, right, tried, best }) => [
-    xorPlane('What the neuron says at each place', field, activation === 'sigmoid' ? 0 : -1, 1),
-    figures({ 'right with these weights': `${right} of 4`, [`best of ${thousands(tried)} neurons`]: `${best} of 4` }),
+    xorPlane('Output of the neuron over the plane', field, activation === 'sigmoid' ? 0 : -1, 1),
+    figures({ 'correct with these weights': `${right} of 4`, [`best of ${thousands(tried)} neurons`]: `${best} of 4` }),
     table(
       'The four cases',
       ['inputs', 'XOR', 'weighted sum', 'output'],

@@ -15,9 +15,9 @@ export const softmaxChapter = defineChapter({
   claim:
     'Softmax turns any logits into probabilities. A low temperature makes them certain, a high one makes them equal, and adding the same number to all logits changes nothing.',
   text: [
-    '[[Softmax]] raises e to each [[logit]] and divides by the sum: all results are above 0 and add up to 1. Only differences count: a logit that is larger by 2 is e² = 7.39 times as likely.',
-    'Dividing the logits by a [[temperature]] first makes the result sharper (below 1, and near 0 the largest takes all) or flatter (above 1, until all are equal).',
-    'e to the power of 89 is more than a float32 can hold. Since a shift of all logits changes no probability, the largest logit is subtracted first, and no power is above 1. Shift the logits and see the plain formula fail while ours does not.',
+    '[[Softmax]] raises e to each [[logit]] and divides by the sum: all results are above 0 and add up to 1. Only differences matter: a class whose logit is larger by 2 is e² = 7.39 times as likely.',
+    'The logits are often divided by a [[temperature]] first. Below 1 it makes the probabilities sharper; near 0 the largest becomes 1. Above 1 it makes them flatter, until all are nearly equal.',
+    'e to the power of 89 is more than a float32 can hold. Adding the same number to all logits changes no probability, so softmax subtracts the largest logit first, and no power is above 1. Shift the logits to see the plain formula overflow while softmax does not.',
   ],
   live: defineLive({
     caption: 'Training with a temperature',
@@ -68,13 +68,13 @@ export const softmaxChapter = defineChapter({
         probabilities.reduce((total, value) => total + value, 0),
         6,
       ),
-      entropy: `${decimal(entropy)} of at most ${decimal(Math.log(logits.length))}`,
+      'entropy, in nats': `${decimal(entropy)} of at most ${decimal(Math.log(logits.length))}`,
       [`logit ${decimal(logits[0]!, 1)} against logit ${decimal(logits[1]!, 1)}`]: likelihoodText(
         probabilities[0]!,
         probabilities[1]!,
       ),
       'the plain formula': plain.every(Number.isFinite)
-        ? 'gives the same'
+        ? 'gives the same result'
         : 'overflows: infinity / infinity is not a number',
     }),
     table(

@@ -28,7 +28,7 @@ export const tensors = defineChapter({
     'An axis of size 1 or a missing axis is repeated to fit the other tensor. Any other difference in shape is an error.',
   text: [
     'A [[tensor]] is a grid of numbers with any number of axes. Its [[shape]] lists their sizes, and the product of the sizes is the number of values. A Transformer works on 32 sequences of 512 tokens with 768 numbers each: more than twelve million numbers at once.',
-    'To add a bias to every row of a batch, nothing needs to be copied by hand. [[Broadcasting]] compares shapes from the right and repeats an axis that has size 1 or is missing. Choose two shapes and see the sum, or the reason why there is none.',
+    'Adding a bias to every row of a batch needs no copies of it. [[Broadcasting]] compares shapes from the right and repeats an axis that has size 1 or is missing. Choose two shapes to see their sum, or why they cannot be added.',
   ],
   controls: {
     left: choice('First shape', names, '3x1'),

@@ -41,10 +41,10 @@ interface EpochResult {
 
 /** The lines of `step` below, which a test compares with this file. */
 const loopLines = [
-  { code: 'const forward = (...own: Tensor[]): Tensor => logitsOf(images, own);', note: 'forward pass' },
-  { code: 'const loss = (...own: Tensor[]): Tensor => crossEntropy(forward(...own), labels);', note: 'loss' },
+  { code: 'const forward = (...own: Tensor[]) => logitsOf(images, own);', note: 'forward pass' },
+  { code: 'const loss = (...own: Tensor[]) => crossEntropy(forward(...own), labels);', note: 'loss' },
   { code: 'const { gradients } = valueAndGrad(loss, weights);', note: 'backward pass' },
-  { code: 'return weights.map((weight, index) => sub(weight, mul(gradients[index]!, lr)));', note: 'update' },
+  { code: 'return weights.map((weight, at) => sub(weight, mul(gradients[at]!, lr)));', note: 'update' },
 ];
 
 export const trainingLoop = defineChapter({
@@ -121,7 +121,7 @@ export const trainingLoop = defineChapter({
         'training images': thousands(images),
         steps: thousands(steps),
         time: `${decimal(seconds, 1)} s`,
-        'largest difference to the four lines, first step': decimal(difference, 6),
+        'difference from the four lines, first step': decimal(difference, 6),
       }),
       table(
         'Epoch by epoch',
@@ -140,10 +140,10 @@ export const trainingLoop = defineChapter({
 
 /** Returns the weights after a step on a batch of images [batch, 784] with labels [batch]. */
 function step(weights: readonly Tensor[], images: Tensor, labels: Tensor, lr: number): Tensor[] {
-  const forward = (...own: Tensor[]): Tensor => logitsOf(images, own);
-  const loss = (...own: Tensor[]): Tensor => crossEntropy(forward(...own), labels);
+  const forward = (...own: Tensor[]) => logitsOf(images, own);
+  const loss = (...own: Tensor[]) => crossEntropy(forward(...own), labels);
   const { gradients } = valueAndGrad(loss, weights);
-  return weights.map((weight, index) => sub(weight, mul(gradients[index]!, lr)));
+  return weights.map((weight, at) => sub(weight, mul(gradients[at]!, lr)));
 }
 
 /** Computes 784-128-10: two matrix products with a relu between them. */

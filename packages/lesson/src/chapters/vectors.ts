@@ -18,7 +18,7 @@ export const vectors = defineChapter({
   claim: 'Two random vectors in 768 dimensions are almost perpendicular.',
   text: [
     'A [[vector]] is a list of numbers, such as the 784 pixels of a digit. Its direction says what it represents, and its [[magnitude]] says how strongly.',
-    'In a plane two random vectors can form any angle. The more dimensions there are, the closer almost all angles come to 90°. A space of 768 dimensions therefore has room for very many directions that hardly interfere with each other. Change the number of dimensions and watch the angles gather.',
+    'In a plane two random vectors can form any angle. The more dimensions there are, the closer almost all angles come to 90°. A space of 768 dimensions therefore has room for very many directions that hardly interfere with each other. Change the number of dimensions and watch the angles gather around 90°.',
   ],
   controls: {
     dimensions: count({ label: 'Dimensions', from: 2, to: 4096, fallback: 768, scale: 'log' }),
@@ -50,7 +50,7 @@ export const vectors = defineChapter({
       compared.map((row) => [row.dimensions, decimal(row.meanCosine), `${decimal(row.meanTilt, 1)}°`]),
     ),
     table(
-      'Magnitudes: the root of the sum of squares',
+      'Magnitude: the square root of the sum of squares',
       ['vector', 'magnitude'],
       magnitudes.map(({ vector, magnitude }) => [`(${vector.join(', ')})`, decimal(magnitude)]),
     ),

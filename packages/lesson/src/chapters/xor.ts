@@ -55,10 +55,10 @@ export const xor = defineChapter({
   id: 'xor',
   title: 'XOR with one neuron and with three',
   claim:
-    'Trained on XOR, the loss of one neuron ends at ln 2, no better than a coin toss. Two neurons that feed a third learn XOR.',
+    'The loss of one neuron on XOR stays at ln 2, no better than a coin toss. Two neurons that feed a third learn XOR.',
   text: [
-    'The two hidden neurons each draw a line of their own. Seen through their answers the four corners lie differently, and there one line is enough: that is what a [[hidden layer]] is for. Without an [[activation function]] between the layers the three neurons are one matrix after another, which is one matrix, and XOR stays out of reach.',
-    'Small networks depend on their first weights. From another [[seed]] training may end with one corner wrong or two. With relu, whose neurons can die, it does so more often than with tanh: choose each and see how many of ten seeds learn XOR.',
+    'Each of the two hidden neurons draws a line of its own. Their outputs are new coordinates for the four corners, and in these coordinates one line is enough: that is the purpose of a [[hidden layer]]. Without an [[activation function]] between the layers, the network is a product of matrices, which is a single matrix and cannot learn XOR.',
+    'The result of a small network depends on its initial weights. With another [[seed]], training may end with one or two corners wrong. That happens more often with relu, whose neurons can die, than with tanh: try both, and see how many of ten seeds learn XOR.',
   ],
   controls: {
     neurons: choice('Neurons', ['1', '3'], '3'),
@@ -82,10 +82,10 @@ export const xor = defineChapter({
     xorPlane(`Output of the network after ${thousands(losses.length - 1)} steps`, field, 0, 1),
     figures({
       loss: decimal(losses.at(-1)!, 4),
-      right: `${right} of 4`,
+      correct: `${right} of 4`,
       'the network': verdict,
       'outputs for 00, 01, 10, 11': Array.from(outputs, (value) => value.toFixed(3)).join(', '),
-      [`seeds 1 to ${triedSeeds.length} that learn it`]: `${tried.filter((each) => each === 'learns').length} of ${tried.length}`,
+      [`seeds 1 to ${triedSeeds.length} that learn XOR`]: `${tried.filter((each) => each === 'learns').length} of ${tried.length}`,
     }),
     curves(
       'Loss, and the loss of a coin toss, ln 2',

@@ -309,7 +309,7 @@ export class Upload {
       await this.#writing;
       this.#receivedBytes += bytes.byteLength;
     } catch (error) {
-      throw new UploadError(`the upload: expected to write it to ${tmpdir()}, got ${reasonOf(error)}`);
+      throw new UploadError(`the upload could not be written to ${tmpdir()}: ${reasonOf(error)}`);
     } finally {
       this.#writing = undefined;
     }
