@@ -1,6 +1,7 @@
 /** The built site on a server of static files, below a path of its own. */
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { builtInModels } from '@lockstep/nn';
 import { loadModel } from '@lockstep/train';
 import type { BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -59,6 +60,7 @@ describePage('the site', ({ browser }) => {
   it('trains on MNIST in the tab, classifies a drawing meanwhile, shows the network, and stops', async () => {
     const tab = await open('train/');
     const { page } = tab;
+    expect(await page.getByLabel('Model').locator('option').allTextContents()).toEqual(builtInModels);
     await page.getByLabel('Epochs', { exact: true }).fill('1000');
     await tab.press('Train');
     const canvas = page.getByLabel(/^Canvas to draw/);

@@ -49,5 +49,5 @@ export function capitalized(text: string): string {
 
 /** Says why a part of the page is missing. Browsers report an import without an answer as a TypeError, each in its own words. */
 export function importFailure(error: unknown): string {
-  return error instanceof TypeError ? 'the coordinator, which serves this page, does not answer' : errorMessage(error);
+  return error instanceof TypeError ? 'the server of this page does not answer' : errorMessage(error);
 }
