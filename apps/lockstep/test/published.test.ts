@@ -35,6 +35,7 @@ const privateNames = [
   '@lockstep/lesson',
   '@lockstep/reference',
   '@lockstep/simulate',
+  '@lockstep/site',
 ];
 
 /** Packages are ES modules only, resolved only by `exports`. */
@@ -122,7 +123,7 @@ describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
       ...builtinModules.map((builtin) => `node:${builtin}`),
     ]);
     // A page is bundled, so its imports are files. A template imports other packages.
-    const own = files.filter((file) => /\.m?js$/.test(file) && !file.startsWith('template/'));
+    const own = files.filter((file) => /\.m?js$/.test(file) && !file.startsWith('templates/'));
     const modules = name === '@lockstep/web' ? [] : own;
     const undeclared = modules.flatMap((file) =>
       importsOf(read(file)).flatMap((imported) => (declared.has(imported) ? [] : [`${file}: ${imported}`])),

@@ -263,11 +263,11 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.page.getByLabel('Neurons').selectOption('1');
     await isComputed(tab);
     await expect.poll(() => figure(tab, 'loss')).toMatch(/^0\.69/);
-    expect(await figure(tab, 'right')).not.toBe('4 of 4');
+    expect(await figure(tab, 'correct')).not.toBe('4 of 4');
     await tab.press('Reset');
     await tab.page.getByLabel('Hidden activation').selectOption('relu');
     await isComputed(tab);
-    await expect.poll(() => figure(tab, 'right')).toBe('4 of 4');
+    await expect.poll(() => figure(tab, 'correct')).toBe('4 of 4');
     expect(await figure(tab, 'the network')).toBe('learns');
   });
 

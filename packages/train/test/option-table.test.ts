@@ -27,7 +27,7 @@ describe.each(commands)('the options of $name', ({ options }: { readonly options
 /** The docstrings of the properties of an interface. */
 function docstringsOf(file: string, name: string): ReadonlyMap<string, string> {
   const source = readFileSync(new URL(file, import.meta.url), 'utf8');
-  const [, body = ''] = new RegExp(`interface ${name} \\{\n(.*?)\n\\}`, 's').exec(source) ?? [];
+  const [, body = ''] = new RegExp(`interface ${name} [^{]*\\{\n(.*?)\n\\}`, 's').exec(source) ?? [];
   const properties = body.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\n {2}readonly (\w+)/gs);
   return new Map([...properties].map(([, text = '', property = '']) => [property, text.replace(/\s+\*?\s*/g, ' ')]));
 }
@@ -39,7 +39,7 @@ function factsOf({ kind, default: value }: Option): string[] {
 }
 
 const library = '../src/options.ts';
-const places: Readonly<Record<string, readonly [file: string, name: string]>> = {
+const places: Readonly<Record<string, Place>> = {
   '': [library, 'TrainOptions'],
   optimizer: [library, 'OptimizerOptions'],
   diloco: [library, 'DiLoCoOptions'],
@@ -47,23 +47,29 @@ const places: Readonly<Record<string, readonly [file: string, name: string]>> = 
   checkpoint: [library, 'CheckpointOptions'],
 };
 
-function documented(table: Options, placeOf: (object: string) => readonly [file: string, name: string] | undefined) {
+type Place = readonly [file: string, name: string];
+
+/** @param inherited the interface from which the other one picks properties */
+function documented(table: Options, placeOf: (object: string) => Place | undefined, inherited?: Place) {
   return Object.values(table).flatMap((option) => {
     const [property = '', ...objects] = option.library?.split('.').reverse() ?? [];
     const place = option.library === undefined ? undefined : placeOf(objects.reverse().join('.'));
     // The optimizer's type and its name are one option.
     if (!place || option.library === 'optimizer.type') return [];
-    return [{ path: option.library!, option, text: docstringsOf(...place).get(property) }];
+    const places = inherited ? [place, inherited] : [place];
+    const [text] = places.flatMap((each) => docstringsOf(...each).get(property) ?? []);
+    return [{ path: option.library!, option, text }];
   });
 }
 
-const top = (file: string, name: string) => (object: string) => (object === '' ? ([file, name] as const) : undefined);
+const top = (place: Place) => (object: string) => (object === '' ? place : undefined);
+const joinOptions: Place = ['../../worker/src/join.ts', 'JoinOptions'];
 
 describe('the docstring of', () => {
   it.each([
     ...documented(runOptions, (object) => places[object]),
-    ...documented(relayCommand.options, top('../src/relay/relay.ts', 'RelayOptions')),
-    ...documented(workerCommand.options, top('../../worker/src/join.ts', 'JoinOptions')),
+    ...documented(relayCommand.options, top(['../src/relay/relay.ts', 'RelayOptions']), joinOptions),
+    ...documented(workerCommand.options, top(joinOptions)),
   ])('$path gives its range and default', ({ option, text }) => {
     expect(text).toBeDefined();
     for (const fact of factsOf(option)) expect(text!.replaceAll('`', '').toLowerCase()).toContain(fact);
