@@ -27,6 +27,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   docs: [],
   engines: [`node ${major}`],
   setup: [],
+  site: [],
   test: ['packages/command/test/table.test.ts'],
   // Fetching TensorFlow takes minutes: if it is not installed yet, the command does not wait for it.
   'tfjs-node': ['--within', '1'],
@@ -54,7 +55,7 @@ function run(command: string): Promise<Ended> {
 }
 
 /** Commands that end only when somebody, or another machine, does something. */
-const waits = /^npm run (worker|coordinator|relay)\b|--data upload/;
+const waits = /^npm run (worker|coordinator|relay)\b|--data upload|--serve/;
 
 describe('the documents', () => {
   it.each(commands.filter((command) => !waits.test(command)))('%s', async (command) => {

@@ -239,7 +239,8 @@ async function storeOf(
   return { values: valuesIn(nats, kv), objects: objectsIn(await objects.open(bucket, false)), place, close };
 }
 
-const readyWithinMs = 15_000;
+/** Servers of a cluster tell each other every ten seconds what they can hold; until then a bucket has too few peers. */
+const readyWithinMs = 30_000;
 const retryEveryMs = 250;
 
 /** Retries while a cluster that has just started connects and elects a leader, and if a busy server times out. */

@@ -1,6 +1,6 @@
 /** A layer with constants in its forward pass, in the table of layers until a file's tests have run. */
 import { add, arange, exp, fromArray, matmul, mul, reshape, sum, type Tensor } from '@lockstep/tensor';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll } from 'vitest';
 import { layers, type Model } from '../src/index.ts';
 
 /**
@@ -16,7 +16,7 @@ function forward(_: unknown, x: Tensor): Tensor {
 }
 
 export function useCausalLayer(): void {
-  beforeAll(() => void Object.assign(layers, { causal: { schema: layers.relu.schema, forward } }));
+  Object.assign(layers, { causal: { schema: layers.relu.schema, forward } });
   afterAll(() => void Reflect.deleteProperty(layers, 'causal'));
 }
 
