@@ -26,8 +26,7 @@ interface Measured {
 }
 
 async function open(path: string, options: OpenOptions = {}): Promise<Measured> {
-  // A collector in other threads falls behind on a busy machine, and the process then takes more memory.
-  const args = ['--single-threaded-gc', program, path, JSON.stringify(options)];
+  const args = [program, path, JSON.stringify(options)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: givesUpAfterMs });
   return JSON.parse(stdout) as Measured;
 }
