@@ -126,7 +126,8 @@ describePage('the site', ({ browser }) => {
     const { page } = await open(path);
     for (const width of [1440, 390]) {
       await page.setViewportSize({ width, height: 900 });
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+      // Curves take their new size in the next frame.
+      await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme });
         expect(await violations(page), `${width} ${colorScheme}`).toEqual([]);

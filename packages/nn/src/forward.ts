@@ -1,7 +1,5 @@
 /** The forward pass of a model, and its tape: the ops that it calls, for other libraries and formats to repeat. */
-
-import type { TargetField } from '@lockstep/data';
-import { checkArguments } from '@lockstep/data';
+import { checkArguments, type TargetField } from '@lockstep/data';
 import type * as tensor from '@lockstep/tensor';
 import {
   type OpCall,

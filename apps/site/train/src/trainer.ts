@@ -1,8 +1,8 @@
 /** The thread that trains: runs `train()` on its own, and tells the page what a coordinator tells its viewers. */
-
 import { datasetFrom, datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { type Digits, pixelsPerDigit } from '@lockstep/lesson';
+import { readSafetensors } from '@lockstep/nn';
 import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
 import {
   type EpochEvent,
@@ -121,7 +121,12 @@ class Account {
       ...(numericMode !== null && { numericMode }),
     });
     const bytes = new TextEncoder().encode(JSON.stringify(report));
-    post({ type: 'result', step: report.steps, report: bytes, metadata: metadataOf(result.modelFile()) });
+    post({
+      type: 'result',
+      step: report.steps,
+      report: bytes,
+      metadata: { ...readSafetensors(result.modelFile()).metadata },
+    });
   }
 
   #progress(phase: ProgressMessage['phase'], more: Partial<ProgressMessage> = {}): void {
@@ -157,10 +162,4 @@ class Account {
     areWeightsWanted = false;
     post({ type: 'weights', step: this.#last?.step ?? 0, bytes: bytesOf(weights) });
   }
-}
-
-/** Reads the metadata of a safetensors file, from its header. */
-function metadataOf(file: Uint8Array): Record<string, string> {
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  return JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)))['__metadata__'];
 }

@@ -1,4 +1,5 @@
 /** Predicts a person's samples with the current model, and requests its weights as they change. */
+import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
 import { importFailure } from '../look/format.ts';
@@ -77,7 +78,9 @@ export class Predictor {
     this.error.value = undefined;
     this.prediction.value = { sample: this.prediction.peek().sample };
     try {
-      const { openInference } = await import('./inference.ts');
+      const { openInference } = await import('./inference.ts').catch((error: unknown) => {
+        throw new Error(importFailure(error));
+      });
       const inference = await openInference(run.model);
       if (json !== this.#modelJson) return;
       this.#inference = inference;
@@ -87,7 +90,7 @@ export class Predictor {
     } catch (error) {
       // The page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
-      this.error.value = `The model cannot be used here: ${importFailure(error)}.`;
+      this.error.value = `The model cannot be used here: ${errorMessage(error)}.`;
     }
   }
 
