@@ -122,7 +122,7 @@ const emptyRun: Readonly<Record<string, State>> = {
     reach: async () => {},
     title: 'Waiting for data',
     shows: ['Data', 'This tab', /^Drop a file or a folder here/],
-    hides: ['Training loss', 'Training accuracy', 'Images a second', 'Time left', 'Workers', 'Log'],
+    hides: ['Training loss', 'Training accuracy', 'Images per second', 'Time left', 'Workers', 'Log'],
   },
   'without data, in the room': {
     reach: ({ pages }) => each(pages, ({ page }) => page.goto(`${page.url()}#room`)),

@@ -24,7 +24,7 @@ import { ExhibitCard } from '../learn/exhibits.tsx';
 import type { InspectedSample } from '../learn/messages.ts';
 import { Paragraph } from '../learn/paragraph.tsx';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
-import { outputName, percent, significant, whole } from '../look/format.ts';
+import { lossText, outputName, percent, significant, whole } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
@@ -427,7 +427,7 @@ export function GradientPart({ run, inspected, label, chosen }: GradientPartProp
       <dl class="lesson-figures">
         <Figure label={trace.probabilities ? 'label' : 'target'} value={label} />
         <Figure label="prediction" value={answerText(run, trace)} />
-        <Figure label="loss" value={trace.loss.toFixed(4)} />
+        <Figure label="loss" value={lossText(trace.loss)} />
       </dl>
       <ExhibitCard exhibit={gradientTable(trace)} />
       {gradientView.kind === 'pictures' && (

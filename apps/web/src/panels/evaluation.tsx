@@ -303,7 +303,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
           <b>
             <bdi>{predicted}</bdi>
           </b>
-          {probability !== undefined && <small>{percent(probability, 0)}</small>}
+          {probability !== undefined && <small>{percent(probability)}</small>}
         </span>
       ))}
     </>

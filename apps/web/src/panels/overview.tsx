@@ -4,7 +4,7 @@ import type { ProgressMessage, RunMessage } from '@lockstep/protocol';
 import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
 import { Figure } from '../look/controls.tsx';
-import { capitalized, durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { capitalized, decimals, durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
@@ -132,12 +132,12 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
       {!isCutShort && (
         <>
           <Figure
-            label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
+            label={`${isPicture(run) ? 'Images' : 'Samples'} per second`}
             note={totals && 'whole run'}
             value={isUnknown ? undefined : shown(speed, whole)}
           />
           {totals && !isUnknown ? (
-            <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
+            <Figure label="Time taken" value={durationText(totals.wallSeconds, 1)} />
           ) : (
             <Figure label="Time left" value={shown(timeLeft, durationText)} />
           )}
@@ -163,16 +163,15 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const { targetField, standardization } = store.run.value ?? {};
   const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
   if (targetField?.role !== 'value') {
-    const percentText = (fraction: number): string => percent(fraction);
     return [
       training,
-      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percentText) },
-      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percentText) },
+      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percent) },
+      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percent) },
     ];
   }
   // The root mean squared error has the unit of the values; the loss may be that of standardized values.
   const rmse = loss === undefined ? undefined : (standardization?.deviation ?? 1) * Math.sqrt(loss);
-  const r2 = shown(last?.testR2, (value) => `, R² ${value < -1000 ? significant(value) : value.toFixed(3)}`);
+  const r2 = shown(last?.testR2, (value) => `, R² ${decimals(value)}`);
   return [
     training,
     { term: 'training RMSE', note, value: shown(rmse, significant) },

@@ -59,10 +59,10 @@ export const columns = {
     title: 'Share',
     isNumber: true,
     value: ({ share }) => share,
-    text: ({ share }) => percent(share, 1),
+    text: ({ share }) => percent(share),
     cell: ({ share }) => (
       <>
-        {percent(share, 1)}
+        {percent(share)}
         <svg class="share" aria-hidden="true" focusable="false">
           <rect width={`${share * 100}%`} height="100%" />
         </svg>
