@@ -127,7 +127,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
         this.close();
       };
     });
-    await before.next('event', ({ message }) => message.includes('tab is back'));
+    await before.next('event', ({ message }) => message.includes('tab rejoined'));
     const after = await run.watch();
     await after.next('workers', ({ workers }) => workers[0]?.phase === 'ready' && workers[0].hidden);
     const report = await run.stop();

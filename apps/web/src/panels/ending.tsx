@@ -82,7 +82,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
   };
   const canHaveModel = isFinal || store.connection.value.phase === 'live';
   return (
-    <div class="ending-files" role="toolbar" aria-label="Take along">
+    <div class="ending-files" role="toolbar" aria-label="Downloads">
       <button type="button" disabled={!canHaveModel} onClick={askForModel}>
         Model
       </button>

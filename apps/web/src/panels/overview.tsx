@@ -229,15 +229,15 @@ function explanationOf(progress: ProgressMessage | undefined): string {
   const { exactness, numericMode, bitExactAmong } = progress ?? {};
   switch (exactness) {
     case undefined:
-      return 'A run makes no claim about its weights before its first step.';
+      return 'Before its first step, a run makes no claim about its weights.';
     case 'bit-exact':
       return bitExactAmong === undefined
-        ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
-        : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
+        ? `All contributing workers use the numeric mode ${numericMode}. Any run with this seed in this mode gives the same weights, bit for bit, on any number of workers.`
+        : `All contributing workers use the numeric mode ${numericMode}. Any run with this seed in this mode gives the same weights, bit for bit. Other modes give weights that are equal up to rounding, so do not compare their hashes.`;
     case 'sample-exact':
-      return 'Workers that round differently contributed, such as a GPU and a CPU, or gradients were rounded in transit. Every sample still counts exactly once. The weights agree with those of other runs up to float rounding; their hash matches no other run’s.';
+      return 'Workers that round differently contributed, such as a GPU and a CPU. Every sample still counts exactly once. The weights agree with those of other runs up to rounding, but their hash does not match.';
     case 'unverified':
-      return 'The run added results of a worker that was later caught sending wrong ones. The log names the worker and says how many of its results were added.';
+      return 'The run added results of a worker that was later caught sending wrong results. The log names the worker and says how many of its results were added.';
     default:
       return exactness satisfies never;
   }

@@ -204,7 +204,7 @@ function present({ workers }: RunStore): readonly ShownWorker[] {
 }
 
 function namesTitle(count: number, { isOver, status }: RunStore): string {
-  if (isOver.value) return `${counted(count, 'device')} trained it`;
-  if (!status.value.isCurrent) return `${counted(count, 'device')} when last heard of`;
+  if (isOver.value) return `Trained by ${counted(count, 'device')}`;
+  if (!status.value.isCurrent) return `${counted(count, 'device')} at last contact`;
   return count === 0 ? 'Waiting for the first device' : `${counted(count, 'device')} in the room`;
 }
