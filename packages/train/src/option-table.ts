@@ -118,9 +118,9 @@ export const runOptions = {
     steps: option(wholeKind({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
       eitherKind(wholeKind({ from: 1, to: 1_000_000 }), oneOfKind(['auto'])),
-      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or all that have joined when --wait-for-start starts the run)',
+      'global batch size: samples per step, or per inner step of a replica; auto fits it to the number of workers (--expect, or those that have joined by the start)',
       {
-        defaultText: `${recipeDefaults('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
+        defaultText: `${recipeDefaults('batch')}, or ${dilocoDefaults.batch} with replicas; smaller for small data sets, as is the learning rate`,
         isEssential: true,
         library: 'batch',
       },
