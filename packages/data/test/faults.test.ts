@@ -35,7 +35,7 @@ const csv: readonly Case[] = [
   [
     'no header row',
     '1,2.5,3\n4,5,6\n',
-    'line 1: expected a header row with the names of the columns, got numbers alone ("1 2.5 3")',
+    'line 1: expected a header row with the names of the columns, got only numbers ("1 2.5 3")',
   ],
   [
     'two columns of one name',
@@ -121,7 +121,7 @@ const csv: readonly Case[] = [
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',
-    'expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'other bytes than UTF-8',
@@ -276,7 +276,7 @@ const folders: readonly Case<Files>[] = [
   [
     'too few pictures to split',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'NAME: expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'too many pixels',

@@ -308,7 +308,7 @@ function lineFeeds(text: string): number {
 function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
   if (names.every((name) => numeric.test(name))) {
-    const got = `numbers alone (${shownText(names.slice(0, 20).join(' '))})`;
+    const got = `only numbers (${shownText(names.slice(0, 20).join(' '))})`;
     throw unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', got);
   }
   checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
