@@ -24,6 +24,28 @@ export interface Evaluation {
   readonly rmse: number | null;
 }
 
+/** A measure by which one evaluation is better than another. */
+export interface Monitor {
+  /** Name for people. */
+  readonly label: string;
+  readonly better: 'lower' | 'higher';
+  /** Role of the targets that have this measure; omitted if all have it. */
+  readonly role?: TargetField['role'];
+  /** The measure, in the unit that people see; null or NaN if this evaluation has none. */
+  of(evaluation: Evaluation): number | null;
+}
+
+/** The measures that can choose the best epoch and stop a run, by the names that options and reports use. */
+export const monitors = {
+  loss: { label: 'loss', better: 'lower', of: ({ loss }) => loss },
+  accuracy: { label: 'accuracy', better: 'higher', role: 'index', of: ({ accuracy }) => accuracy },
+  r2: { label: 'R²', better: 'higher', role: 'value', of: ({ r2 }) => r2 },
+  rmse: { label: 'RMSE', better: 'lower', role: 'value', of: ({ rmse }) => rmse },
+} as const satisfies Readonly<Record<string, Monitor>>;
+
+/** The name of a measure in `monitors`. */
+export type MonitorName = keyof typeof monitors;
+
 /** Evaluates weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
 

@@ -13,6 +13,9 @@ export {
   type Evaluation,
   type Evaluator,
   largestScore,
+  type Monitor,
+  type MonitorName,
+  monitors,
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';
