@@ -17,6 +17,7 @@ import {
   describeModel,
   inputSize,
   largestScore,
+  type Metrics,
   type Model,
   type ModelDescription,
   parameterCount,
@@ -131,6 +132,8 @@ export interface ModelEvaluation {
   readonly r2: number | null;
   /** Root mean squared error in the unit of the given values; null if targets are classes. */
   readonly rmse: number | null;
+  /** Metrics of each class or value, and over all of them; null if the loss is not finite. */
+  readonly metrics: Metrics | null;
   /**
    * Confusion matrix, [classes][classes]: one row for each true class, one column for each predicted one. Null if
    * targets are values, or there are more than 1000 classes.
@@ -248,8 +251,12 @@ export class LoadedModel {
   async evaluate(data: Dataset): Promise<ModelEvaluation> {
     this.#requireOpen();
     this.#requireFit(data);
-    const alike = likeTraining(data, this.standardization);
-    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
+    const { targets } = likeTraining(data, this.standardization);
+    // Metrics call classes and values as the model does.
+    const alike: Dataset = { ...data, targets: { ...targets, names: this.#targets.names } };
+    const evaluator = createEvaluator(this.#backend, this.architecture, alike, undefined, true);
+    const { metrics = null, ...quality } = await this.#run(evaluator);
+    const measured = { ...quality, metrics };
     if (data.targets.role === 'value') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);

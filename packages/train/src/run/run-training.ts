@@ -1,8 +1,8 @@
 /** One training run from its first worker to its last evaluation. */
 
-import { createPause } from '@lockstep/compute';
+import { createPause, type ParameterServer } from '@lockstep/compute';
 import { fieldOf } from '@lockstep/data';
-import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
+import { createEvaluator, type Evaluator, type Metrics, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -77,8 +77,10 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   };
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
+    const isMeasured = isWorthKeeping && recorder.data.epochs.length > 0;
+    const metrics = isMeasured ? await measure(job, opened.backend, created, weights) : null;
     const report = createReport({
-      ...{ startedAt, machine: platform.machine, wire, turnedAway },
+      ...{ startedAt, machine: platform.machine, wire, turnedAway, metrics },
       data: { name: prepared.data.name ?? null, sha256: dataHash(prepared.train, platform.newSha256) },
       ...{ model: prepared.model, config: prepared.config, state: run.state, record: recorder.data },
       weightsSha256: platform.sha256(bytesOf(weights)),
@@ -209,10 +211,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   const { resumeFrom, resumed } = checkpoints ?? {};
   const recorder = new Recorder({
     ...{ plan, signal, resumeFrom, resumed, emit, onStep },
-    evaluator: createRunEvaluator(job, backend, {
-      take: () => parameterServer.aggregator.reserveVector(),
-      give: (vector) => parameterServer.aggregator.release(vector),
-    }),
+    evaluator: createRunEvaluator(job, backend, () => parameterServer),
     targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
@@ -234,25 +233,60 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
 /** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
-/**
- * In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models.
- * @param vectors of the parameter server, which hold the weights of a large model while it is evaluated
- */
+/** In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models. */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
   backend: HostBackend,
-  vectors: WeightsMemory,
+  parameterServer: () => ParameterServer,
 ): Evaluator {
   const { model, test, listen } = prepared;
-  const isLarge = parameterCount(model) > mostParametersBeside;
-  const inline = (): Evaluator => createEvaluator(backend, model, test, isLarge ? vectors : undefined);
-  if (!listen || !platform.host || isLarge) return inline();
+  const inline = (): Evaluator => createInlineEvaluator(prepared, backend, parameterServer);
+  if (!listen || !platform.host || parameterCount(model) > mostParametersBeside) return inline();
   const { name, threads = 1 } = backend;
   return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
     return inline();
   });
+}
+
+/** Vectors of the parameter server hold the weights of a large model while it is evaluated. */
+function createInlineEvaluator(
+  { model, test }: Prepared,
+  backend: HostBackend,
+  parameterServer: () => ParameterServer,
+  hasMetrics = false,
+): Evaluator {
+  const vectors: WeightsMemory = {
+    take: () => parameterServer().aggregator.reserveVector(),
+    give: (vector) => parameterServer().aggregator.release(vector),
+  };
+  const isLarge = parameterCount(model) > mostParametersBeside;
+  return createEvaluator(backend, model, test, isLarge ? vectors : undefined, hasMetrics);
+}
+
+/** Measures the final weights on the test samples; null if an output is not finite, or the run must end at once. */
+async function measure(
+  { prepared, signal }: TrainingJob,
+  backend: HostBackend,
+  { parameterServer }: CreatedRun,
+  weights: Float32Array,
+): Promise<Metrics | null> {
+  const evaluator = createInlineEvaluator(prepared, backend, () => parameterServer, true);
+  const pause = createPause(prepared.listen === undefined, systemClock);
+  try {
+    signal.throwIfAborted();
+    const { metrics = null } = await evaluator.evaluate(weights, async () => {
+      await pause();
+      signal.throwIfAborted();
+    });
+    return metrics;
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    return null;
+  } finally {
+    evaluator.dispose();
+  }
 }
 
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
