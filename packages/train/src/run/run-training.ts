@@ -1,7 +1,7 @@
 /** One training run from its first worker to its last evaluation. */
 
 import { createPause } from '@lockstep/compute';
-import { fieldOf } from '@lockstep/data';
+import { type Dataset, fieldOf } from '@lockstep/data';
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
@@ -14,7 +14,7 @@ import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { RunEnding, StepEvent, TrainingEvent } from '../events.ts';
 import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
-import { Recorder } from '../record/recorder.ts';
+import { type OnEpoch, Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
@@ -26,6 +26,7 @@ export interface TrainingJob {
   readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
+  readonly onEpoch: OnEpoch | undefined;
   /** Called once, with a function that starts, pauses and resumes the run, and one that copies its weights. */
   readonly onControl: (control: Run['control'], weights: () => Float32Array<ArrayBuffer>) => void;
   readonly onRunAgain: OnRunAgain | undefined;
@@ -38,7 +39,7 @@ export interface TrainingJob {
 }
 
 export interface Trained {
-  /** Undefined if every step was taken. */
+  /** Undefined if every step was taken, or the run stopped early by itself. */
   readonly ending: RunEnding | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
@@ -62,11 +63,10 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   );
   const { run, parameterServer } = created;
   recorder.ended(await run.outcome);
-  const { ending } = recorder.data;
   // Counted before the goodbyes, which are not part of training.
   const wire = wireSoFar();
   // A failed run would fail again from its last step.
-  const isWorthKeeping = ending?.type !== 'failed';
+  const isWorthKeeping = recorder.data.ending?.type !== 'failed';
   const written = isWorthKeeping ? checkpointer?.finish() : undefined;
   const turnedAway = pool.turnedAway?.();
   await pool.stop();
@@ -84,7 +84,8 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
       weightsSha256: platform.sha256(bytesOf(weights)),
     });
     recorder.reported(report, weights);
-    const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
+    const { ending, checkpoint: checkpoints } = recorder.data;
+    const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
     if (!prepared.listen?.stay) await close();
@@ -164,7 +165,9 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
       bytesReceived: bytesReceived + (before?.bytesReceived ?? 0),
     };
   };
-  const checkpointer = checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
+  // A run that had stopped early has nothing to add to its last checkpoint.
+  const isSaved = recorder.data.stoppedAfterEpoch !== undefined;
+  const checkpointer = isSaved ? undefined : checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
   const computing = isOver(run) ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
   pool = await startWorkers(job, opened, created, recorder).catch((error: unknown) => {
@@ -184,7 +187,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   return { created, recorder, checkpointer, pool, wireSoFar };
 }
 
-/** Whether a checkpoint was of the last step. */
+/** Whether a checkpoint was of the run's end. */
 function isOver({ state }: Run): boolean {
   return state.phase === 'finished';
 }
@@ -204,15 +207,18 @@ async function startWorkers(job: TrainingJob, { backend, inline }: Opened, creat
 }
 
 async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
-  const { prepared, platform, emit, onStep, onStart, signal } = job;
-  const { plan, listen, workers, colocate } = prepared;
+  const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
+  const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
-  const recorder = new Recorder({
-    ...{ plan, signal, resumeFrom, resumed, emit, onStep },
-    evaluator: createRunEvaluator(job, backend, {
+  const evaluatorOf = (data: Dataset): Evaluator =>
+    createRunEvaluator(job, backend, data, {
       take: () => parameterServer.aggregator.reserveVector(),
       give: (vector) => parameterServer.aggregator.release(vector),
-    }),
+    });
+  const recorder = new Recorder({
+    ...{ plan, signal, resumeFrom, resumed, emit, onStep, onEpoch },
+    evaluator: evaluatorOf(prepared.test),
+    validation: validation && { evaluator: evaluatorOf(validation), config: config.validation! },
     targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
@@ -228,6 +234,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     onStart: onStart && (() => onStart(run, recorder)),
   });
   const { run, parameterServer } = created;
+  recorder.limitSteps();
   return { created, recorder };
 }
 
@@ -241,14 +248,15 @@ const mostParametersBeside = 2 ** 22;
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
   backend: HostBackend,
+  data: Dataset,
   vectors: WeightsMemory,
 ): Evaluator {
-  const { model, test, listen } = prepared;
+  const { model, listen } = prepared;
   const isLarge = parameterCount(model) > mostParametersBeside;
-  const inline = (): Evaluator => createEvaluator(backend, model, test, isLarge ? vectors : undefined);
+  const inline = (): Evaluator => createEvaluator(backend, model, data, isLarge ? vectors : undefined);
   if (!listen || !platform.host || isLarge) return inline();
   const { name, threads = 1 } = backend;
-  return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
+  return platform.host.createEvaluator({ backend: name, threads, model, data }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
     return inline();
