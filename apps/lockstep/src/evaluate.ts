@@ -19,11 +19,11 @@ import {
   version,
 } from '@lockstep/command';
 import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
-import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
+import { loadMnist, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
-import { imbalanceLines, metricsLines } from '@lockstep/train/command-line';
+import { imbalanceLines, metricsLines, optionsAlike } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
@@ -104,31 +104,13 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
 async function testSamples({ data, label, all }: Values, model: LoadedModel): Promise<Dataset> {
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
-    const opened = data === undefined ? loadMnist() : openDataset(data, { ...asInTraining(model, label), ...split });
+    const opened = data === undefined ? loadMnist() : openDataset(data, { ...optionsAlike(model, label), ...split });
     const { train, test } = await opened;
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);
     throw error;
   }
-}
-
-function asInTraining(
-  { reading, samples, classes, values, standardization }: LoadedModel,
-  label?: string,
-): OpenOptions {
-  if (reading?.type === 'pictures') {
-    const [height, width, channels] = samples.shape;
-    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
-  }
-  const like = {
-    columns: reading?.columns,
-    bytes: samples.role === 'scaled',
-    classes: classes.length > 0 ? classes : undefined,
-    standardization,
-  };
-  const known = reading && values.length === 1 ? values[0] : undefined;
-  return { like, label: label ?? known };
 }
 
 interface Confusion {

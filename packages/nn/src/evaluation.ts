@@ -57,8 +57,7 @@ function classMeasure(
   return { label, better, role: 'index', needsMetrics: true, of: read };
 }
 
-/** The measures that can choose the best epoch and stop a run, by the names that options and reports use. */
-export const monitors = {
+const measures = {
   loss: { label: 'loss', better: 'lower', of: ({ loss }) => loss },
   accuracy: { label: 'accuracy', better: 'higher', role: 'index', of: ({ accuracy }) => accuracy },
   r2: { label: 'R²', better: 'higher', role: 'value', of: ({ r2 }) => r2 },
@@ -75,7 +74,10 @@ export const monitors = {
 } satisfies Readonly<Record<string, Monitor>>;
 
 /** The name of a measure in `monitors`. */
-export type MonitorName = keyof typeof monitors;
+export type MonitorName = keyof typeof measures;
+
+/** The measures that can choose the best epoch and stop a run, by the names that options and reports use. */
+export const monitors: Readonly<Record<MonitorName, Monitor>> = measures;
 
 /** Evaluates weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;

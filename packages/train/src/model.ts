@@ -8,6 +8,7 @@ import {
   targetWords,
   valueTargets,
 } from '@lockstep/data';
+import type { OpenOptions } from '@lockstep/data/node';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   createConfusionEvaluator,
@@ -387,6 +388,31 @@ function likeTraining(data: Dataset, standardization: Standardization | undefine
   if (mean === like.mean && deviation === like.deviation) return data;
   const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
   return { ...data, targets: valueTargets(values, targets.names, standardization) };
+}
+
+/** Options that read other data in the same way as a model's training samples. @param label column to predict */
+export function optionsAlike(
+  {
+    reading,
+    samples,
+    classes,
+    values,
+    standardization,
+  }: Pick<LoadedModel, 'reading' | 'samples' | 'classes' | 'values' | 'standardization'>,
+  label?: string,
+): OpenOptions {
+  if (reading?.type === 'pictures') {
+    const [height, width, channels] = samples.shape;
+    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
+  }
+  const like = {
+    columns: reading?.columns,
+    bytes: samples.role === 'scaled',
+    classes: classes.length > 0 ? classes : undefined,
+    standardization,
+  };
+  const known = reading && values.length === 1 ? values[0] : undefined;
+  return { like, label: label ?? known };
 }
 
 /** Yields to the event loop between two slices of an evaluation. */
