@@ -58,7 +58,7 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
 }
 
 /** The data, and a function that splits them by another seed. */
-type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
+type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy'>;
 
 /**
  * Opens the named data; returns undefined if none are named.
@@ -71,7 +71,10 @@ export async function openData(options: RunValues): Promise<OpenedData | undefin
   const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit };
   try {
     const name = basename(resolve(data));
-    const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
+    const splitBy = async (seed: number) => ({
+      ...(await openDataset(data, { ...readerOptions, seed })),
+      ...{ name, label },
+    });
     const opened = await splitBy(seed);
     // Movable, because only the run uses the samples.
     return { ...opened, train: movableSamples(opened.train), splitBy };

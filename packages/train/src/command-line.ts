@@ -1,5 +1,6 @@
 /** The option tables and words that command lines share with the library. */
-export { maxModelFileBytes, modelFormatOf, readStoredModel, type StoredModel } from './model.ts';
+export { imbalanceLines, metricsLines } from './metrics-text.ts';
+export { maxModelFileBytes, modelFormatOf, optionsAlike, readStoredModel, type StoredModel } from './model.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { relayCommand } from './relay/relay.ts';
 export { isLoopback } from './site/secrets.ts';
