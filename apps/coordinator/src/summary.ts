@@ -3,15 +3,17 @@
 import { decimals, formatTable, type PrintedColumn, percent, significant, thousands } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { samplesWord } from '@lockstep/train/command-line';
+import { keptText, samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
-  const last = report.epochs.at(-1);
+  const { kept, epochs } = report;
+  const last = kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
   const lines: string[] = [''];
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
   if (last) lines.push(colors.bold(qualityLine(last, `${thousands(testSamples)} ${samples}`)));
+  if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
