@@ -87,8 +87,12 @@ export function invitationOf(
 
 /** Texts shown instead of an invitation that nobody could follow. */
 export const uninvitedTexts = {
-  loopback:
-    'Only this computer can join, because the coordinator listens on a loopback address. Start it with --host 0.0.0.0 to let other devices in; a QR code for them then appears here.',
+  loopback: (
+    <>
+      Only this computer can join, because the coordinator listens on a loopback address. Start it with{' '}
+      <span class="unbroken">--host 0.0.0.0</span> to let other devices in; a QR code for them then appears here.
+    </>
+  ),
   'no-token': 'This page does not know the token that joining needs: open the address that the coordinator printed.',
 } as const;
 
