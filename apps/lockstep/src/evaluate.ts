@@ -153,7 +153,7 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
     return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${explained}`;
   }
-  if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
+  if (!confusion) return `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
   const samples = totals.reduce((sum, count) => sum + count, 0);
   const errors = errorsOf(confusion);

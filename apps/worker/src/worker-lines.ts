@@ -30,7 +30,7 @@ export class WorkerLines {
         this.#hasJoined = true;
         this.#isUnreached = false;
         this.#lostMessage = undefined;
-        return [event.returned ? `back as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
+        return [event.returned ? `rejoined as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
       case 'ready':
         return [];
       case 'lost': {

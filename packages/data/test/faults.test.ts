@@ -246,7 +246,7 @@ const folders: readonly Case<Files>[] = [
   [
     'pictures in no class',
     { '1.png': picture, 'empty/': '' },
-    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none beside 1.png',
+    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none, and ignored 1.png',
   ],
   [
     'one class',

@@ -308,7 +308,7 @@ export const runOptions = {
         placeholder: 'DIR',
         isEssential: true,
         library: 'checkpoint.folder',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
       }),
       'checkpoint-every': option(interval, 'interval between checkpoints, in steps or minutes', {
         defaultText: '1m',
@@ -318,7 +318,7 @@ export const runOptions = {
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         isEssential: true,
         library: 'checkpoint.resume',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),

@@ -15,7 +15,7 @@ describe('a worker that joins', () => {
     const events: WorkerEvent[] = [];
     for await (const event of worker) events.push(event);
     expect([...new Set(events.map(({ type }) => type))]).toEqual(['opened', 'joined', 'ready', 'computed']);
-    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run has finished' });
     const { report } = await run.result;
     const last = events.findLast((event) => event.type === 'computed');
     expect(last).toMatchObject({ step: 18, samples: expect.any(Number) });

@@ -119,7 +119,7 @@ export function datasetFromTable(table: TableFile, options: TableOptions = {}, t
   const rows = testTable ? undefined : splitIndices(given, table.count, table.name, options);
   const trainRows = rows?.train ?? allRows(table);
   if (trainRows.length === 0 && !options.like) {
-    throw new RangeError('testFraction: expected a number below 1 where no model was trained yet, got 1');
+    throw new RangeError('testFraction: expected a number below 1 if no model was trained yet, got 1');
   }
   const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
   const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);

@@ -84,7 +84,7 @@ interface Block {
 
 export class Cells {
   readonly #name: string;
-  readonly #columns: number;
+  readonly columns: number;
   readonly #fileBytes: number;
   /** Log2 of the rows in a block. */
   readonly #shift: number;
@@ -98,7 +98,7 @@ export class Cells {
    */
   constructor(name: string, columns: number, fileBytes: number) {
     this.#name = name;
-    this.#columns = columns;
+    this.columns = columns;
     this.#fileBytes = fileBytes;
     this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
   }
@@ -115,6 +115,12 @@ export class Cells {
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
     if (Number.isFinite(value)) block.numbers[at] = value;
     else this.#setText(block, at, `${text}`);
+  }
+
+  /** Stores a finite number in an empty cell. */
+  setNumber(row: number, column: number, value: number): void {
+    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
+    block.numbers[this.#position(row, column)] = value;
   }
 
   /** Returns undefined if the cell is a text. */
@@ -138,8 +144,8 @@ export class Cells {
   #blockOf(row: number): Block {
     const index = row >> this.#shift;
     while (index >= this.#blocks.length) {
-      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.#columns, this.#fileBytes);
-      this.#blocks.push({ numbers: new Float64Array(this.#columns << this.#shift), codes: undefined });
+      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.columns, this.#fileBytes);
+      this.#blocks.push({ numbers: new Float64Array(this.columns << this.#shift), codes: undefined });
     }
     return this.#blocks[index]!;
   }
