@@ -39,7 +39,7 @@ export function trainOptionsOf(options: RunValues): TrainOptions {
   const workerCommand = commandText('worker', '--url');
   return {
     ...asked,
-    model: modelText(model),
+    model: model === undefined ? undefined : modelText(model),
     initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
     listen: single ? false : { ...listen, tls: tlsOf(options), token, workerCommand },
     workers: single ? 0 : options.workers,
@@ -52,7 +52,7 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
   const others = ['token-file', 'tls-cert', 'tls-key', 'fleet-credentials', 'fleet-ca'] as const;
   return {
     data: data === uploadedData ? undefined : data,
-    model: isModelFile(model) ? model : undefined,
+    model: model !== undefined && isModelFile(model) ? model : undefined,
     ...Object.fromEntries(others.map((name) => [name, options[name]])),
   };
 }

@@ -84,7 +84,7 @@ export const dataOptions = inGroup('data', {
     { defaultText: 'error', with: data },
   ),
   size: option(size, 'size to scale pictures to, width first', {
-    defaultText: 'the most common size, or 32x32 if there is none',
+    defaultText: 'the most common size, scaled down to at most 64 a side, or 32x32 if there is none',
     with: data,
   }),
   gray: option(flagKind, 'convert pictures to gray', { with: data }),

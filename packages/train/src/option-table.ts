@@ -50,6 +50,7 @@ import * as v from 'valibot';
 import {
   defaultEpochsText,
   defaultLearningRates,
+  defaultModelText,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerTypes,
@@ -217,7 +218,7 @@ export const runOptions = {
     }),
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
-      default: 'mlp',
+      defaultText: defaultModelText,
       isEssential: true,
       library: 'model',
       isNamedWithValue: true,
