@@ -11,17 +11,23 @@ import {
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { samplesWord } from '@lockstep/train/command-line';
+import { imbalanceLines, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
-  const last = report.epochs.at(-1);
+  const { kept, epochs } = report;
+  const last = kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
   const lines: string[] = [''];
+  const { metrics } = report;
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
-  if (last) lines.push(colors.bold(qualityLine(last, `${thousands(testSamples)} ${samples}`)));
+  if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
+  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, true));
+  if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);
+  const table = metrics ? metricsLines(metrics) : [];
+  if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
@@ -43,13 +49,18 @@ export function summaryLines(report: Report, colors: Colors): string[] {
 }
 
 /** @param testSet its number of samples, such as `10,000 images` */
-function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, testSet: string): string {
+function qualityLine(
+  { testLoss, testAccuracy, testR2, testRmse }: EpochReport,
+  metrics: Report['metrics'],
+  testSet: string,
+): string {
   if (!Number.isFinite(testLoss)) {
     return 'Training diverged: the test loss is not finite; try a smaller learning rate';
   }
   if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${testSet})`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
-  return `Test RMSE ${significant(testRmse!)}${explained} (${testSet})`;
+  const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
+  return `Test RMSE ${significant(testRmse!)}${absolute}${explained} (${testSet})`;
 }
 
 /** Below -1 the model is useless, and the exact value says nothing more. */

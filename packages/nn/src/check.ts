@@ -54,7 +54,10 @@ function issueText(issue: v.BaseIssue<unknown>): string {
 /** Rewords valibot's notation for an object, and for a choice, `("dense" | "relu")`. */
 function alternatives(expected: string | null): string {
   if (expected === 'Object') return 'an object';
-  const choices = (expected ?? 'something else').replace(/^\((.*)\)$/, '$1').replaceAll('"', '').split(' | ');
+  const choices = (expected ?? 'something else')
+    .replace(/^\((.*)\)$/, '$1')
+    .replaceAll('"', '')
+    .split(' | ');
   return choices.length > 1 ? `one of ${choices.join(', ')}` : choices[0]!;
 }
 

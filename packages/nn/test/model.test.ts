@@ -63,6 +63,30 @@ describe('built-in models', () => {
       7,
       [[32, 32, 3], [32, 32, 8], [32, 32, 8], [16, 16, 8], [16, 16, 16], [16, 16, 16], [8, 8, 16], [1024], [7]],
     ],
+    [
+      'cnn-large',
+      [28, 28, 1],
+      10,
+      [
+        [28, 28, 1],
+        ...[
+          [28, 28, 16],
+          [28, 28, 16],
+          [14, 14, 16],
+        ],
+        ...[
+          [14, 14, 32],
+          [14, 14, 32],
+          [7, 7, 32],
+        ],
+        ...[
+          [7, 7, 64],
+          [7, 7, 64],
+          [3, 3, 64],
+        ],
+        ...[[576], [10]],
+      ],
+    ],
   ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {
     expect(shapesOf(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
   });
@@ -81,7 +105,7 @@ describe('built-in models', () => {
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
-    expect(() => resolveModel('mpl')).toThrow('expected mlp, cnn, or JSON with a list of layers, got "mpl"');
+    expect(() => resolveModel('mpl')).toThrow('expected mlp, cnn, cnn-large, or JSON with a list of layers, got "mpl"');
   });
 
   test('text that is not JSON is refused in one sentence', () => {

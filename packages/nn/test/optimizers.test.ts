@@ -232,7 +232,10 @@ describe('settings', () => {
       'optimizer: weightDecay: expected a number of at least 0, got -1',
     ],
     [{ type: 'sgd', learningRate: 1, clipNorm: 0 }, 'optimizer: clipNorm: expected a number above 0, got 0'],
-    [{ type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } }, 'optimizer: schedule.steps: expected a value, got none'],
+    [
+      { type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } },
+      'optimizer: schedule.steps: expected a value, got none',
+    ],
     [
       { type: 'sgd', learningRate: 1, schedule: { type: 'linear' } },
       'optimizer: schedule.type: expected one of constant, step, cosine, got "linear"',

@@ -8,6 +8,7 @@ import {
   targetWords,
   valueTargets,
 } from '@lockstep/data';
+import type { OpenOptions } from '@lockstep/data/node';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   createConfusionEvaluator,
@@ -17,6 +18,7 @@ import {
   describeModel,
   inputSize,
   largestScore,
+  type Metrics,
   type Model,
   type ModelDescription,
   parameterCount,
@@ -131,6 +133,8 @@ export interface ModelEvaluation {
   readonly r2: number | null;
   /** Root mean squared error in the unit of the given values; null if targets are classes. */
   readonly rmse: number | null;
+  /** Metrics of each class or value, and over all of them; null if the loss is not finite. */
+  readonly metrics: Metrics | null;
   /**
    * Confusion matrix, [classes][classes]: one row for each true class, one column for each predicted one. Null if
    * targets are values, or there are more than 1000 classes.
@@ -248,8 +252,12 @@ export class LoadedModel {
   async evaluate(data: Dataset): Promise<ModelEvaluation> {
     this.#requireOpen();
     this.#requireFit(data);
-    const alike = likeTraining(data, this.standardization);
-    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
+    const { targets } = likeTraining(data, this.standardization);
+    // Metrics call classes and values as the model does.
+    const alike: Dataset = { ...data, targets: { ...targets, names: this.#targets.names } };
+    const evaluator = createEvaluator(this.#backend, this.architecture, alike, undefined, true);
+    const { metrics = null, ...quality } = await this.#run(evaluator);
+    const measured = { ...quality, metrics };
     if (data.targets.role === 'value') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
@@ -384,6 +392,31 @@ function likeTraining(data: Dataset, standardization: Standardization | undefine
   if (mean === like.mean && deviation === like.deviation) return data;
   const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
   return { ...data, targets: valueTargets(values, targets.names, standardization) };
+}
+
+/** Options that read other data in the same way as a model's training samples. @param label column to predict */
+export function optionsAlike(
+  {
+    reading,
+    samples,
+    classes,
+    values,
+    standardization,
+  }: Pick<LoadedModel, 'reading' | 'samples' | 'classes' | 'values' | 'standardization'>,
+  label?: string,
+): OpenOptions {
+  if (reading?.type === 'pictures') {
+    const [height, width, channels] = samples.shape;
+    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
+  }
+  const like = {
+    columns: reading?.columns,
+    bytes: samples.role === 'scaled',
+    classes: classes.length > 0 ? classes : undefined,
+    standardization,
+  };
+  const known = reading && values.length === 1 ? values[0] : undefined;
+  return { like, label: label ?? known };
 }
 
 /** Yields to the event loop between two slices of an evaluation. */

@@ -35,12 +35,22 @@ import {
   type ValuesOf,
   wholeKind,
 } from '@lockstep/command/options';
-import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
+import type { Dataset } from '@lockstep/data';
+import {
+  builtInModels,
+  type Model,
+  type MonitorName,
+  monitors,
+  type Schedule,
+  type ScheduleType,
+  schedules,
+} from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
 import {
   defaultEpochsText,
   defaultLearningRates,
+  defaultModelText,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerTypes,
@@ -104,6 +114,17 @@ const interval: OptionKind<CheckpointInterval> = {
   },
 };
 
+/** On the command line, a text that looks like a number is a fraction. */
+const validation: OptionKind<number | string> = {
+  schema: v.union([v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), textKind.schema]),
+  expected: 'a fraction above 0 and below 1, or a path',
+  placeholder: 'FRACTION|PATH',
+  read: (text) => (/^[+-]?[\d.]+$/.test(text) ? Number(text) : text),
+};
+
+/** Fraction of the training samples that is held out if an option needs validation samples. */
+export const defaultValidation = 0.1;
+
 export const runOptions = {
   ...inGroup('run', {
     single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
@@ -134,6 +155,24 @@ export const runOptions = {
       default: 1,
       library: 'seed',
     }),
+    keep: option(
+      oneOfKind(['best', 'last']),
+      'weights to end with: of the epoch that is best on the validation samples, or the last ones',
+      { default: 'last', isEssential: true, library: 'keep' },
+    ),
+    patience: option(
+      wholeKind({ from: 1 }),
+      'stop when N epochs have brought no improvement on the validation samples',
+      {
+        isEssential: true,
+        library: 'patience',
+      },
+    ),
+    monitor: option(
+      oneOfKind(Object.keys(monitors) as MonitorName[]),
+      'measure on the validation samples by which --keep and --patience compare epochs',
+      { defaultText: 'loss', library: 'monitor' },
+    ),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
@@ -179,7 +218,7 @@ export const runOptions = {
     }),
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
-      default: 'mlp',
+      defaultText: defaultModelText,
       isEssential: true,
       library: 'model',
       isNamedWithValue: true,
@@ -204,6 +243,17 @@ export const runOptions = {
         defaultText: dataOptions.data.defaultText,
         isEssential: true,
         library: 'data',
+      },
+    ),
+  }),
+  ...inGroup('data', {
+    validation: option(
+      validation,
+      'samples to choose an epoch by, besides the test samples: a fraction of the training samples, held out by the seed, or a file or folder like that of --data',
+      {
+        defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
+        isEssential: true,
+        library: 'validation',
       },
     ),
   }),
@@ -408,7 +458,12 @@ const kinds = {
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
   ),
+  validation: eitherKind(
+    runOptions.validation.kind,
+    objectKind<Dataset>('a data set', (value) => 'samples' in value && 'targets' in value),
+  ),
   onStep: kindOf<TrainOptions['onStep']>('a function', (value) => typeof value === 'function'),
+  onEpoch: kindOf<TrainOptions['onEpoch']>('a function', (value) => typeof value === 'function'),
   signal: joinKinds.signal,
 } as const satisfies KindsOf<TrainOptions> &
   KindsOf<OptimizerOptions, 'optimizer.'> &

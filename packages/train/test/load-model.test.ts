@@ -84,10 +84,17 @@ describe('a loaded model', () => {
   });
 
   it('evaluates as a run does, and counts every error', async () => {
-    const { confusion, topErrors, ...measured } = await loaded.evaluate(data);
+    const { confusion, topErrors, metrics, ...measured } = await loaded.evaluate(data);
     const { backend } = await openBackend('auto');
     const evaluation = await createEvaluator(backend, model, data).evaluate(weights, async () => {});
     expect(measured).toEqual(evaluation);
+    expect(metrics).toMatchObject({
+      accuracy: measured.accuracy,
+      classes: confusion!.map((row, at) => ({
+        name: classes[at],
+        support: row.reduce((sum, samples) => sum + samples),
+      })),
+    });
     expect(confusion!.flat().reduce((sum, samples) => sum + samples, 0)).toBe(count);
     expect(confusion!.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(Math.round(measured.accuracy! * count));
     const [worst] = topErrors;

@@ -68,7 +68,7 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
   const [clock, leaving, left] = [new VirtualClock(), new AbortController(), [...attempts]];
   const [hellos, atMs, logged]: [MessageOf<'hello'>[], number[], string[]] = [[], [], []];
   const scene = { clock, leave: () => leaving.abort() };
-  const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
+  const lines = new WorkerLines(Number.POSITIVE_INFINITY);
   lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
   let [end, endedAtMs]: [unknown, number | undefined] = [undefined, undefined];
   const settle = (value: unknown): void => {

@@ -151,7 +151,7 @@ interface RunAgainProps {
 
 /** The settings of a new run, in the order of the form. Settings without choices are numbers. */
 const settings = {
-  model: { label: 'Model', choices: ['mlp', 'cnn'] },
+  model: { label: 'Model', choices: ['mlp', 'cnn', 'cnn-large'] },
   optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
   learningRate: { label: 'Learning rate' },
   schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },

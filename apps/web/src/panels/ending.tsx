@@ -20,10 +20,13 @@ interface EndingProps {
 export function EndingPanel(props: EndingProps) {
   const { store, result, ownIds } = props;
   const run = store.run.value;
-  const lastEpoch = store.epochs.value.at(-1);
+  const epochs = store.epochs.value;
+  const kept = store.progress.value?.kept;
+  const modelEpoch = epochs.findLast(({ epoch }) => epoch === kept?.epoch) ?? epochs.at(-1);
   return (
     <div class="ending">
-      {run && lastEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={lastEpoch} />}
+      {run && modelEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={modelEpoch} />}
+      {kept && <p>{kept.text}.</p>}
       <p>{contributionText(contributionOf(result.report, ownIds))}</p>
       <Files {...props} />
     </div>

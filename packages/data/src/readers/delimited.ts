@@ -1,7 +1,7 @@
 /**
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
-import { argumentKinds, checkArguments, maxColumns, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, type DataError, maxColumns, unexpected } from '../data-error.ts';
 import { Cells, checkColumnNames, columnsOf, shownText, type TableFile } from './table.ts';
 import { notUtf8, TextGate, textBytes } from './text.ts';
 
@@ -82,6 +82,7 @@ export function parseDelimited(
     count: rowLines.length,
     placeOf: (row: number) => `line ${rowLines[row]}`,
   };
+  requireHeader(table);
   return { ...table, columns: withoutIndex(table) };
 }
 
@@ -307,12 +308,38 @@ function lineFeeds(text: string): number {
 
 function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
-  if (names.every((name) => numeric.test(name))) {
-    const got = `only numbers (${shownText(names.slice(0, 20).join(' '))})`;
-    throw unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', got);
-  }
+  const numbers = names.filter((name) => numeric.test(name));
+  if (numbers.length === names.length) throw noHeader(fileName, 'only numbers', names);
+  if (new Set(numbers).size < numbers.length) throw noHeader(fileName, dataRow, names);
   checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
   return names;
+}
+
+const dataRow = 'what looks like a row of data';
+
+function noHeader(fileName: string, got: string, names: readonly string[]): DataError {
+  const row = shownText(names.slice(0, 20).join(' '));
+  return unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', `${got} (${row})`);
+}
+
+/**
+ * Refuses a first row of numbers and texts that are data: a number with decimals, or a text that its own column repeats.
+ * Whole numbers alone may be names, such as years and pixels.
+ */
+function requireHeader({ name: fileName, columns }: TableFile): void {
+  const names = columns.map(({ name }) => name);
+  if (!names.some((name) => numeric.test(name))) return;
+  if (names.some((name) => numeric.test(name) && /[.,]\d/.test(name)) || columns.some(repeatsItsName)) {
+    throw noHeader(fileName, dataRow, names);
+  }
+}
+
+function repeatsItsName(column: TableFile['columns'][number]): boolean {
+  let isRepeated = false;
+  column.eachText((text) => {
+    isRepeated ||= text !== '' && text === column.name;
+  });
+  return isRepeated;
 }
 
 /** Removes the first column if it is unnamed and counts the rows, as pandas and R write it. */

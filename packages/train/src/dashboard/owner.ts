@@ -115,9 +115,10 @@ export class OwnerActions {
     try {
       const { run, recorder, parameterServer, prepared, saveTo } = this.#options;
       const { model } = prepared;
-      const steps = run.state.current.step;
+      const { final } = recorder.data;
+      const steps = final?.step ?? run.state.current.step;
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
-      const weights = parameterServer.weights();
+      const weights = final?.weights ?? parameterServer.weights();
       const weightsSha256 = sha256(bytesOf(weights));
       const line = `model after step ${steps} saved`;
       const where = saveTo === undefined ? `${file}, in the folder ${process.cwd()}` : file;
