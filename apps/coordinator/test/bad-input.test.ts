@@ -102,10 +102,10 @@ describe('an impossible request', () => {
     ['--checkpoint {no-json.json/sub}', /--checkpoint: expected a folder that can be made, .*got .*sub/],
     [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be made/],
     ['--report {}', /--report: .*: expected a file, got a folder/],
-    ['--save {out} --report {./link}', /--report: expected a different file from --save writes, got the same/],
+    ['--save {out} --report {./link}', /--report: expected a file that no other option uses, but --save writes /],
     [
       '--data {no-json.json} --save {no-json.json}',
-      /--save: expected a different file from --data reads, got the same/,
+      /--save: expected a file that no other option uses, but --data reads /,
     ],
     [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: the name is too long$/m],
     [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: the name is too long$/m],
@@ -114,7 +114,7 @@ describe('an impossible request', () => {
     ['--inner-momentum 1 --replicas 2', /--inner-momentum: expected a number from 0 to below 1, got 1/],
     [
       '--replicas 800',
-      /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples, which are 640000/,
+      /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples = 640000/,
     ],
   ])('%j ends with one line, exit code 2', async (line, message) => {
     const args = typeof line === 'string' ? argumentsIn(folder, line) : line;

@@ -335,7 +335,7 @@ const folders: readonly Case<Files>[] = [
   [
     'a class to test with alone',
     { 'train/a/1.png': picture, 'train/b/1.png': picture, 'test/c/1.png': picture },
-    'NAME/test/c/1.png: expected one of the classes to train with (a, b), got c',
+    'NAME/test/c/1.png: expected one of the known classes (a, b), got c',
   ],
   [
     'too few pictures to split',
@@ -380,12 +380,12 @@ const folders: readonly Case<Files>[] = [
   [
     'a class in the test table alone',
     { 'train.csv': table, 'test.csv': 'a,b,label\n1,2,z\n' },
-    'test.csv: line 2, column label: expected one of the classes to train with (x, y), got "z"',
+    'test.csv: line 2, column label: expected one of the known classes (x, y), got "z"',
   ],
   [
     'a category in the test table alone',
     { 'train.csv': 'a,label\nred,x\nblue,y\n', 'test.csv': 'a,label\ngreen,x\n' },
-    'test.csv: line 2, column a: expected one of the categories to train with (blue, red), got "green"',
+    'test.csv: line 2, column a: expected one of the known categories (blue, red), got "green"',
   ],
   [
     'a number whose square is out of range',
