@@ -289,13 +289,13 @@ function filledText(surveys: readonly SurveyedColumn[], features: readonly Featu
     const value = features[index]!.missing;
     if (missing === 0 || value === undefined) return [];
     const shown = typeof value === 'number' ? short(value) : shownName(value);
-    return [`${shownName(column.name)} ${shown} (${thousands(missing)})`];
+    return [`${shownName(column.name)} with ${shown} (${thousands(missing)})`];
   });
   return filled.length === 0 ? [] : [`missing values filled in: ${listed(filled)}`];
 }
 
 function droppedText(dropped: number, rows: number): string[] {
-  return dropped === 0 ? [] : [`${thousands(dropped)} of ${plural(rows, 'row')} left out, with missing values`];
+  return dropped === 0 ? [] : [`${thousands(dropped)} of ${plural(rows, 'row')} dropped because of missing values`];
 }
 
 const linesKind = objectWith('lines, which parseJsonLines gives', 'table');
