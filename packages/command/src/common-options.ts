@@ -123,7 +123,7 @@ export const fleetOptions = inGroup('network', {
   fleet: option(textKind, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
     placeholder: 'URL,…',
   }),
-  run: option(textKind, 'name of the run in the fleet', { defaultText: 'default', with: needsFleet }),
+  run: option(textKind, 'name of the run in the fleet', { defaultText: '"default"', with: needsFleet }),
   'fleet-credentials': option(textKind, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
     placeholder: 'FILE',
     with: needsFleet,

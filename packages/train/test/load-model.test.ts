@@ -114,7 +114,7 @@ describe('a loaded model', () => {
       [classesOf(labels.slice().fill(10)), "expected labels below 10, the model's classes, got 10"],
       [
         classesOf(labels, ['0', 'two', 'one']),
-        'expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
+        'expected "two" to be class 2, as in the model, got class 1: use the classes of the model',
       ],
       [{ targets: valueTargets(new Float32Array(3000), []) }, 'expected targets that the model gives, got values'],
       [

@@ -151,7 +151,7 @@ function splitPictures({ train, test }: PictureTree, names: readonly string[], n
   const known = new Set(names);
   const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
-    const expected = `one of the classes to train with (${listed(names)})`;
+    const expected = `one of the known classes (${listed(names)})`;
     throw unexpected(`${name}/${stray.path}`, expected, shownName(stray.className));
   }
   if (test !== undefined) return { train, test };

@@ -201,7 +201,7 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
     const write = (row: number, at: number) => {
       const index = indexOf.get(column.textAt(row));
       if (index === undefined) {
-        throw cellError(table, row, column, `one of the categories to train with (${listed(categories)})`);
+        throw cellError(table, row, column, `one of the known categories (${listed(categories)})`);
       }
       values[at + index] = 1;
     };
@@ -387,7 +387,7 @@ function classesIn(table: TableFile, column: Column, names: readonly string[], r
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from(rows, (row) => {
     const index = indexOf.get(column.textAt(row));
-    if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
+    if (index === undefined) throw cellError(table, row, column, `one of the known classes (${listed(names)})`);
     return index;
   });
   return classTargets(labels, names);
