@@ -149,13 +149,13 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const runName = resumed && passedOver.length === 0 ? chosen!.stored.run : newRunName(stored, new Date());
   const skipped = passedOver.map((one) => `Skipped checkpoint ${one.stored.name}: ${one.reason}.`);
   const lines = (): string[] => {
-    if (resumed) return [...skipped, resumedLine(at(resumed.file), resumed.step, steps)];
+    if (resumeFrom) return [...skipped, resumedLine(at(resumed!.file), resumeFrom, steps)];
     const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
     // The first coordinator of a shared run finds no checkpoints.
     if (shared ? stored.length > 0 : resume) {
       return [...skipped, `No checkpoint in ${place} fits this run; starting from the beginning.`, where];
     }
-    if (!chosen || chosen.checkpoint.step === steps) return [where];
+    if (!chosen || endOf(chosen.checkpoint, steps) !== undefined) return [where];
     const after = `${at(chosen.stored.name)} is of this run, interrupted after step ${thousands(chosen.checkpoint.step)}`;
     return [`${after}: with resume, a run goes on from it. This one starts from the beginning and keeps it.`, where];
   };
@@ -165,8 +165,16 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   };
 }
 
-function resumedLine(file: string, step: number, steps: number): string {
-  if (step === steps) return `${file} is the end of this run: every step has been taken.`;
+/** Why nothing is left to train after a checkpoint; undefined if something is. */
+function endOf({ step, choice }: Checkpoint, steps: number): string | undefined {
+  if (step === steps) return 'every step has been taken';
+  return choice?.lastEpoch ? `it stopped early after epoch ${choice.lastEpoch}` : undefined;
+}
+
+function resumedLine(file: string, checkpoint: Checkpoint, steps: number): string {
+  const end = endOf(checkpoint, steps);
+  if (end !== undefined) return `${file} is the end of this run: ${end}.`;
+  const { step } = checkpoint;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 
