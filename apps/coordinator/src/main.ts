@@ -24,7 +24,7 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import { modelFormatOf, type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
+import { defaultModel, modelFormatOf, type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { colorsFor, RunDisplay } from './display.ts';
 import { type FleetMember, joinFleet } from './fleet.ts';
@@ -73,9 +73,9 @@ function isAbort(error: unknown): boolean {
 
 /** Summary of the model as resolved for the data. */
 async function summaryOf(options: RunValues): Promise<string> {
-  const { model: nameOrFile } = options;
-  const text = modelText(nameOrFile);
   const data = await openData(options);
+  const nameOrFile = options.model ?? defaultModel(data);
+  const text = modelText(nameOrFile);
   const fit = data && { sampleShape: data.train.samples.shape, outputs: data.train.targets.names.length };
   try {
     return `${data ? `${data.found}\n` : ''}${summary(resolveModel(text, fit))}\n`;

@@ -23,13 +23,14 @@ import { loadMnist, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
-import { optionsAlike } from '@lockstep/train/command-line';
+import { imbalanceLines, metricsLines, optionsAlike } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
   name: 'evaluate',
   args: '--load FILE.safetensors [options]',
-  summary: 'Evaluates a saved model on test data: loss, accuracy, and the classes that it confuses.',
+  summary:
+    'Evaluates a saved model on test data: loss, accuracy, metrics of each class, and the classes that it confuses.',
   options: {
     ...loadOptions,
     data: dataOptions.data,
@@ -41,7 +42,7 @@ const commandLine = {
     report: {
       kind: textKind,
       placeholder: 'FILE.json',
-      help: 'file for the results, with the whole confusion matrix',
+      help: 'file for the results, with all metrics and the whole confusion matrix',
     },
     ...generalOptions,
   },
@@ -130,19 +131,35 @@ const columns: readonly PrintedColumn[] = [
 
 /** Lines without a trailing line break. @param classes their names */
 export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
-  const { loss, accuracy, r2, rmse, confusion } = evaluation;
+  const { loss, metrics, confusion } = evaluation;
   if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
+  const table = metrics ? metricsLines(metrics) : [];
+  return [
+    qualityText(evaluation),
+    ...(metrics && 'classes' in metrics ? imbalanceLines(metrics, true) : []),
+    ...(table.length > 0 ? ['', ...table] : []),
+    ...(confusion ? errorLines(errorsOf(confusion), confusion, classes) : []),
+  ].join('\n');
+}
+
+function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEvaluation): string {
   if (accuracy === null) {
+    const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
-    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${explained}`;
+    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${absolute}${explained}`;
   }
-  if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
+  const measured = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
+  if (!confusion) return measured;
+  const wrong = errorsOf(confusion).reduce((sum, { count }) => sum + count, 0);
+  const samples = confusion.flat().reduce((sum, count) => sum + count, 0);
+  return `${measured}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
+}
+
+type Counts = NonNullable<ModelEvaluation['confusion']>;
+
+function errorLines(errors: readonly Confusion[], confusion: Counts, classes: readonly string[]): string[] {
+  if (errors.length === 0) return [];
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
-  const samples = totals.reduce((sum, count) => sum + count, 0);
-  const errors = errorsOf(confusion);
-  const wrong = errors.reduce((sum, { count }) => sum + count, 0);
-  const measured = `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
-  if (wrong === 0) return measured;
   const rows = errors
     .slice(0, mostShown)
     .map(({ label, predicted, count }) => [
@@ -151,11 +168,11 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
       thousands(count),
       percent(count / totals[label]!),
     ]);
-  return `${measured}\n\nmost frequent errors\n${formatTable(columns, rows, '  ')}`;
+  return ['', 'most frequent errors', formatTable(columns, rows, '  ')];
 }
 
 /** Most frequent first; ties in the order of the classes. */
-function errorsOf(confusion: NonNullable<ModelEvaluation['confusion']>): Confusion[] {
+function errorsOf(confusion: Counts): Confusion[] {
   return confusion
     .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))
     .filter(({ label, predicted, count }) => label !== predicted && count > 0)

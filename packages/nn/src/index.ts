@@ -31,6 +31,16 @@ export {
 export { type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
 export { losses } from './losses.ts';
 export {
+  type ClassificationMetrics,
+  type ClassMetrics,
+  type ClassRates,
+  type Metrics,
+  type OutputMetrics,
+  type RegressionMetrics,
+  rateNames,
+  rates,
+} from './metrics.ts';
+export {
   builtInModels,
   everyLayer,
   initialize,

@@ -65,6 +65,30 @@ describe('built-in models', () => {
       7,
       [[32, 32, 3], [32, 32, 8], [32, 32, 8], [16, 16, 8], [16, 16, 16], [16, 16, 16], [8, 8, 16], [1024], [7]],
     ],
+    [
+      'cnn-large',
+      [28, 28, 1],
+      10,
+      [
+        [28, 28, 1],
+        ...[
+          [28, 28, 16],
+          [28, 28, 16],
+          [14, 14, 16],
+        ],
+        ...[
+          [14, 14, 32],
+          [14, 14, 32],
+          [7, 7, 32],
+        ],
+        ...[
+          [7, 7, 64],
+          [7, 7, 64],
+          [3, 3, 64],
+        ],
+        ...[[576], [10]],
+      ],
+    ],
   ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {
     expect(shapesOf(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
   });
@@ -83,7 +107,9 @@ describe('built-in models', () => {
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
-    expect(() => resolveModel('mpl')).toThrow('model: expected mlp, cnn, or JSON with a list of layers, got "mpl"');
+    expect(() => resolveModel('mpl')).toThrow(
+      'model: expected mlp, cnn, cnn-large, or JSON with a list of layers, got "mpl"',
+    );
   });
 
   test('text that is not JSON is refused in one sentence', () => {
@@ -185,7 +211,7 @@ test('a summary has one line for each layer', () => {
     '1 relu    [128]                   0',
     '2 dense   [10]                1,290',
     '─'.repeat(35),
-    'Total: 101,770 parameters (397.5 KiB)',
+    'Total: 101,770 parameters (407.1 KB)',
   ]);
 });
 
@@ -203,5 +229,5 @@ test('the counts of the layers add up to the total', () => {
   const lines = summary(model).split('\n');
   const counts = lines.slice(5, -2).map((line) => Number(line.trim().split(/\s+/).at(-1)!.replaceAll(',', '')));
   expect(counts).toEqual([0, 13_000, 0, 2_002_000]);
-  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (7.7 MiB)');
+  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (8.1 MB)');
 });

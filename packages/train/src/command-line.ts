@@ -1,4 +1,6 @@
 /** The option tables and words that command lines share with the library. */
+export { defaultModel } from './defaults.ts';
+export { imbalanceLines, metricsLines } from './metrics-text.ts';
 export { maxModelFileBytes, modelFormatOf, optionsAlike, readStoredModel, type StoredModel } from './model.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { keptText } from './record/epoch-choice.ts';

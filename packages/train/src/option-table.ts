@@ -50,6 +50,7 @@ import * as v from 'valibot';
 import {
   defaultEpochsText,
   defaultLearningRates,
+  defaultModelText,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerTypes,
@@ -217,7 +218,7 @@ export const runOptions = {
     }),
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
-      default: 'mlp',
+      defaultText: defaultModelText,
       isEssential: true,
       library: 'model',
       isNamedWithValue: true,
@@ -357,7 +358,7 @@ export const runOptions = {
         placeholder: 'DIR',
         isEssential: true,
         library: 'checkpoint.folder',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
       }),
       'checkpoint-every': option(interval, 'interval between checkpoints, in steps or minutes', {
         defaultText: '1m',
@@ -367,7 +368,7 @@ export const runOptions = {
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         isEssential: true,
         library: 'checkpoint.resume',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),

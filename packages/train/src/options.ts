@@ -19,7 +19,7 @@ export interface TrainOptions {
    * the run there.
    */
   readonly data?: string | TrainingData | undefined;
-  /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
+  /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`, or `cnn` for files of pictures. */
   readonly model?: string | Model | undefined;
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;

@@ -63,6 +63,8 @@ export interface EvaluationSetup {
   readonly threads: number;
   readonly model: Model;
   readonly data: Dataset;
+  /** Whether evaluations have metrics. */
+  readonly hasMetrics: boolean;
 }
 
 /**

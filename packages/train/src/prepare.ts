@@ -5,7 +5,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
-import { recipeOf } from './defaults.ts';
+import { defaultModel, recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
@@ -36,7 +36,7 @@ export async function prepare(
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { test, reading } = data;
   const { train, validation, choosing } = await holdOut(options, data, seed, platform);
-  const model = fittingModel(options.model, train);
+  const model = fittingModel(options.model ?? defaultModel(data), train);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
@@ -85,7 +85,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   if (!options.listen || !listen || !platform.host) {
     throw configurationError`${optionName('data', uploadedData)}: requires ${optionName('listen')}, whose page takes the data`;
   }
-  modelOf(options.model);
+  modelOf(options.model ?? defaultModel());
   return platform.host.prepareNetwork(listen, checkpoint);
 }
 
@@ -151,7 +151,7 @@ function dataSummary(train: Dataset): DataSummary {
 }
 
 /** @param fit shape that a built-in model gets @throws ConfigurationError */
-function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: Parameters<typeof resolveModel>[1]) {
+function modelOf(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typeof resolveModel>[1]) {
   try {
     return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {
@@ -160,7 +160,7 @@ function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: 
 }
 
 /** The model of a training set. @throws ConfigurationError if its inputs or outputs differ */
-function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
+function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset): Model {
   const { samples, targets } = train;
   const { names } = targets;
   const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });

@@ -169,7 +169,7 @@ function Toolbar({ store }: { readonly store: RunStore }) {
           checked={settings.isLogarithmic}
           onChange={({ currentTarget }) => change({ isLogarithmic: currentTarget.checked })}
         />
-        Log loss
+        Log scale
       </label>
       <span class="chart-files">
         <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>

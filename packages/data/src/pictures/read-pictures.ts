@@ -206,12 +206,14 @@ function formText({ width, height, channels, fit }: PictureForm, isOriginalSize:
 }
 
 function leftOutText(paths: readonly string[]): string {
-  return paths.length === 0 ? '' : `; left out ${plural(paths.length, 'other file')} (${listed(paths)})`;
+  return paths.length === 0 ? '' : `; ignored ${plural(paths.length, 'other file')} (${listed(paths)})`;
 }
 
 /** Form and classes of the pictures. */
 export interface PictureOptions {
-  /** Default: the size of more than half of the pictures, or 32 x 32 if there is none. */
+  /**
+   * Default: the size of more than half of the pictures, scaled down to at most 64 a side, or 32 x 32 if there is none.
+   */
   readonly size?: PictureSize | undefined;
   /** Default: whether no picture has colors. */
   readonly gray?: boolean | undefined;
@@ -222,12 +224,17 @@ export interface PictureOptions {
 }
 
 const fallbackSize = { width: 32, height: 32 };
-/** Returns the size of more than half of the pictures, or the fallback if there is none. */
+/** Longest side by default: a photo's own size would give models that train for hours. */
+const longestSide = 64;
+
+/** Returns the size of more than half of the pictures, scaled down, or the fallback if there is none. */
 function usualSize(sizes: ReadonlyMap<string, number>, total: number): PictureSize {
   const [most] = [...sizes].sort(([, a], [, b]) => b - a);
   if (most === undefined || 2 * most[1] <= total) return fallbackSize;
   const [width, height] = most[0].split(' x ').map(Number);
-  return { width: width!, height: height! };
+  const scale = Math.min(1, longestSide / Math.max(width!, height!));
+  const scaled = (side: number): number => Math.max(1, Math.round(side * scale));
+  return { width: scaled(width!), height: scaled(height!) };
 }
 
 /** A file that may be a picture, read on demand. */
@@ -305,11 +312,11 @@ function requireClasses(
 ): void {
   const names = [...new Set(pictures.map(({ className }) => className))];
   if (names.length >= least) return;
-  const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
+  const others = leftOut.length === 0 ? '' : `, and ignored ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
   throw unexpected(
     name,
     `a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}`,
-    `${got}${beside}`,
+    `${got}${others}`,
   );
 }

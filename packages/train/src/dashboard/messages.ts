@@ -88,7 +88,7 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
   return {
     columns: columns.map((column) =>
       column.type === 'number'
-        ? { ...column, name: nameOf(column.name) }
+        ? { type: 'number', name: nameOf(column.name), mean: column.mean, deviation: column.deviation }
         : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
     ),
   };

@@ -421,7 +421,7 @@ export class Recorder {
     const evaluation = validation && (await this.#measure(validation.evaluator, weights));
     const metrics: EpochReport = {
       ...{ ...trained, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse },
-      ...(evaluation && { validation: evaluation }),
+      ...(evaluation && { validation: figuresOf(evaluation) }),
     };
     const isWhole = this.#isWhole(epoch);
     const step = isWhole ? this.#endOf(epoch) : this.#data.steps;
@@ -470,6 +470,11 @@ export class Recorder {
     this.note(message);
     this.#options.run().stop(message);
   }
+}
+
+/** Leaves out the metrics of each class, which would make the report of a long run very long. */
+function figuresOf({ loss, accuracy, r2, rmse }: Evaluation): Evaluation {
+  return { loss, accuracy, r2, rmse };
 }
 
 /** Number of workers that can compute. */

@@ -1,6 +1,6 @@
 /** The report of a run, written by `--report` and used for the summary. */
 import type { Standardization } from '@lockstep/data';
-import { type Evaluation, type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
+import { type Evaluation, type Metrics, type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import {
   type CheckedShards,
   type Claim,
@@ -118,6 +118,13 @@ export interface Report extends Claim {
   /** Mean loss of the first batch with the initial weights. */
   readonly initialLoss: number | null;
   readonly epochs: readonly EpochReport[];
+  /**
+   * Metrics of the final weights on the test samples, of each class or value and over all of them; null if the run
+   * ended before its first evaluation, failed, was interrupted, or diverged.
+   */
+  readonly metrics: Metrics | null;
+  /** The same on the validation samples; omitted if there are none. */
+  readonly validationMetrics?: Metrics | null | undefined;
   readonly steps: number;
   /** The epoch whose weights the run keeps, if it keeps the best; otherwise omitted, and the last weights are kept. */
   readonly kept?: KeptEpoch;
@@ -168,7 +175,10 @@ export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], num
 export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;
 
 export interface ReportOptions
-  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
+  extends Pick<
+    Report,
+    'startedAt' | 'machine' | 'data' | 'config' | 'metrics' | 'validationMetrics' | 'weightsSha256' | 'wire'
+  > {
   readonly model: Model;
   readonly state: CoordinatorState;
   readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'steps' | 'resumedAtSteps'> & {

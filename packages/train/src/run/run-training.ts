@@ -1,8 +1,15 @@
 /** One training run from its first worker to its last evaluation. */
 
-import { createPause } from '@lockstep/compute';
+import { createPause, type ParameterServer } from '@lockstep/compute';
 import { type Dataset, fieldOf } from '@lockstep/data';
-import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
+import {
+  createEvaluator,
+  type Evaluator,
+  type Metrics,
+  monitors,
+  parameterCount,
+  type WeightsMemory,
+} from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -12,7 +19,7 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { RunEnding, StepEvent, TrainingEvent } from '../events.ts';
-import { openInlineCompute, type Platform } from '../platform.ts';
+import { type EvaluationSetup, openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { type OnEpoch, Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
@@ -77,8 +84,14 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   };
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
+    const isMeasured = isWorthKeeping && recorder.data.epochs.length > 0;
+    const metricsOn = (data: Dataset): Promise<Metrics | null> | null =>
+      isMeasured ? measure(job, opened.backend, created, data, weights) : null;
+    const { test, validation } = prepared;
+    const metrics = await metricsOn(test);
+    const validationMetrics = validation && (await metricsOn(validation));
     const report = createReport({
-      ...{ startedAt, machine: platform.machine, wire, turnedAway },
+      ...{ startedAt, machine: platform.machine, wire, turnedAway, metrics, validationMetrics },
       data: { name: prepared.data.name ?? null, sha256: dataHash(prepared.train, platform.newSha256) },
       ...{ model: prepared.model, config: prepared.config, state: run.state, record: recorder.data },
       weightsSha256: platform.sha256(bytesOf(weights)),
@@ -210,15 +223,15 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
   const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
-  const evaluatorOf = (data: Dataset): Evaluator =>
-    createRunEvaluator(job, backend, data, {
-      take: () => parameterServer.aggregator.reserveVector(),
-      give: (vector) => parameterServer.aggregator.release(vector),
-    });
+  const evaluatorOf = (data: Dataset, hasMetrics = false): Evaluator =>
+    createRunEvaluator(job, backend, { model: prepared.model, data, hasMetrics }, () => parameterServer);
   const recorder = new Recorder({
     ...{ plan, signal, resumeFrom, resumed, emit, onStep, onEpoch },
     evaluator: evaluatorOf(prepared.test),
-    validation: validation && { evaluator: evaluatorOf(validation), config: config.validation! },
+    validation: validation && {
+      evaluator: evaluatorOf(validation, monitors[config.validation!.monitor].needsMetrics),
+      config: config.validation!,
+    },
     targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
@@ -241,26 +254,65 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
 /** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
-/**
- * In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models.
- * @param vectors of the parameter server, which hold the weights of a large model while it is evaluated
- */
+/** The model and samples of an evaluator, and whether it measures metrics too. */
+type Measured = Pick<EvaluationSetup, 'model' | 'data' | 'hasMetrics'>;
+
+/** In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models. */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
   backend: HostBackend,
-  data: Dataset,
-  vectors: WeightsMemory,
+  measured: Measured,
+  parameterServer: () => ParameterServer,
 ): Evaluator {
-  const { model, listen } = prepared;
-  const isLarge = parameterCount(model) > mostParametersBeside;
-  const inline = (): Evaluator => createEvaluator(backend, model, data, isLarge ? vectors : undefined);
-  if (!listen || !platform.host || isLarge) return inline();
+  const { listen } = prepared;
+  const inline = (): Evaluator => createInlineEvaluator(backend, measured, parameterServer);
+  if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
   const { name, threads = 1 } = backend;
-  return platform.host.createEvaluator({ backend: name, threads, model, data }, (reason) => {
+  return platform.host.createEvaluator({ backend: name, threads, ...measured }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
     return inline();
   });
+}
+
+/** Vectors of the parameter server hold the weights of a large model while it is evaluated. */
+function createInlineEvaluator(
+  backend: HostBackend,
+  { model, data, hasMetrics }: Measured,
+  parameterServer: () => ParameterServer,
+): Evaluator {
+  const vectors: WeightsMemory = {
+    take: () => parameterServer().aggregator.reserveVector(),
+    give: (vector) => parameterServer().aggregator.release(vector),
+  };
+  const isLarge = parameterCount(model) > mostParametersBeside;
+  return createEvaluator(backend, model, data, isLarge ? vectors : undefined, hasMetrics);
+}
+
+/** Measures the final weights; null if an output is not finite, or the run must end at once. */
+async function measure(
+  { prepared, signal }: TrainingJob,
+  backend: HostBackend,
+  { parameterServer }: CreatedRun,
+  data: Dataset,
+  weights: Float32Array,
+): Promise<Metrics | null> {
+  const measured = { model: prepared.model, data, hasMetrics: true };
+  const evaluator = createInlineEvaluator(backend, measured, () => parameterServer);
+  const pause = createPause(prepared.listen === undefined, systemClock);
+  try {
+    signal.throwIfAborted();
+    const { metrics = null } = await evaluator.evaluate(weights, async () => {
+      await pause();
+      signal.throwIfAborted();
+    });
+    return metrics;
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    return null;
+  } finally {
+    evaluator.dispose();
+  }
 }
 
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
