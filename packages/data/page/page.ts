@@ -1,4 +1,5 @@
 /** Reads files in a page, for the test that compares their samples with Node's. */
+import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
 import {
   datasetFromTable,
   type OpenedDataset,
@@ -28,4 +29,12 @@ async function readFolder(files: Readonly<Record<string, readonly number[]>>): P
   return plain(await readPictures(list, 'folder', openPageDecoder()));
 }
 
-Object.assign(globalThis, { readTable, readFolder });
+/** Random pictures, augmented in every way. */
+function augmented(pictures: readonly number[]): number[] {
+  const samples = Uint8Array.from(pictures);
+  const numbers = Uint32Array.from({ length: samples.length / 108 }, (_, index) => index);
+  createAugmenter(scaledField([6, 6, 3]), augmentations, 1)(samples, numbers, 3);
+  return [...samples];
+}
+
+Object.assign(globalThis, { readTable, readFolder, augmented });

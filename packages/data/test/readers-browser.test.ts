@@ -4,12 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReadInPage } from '../page/page.ts';
+import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { folderOf } from './temporary-folder.ts';
 
 declare const window: {
   readTable(file: readonly number[], name: string): Promise<ReadInPage>;
   readFolder(files: Readonly<Record<string, readonly number[]>>): Promise<ReadInPage>;
+  augmented(pictures: readonly number[]): number[];
 };
 
 const executablePath = findChromium();
@@ -47,6 +49,14 @@ describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, ()
     const bytes = Object.fromEntries(files.map(([path, file]) => [path, [...file]]));
     const { samples, sampleShape } = await opened.page.evaluate((given) => window.readFolder(given), bytes);
     expect({ samples, sampleShape }).toEqual({ samples: [...train.samples.values], sampleShape: train.samples.shape });
+  });
+
+  it('augment pictures as in Node', async () => {
+    const pictures = Array.from({ length: 108 * 50 }, (_, index) => (index * 37) % 256);
+    const samples = Uint8Array.from(pictures);
+    const numbers = Uint32Array.from({ length: 50 }, (_, index) => index);
+    createAugmenter(scaledField([6, 6, 3]), augmentations, 1)(samples, numbers, 3);
+    expect(await opened.page.evaluate((given) => window.augmented(given), pictures)).toEqual([...samples]);
   });
 
   it('name a damaged picture', async () => {

@@ -35,6 +35,7 @@ import {
   type ValuesOf,
   wholeKind,
 } from '@lockstep/command/options';
+import { augmentations } from '@lockstep/data';
 import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
@@ -206,6 +207,13 @@ export const runOptions = {
         isEssential: true,
         library: 'data',
       },
+    ),
+    augment: option(
+      listKind(oneOfKind(augmentations), `names from ${augmentations.join(', ')}, each once`, 'NAME,…', {
+        mayRepeat: false,
+      }),
+      `change training pictures at random in each epoch: ${augmentations.join(', ')}, separated by commas`,
+      { library: 'augment' },
     ),
   }),
   ...inGroup('distribution', {

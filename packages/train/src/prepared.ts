@@ -54,7 +54,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
-  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}`;
+  const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
+  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size is chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
@@ -82,12 +83,13 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
 /** Everything that determines the bits of a run, as stored in its checkpoints. */
 export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
   const { batch, microbatchSize, innerSteps } = plan;
-  const { seed, gradients = 'exact', initSha256 } = config;
+  const { seed, gradients = 'exact', initSha256, augment } = config;
   return {
     ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
+    ...(augment && { augment: augment.join(',') }),
   };
 }
 

@@ -20,6 +20,8 @@ export interface RunIdentity {
   readonly gradients: string;
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Names of the augmentations, with commas; omitted if there are none. */
+  readonly augment?: string;
 }
 
 export interface Checkpoint {
