@@ -65,10 +65,10 @@ type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
  * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
-  const { data, seed, label, ignore, task, size, gray, fit } = options;
+  const { data, seed, label, ignore, task, size, gray, fit, 'skip-bad': skipBad } = options;
   if (data === undefined || data === uploadedData) return undefined;
   // The reader replaces undefined options by its defaults.
-  const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit };
+  const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit, skipBad: skipBad || undefined };
   try {
     const name = basename(resolve(data));
     const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
