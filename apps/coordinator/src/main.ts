@@ -171,6 +171,7 @@ async function finish(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { report, outcome, checkpoint } = result;
+  const step = report.kept?.step ?? report.steps;
   const failures: string[] = [];
   const log = (line: string): void => display.line(line);
   const attempt = async (write: () => Promise<string>): Promise<void> => {
@@ -183,7 +184,7 @@ async function finish(
   };
   if (save === undefined) {
     if (outcome !== 'finished' && !checkpoint) {
-      log(`the model after step ${report.steps} was not saved; use --save FILE.safetensors to keep it`);
+      log(`the model after step ${step} was not saved; use --save FILE.safetensors to keep it`);
     }
   } else if (report.steps === 0) {
     // The model of an earlier run is worth more than untrained weights.
@@ -191,7 +192,7 @@ async function finish(
   } else {
     await attempt(async () => {
       await saveFile(save, result.modelFile(modelFormatOf(save)));
-      return `model after step ${report.steps} saved to ${save}`;
+      return `model after step ${step} saved to ${save}`;
     });
   }
   // Takes as long as the run, so it starts once the model is saved; the report includes its outcome.

@@ -78,6 +78,11 @@ export const dataOptions = inGroup('data', {
     defaultText: 'classification',
     with: data,
   }),
+  missing: option(
+    oneOfKind(['error', 'mean', 'median', 'most-frequent', 'drop']),
+    'what becomes of missing values of a table: an error, a value fitted on the training rows (for texts, the most frequent one), or no row that has any',
+    { defaultText: 'error', with: data },
+  ),
   size: option(size, 'size to scale pictures to, width first', {
     defaultText: 'the most common size, scaled down to at most 64 a side, or 32x32 if there is none',
     with: data,

@@ -52,6 +52,7 @@ describe('readers', () => {
       datasetFromJsonLines: [readers.parseJsonLines(lines, 'x.jsonl'), {}, undefined],
       datasetFromTable: [table, {}, undefined],
       encodeFeatures: [table, [], indices],
+      encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
       featureCount: [[]],
       labelColumn: [table, undefined],
       parseDelimited: [bytes, 'x.csv', undefined],

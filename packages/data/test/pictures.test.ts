@@ -119,7 +119,7 @@ describe('a folder of pictures', () => {
     };
     const { train, test, found } = await openDataset(folderOf(files));
     expect([train.count, test.count]).toEqual([2, 2]);
-    expect(found).toMatch(/; left out 2 other files \(0\.png, b\/notes\.txt\)$/);
+    expect(found).toMatch(/; ignored 2 other files \(0\.png, b\/notes\.txt\)$/);
   });
 
   it('does not depend on the order in which the file system lists files', async () => {

@@ -5,6 +5,7 @@ import {
   closeLateArrival,
   disconnect,
   endRun,
+  finishRun,
   handshake,
   injectFault,
   protocolViolation,
@@ -102,6 +103,12 @@ function apply(run: RunState, event: CoordinatorEvent): void {
       return;
     case 'stop':
       endRun(run, event.message, event.anotherMayFollow);
+      return;
+    case 'allow':
+      run.allowedSteps = event.steps;
+      return;
+    case 'finish':
+      if (!hasEnded(run)) finishRun(run);
       return;
     default:
       event satisfies never;

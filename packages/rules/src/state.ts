@@ -209,6 +209,8 @@ export interface CoordinatorState {
   readonly phase: Phase;
   /** Whether a person has paused the run: until `resume` it neither begins nor takes a step. */
   readonly pauseRequested: boolean;
+  /** Number of steps that the run may take for now; undefined if it may take all. */
+  readonly allowedSteps?: number | undefined;
   /** Whether a person has asked to begin with the workers that are ready. */
   readonly startRequested: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;

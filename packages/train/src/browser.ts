@@ -50,6 +50,9 @@ const pagePlatform: Platform = {
   async loadData() {
     throw configurationError`${optionName('data')}: expected { train, test } in a page, which has no folders`;
   },
+  async loadAlike() {
+    throw configurationError`${optionName('validation')}: expected a fraction or a data set in a page, which has no folders`;
+  },
   host: undefined,
 };
 

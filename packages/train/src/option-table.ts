@@ -35,8 +35,16 @@ import {
   type ValuesOf,
   wholeKind,
 } from '@lockstep/command/options';
-import { augmentations } from '@lockstep/data';
-import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
+import { augmentations, type Dataset } from '@lockstep/data';
+import {
+  builtInModels,
+  type Model,
+  type MonitorName,
+  monitors,
+  type Schedule,
+  type ScheduleType,
+  schedules,
+} from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
 import {
@@ -106,6 +114,17 @@ const interval: OptionKind<CheckpointInterval> = {
   },
 };
 
+/** On the command line, a text that looks like a number is a fraction. */
+const validation: OptionKind<number | string> = {
+  schema: v.union([v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), textKind.schema]),
+  expected: 'a fraction above 0 and below 1, or a path',
+  placeholder: 'FRACTION|PATH',
+  read: (text) => (/^[+-]?[\d.]+$/.test(text) ? Number(text) : text),
+};
+
+/** Fraction of the training samples that is held out if an option needs validation samples. */
+export const defaultValidation = 0.1;
+
 export const runOptions = {
   ...inGroup('run', {
     single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
@@ -136,6 +155,24 @@ export const runOptions = {
       default: 1,
       library: 'seed',
     }),
+    keep: option(
+      oneOfKind(['best', 'last']),
+      'weights to end with: of the epoch that is best on the validation samples, or the last ones',
+      { default: 'last', isEssential: true, library: 'keep' },
+    ),
+    patience: option(
+      wholeKind({ from: 1 }),
+      'stop when N epochs have brought no improvement on the validation samples',
+      {
+        isEssential: true,
+        library: 'patience',
+      },
+    ),
+    monitor: option(
+      oneOfKind(Object.keys(monitors) as MonitorName[]),
+      'measure on the validation samples by which --keep and --patience compare epochs',
+      { defaultText: 'loss', library: 'monitor' },
+    ),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
@@ -214,6 +251,17 @@ export const runOptions = {
       }),
       `change training pictures at random in each epoch: ${augmentations.join(', ')}, separated by commas`,
       { library: 'augment' },
+    ),
+  }),
+  ...inGroup('data', {
+    validation: option(
+      validation,
+      'samples to choose an epoch by, besides the test samples: a fraction of the training samples, held out by the seed, or a file or folder like that of --data',
+      {
+        defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
+        isEssential: true,
+        library: 'validation',
+      },
     ),
   }),
   ...inGroup('distribution', {
@@ -317,7 +365,7 @@ export const runOptions = {
         placeholder: 'DIR',
         isEssential: true,
         library: 'checkpoint.folder',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
       }),
       'checkpoint-every': option(interval, 'interval between checkpoints, in steps or minutes', {
         defaultText: '1m',
@@ -327,7 +375,7 @@ export const runOptions = {
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         isEssential: true,
         library: 'checkpoint.resume',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),
@@ -417,7 +465,12 @@ const kinds = {
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
   ),
+  validation: eitherKind(
+    runOptions.validation.kind,
+    objectKind<Dataset>('a data set', (value) => 'samples' in value && 'targets' in value),
+  ),
   onStep: kindOf<TrainOptions['onStep']>('a function', (value) => typeof value === 'function'),
+  onEpoch: kindOf<TrainOptions['onEpoch']>('a function', (value) => typeof value === 'function'),
   signal: joinKinds.signal,
 } as const satisfies KindsOf<TrainOptions> &
   KindsOf<OptimizerOptions, 'optimizer.'> &

@@ -33,6 +33,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly data: TrainingData;
   readonly train: Dataset;
   readonly test: Dataset;
+  /** Samples held out from training, to choose an epoch; undefined if there are none. */
+  readonly validation: Dataset | undefined;
   /** How a file becomes a sample; undefined if the data do not say so. */
   readonly reading: Reading | undefined;
   readonly config: RunConfig;
@@ -55,7 +57,8 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
-  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}`;
+  const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
+  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size is chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
@@ -81,7 +84,8 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
 }
 
 /** Everything that determines the bits of a run, as stored in its checkpoints. */
-export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
+export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
+  const { model, train, validation, plan, config, optimizer } = prepared;
   const { batch, microbatchSize, innerSteps } = plan;
   const { seed, gradients = 'exact', initSha256, augment } = config;
   return {
@@ -90,6 +94,7 @@ export function identityOf({ model, train, plan, config, optimizer }: Prepared, 
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
     ...(augment && { augment: augment.join(',') }),
+    ...(validation && { validation: { data: dataHash(validation, newHash), ...config.validation! } }),
   };
 }
 

@@ -36,8 +36,8 @@ describe('a relay', () => {
     const between = await openRelay(url, { workers: 1 });
     const worker = join(between.url, { name: 'guest' });
     const { report } = await run.result;
-    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
-    expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run has finished' });
+    expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run has finished' });
     expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe(await hashAlone(tiny));

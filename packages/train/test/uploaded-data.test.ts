@@ -135,7 +135,7 @@ describe('a server that waits for the data of its run', () => {
     const second = await post('', list);
     expect([second.status, await second.text()]).toEqual([
       409,
-      'the upload: expected one at a time, another one is under way\n',
+      'the upload: expected one at a time, but another one is in progress\n',
     ]);
   });
 

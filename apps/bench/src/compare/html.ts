@@ -54,7 +54,7 @@ function contentOf(report: CompareReport) {
   const sections: readonly { readonly title: string; readonly text: string; readonly exhibits: readonly Exhibit[] }[] =
     [
       {
-        title: 'Images a second',
+        title: 'Images per second',
         text: `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one thread of Lockstep.`,
         exhibits: each(throughputBars),
       },

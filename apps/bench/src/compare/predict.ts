@@ -318,7 +318,7 @@ export function estimateLines(name: string, costs: Costs, { predictions }: Scali
   const headers = ['workers', 'images/s', 'against one process', 'compute ms', 'link ms', 'other ms'];
   const shown = predictions.filter(({ workers }) => shownWorkers.includes(workers));
   return [
-    `${name}: one process needs ${milliseconds(singleStepMs)} ms a step; a worker computes ${milliseconds(computeFixedMs)} ms and ${(computeMsPerSample * 1000).toFixed(2)} us a sample;`,
+    `${name}: one process needs ${milliseconds(singleStepMs)} ms per step; a worker computes ${milliseconds(computeFixedMs)} ms and ${(computeMsPerSample * 1000).toFixed(2)} us per sample;`,
     `  everything else is ${milliseconds(firstWorkerMs)} ms with one worker and ${milliseconds(nextWorkerMs)} ms for each further one`,
     figuresTable(
       headers,

@@ -204,7 +204,7 @@ export function rowName(row: LockstepRow | PeerRow): string {
 
 /** Headers of the columns after the throughput. */
 export function ratioHeaders(accuracy: number): string[] {
-  return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB a step'];
+  return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB per step'];
 }
 
 export function ratioCells(row: LockstepRow | PeerRow): string[] {

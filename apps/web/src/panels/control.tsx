@@ -115,7 +115,7 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
             Stop for good
           </button>
           <button type="button" onClick={() => (isConfirming.value = false)}>
-            Go on
+            Keep training
           </button>
         </>
       ) : (
@@ -189,7 +189,7 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
     <form class="run-again" onSubmit={submit}>
       <h2>Run again</h2>
       <p class="aside">
-        Another run on this server, with its current workers. Options that you leave unchanged stay as they were.
+        Starts another run on this server with the current workers. Options that you do not change keep their values.
       </p>
       {names.map((name) => (
         <Setting
@@ -203,7 +203,7 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
       ))}
       <p class="error">{rejection ?? ''}</p>
       <button type="submit" class="primary">
-        Begin the run
+        Start the run
       </button>
     </form>
   );

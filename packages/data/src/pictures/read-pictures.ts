@@ -265,7 +265,7 @@ function formText({ width, height, channels, fit }: PictureForm, isOriginalSize:
 }
 
 function leftOutText(paths: readonly string[]): string {
-  return paths.length === 0 ? '' : `; left out ${plural(paths.length, 'other file')} (${listed(paths)})`;
+  return paths.length === 0 ? '' : `; ignored ${plural(paths.length, 'other file')} (${listed(paths)})`;
 }
 
 /** Number of unreadable pictures that a message names. */
@@ -390,11 +390,11 @@ function requireClasses(
 ): void {
   const names = [...new Set(pictures.map(({ className }) => className))];
   if (names.length >= least) return;
-  const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
+  const others = leftOut.length === 0 ? '' : `, and ignored ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
   throw unexpected(
     name,
     `a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}`,
-    `${got}${beside}`,
+    `${got}${others}`,
   );
 }

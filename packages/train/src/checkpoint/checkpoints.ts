@@ -36,7 +36,7 @@ export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefine
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch {
-    throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+    throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be created, read and written, got ${folder}`;
   }
 }
 
@@ -156,8 +156,11 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
       return [...skipped, `No checkpoint in ${place} fits this run; starting from the beginning.`, where];
     }
     if (!chosen || chosen.checkpoint.step === steps) return [where];
-    const after = `${at(chosen.stored.name)} is of this run, interrupted after step ${thousands(chosen.checkpoint.step)}`;
-    return [`${after}: with resume, a run goes on from it. This one starts from the beginning and keeps it.`, where];
+    const after = `${at(chosen.stored.name)} holds this run after step ${thousands(chosen.checkpoint.step)}, where it was interrupted`;
+    return [
+      `${after}. Start with resume to continue it; this run starts from the beginning and keeps the file.`,
+      where,
+    ];
   };
   return {
     ...{ identity, resumeFrom, resumed, lines: lines() },
@@ -166,7 +169,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
 }
 
 function resumedLine(file: string, step: number, steps: number): string {
-  if (step === steps) return `${file} is the end of this run: every step has been taken.`;
+  if (step === steps) return `${file} holds the end of this run: all steps have been taken.`;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 
@@ -200,7 +203,7 @@ export async function chooseCheckpoint(
       const difference = identityDifference(identity, checkpoint.identity);
       if (difference !== undefined) throw new Error(`it belongs to another run: ${difference}`);
       const { step } = checkpoint;
-      if (step > steps) throw new Error(`it is after step ${step}, past the ${steps} steps of this run`);
+      if (step > steps) throw new Error(`it was written after step ${step}, but this run has only ${steps} steps`);
       return { chosen: { stored: one, checkpoint }, passedOver };
     } catch (error) {
       passedOver.push({ stored: one, reason: errorMessage(error) });
@@ -332,7 +335,7 @@ export class Checkpointer {
       this.newest = { file, step };
       this.#clock.written(stepsTaken());
       onWritten(this.newest);
-      const again = `checkpoints are being written again, the last one after step ${step}`;
+      const again = `checkpoints are being written again; the newest one is of step ${step}`;
       if (this.#failed) log(again, again);
       this.#failed = false;
     } catch (error) {

@@ -65,6 +65,10 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
     if (rows) table = previewOf(rows.table, label, request.task);
     const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openOther(path, seed);
+    if (rows && table && opened.reading?.type === 'rows') {
+      const { label: learned } = opened.reading;
+      table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === learned) };
+    }
     // A table already shows its rows as they are in the file.
     return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
   } catch (error) {
