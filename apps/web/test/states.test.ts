@@ -198,6 +198,27 @@ const lockedRun: Readonly<Record<string, State>> = {
   },
 };
 
+const publicRun: Readonly<Record<string, State>> = {
+  'that anybody may watch': {
+    reach: async () => {},
+    title: 'Waiting for start',
+    shows: ['Code of this run', /^Type the six letters and digits/, 'Workers'],
+    hides: [/^Join$/],
+  },
+  'that anybody may watch, with a wrong code': {
+    reach: ({ pages }) =>
+      each(pages, async (guest) => {
+        await guest.page.getByLabel('Code of this run').fill('AAAAAA');
+        await guest.page.keyboard.press('Enter');
+        await guest.press('Join');
+      }),
+    title: 'Waiting for start',
+    shows: ['Code of this run', 'The code is wrong: type it again.'],
+    hides: [/^Join( again)?$/],
+    tab: /^refused$/,
+  },
+};
+
 const loopbackRun: Readonly<Record<string, State>> = {
   'on a loopback address': {
     reach: ({ pages }) => each(pages, (tab) => tab.press('Invite')),
@@ -325,6 +346,21 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     for (const { page } of pages) {
       expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
     }
+  });
+
+  it('of a run that guests may watch, and join with its code', async () => {
+    const token = ['--token', 'a token of more than six letters', '--public-view'];
+    const run = await startRun(folder, ['--wait-for-start', ...token]);
+    const pages = await open(run, 'page');
+    await walk(publicRun, { run, pages });
+    const { page } = (await open(run, 'owner'))[0]!;
+    const code = await page.locator('#join-address .address').nth(1).textContent();
+    await each(pages, async (guest) => {
+      await guest.page.getByLabel('Code of this run').fill(code!);
+      await guest.page.keyboard.press('Enter');
+      await guest.press('Join');
+      await guest.panelShows('ready');
+    });
   });
 
   it('of a run that no other device can join', async () => {

@@ -93,6 +93,7 @@ export const dataOptions = inGroup('data', {
     'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
+  'skip-bad': option(flagKind, 'skip pictures that cannot be read, and name them', { with: data }),
 });
 
 /** The requirement of an option that applies only to a fleet. */

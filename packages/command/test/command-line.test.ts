@@ -171,8 +171,8 @@ it('optionTables has names, meanings, what is expected, and defaults', () => {
 
 describe('the options of data', () => {
   it('leave to the reader what they do not say', () => {
-    const { gray, ...others } = parseOptions(dataOptions, []);
-    expect(gray).toBe(false);
+    const { gray, 'skip-bad': skipBad, ...others } = parseOptions(dataOptions, []);
+    expect([gray, skipBad]).toEqual([false, false]);
     expect(Object.values(others).every((value) => value === undefined)).toBe(true);
   });
 

@@ -35,7 +35,7 @@ import {
   type ValuesOf,
   wholeKind,
 } from '@lockstep/command/options';
-import type { Dataset } from '@lockstep/data';
+import { augmentations, type Dataset } from '@lockstep/data';
 import {
   builtInModels,
   type Model,
@@ -241,6 +241,13 @@ export const runOptions = {
         isEssential: true,
         library: 'data',
       },
+    ),
+    augment: option(
+      listKind(oneOfKind(augmentations), `names from ${augmentations.join(', ')}, each once`, 'NAME,…', {
+        mayRepeat: false,
+      }),
+      `change training pictures at random in each epoch: ${augmentations.join(', ')}, separated by commas`,
+      { library: 'augment' },
     ),
   }),
   ...inGroup('data', {

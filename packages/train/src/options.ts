@@ -1,6 +1,6 @@
 /** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
-import type { Dataset } from '@lockstep/data';
+import type { Augmentation, Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
@@ -19,6 +19,11 @@ export interface TrainOptions {
    * the run there.
    */
   readonly data?: string | TrainingData | undefined;
+  /**
+   * Random changes to the training pictures, different in each epoch: `flip`, `shift`, `rotate`, `zoom`, `brightness`;
+   * by default none.
+   */
+  readonly augment?: readonly Augmentation[] | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`, or `cnn` for files of pictures. */
   readonly model?: string | Model | undefined;
   /** The bytes of a model file with the initial weights; by default the seed draws them. */

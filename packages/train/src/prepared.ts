@@ -56,8 +56,9 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
+  const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
   const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
-  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${held}`;
+  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
@@ -89,12 +90,13 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
 export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
   const { model, train, validation, plan, config, optimizer } = prepared;
   const { batch, microbatchSize, innerSteps } = plan;
-  const { seed, gradients = 'exact', initSha256 } = config;
+  const { seed, gradients = 'exact', initSha256, augment } = config;
   return {
     ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
+    ...(augment && { augment: augment.join(',') }),
     ...(validation && { validation: { data: dataHash(validation, newHash), ...config.validation! } }),
   };
 }

@@ -220,6 +220,11 @@ describe('an option that is wrong', () => {
     [{ data: 7 }, `${noData} 7`],
     [{ data: kindsOfData['a table with classes'].train }, `${noData} ${oneSet}`],
     [{ data: new Uint8Array(9) }, `${noData} a Uint8Array of 9 bytes`],
+    [{ augment: ['turn'] }, 'augment: expected names from flip, shift, rotate, zoom, brightness, each once, got'],
+    [
+      { augment: ['flip'], data: kindsOfData['a table with classes'] },
+      'augment: expected pictures of [height, width, channels] in bytes, got 4',
+    ],
     [{ model: 'vast' }, 'model: '],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
