@@ -1,4 +1,4 @@
-/** Missing values are named, filled in as scikit-learn does, or left out with their rows; doubtful columns are noticed. */
+/** Missing values are named, filled in as scikit-learn does, or dropped with their rows; doubtful columns are noticed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

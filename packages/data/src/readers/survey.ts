@@ -1,4 +1,4 @@
-/** What the columns of a table hold: numbers or categories, missing cells, and columns that a model gains nothing from. */
+/** Surveys the columns of a table: numbers or categories, missing cells, and columns that do not help a model. */
 
 import { DataError, unexpected } from '../data-error.ts';
 import { type Column, cellError, isMissing, listed, shownName, shownText, type TableFile } from './table.ts';
@@ -6,10 +6,10 @@ import { type Column, cellError, isMissing, listed, shownName, shownText, type T
 /** `error` refuses, the three fills are fitted on the training rows, and `drop` leaves the row out. */
 export const missingPolicies = ['error', 'mean', 'median', 'most-frequent', 'drop'] as const;
 
-/** What becomes of missing values. Categories take the most frequent one under every fill. */
+/** How missing values are treated. Categories take the most frequent one under every fill. */
 export type MissingPolicy = (typeof missingPolicies)[number];
 
-/** What is known of a column after one pass over it. */
+/** Facts about a column after one pass over it. */
 export interface SurveyedColumn {
   readonly column: Column;
   readonly type: 'number' | 'category';
@@ -110,7 +110,7 @@ function strayTexts(table: TableFile, { column, counts }: SurveyedColumn): Colum
 export interface UnfilledColumn {
   readonly column: Column;
   readonly type: SurveyedColumn['type'];
-  /** Whether rows without its value are left out; otherwise they are refused. */
+  /** Whether rows without its value are dropped; otherwise they are refused. */
   readonly isDropped: boolean;
 }
 
