@@ -194,6 +194,7 @@ describe('loadModel', () => {
     loaded.dispose();
     writeFileSync(path, file.subarray(0, 100));
     await expect(loadModel(path)).rejects.toThrow(`${path}: safetensors: the header claims`);
+    await expect(loadModel(3 as never)).rejects.toThrow('loadModel: expected a path or bytes, got 3');
     await expect(loadModel(join(folder, 'none'))).rejects.toThrow(/none: no such file or folder$/);
   });
 
