@@ -121,11 +121,12 @@ function asInTraining(
   }
   const like = {
     columns: reading?.columns,
+    missing: reading?.missing,
     bytes: samples.role === 'scaled',
     classes: classes.length > 0 ? classes : undefined,
     standardization,
   };
-  const known = reading && values.length === 1 ? values[0] : undefined;
+  const known = reading?.label ?? (reading && values.length === 1 ? values[0] : undefined);
   return { like, label: label ?? known };
 }
 
