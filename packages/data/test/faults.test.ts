@@ -39,7 +39,7 @@ const csv: readonly Case[] = [
   [
     'no header row',
     '1,2.5,3\n4,5,6\n',
-    'line 1: expected a header row with the names of the columns, got numbers alone ("1 2.5 3")',
+    'line 1: expected a header row with the names of the columns, got only numbers ("1 2.5 3")',
   ],
   [
     'two columns of one name',
@@ -180,7 +180,7 @@ const csv: readonly Case[] = [
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',
-    'expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'other bytes than UTF-8',
@@ -310,7 +310,7 @@ const folders: readonly Case<Files>[] = [
   [
     'pictures in no class',
     { '1.png': picture, 'empty/': '' },
-    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none beside 1.png',
+    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none, and ignored 1.png',
   ],
   [
     'one class',
@@ -320,27 +320,27 @@ const folders: readonly Case<Files>[] = [
   [
     'a corrupt picture',
     { 'cat/1.png': picture, 'cat/2.png': picture, 'dog/1.png': picture, 'dog/2.png': picture.subarray(0, 60) },
-    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged',
+    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged; use --skip-bad to go on without it',
   ],
   [
     'an empty picture',
     { 'cat/1.png': picture, 'cat/2.png': '', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty',
+    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty; use --skip-bad to go on without it',
   ],
   [
     'another file with the name of a picture',
-    { 'cat/1.png': picture, 'cat/2.jpg': '<svg/>', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format',
+    { 'cat/1.png': picture, 'cat/2.jpg': 'a text', 'dog/1.png': picture, 'dog/2.png': picture },
+    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format; use --skip-bad to go on without it',
   ],
   [
     'a class to test with alone',
     { 'train/a/1.png': picture, 'train/b/1.png': picture, 'test/c/1.png': picture },
-    'NAME/test/c/1.png: expected one of the classes to train with (a, b), got c',
+    'NAME/test/c/1.png: expected one of the known classes (a, b), got c',
   ],
   [
     'too few pictures to split',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'NAME: expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'too many pixels',
@@ -380,12 +380,12 @@ const folders: readonly Case<Files>[] = [
   [
     'a class in the test table alone',
     { 'train.csv': table, 'test.csv': 'a,b,label\n1,2,z\n' },
-    'test.csv: line 2, column label: expected one of the classes to train with (x, y), got "z"',
+    'test.csv: line 2, column label: expected one of the known classes (x, y), got "z"',
   ],
   [
     'a category in the test table alone',
     { 'train.csv': 'a,label\nred,x\nblue,y\n', 'test.csv': 'a,label\ngreen,x\n' },
-    'test.csv: line 2, column a: expected one of the categories to train with (blue, red), got "green"',
+    'test.csv: line 2, column a: expected one of the known categories (blue, red), got "green"',
   ],
   [
     'a number whose square is out of range',

@@ -173,7 +173,7 @@ describe('missing values', () => {
       'x.csv: line 2, column a: expected a finite number, got "NA"',
     );
     expect(() => encodeFeatures(rows, refusing.slice(1), Uint32Array.of(0))).toThrow(
-      'x.csv: line 2, column b: expected one of the categories to train with (x, y), got none',
+      'x.csv: line 2, column b: expected one of the known categories (x, y), got none',
     );
   });
 });
@@ -202,14 +202,8 @@ describe('rows in memory', () => {
     [{}, 'row 1: expected a column "size" for the model, got the columns none'],
     [{ size: 'big', zone: 'A' }, 'row 1, column size: expected a finite number, got "big"'],
     [{ size: Number.POSITIVE_INFINITY, zone: 'A' }, 'row 1, column size: expected a finite number, got "Infinity"'],
-    [
-      { size: 1, zone: 'C' },
-      'row 1, column zone: expected one of the categories to train with (A, B, ?, NA, true), got "C"',
-    ],
-    [
-      { size: 1, zone: 3 },
-      'row 1, column zone: expected one of the categories to train with (A, B, ?, NA, true), got 3',
-    ],
+    [{ size: 1, zone: 'C' }, 'row 1, column zone: expected one of the known categories (A, B, ?, NA, true), got "C"'],
+    [{ size: 1, zone: 3 }, 'row 1, column zone: expected one of the known categories (A, B, ?, NA, true), got 3'],
     [{ size: [1], zone: 'A' }, 'row 1, column size: expected a number, a text or null, got a list of 1'],
     [[1, 'A'], 'row 1: expected an object with the columns size, zone, got a list of 2'],
     [null, 'row 1: expected an object with the columns size, zone, got null'],

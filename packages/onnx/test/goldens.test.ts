@@ -97,7 +97,7 @@ describe.each(cases)('$model.name', (description) => {
   const { model, reading } = description;
   const file = writeOnnx(model, initialize(model, 3), describeModel(description, origin));
 
-  it('is the file that onnxruntime ran (if not, update with vitest -u, then run goldens/make_goldens.py)', async () => {
+  it('is the file that onnxruntime ran (if not, run vitest with --update, then goldens/make_goldens.py)', async () => {
     const lines = Buffer.from(file)
       .toString('base64')
       .replaceAll(/.{1,100}/g, '$&\n');

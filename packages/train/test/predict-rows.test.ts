@@ -74,7 +74,7 @@ it('refuses rows by row and column, and samples that are not encoded', async () 
     [[{ area: 1 }], 'predictRows: row 0: expected a column "zone" for the model, got the columns area'],
     [
       [{ area: 1, zone: 'D' }],
-      'predictRows: row 0, column zone: expected one of the categories to train with (A, B, C), got "D"',
+      'predictRows: row 0, column zone: expected one of the known categories (A, B, C), got "D"',
     ],
   ];
   for (const [given, message] of refusals) await expect(model.predictRows(given)).rejects.toThrow(message);

@@ -32,7 +32,7 @@ const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
 const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 /** Options that only one kind of data has. */
 const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
-const pictureOptions = ['size', 'gray', 'fit'] as const;
+const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
 
 /**
  * Reads the user's own data from a file or folder.

@@ -146,14 +146,25 @@ export function encodeFeatures(
   requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
   const writers = writersOf(table, features, values);
-  // A few rows at a time, so that they stay in the processor's cache while column after column is written.
-  for (let from = 0; from < rows.length; from += rowsAtATime) {
-    const to = Math.min(from + rowsAtATime, rows.length);
+  // A few rows at a time and in file order, so that they stay in the processor's cache while each column is written.
+  const ordered = inFileOrder(rows, table.count);
+  for (let from = 0; from < ordered.length; from += rowsAtATime) {
+    const some = ordered.subarray(from, from + rowsAtATime);
     for (const { offset, write } of writers) {
-      for (let index = from; index < to; index += 1) write(rows[index]!, index * size + offset);
+      for (const index of some) write(rows[index]!, index * size + offset);
     }
   }
   return values;
+}
+
+/** Returns the indices of `rows` that sort them: a counting sort, since `rows` are numbers below `count`. */
+function inFileOrder(rows: Uint32Array, count: number): Uint32Array {
+  const starts = new Uint32Array(count + 1);
+  for (const row of rows) starts[row + 1]! += 1;
+  for (let row = 0; row < count; row += 1) starts[row + 1]! += starts[row]!;
+  const ordered = new Uint32Array(rows.length);
+  for (let index = 0; index < rows.length; index += 1) ordered[starts[rows[index]!]!++] = index;
+  return ordered;
 }
 
 /** Checks the size before memory is allocated: a column of categories takes a value for each of them. */
@@ -190,7 +201,7 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
     const write = (row: number, at: number) => {
       const index = indexOf.get(column.textAt(row));
       if (index === undefined) {
-        throw cellError(table, row, column, `one of the categories to train with (${listed(categories)})`);
+        throw cellError(table, row, column, `one of the known categories (${listed(categories)})`);
       }
       values[at + index] = 1;
     };
@@ -376,7 +387,7 @@ function classesIn(table: TableFile, column: Column, names: readonly string[], r
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from(rows, (row) => {
     const index = indexOf.get(column.textAt(row));
-    if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
+    if (index === undefined) throw cellError(table, row, column, `one of the known classes (${listed(names)})`);
     return index;
   });
   return classTargets(labels, names);

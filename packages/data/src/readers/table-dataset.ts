@@ -182,7 +182,7 @@ function divide(
   const split = testTable ? undefined : splitIndices(given, kept.length, table.name, options);
   const train = split ? split.train.map((position) => kept[position]!) : kept;
   if (train.length === 0 && !options.like) {
-    throw new RangeError('testFraction: expected a number below 1 where no model was trained yet, got 1');
+    throw new RangeError('testFraction: expected a number below 1 if no model was trained yet, got 1');
   }
   const test = split
     ? split.test.map((position) => kept[position]!)

@@ -105,7 +105,7 @@ interface Block {
 
 export class Cells {
   readonly #name: string;
-  readonly #columns: number;
+  readonly columns: number;
   readonly #fileBytes: number;
   /** Log2 of the rows in a block. */
   readonly #shift: number;
@@ -119,7 +119,7 @@ export class Cells {
    */
   constructor(name: string, columns: number, fileBytes: number) {
     this.#name = name;
-    this.#columns = columns;
+    this.columns = columns;
     this.#fileBytes = fileBytes;
     this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
   }
@@ -141,6 +141,12 @@ export class Cells {
     }
     block.numbers[at] = value;
     if (typeof text === 'string' && isIdentifier(text)) this.#setText(block, at, text);
+  }
+
+  /** Stores a finite number in an empty cell. */
+  setNumber(row: number, column: number, value: number): void {
+    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
+    block.numbers[this.#position(row, column)] = value;
   }
 
   /** Returns undefined if the cell is a text. */
@@ -186,8 +192,8 @@ export class Cells {
   #blockOf(row: number): Block {
     const index = row >> this.#shift;
     while (index >= this.#blocks.length) {
-      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.#columns, this.#fileBytes);
-      this.#blocks.push({ numbers: new Float64Array(this.#columns << this.#shift), codes: undefined });
+      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.columns, this.#fileBytes);
+      this.#blocks.push({ numbers: new Float64Array(this.columns << this.#shift), codes: undefined });
     }
     return this.#blocks[index]!;
   }
