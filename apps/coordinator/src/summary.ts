@@ -13,7 +13,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
   if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
-  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, true));
+  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, 'classWeights' in data.targetField));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   const table = metrics ? metricsLines(metrics) : [];

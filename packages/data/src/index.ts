@@ -14,6 +14,7 @@ export {
 export {
   bytesOfField,
   bytesPerSample,
+  type ClassField,
   checkDataset,
   classField,
   classTargets,
@@ -42,5 +43,6 @@ export {
   targetWords,
   valueField,
   valueTargets,
+  weightClasses,
 } from './dataset.ts';
 export { permutation } from './order.ts';
