@@ -12,6 +12,7 @@ const farSample = { sample, target: value, predicted: value };
 const evaluation = (error: object, far: object): object => ({
   ...{ outputs: 2, confusion: new Uint8Array(16) },
   topErrors: [topError, { ...topError, ...error }],
+  cellSamples: [{ ...topError, predicted: topError.label }],
   farthest: [{ ...farSample, ...far }],
 });
 
@@ -112,6 +113,11 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
   ['watch.evaluation', evaluation({ sample: value }, {}), /^evaluation: expected samples of one size/],
   ['watch.evaluation', evaluation({}, { sample: value }), /^evaluation: expected samples of one size/],
   ['watch.evaluation', evaluation({}, { target: sample }), /^evaluation: expected a value for each o/],
+  [
+    'watch.evaluation',
+    { ...evaluation({}, {}), cellSamples: [{ ...topError, label: 2 }] },
+    /classes in each sample of a cell/,
+  ],
   ['watch.run', { names: new Array(257).fill('a') }, /^run\.names: expected a list of at most 256 names/],
 ];
 

@@ -184,8 +184,11 @@ export class Dashboard {
     if (bytes.byteLength <= maxFinalWeightsBytes) {
       this.#viewers.broadcast({ type: 'weights', step: steps, bytes });
     }
-    const json = new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`);
+    const json = new TextEncoder().encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
     const metadata = metadataOf({ prepared, weightsSha256, steps });
+    const { kept, epochs, metrics } = report;
+    const epoch = kept?.epoch ?? epochs.at(-1)?.epoch;
+    if (metrics && epoch !== undefined) this.#evaluation.add({ epoch, weights, isLast: true });
     this.#result = { type: 'result', step: steps, report: json, metadata };
     this.#viewers.broadcast(this.#result);
   }
@@ -263,6 +266,17 @@ export class Dashboard {
   }
 }
 
+/** Maximum number of classes whose metrics viewers get. */
+const maxMeasuredClasses = 1_000;
+
+/** The report, without the metrics of single classes if there are very many. */
+function boundedReport(report: Report): Report {
+  const { metrics } = report;
+  if (!metrics || !('classes' in metrics) || metrics.classes.length <= maxMeasuredClasses) return report;
+  const { validationMetrics: _, ...rest } = report;
+  return { ...rest, metrics: { ...metrics, classes: [] } };
+}
+
 interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
@@ -300,6 +314,7 @@ interface EvaluationFeedOptions {
 }
 
 const mostErrors = 16;
+const mostCellSamples = 24;
 /** Maximum bytes of the samples in a message. */
 const mostSampleBytes = 2 ** 20;
 /** Largest number of classes whose confusion matrix a page shows. */
@@ -307,7 +322,7 @@ const maxShownClasses = 256;
 /** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
 const mostKeptParameters = 2 ** 22;
 
-type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
+type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'cellSamples' | 'farthest'>;
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
@@ -315,7 +330,8 @@ interface Evaluated {
   readonly isLast: boolean;
 }
 
-type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
+/** @param isLast whether the samples of each cell are shown too */
+type ErrorFinder = (weights: Float32Array, isLast: boolean) => Promise<Errors>;
 
 /** Evaluates the newest weights while somebody watches. */
 export class EvaluationFeed {
@@ -323,6 +339,7 @@ export class EvaluationFeed {
   message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
+  #isLastShown = false;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
   #newest: Evaluated | undefined;
@@ -344,9 +361,9 @@ export class EvaluationFeed {
   /** Evaluates the newest weights if there are viewers, once per set of weights and one evaluation at a time. */
   refresh(): void {
     const newest = this.#newest;
-    const isDone = !newest || this.message?.epoch === newest.epoch;
+    const isDone = !newest || (this.message?.epoch === newest.epoch && this.#isLastShown === newest.isLast);
     if (isDone || this.#evaluation || this.#viewers.size === 0) return;
-    this.#evaluation = this.#evaluate(newest.epoch, newest.weights)
+    this.#evaluation = this.#evaluate(newest)
       .catch(this.#options.onError)
       .finally(() => {
         this.#evaluation = undefined;
@@ -365,10 +382,11 @@ export class EvaluationFeed {
     if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 
-  async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
+  async #evaluate({ epoch, weights, isLast }: Evaluated): Promise<void> {
     const { test } = this.#options.prepared;
     this.#findErrors ??= errorFinder(this.#options);
-    const errors = await this.#findErrors(weights);
+    const errors = await this.#findErrors(weights, isLast);
+    this.#isLastShown = isLast;
     this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
     this.#viewers.broadcast(this.message);
   }
@@ -393,12 +411,18 @@ function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder 
       return { topErrors: [], farthest };
     };
   }
+  const isShown = targets.names.length <= maxShownClasses;
+  const mostInCells = Math.floor(mostSampleBytes / bytesOfField(samples));
   const evaluator = createConfusionEvaluator(backend, model, test, most);
-  return async (weights) => {
-    const { counts, topErrors } = await evaluator.evaluate(weights, () => nextTurn());
+  const lastEvaluator = createConfusionEvaluator(backend, model, test, most, isShown ? mostCellSamples : 0);
+  return async (weights, isLast) => {
+    const chosen = isLast ? lastEvaluator : evaluator;
+    const { counts, topErrors, cellSamples } = await chosen.evaluate(weights, () => nextTurn());
+    const shown = (all: typeof topErrors) => all.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) }));
     return {
-      ...(counts && targets.names.length <= maxShownClasses ? { confusion: bytesOf(counts) } : {}),
-      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
+      ...(counts && isShown && { confusion: bytesOf(counts) }),
+      topErrors: shown(topErrors),
+      ...(isLast && isShown && { cellSamples: shown(cellSamples.slice(0, mostInCells)) }),
       farthest: [],
     };
   };
