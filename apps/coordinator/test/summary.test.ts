@@ -82,9 +82,9 @@ describe('summary', () => {
       '    worker    on   shards    share  compute   wait',
       'w1  local-1   cpu   1,500  90.00 %    2.3 s  0.1 s',
       'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
-      '3,000 MB over the wire, 2.00 MB a step',
+      '3,000 MB over the wire, 2.00 MB per step',
       '',
-      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1): the same weights on any number of workers',
+      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1) on any number of workers',
     ]);
   });
 
@@ -167,13 +167,13 @@ describe('summary', () => {
   it('has no accuracy of a model that has diverged', () => {
     const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
     const [, quality] = summaryLines({ ...report, epochs }, colors);
-    expect(quality).toBe('training diverged: the test loss is not finite; try a smaller learning rate');
+    expect(quality).toBe('Training diverged: the test loss is not finite; try a smaller learning rate');
   });
 
   it('counts the faults', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
-      '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected; none changed the weights',
+      'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2; none changed the weights',
     );
   });
 
@@ -182,7 +182,7 @@ describe('summary', () => {
     (exactness) => {
       const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
       expect(summaryLines({ ...report, exactness, numericMode: null, faults }, colors).at(-1)).toBe(
-        '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected',
+        'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2',
       );
     },
   );

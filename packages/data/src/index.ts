@@ -46,3 +46,4 @@ export {
   weightClasses,
 } from './dataset.ts';
 export { permutation } from './order.ts';
+export { type Augmentation, augmentations, createAugmenter } from './pictures/augment.ts';

@@ -45,6 +45,7 @@ describe.skipIf(typeof gpu === 'string')(title, () => {
     [resolveModel('mlp'), classField],
     [resolveModel('mlp'), { ...classField, classWeights }],
     [resolveModel('cnn'), classField],
+    [resolveModel('cnn-large'), classField],
     [dropping, classField],
   ])(
     'the gradient of a microbatch of $name is that of the reference, with targets %j',

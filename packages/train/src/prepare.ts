@@ -1,12 +1,23 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
+import {
+  type Augmentation,
+  augmentations,
+  checkDataset,
+  createAugmenter,
+  DataError,
+  type Dataset,
+  fieldOf,
+  movableSamples,
+  sizeOfField,
+  targetWords,
+} from '@lockstep/data';
 import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
 import { withClassWeights } from './class-weights.ts';
-import { recipeOf } from './defaults.ts';
+import { defaultModel, recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
@@ -38,7 +49,8 @@ export async function prepare(
   const { test, reading } = data;
   const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
   const train = withClassWeights(unweighted, options.classWeights);
-  const model = fittingModel(options.model, train);
+  const augment = augmentOf(options, train);
+  const model = fittingModel(options.model ?? defaultModel(data), train);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
@@ -52,6 +64,7 @@ export async function prepare(
     workers: listen ? workers : 'single',
     ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
+    ...(augment.length > 0 && { augment }),
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
@@ -87,7 +100,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   if (!options.listen || !listen || !platform.host) {
     throw configurationError`${optionName('data', uploadedData)}: requires ${optionName('listen')}, whose page takes the data`;
   }
-  modelOf(options.model);
+  modelOf(options.model ?? defaultModel());
   return platform.host.prepareNetwork(listen, checkpoint);
 }
 
@@ -153,7 +166,7 @@ function dataSummary(train: Dataset): DataSummary {
 }
 
 /** @param fit shape that a built-in model gets @throws ConfigurationError */
-function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: Parameters<typeof resolveModel>[1]) {
+function modelOf(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typeof resolveModel>[1]) {
   try {
     return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {
@@ -162,7 +175,7 @@ function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: 
 }
 
 /** The model of a training set. @throws ConfigurationError if its inputs or outputs differ */
-function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
+function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset): Model {
   const { samples, targets } = train;
   const { names } = targets;
   const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });
@@ -172,6 +185,17 @@ function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
   }
   if (outputs === names.length) return model;
   throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+}
+
+/** The augmentations in the order in which they apply. @throws ConfigurationError unless samples are pictures */
+function augmentOf({ augment = [] }: TrainOptions, train: Dataset): readonly Augmentation[] {
+  if (augment.length === 0) return [];
+  try {
+    createAugmenter(fieldOf(train.samples), augment, defaultSeed);
+    return augmentations.filter((name) => augment.includes(name));
+  } catch (error) {
+    throw configurationError`${optionName('augment')}: ${errorMessage(error)}`;
+  }
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */

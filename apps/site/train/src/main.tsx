@@ -82,7 +82,7 @@ function workersOf(report: Uint8Array): ReadonlySet<string> {
   return new Set(workers.map(({ id }) => id));
 }
 
-const models = ['mlp', 'cnn'];
+const models = ['mlp', 'cnn', 'cnn-large'];
 
 /** Size of MNIST as packed. */
 const digitsMegabytes = 11.5;

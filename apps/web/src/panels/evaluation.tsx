@@ -289,7 +289,7 @@ function errorsOf(run: RunMessage, { topErrors, farthest }: ShownErrors): readon
       given: rawTarget(value, run.standardization),
       predicted: significant(predictions[index]!, predictionDigits),
     }));
-    return { sample, description: 'a sample whose values were missed', pairs };
+    return { sample, description: 'a sample whose values were predicted wrongly', pairs };
   });
   return [...ofClasses, ...ofValues];
 }
@@ -369,7 +369,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
           <b>
             <bdi>{predicted}</bdi>
           </b>
-          {probability !== undefined && <small>{percent(probability, 0)}</small>}
+          {probability !== undefined && <small>{percent(probability)}</small>}
         </span>
       ))}
     </>

@@ -23,6 +23,8 @@ export interface RunIdentity {
   readonly initSha256?: string;
   /** Weights of the classes in the loss; omitted if they have none. */
   readonly classWeights?: readonly number[];
+  /** Names of the augmentations, with commas; omitted if there are none. */
+  readonly augment?: string;
   /** SHA-256 of the validation samples, and how they choose the epoch; omitted if there are none. */
   readonly validation?: ValidationConfig & { readonly data: string };
 }
@@ -142,14 +144,16 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
 function verify(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): void {
   const place = placeOfHash(bytes);
   if (place === undefined)
-    throw new Error(`checkpoint: expected a file of the format ${checkpointFormat}, got another or a part`);
+    throw new Error(
+      `checkpoint: expected a file in the format ${checkpointFormat}, got another format or a truncated file`,
+    );
   const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
   const copy = bytes.slice();
   copy.set(new TextEncoder().encode(blank), place);
   const actual = sha256(copy);
   if (claimed === actual) return;
   const [expected, got] = [claimed, actual].map((hash) => `${hash.slice(0, 16)}…`);
-  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
+  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is truncated or was changed`);
 }
 
 /** Offset of the hash's digits. Metadata come first in the header, so the first match is the right one. */

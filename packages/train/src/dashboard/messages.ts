@@ -22,6 +22,7 @@ import {
 } from '@lockstep/rules';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
+import { keptText } from '../record/epoch-choice.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport } from '../record/report.ts';
 import type { MeanTimes } from '../record/step-timing.ts';
@@ -87,7 +88,7 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
   return {
     columns: columns.map((column) =>
       column.type === 'number'
-        ? { ...column, name: nameOf(column.name) }
+        ? { type: 'number', name: nameOf(column.name), mean: column.mean, deviation: column.deviation }
         : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
     ),
   };
@@ -102,7 +103,7 @@ export function progressMessage(
   points: readonly CurvePoint[],
 ): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { loss, accuracy, ending } = record;
+  const { loss, accuracy, epochs, kept, ending } = record;
   const { exactness, numericMode, bitExactAmong } = claimOf(state);
   const imagesPerSecond = record.throughput.perSecond();
   const { hash, hashStep } = weights;
@@ -116,6 +117,7 @@ export function progressMessage(
     ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
+    ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
     ...(ending && { ending: { type: ending.type, message: toMessageText(ending.message) } }),
     ...(phase === 'training' && imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
     ...(exactness === null ? {} : { exactness }),
@@ -138,7 +140,8 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
 }
 
 /** Replaces the losses of a diverged model, since messages carry only finite numbers. */
-export function finiteReport(report: EpochReport): EpochReport {
+/** Leaves the validation samples out, which no curve shows. */
+export function finiteReport({ validation: _, ...report }: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
   return {

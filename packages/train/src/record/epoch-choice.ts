@@ -1,5 +1,6 @@
 /** Chooses the epoch whose weights a run keeps, and the epoch it stops after: a function of the evaluations alone. */
-import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
+import { percent, significant } from '@lockstep/data/shown';
+import { type Evaluation, type Monitor, type MonitorName, monitors } from '@lockstep/nn';
 
 /** How a run uses its validation samples. */
 export interface ValidationConfig {
@@ -93,6 +94,13 @@ export class EpochChoice {
     };
     if (isWhole) this.#saved = this.#choice;
   }
+}
+
+/** Such as `Kept epoch 7 of 20 (best validation loss 0.312)`. @param epochs number of epochs that were trained */
+export function keptText({ epoch, monitor, value }: KeptEpoch, epochs: number): string {
+  const { label, role } = monitors[monitor] as Monitor;
+  const shown = role === 'index' ? percent(value) : significant(value, 3);
+  return `Kept epoch ${epoch} of ${epochs} (best validation ${label} ${shown})`;
 }
 
 /** Why a run has stopped early, as a sentence. */
