@@ -47,6 +47,7 @@ import {
 } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
+import { areClassWeights, balanced, type ClassWeights } from './class-weights.ts';
 import {
   defaultEpochsText,
   defaultLearningRates,
@@ -260,6 +261,13 @@ export const runOptions = {
       },
     ),
   }),
+  ...inGroup('data', {
+    'class-weights': option(
+      textKind,
+      `factor of the loss for the training samples of each class: ${balanced}, which gives each class the same total weight, or a file with a weight for each class name, as JSON or CSV`,
+      { placeholder: `${balanced}|FILE`, defaultText: '1 for every class', library: 'classWeights', isEssential: true },
+    ),
+  }),
   ...inGroup('distribution', {
     workers: option(wholeKind({ to: 256 }), 'number of local worker processes to start', {
       default: 0 as number,
@@ -460,6 +468,10 @@ const kinds = {
   checkpoint: textKind,
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
+  ),
+  classWeights: eitherKind(
+    oneOfKind([balanced]),
+    objectKind<ClassWeights>('an object of numbers of at least 0 by class name', areClassWeights),
   ),
   validation: eitherKind(
     runOptions.validation.kind,

@@ -16,6 +16,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
+import { withClassWeights } from './class-weights.ts';
 import { defaultModel, recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
@@ -46,7 +47,8 @@ export async function prepare(
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { test, reading } = data;
-  const { train, validation, choosing } = await holdOut(options, data, seed, platform);
+  const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
+  const train = withClassWeights(unweighted, options.classWeights);
   const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? defaultModel(data), train);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
