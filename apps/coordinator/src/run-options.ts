@@ -65,10 +65,11 @@ type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy
  * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
-  const { data, seed, label, ignore, task, missing, size, gray, fit } = options;
+  const { data, seed, label, ignore, task, missing, size, gray, fit, 'skip-bad': skipBad } = options;
   if (data === undefined || data === uploadedData) return undefined;
   // The reader replaces undefined options by its defaults.
-  const readerOptions = { label, ignore, task, missing, size, gray: gray || undefined, fit };
+  const pictureOptions = { size, gray: gray || undefined, fit, skipBad: skipBad || undefined };
+  const readerOptions = { label, ignore, task, missing, ...pictureOptions };
   try {
     const name = basename(resolve(data));
     const splitBy = async (seed: number) => ({

@@ -35,6 +35,7 @@ const commandLine = {
     ...loadOptions,
     data: dataOptions.data,
     label: dataOptions.label,
+    'skip-bad': dataOptions['skip-bad'],
     all: {
       kind: flagKind,
       help: 'evaluate on all samples instead of the test split, for data that the model has not seen',
@@ -101,10 +102,11 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
  * sample.
  * @throws CommandFailure with exit code 2
  */
-async function testSamples({ data, label, all }: Values, model: LoadedModel): Promise<Dataset> {
+async function testSamples({ data, label, all, 'skip-bad': skipBad }: Values, model: LoadedModel): Promise<Dataset> {
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
-    const opened = data === undefined ? loadMnist() : openDataset(data, { ...optionsAlike(model, label), ...split });
+    const options = { ...optionsAlike(model, label), ...split, skipBad: skipBad || undefined };
+    const opened = data === undefined ? loadMnist() : openDataset(data, options);
     const { train, test } = await opened;
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 
 export { type FoldOptions, foldDataset, type SplitOptions, splitDataset } from './order.ts';
-export { openPageDecoder } from './pictures/page-decoder.ts';
+export { datasetFromPictures, openPageDecoder } from './pictures/page-decoder.ts';
 export {
   type PictureDecoder,
   type PictureFile,

@@ -37,7 +37,7 @@ describe('data', () => {
     [
       // Called for each shard and message, with values that were checked when they came.
       ...['bytesOfField', 'bytesPerSample', 'fieldOf', 'gatherRows', 'gatherSamples', 'gatherValues'],
-      ...['moveSamples', 'sizeOfField'],
+      ...['createAugmenter', 'moveSamples', 'sizeOfField'],
       // The checks themselves.
       ...['checkArguments', 'listArgument', 'objectWith'],
     ],
@@ -61,7 +61,8 @@ describe('readers', () => {
       readPictures: [pictures, 'x', decoder, {}],
       splitDataset: [dataset(), {}],
     },
-    ['openPageDecoder'],
+    // These need a page.
+    ['datasetFromPictures', 'openPageDecoder'],
   );
 });
 

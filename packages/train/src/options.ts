@@ -1,6 +1,6 @@
 /** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
-import type { Dataset } from '@lockstep/data';
+import type { Augmentation, Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
@@ -18,6 +18,11 @@ export interface TrainOptions {
    * the run there.
    */
   readonly data?: string | TrainingData | undefined;
+  /**
+   * Random changes to the training pictures, different in each epoch: `flip`, `shift`, `rotate`, `zoom`, `brightness`;
+   * by default none.
+   */
+  readonly augment?: readonly Augmentation[] | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`, or `cnn` for files of pictures. */
   readonly model?: string | Model | undefined;
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
@@ -41,7 +46,7 @@ export interface TrainOptions {
   readonly expect?: number | undefined;
   /** Minimum number of samples that one worker computes, from 1 to 1000000; divides the batch. By default 16 to 64. */
   readonly microbatch?: number | undefined;
-  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as make 500 steps, or the `steps`. */
+  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as give 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
   /** Steps after which the run ends unless its epochs end earlier, of at least 1. */
   readonly steps?: number | undefined;

@@ -1,5 +1,16 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
+import {
+  type Augmentation,
+  augmentations,
+  checkDataset,
+  createAugmenter,
+  DataError,
+  type Dataset,
+  fieldOf,
+  movableSamples,
+  sizeOfField,
+  targetWords,
+} from '@lockstep/data';
 import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
@@ -36,6 +47,7 @@ export async function prepare(
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { test, reading } = data;
   const { train, validation, choosing } = await holdOut(options, data, seed, platform);
+  const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? defaultModel(data), train);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
@@ -50,6 +62,7 @@ export async function prepare(
     workers: listen ? workers : 'single',
     ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
+    ...(augment.length > 0 && { augment }),
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
@@ -170,6 +183,17 @@ function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset)
   }
   if (outputs === names.length) return model;
   throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+}
+
+/** The augmentations in the order in which they apply. @throws ConfigurationError unless samples are pictures */
+function augmentOf({ augment = [] }: TrainOptions, train: Dataset): readonly Augmentation[] {
+  if (augment.length === 0) return [];
+  try {
+    createAugmenter(fieldOf(train.samples), augment, defaultSeed);
+    return augmentations.filter((name) => augment.includes(name));
+  } catch (error) {
+    throw configurationError`${optionName('augment')}: ${errorMessage(error)}`;
+  }
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */

@@ -32,7 +32,7 @@ const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
 const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 /** Options that only one kind of data has. */
 const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
-const pictureOptions = ['size', 'gray', 'fit'] as const;
+const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
 
 /**
  * Reads the user's own data from a file or folder.
@@ -236,8 +236,8 @@ function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOpt
   const label = labelColumn(train, options.label ?? (lacking.length === 1 ? only!.name : undefined));
   if (known.has(label.name)) return datasetFromJsonLines(rows, options, testRows);
   const opened = datasetFromJsonLines(rows, { ...options, label: label.name });
-  const [name, split] = [shownName(label.name), `a part of ${train.name} is for testing`];
-  const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv answers ${test.name}`;
+  const [name, split] = [shownName(label.name), `a part of ${train.name} is used for testing`];
+  const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv predicts ${test.name}`;
   return { ...opened, found: `${opened.found}\n${shownLine(notice)}` };
 }
 

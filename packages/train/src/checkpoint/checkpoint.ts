@@ -21,6 +21,8 @@ export interface RunIdentity {
   readonly gradients: string;
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Names of the augmentations, with commas; omitted if there are none. */
+  readonly augment?: string;
   /** SHA-256 of the validation samples, and how they choose the epoch; omitted if there are none. */
   readonly validation?: ValidationConfig & { readonly data: string };
 }

@@ -1,5 +1,5 @@
 /** The report of a run, written by `--report` and used for the summary. */
-import type { Standardization } from '@lockstep/data';
+import type { Augmentation, Standardization } from '@lockstep/data';
 import { type Evaluation, type Metrics, type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import {
   type CheckedShards,
@@ -85,6 +85,8 @@ export interface RunConfig {
   readonly gradients?: 'fp16-exact';
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Random changes to the training pictures; omitted if there are none. */
+  readonly augment?: readonly Augmentation[];
 }
 
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */

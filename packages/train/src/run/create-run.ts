@@ -55,7 +55,7 @@ const startWithinMs = 10_000;
 export async function createRun(options: CreateRunOptions) {
   const { prepared, backend, platform, startWorkers, limits: bounds, resumeFrom, ...callbacks } = options;
   const { model, plan, config, train, listen } = prepared;
-  const { seed } = config;
+  const { seed, augment } = config;
   const { targetField } = formatOf(train);
   const { microbatchSize, innerSteps } = plan;
   // A run that had stopped early takes no further step.
@@ -70,7 +70,7 @@ export async function createRun(options: CreateRunOptions) {
     ...beginning(prepared, resumeFrom),
     ...(firstStep !== undefined && { firstStep }),
   });
-  const samples = createShardSource(train, plan, seed);
+  const samples = createShardSource(train, plan, seed, augment);
   const limits = limitsFor(parameterCount(model), bounds);
   const run = new Run({
     setup: {
@@ -81,7 +81,8 @@ export async function createRun(options: CreateRunOptions) {
       faultInjection: listen?.faultInjection ?? false,
       anotherMayFollow: listen?.stay ?? false,
       format: formatOf(train),
-      sampleBytes: bytesPerSample(train),
+      // Augmented samples differ in each epoch, so workers cannot cache them.
+      ...(augment ? {} : { sampleBytes: bytesPerSample(train) }),
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: numerics.hash,
       refereeMode: backend.numericMode,
