@@ -11,12 +11,12 @@ import {
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { imbalanceLines, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
+import { imbalanceLines, keptEpochOf, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const { kept, epochs } = report;
-  const last = kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
+  const last = keptEpochOf(report);
   const lines: string[] = [''];
   const { metrics } = report;
   const { data, testSamples } = report.config;

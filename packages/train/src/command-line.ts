@@ -5,6 +5,7 @@ export { imbalanceLines, metricsLines } from './metrics-text.ts';
 export { maxModelFileBytes, modelFormatOf, optionsAlike, readStoredModel, type StoredModel } from './model.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { keptText } from './record/epoch-choice.ts';
+export { keptEpochOf } from './record/report.ts';
 export { relayCommand } from './relay/relay.ts';
 export { isLoopback } from './site/secrets.ts';
 export { samplesWord } from './words.ts';

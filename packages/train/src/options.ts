@@ -5,8 +5,7 @@ import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { ClassWeights } from './class-weights.ts';
-import type { StepEvent } from './events.ts';
-import type { OnEpoch } from './record/recorder.ts';
+import type { OnEpoch, StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
