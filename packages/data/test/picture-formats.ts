@@ -1,6 +1,4 @@
 /** One file of each format of pictures, and what every decoder must make of it. */
-import type sharp from 'sharp';
-
 /** Red, green and blue. */
 type Color = readonly [number, number, number];
 
@@ -15,11 +13,9 @@ interface PictureFormat {
   readonly tolerance?: number;
 }
 
-const [red, blue, white]: readonly Color[] = [
-  [200, 30, 40],
-  [20, 40, 220],
-  [255, 255, 255],
-];
+const red: Color = [200, 30, 40];
+const blue: Color = [20, 40, 220];
+const white: Color = [255, 255, 255];
 const [width, height] = [16, 8];
 
 /** Left half red, right half blue. */
@@ -31,7 +27,7 @@ const halves = Uint8Array.from({ length: width * height * 3 }, (_, at) => {
 const open = async (
   pixels: Uint8Array | Uint16Array = halves,
   raw: { width: number; height: number; channels: 1 | 3 | 4; pageHeight?: number } = { width, height, channels: 3 },
-): Promise<sharp.Sharp> => (await import('sharp')).default(pixels, { raw });
+) => (await import('sharp')).default(pixels, { raw });
 
 const upright = { size: [width, height], first: red, last: blue } as const;
 const head =
@@ -41,7 +37,7 @@ const head =
 const refused = (what: string): string => `it is ${what} picture, to be converted first`;
 
 /** Two frames, the first one red and the second one blue. */
-async function animation(): Promise<sharp.Sharp> {
+async function animation() {
   const frames = Uint8Array.from({ length: 4 * 4 * 2 * 3 }, (_, at) => (at < 4 * 4 * 3 ? red : blue)[at % 3]!);
   return open(frames, { width: 4, height: 8, channels: 3, pageHeight: 4 });
 }
