@@ -26,7 +26,7 @@ export const benchmarks = (
 
 const names = benchmarks.map(({ name }) => name);
 const width = Math.max(...names.map(({ length }) => length));
-const expected = `a list of some of ${names.join(', ')}, each once`;
+const expected = `names from ${names.join(', ')}, each at most once`;
 
 export const reportOption = { kind: textKind, placeholder: 'FILE.json', help: 'file for all figures' } as const;
 

@@ -79,7 +79,7 @@ describe('npm run evaluate', () => {
     ['--load {none}', /^--load: .*none: no such file or folder$/],
     ['--load {}', /^--load: .*: expected a regular file, got a folder$/],
     ['--load {tiny/t10k-labels-idx1-ubyte}', /^--load .*: expected a safetensors file, got an IDX file$/],
-    ['--load {bars} --report {bars}', /^--report: expected a different file from --load reads, got the same: .*bars$/],
+    ['--load {bars} --report {bars}', /^--report: expected a file that no other option uses, but --load reads .*bars$/],
     ['--load {bars} --data {none}', /^--data: .*none: no such file or folder$/],
     ['--load {bars} --label x', /^--label: requires --data PATH, because it says how to read the data$/],
     ['--load {bars} --model nosuch', /^--model nosuch: .*expected/],

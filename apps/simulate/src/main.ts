@@ -87,7 +87,7 @@ class Totals {
     const { reassigned, duplicated, rejected, disconnects, quarantined } = this.#counts;
     const met = [...this.#met].filter(([, count]) => count > 0).map(([kind, count]) => `${kind} ${thousands(count)}`);
     const lines = [
-      `Every invariant held in ${thousands(this.#runs)} runs: ${(this.#virtualMs / 3_600_000).toFixed(1)} h of virtual time in ${durationText(seconds, 1)}`,
+      `Every invariant held in ${thousands(this.#runs)} runs: ${durationText(this.#virtualMs / 1000)} of virtual time in ${durationText(seconds, 1)}`,
       `Faults: ${met.join(', ') || 'none'}`,
       `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}`,
     ];

@@ -142,7 +142,7 @@ const lostRun: Readonly<Record<string, State>> = {
         await guest.press('Unlock');
       }),
     title: 'Training',
-    shows: [/rong admin token/],
+    shows: [/dmin token is wrong/],
     hides: [],
   },
   'with a dead coordinator': {
@@ -195,6 +195,27 @@ const lockedRun: Readonly<Record<string, State>> = {
     title: 'Wrong code',
     shows: ['Code of this run'],
     hides: [...nothingOfTheRun, /^(Start|Pause|Save|Stop)$/],
+  },
+};
+
+const publicRun: Readonly<Record<string, State>> = {
+  'that anybody may watch': {
+    reach: async () => {},
+    title: 'Waiting for start',
+    shows: ['Code of this run', /^Type the six letters and digits/, 'Workers'],
+    hides: [/^Join$/],
+  },
+  'that anybody may watch, with a wrong code': {
+    reach: ({ pages }) =>
+      each(pages, async (guest) => {
+        await guest.page.getByLabel('Code of this run').fill('AAAAAA');
+        await guest.page.keyboard.press('Enter');
+        await guest.press('Join');
+      }),
+    title: 'Waiting for start',
+    shows: ['Code of this run', 'The code is wrong: type it again.'],
+    hides: [/^Join( again)?$/],
+    tab: /^refused$/,
   },
 };
 
@@ -296,7 +317,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
     await walk(divergedRun, { run, pages: await open(run, 'owner') });
     await run.program.printed(/test loss not finite/);
-    await run.program.printed(/training diverged: the test loss is not finite; try a smaller learning rate/);
+    await run.program.printed(/Training diverged: the test loss is not finite; try a smaller learning rate/);
   });
 
   it('of a run that waits for its data', async () => {
@@ -325,6 +346,21 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     for (const { page } of pages) {
       expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
     }
+  });
+
+  it('of a run that guests may watch, and join with its code', async () => {
+    const token = ['--token', 'a token of more than six letters', '--public-view'];
+    const run = await startRun(folder, ['--wait-for-start', ...token]);
+    const pages = await open(run, 'page');
+    await walk(publicRun, { run, pages });
+    const { page } = (await open(run, 'owner'))[0]!;
+    const code = await page.locator('#join-address .address').nth(1).textContent();
+    await each(pages, async (guest) => {
+      await guest.page.getByLabel('Code of this run').fill(code!);
+      await guest.page.keyboard.press('Enter');
+      await guest.press('Join');
+      await guest.panelShows('ready');
+    });
   });
 
   it('of a run that no other device can join', async () => {
@@ -356,7 +392,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await look(rooms, 'training');
     await each(rooms, async (room) => {
       await room.shows('Finished');
-      await room.shows('1 device trained it');
+      await room.shows('Trained by 1 device');
       await room.shows(/^local-1$/);
     });
     await look(rooms, 'over');

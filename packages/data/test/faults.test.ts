@@ -27,9 +27,9 @@ const picture = golden('color-6x4.png');
 const numbered = (count: number, row: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => `${row(index)}\n`).join('');
 const fillIn = 'fill missing values in with --missing median, mean or most-frequent';
-const leaveOut = 'leave such rows out with --missing drop';
+const leaveOut = 'drop such rows with --missing drop';
 const missing = (where: string): string =>
-  `expected no missing values, got some in ${where}: ${fillIn}, ${leaveOut}, or leave columns out with --ignore`;
+  `expected no missing values, got some in ${where}: ${fillIn}, ${leaveOut}, or ignore columns with --ignore`;
 const withCell = (cell: string): string => `a,b,label\n1,2,x\n3,${cell},y\n5,6,x\n7,8,y\n`;
 
 const csv: readonly Case[] = [
@@ -39,7 +39,7 @@ const csv: readonly Case[] = [
   [
     'no header row',
     '1,2.5,3\n4,5,6\n',
-    'line 1: expected a header row with the names of the columns, got numbers alone ("1 2.5 3")',
+    'line 1: expected a header row with the names of the columns, got only numbers ("1 2.5 3")',
   ],
   [
     'two columns of one name',
@@ -90,18 +90,18 @@ const csv: readonly Case[] = [
   [
     'a column without values',
     'a,b,label\n1,,u\n2,,v\n',
-    'column b: expected numbers or at most 256 categories, got no values: leave it out with --ignore b',
+    'column b: expected numbers or at most 256 categories, got no values: ignore it with --ignore b',
     { missing: 'mean' },
   ],
   [
     'several texts among numbers',
     'a,label\n1,u\nx,v\n2,u\n3,v\ny,u\n',
-    'line 3, column a: expected a finite number, got "x" and 1 more texts: correct them, or leave the column out with --ignore a',
+    'line 3, column a: expected a finite number, got "x" and 1 more texts: correct them, or ignore the column with --ignore a',
   ],
   [
     'several columns that cannot be used',
     `name,ticket,day,a,label\n${numbered(300, (index) => `n ${index},${index % 3 ? index : `A ${index}`},20${10 + (index % 30)}-1-${1 + Math.floor(index / 30)},2,${index % 2}`)}`,
-    'expected columns of numbers or of at most 256 categories, got name (300 texts such as "n 0"), ticket ("A 0" in line 2 and 99 more among numbers), day (300 dates such as "2010-1-1"): leave them out with --ignore name,ticket,day',
+    'expected columns of numbers or of at most 256 categories, got name (300 texts such as "n 0"), ticket ("A 0" in line 2 and 99 more among numbers), day (300 dates such as "2010-1-1"): ignore them with --ignore name,ticket,day',
   ],
   [
     'no header row before texts',
@@ -129,7 +129,7 @@ const csv: readonly Case[] = [
   [
     'a column of different texts',
     `a,label\n${numbered(300, (index) => `text ${index},${index % 2}`)}`,
-    'column a: expected numbers or at most 256 categories, got 300 texts such as "text 0": leave it out with --ignore a',
+    'column a: expected numbers or at most 256 categories, got 300 texts such as "text 0": ignore it with --ignore a',
   ],
   [
     'no label column of that name',
@@ -146,7 +146,7 @@ const csv: readonly Case[] = [
   [
     'a missing label',
     'a,label\n1,x\n2,\n3,y\n',
-    'line 3, column label: expected a label, got none: leave such rows out with --missing drop',
+    'line 3, column label: expected a label, got none: drop such rows with --missing drop',
   ],
   ['one class', 'a,label\n1,x\n2,x\n', 'column label: expected at least 2 classes, got 1 (x)'],
   [
@@ -180,7 +180,7 @@ const csv: readonly Case[] = [
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',
-    'expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'other bytes than UTF-8',
@@ -335,12 +335,12 @@ const folders: readonly Case<Files>[] = [
   [
     'a class to test with alone',
     { 'train/a/1.png': picture, 'train/b/1.png': picture, 'test/c/1.png': picture },
-    'NAME/test/c/1.png: expected one of the classes to train with (a, b), got c',
+    'NAME/test/c/1.png: expected one of the known classes (a, b), got c',
   ],
   [
     'too few pictures to split',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'NAME: expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'too many pixels',
@@ -380,12 +380,12 @@ const folders: readonly Case<Files>[] = [
   [
     'a class in the test table alone',
     { 'train.csv': table, 'test.csv': 'a,b,label\n1,2,z\n' },
-    'test.csv: line 2, column label: expected one of the classes to train with (x, y), got "z"',
+    'test.csv: line 2, column label: expected one of the known classes (x, y), got "z"',
   ],
   [
     'a category in the test table alone',
     { 'train.csv': 'a,label\nred,x\nblue,y\n', 'test.csv': 'a,label\ngreen,x\n' },
-    'test.csv: line 2, column a: expected one of the categories to train with (blue, red), got "green"',
+    'test.csv: line 2, column a: expected one of the known categories (blue, red), got "green"',
   ],
   [
     'a number whose square is out of range',

@@ -46,7 +46,7 @@ const modelSchema = v.strictObject({
  * Throws one sentence that names the invalid entry.
  */
 export function parseModel(data: unknown): Model {
-  const model = check('model', modelSchema, data);
+  const model = check('', modelSchema, data);
   outputCount(model);
   const parameters = parameterCount(model);
   if (parameters > maximumParameters) {
@@ -228,13 +228,13 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
   if (!nameOrJson.trimStart().startsWith('{')) {
     const names = builtInModels.join(', ');
     const got = JSON.stringify(nameOrJson.slice(0, 64));
-    throw new Error(`model: expected ${names}, or JSON with a list of layers, got ${got}`);
+    throw new Error(`expected ${names}, or JSON with a list of layers, got ${got}`);
   }
   let data: unknown;
   try {
     data = JSON.parse(nameOrJson);
   } catch (error) {
-    throw new Error(`model: cannot be read as JSON: ${(error as Error).message}`);
+    throw new Error(`cannot be read as JSON: ${(error as Error).message}`);
   }
   return parseModel(data);
 }

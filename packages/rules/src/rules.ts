@@ -166,7 +166,7 @@ function open(
     receivedBytes: 0,
     delivered: { bytes: 0, atMs: run.nowMs },
     transferCreditMs: 0,
-    link: { networkMs: 0, results: 0, slownessReported: false },
+    link: { networkMs: 0, results: 0, slowResults: 0, slownessReported: false },
     pingedAtMs: run.nowMs,
     readyAtMs: run.nowMs,
     hasBeenReady: false,

@@ -57,6 +57,8 @@ interface Link {
   readonly networkMs: number;
   /** Number of measured results; 0 if `networkMs` comes from the numerics check. */
   readonly results: number;
+  /** Number of results in a row that took long on the link. */
+  readonly slowResults: number;
   readonly slownessReported: boolean;
 }
 

@@ -54,9 +54,14 @@ export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
   return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
 }
 
-/** Such as `0.1 for sgd, 0.05 for momentum`. */
+/** Such as `0.05 for momentum, 0.002 for adam and adamw`. */
 export function defaultLearningRates(): string {
-  return optimizerTypes.map((type) => `${optimizers[type].defaultLearningRate} for ${type}`).join(', ');
+  const rateOf = (type: OptimizerType): number => optimizers[type].defaultLearningRate;
+  const textOf = (rate: number): string => {
+    const types = optimizerTypes.filter((type) => rateOf(type) === rate);
+    return `${rate} for ${types.length === 1 ? types[0] : `${types.slice(0, -1).join(', ')} and ${types.at(-1)}`}`;
+  };
+  return [...new Set(optimizerTypes.map(rateOf))].map(textOf).join(', ');
 }
 
 /** The default of a setting that is 0 in most optimizers. */
@@ -70,7 +75,7 @@ const [leastStepsPerEpoch, leastBatch] = [8, 16];
 const [leastEpochs, leastSteps] = [5, 500];
 
 /** The default number of epochs, for help. */
-export const defaultEpochsText = `${leastEpochs}, or as many as make ${leastSteps} steps`;
+export const defaultEpochsText = `${leastEpochs}, or as many as give ${leastSteps} steps`;
 
 /**
  * The recipe's batch, halved until an epoch has 8 steps, though not below 16; at most the whole set.

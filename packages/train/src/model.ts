@@ -9,7 +9,7 @@ import {
   valueTargets,
 } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
-import { errorMessage } from '@lockstep/data/shown';
+import { errorMessage, shownValue } from '@lockstep/data/shown';
 import {
   builtInModels,
   createConfusionEvaluator,
@@ -435,7 +435,8 @@ export async function loadModel(source: string | Uint8Array, options: LoadModelO
 }
 
 async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
-  if (typeof source !== 'string') return readStoredModel(source, given);
+  if (source instanceof Uint8Array) return readStoredModel(source, given);
+  if (typeof source !== 'string') throw new Error(`loadModel: expected a path or bytes, got ${shownValue(source)}`);
   // Only Node has files: a page that loads bytes never gets here.
   const { readRegularFile, shownPath } = await import('@lockstep/data/files');
   const bytes = readRegularFile(source, maxModelFileBytes);

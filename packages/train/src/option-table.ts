@@ -139,9 +139,9 @@ export const runOptions = {
     steps: option(wholeKind({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
       eitherKind(wholeKind({ from: 1, to: 1_000_000 }), oneOfKind(['auto'])),
-      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or all that have joined when --wait-for-start starts the run)',
+      'global batch size: samples per step, or per inner step of a replica; auto fits it to the number of workers (--expect, or those that have joined by the start)',
       {
-        defaultText: `${recipeDefaults('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
+        defaultText: `${recipeDefaults('batch')}, or ${dilocoDefaults.batch} with replicas; smaller for small data sets, as is the learning rate`,
         isEssential: true,
         library: 'batch',
       },
@@ -157,20 +157,17 @@ export const runOptions = {
     }),
     keep: option(
       oneOfKind(['best', 'last']),
-      'weights to end with: of the epoch that is best on the validation samples, or the last ones',
-      { default: 'last', isEssential: true, library: 'keep' },
+      'weights to keep at the end: those of the best epoch on the validation samples, or the last ones',
+      { default: 'last', library: 'keep' },
     ),
     patience: option(
       wholeKind({ from: 1 }),
-      'stop when N epochs have brought no improvement on the validation samples',
-      {
-        isEssential: true,
-        library: 'patience',
-      },
+      'stop if N epochs in a row bring no improvement on the validation samples',
+      { library: 'patience' },
     ),
     monitor: option(
       oneOfKind(Object.keys(monitors) as MonitorName[]),
-      'measure on the validation samples by which --keep and --patience compare epochs',
+      'validation measure by which --keep and --patience compare epochs',
       { defaultText: 'loss', library: 'monitor' },
     ),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
@@ -265,10 +262,9 @@ export const runOptions = {
   ...inGroup('data', {
     validation: option(
       validation,
-      'samples to choose an epoch by, besides the test samples: a fraction of the training samples, held out by the seed, or a file or folder like that of --data',
+      'samples for choosing an epoch, in addition to the test samples: a fraction of the training samples, drawn by the seed, or a file or folder like that of --data',
       {
         defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
-        isEssential: true,
         library: 'validation',
       },
     ),

@@ -54,7 +54,7 @@ export interface TrainOptions {
   readonly expect?: number | undefined;
   /** Minimum number of samples that one worker computes, from 1 to 1000000; divides the batch. By default 16 to 64. */
   readonly microbatch?: number | undefined;
-  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as make 500 steps, or the `steps`. */
+  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as give 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
   /** Steps after which the run ends unless its epochs end earlier, of at least 1. */
   readonly steps?: number | undefined;

@@ -3,7 +3,7 @@
 import type { NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
-import { thousands } from '@lockstep/data/shown';
+import { significant, thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
@@ -64,7 +64,7 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
   const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
   const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
-  if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size is chosen when the run starts`;
+  if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;
@@ -76,11 +76,14 @@ function describeRound({ replicas, innerSteps, batch, learningRate, momentum }: 
   return `${round} (learning rate ${learningRate}, momentum ${momentum}), then`;
 }
 
+/** A rate that was scaled with the batch has more digits than anyone typed. */
+const rateDigits = 6;
+
 /** A description such as `adam, learning rate 0.001, cosine schedule, 100 steps of warm-up`. */
 export function describeOptimizer(optimizer: OptimizerConfig): string {
   const { type, learningRate, schedule, clipNorm } = optimizer;
   const name = 'nesterov' in optimizer && optimizer.nesterov ? `${type} (Nesterov)` : type;
-  const parts = [name, `learning rate ${learningRate}`];
+  const parts = [name, `learning rate ${significant(learningRate, rateDigits)}`];
   const { type: course = 'constant', warmup = 0 } = schedule ?? {};
   if (course !== 'constant') parts.push(`${course} schedule`);
   if (warmup > 0) parts.push(`${warmup} steps of warm-up`);

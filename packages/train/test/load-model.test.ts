@@ -114,9 +114,12 @@ describe('a loaded model', () => {
       [classesOf(labels.slice().fill(10)), "expected labels below 10, the model's classes, got 10"],
       [
         classesOf(labels, ['0', 'two', 'one']),
-        'expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
+        'expected "two" to be class 2, as in the model, got class 1: use the classes of the model',
       ],
-      [{ targets: valueTargets(new Float32Array(3000), []) }, 'expected targets that the model gives, got values'],
+      [
+        { targets: valueTargets(new Float32Array(3000), []) },
+        'expected classes as targets, as the model predicts them, got values',
+      ],
       [
         { samples: samplesOf(Float32Array.from(images), [28, 28, 1]) },
         'expected samples in a Uint8Array, as in training, got a Float32Array',
@@ -191,6 +194,7 @@ describe('loadModel', () => {
     loaded.dispose();
     writeFileSync(path, file.subarray(0, 100));
     await expect(loadModel(path)).rejects.toThrow(`${path}: safetensors: the header claims`);
+    await expect(loadModel(3 as never)).rejects.toThrow('loadModel: expected a path or bytes, got 3');
     await expect(loadModel(join(folder, 'none'))).rejects.toThrow(/none: no such file or folder$/);
   });
 

@@ -259,7 +259,7 @@ describe('an option that is wrong', () => {
       'listen.port: cannot be combined with listen.server, which has its own',
     ],
     [{ optimizer: { type: 'sgd', beta1: 0.5 } }, 'optimizer'],
-    [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; there are learningRate, type'],
+    [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; the options are learningRate, type'],
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
     [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
@@ -280,7 +280,7 @@ describe('an option that is wrong', () => {
     [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
     [{ signal: true }, 'signal: expected an AbortSignal, got true'],
     [{ onStep: 1 }, 'onStep: expected a function, got 1'],
-    [{ learningRate: 1 }, 'learningRate: unknown option; there are epochs, steps'],
+    [{ learningRate: 1 }, 'learningRate: unknown option; the options are epochs, steps'],
   ];
 
   it.each(cases)('%o is one sentence, and nothing begins', async (wrong, message) => {
@@ -291,6 +291,10 @@ describe('an option that is wrong', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.message.startsWith(message), error.message).toBe(true);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('is one sentence for options that are no object', async () => {
+    await expect(train(3 as never).result).rejects.toThrow('options: expected an object, got 3');
   });
 });
 

@@ -64,7 +64,8 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
 
 /** Explains why the coordinator refused the code, in a run that anybody may watch. */
 function codeFault(state: TabState): { readonly fault: string | undefined } {
-  return { fault: state.phase === 'ended' && state.end === 'refused' ? endTexts.refused(state.message) : undefined };
+  if (state.phase !== 'ended' || state.end !== 'refused') return { fault: undefined };
+  return { fault: state.isTokenWrong ? 'The code is wrong: type it again.' : endTexts.refused(state.message) };
 }
 
 function obstacleOf({ status, isOver, run }: RunStore): string | undefined {

@@ -210,7 +210,7 @@ function splitPictures({ train, test }: PictureTree, names: readonly string[], n
   const known = new Set(names);
   const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
-    const expected = `one of the classes to train with (${listed(names)})`;
+    const expected = `one of the known classes (${listed(names)})`;
     throw unexpected(`${name}/${stray.path}`, expected, shownName(stray.className));
   }
   if (test !== undefined) return { train, test };
@@ -281,7 +281,7 @@ function skippedText(bad: readonly BadPicture[]): string {
 /** Form and classes of the pictures. */
 export interface PictureOptions {
   /**
-   * Default: the size of more than half of the pictures, scaled down to at most 64 a side, or 32 x 32 if there is none.
+   * Default: the size of more than half of the pictures, scaled down to at most 64 pixels per side, or 32 x 32 if there is none.
    */
   readonly size?: PictureSize | undefined;
   /** Default: whether no picture has colors. */

@@ -309,7 +309,7 @@ function lineFeeds(text: string): number {
 function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
   const numbers = names.filter((name) => numeric.test(name));
-  if (numbers.length === names.length) throw noHeader(fileName, 'numbers alone', names);
+  if (numbers.length === names.length) throw noHeader(fileName, 'only numbers', names);
   if (new Set(numbers).size < numbers.length) throw noHeader(fileName, dataRow, names);
   checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
   return names;

@@ -117,7 +117,7 @@ function mostFrequentCategory(table: TableFile, column: Column, rows: Uint32Arra
 }
 
 function noFill(table: TableFile, { name }: Column): DataError {
-  const got = `none: leave it out with --ignore ${shownName(name)}`;
+  const got = `none: ignore it with --ignore ${shownName(name)}`;
   return unexpected(`${table.name}: column ${shownName(name)}`, 'a value in some training row', got);
 }
 
@@ -172,7 +172,7 @@ function requireFeatures({ name }: TableFile, rows: number, size: number): void 
   if (rows * size <= maxFeatureValues) return;
   const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
   const got = `${thousands(rows)} rows of ${thousands(size)}`;
-  throw unexpected(name, expected, `${got}: leave columns out with --ignore`);
+  throw unexpected(name, expected, `${got}: ignore columns with --ignore`);
 }
 
 interface ColumnWriter {
@@ -201,7 +201,7 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
     const write = (row: number, at: number) => {
       const index = indexOf.get(column.textAt(row));
       if (index === undefined) {
-        throw cellError(table, row, column, `one of the categories to train with (${listed(categories)})`);
+        throw cellError(table, row, column, `one of the known categories (${listed(categories)})`);
       }
       values[at + index] = 1;
     };
@@ -387,7 +387,7 @@ function classesIn(table: TableFile, column: Column, names: readonly string[], r
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from(rows, (row) => {
     const index = indexOf.get(column.textAt(row));
-    if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
+    if (index === undefined) throw cellError(table, row, column, `one of the known classes (${listed(names)})`);
     return index;
   });
   return classTargets(labels, names);

@@ -149,13 +149,13 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const runName = resumed && passedOver.length === 0 ? chosen!.stored.run : newRunName(stored, new Date());
   const skipped = passedOver.map((one) => `Skipped checkpoint ${one.stored.name}: ${one.reason}.`);
   const lines = (): string[] => {
-    if (resumed) return [...skipped, resumedLine(at(resumed.file), resumed.step, steps)];
+    if (resumeFrom) return [...skipped, resumedLine(at(resumed!.file), resumeFrom, steps)];
     const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
     // The first coordinator of a shared run finds no checkpoints.
     if (shared ? stored.length > 0 : resume) {
       return [...skipped, `No checkpoint in ${place} fits this run; starting from the beginning.`, where];
     }
-    if (!chosen || chosen.checkpoint.step === steps) return [where];
+    if (!chosen || endOf(chosen.checkpoint, steps) !== undefined) return [where];
     const after = `${at(chosen.stored.name)} holds this run after step ${thousands(chosen.checkpoint.step)}, where it was interrupted`;
     return [
       `${after}. Start with resume to continue it; this run starts from the beginning and keeps the file.`,
@@ -168,8 +168,16 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   };
 }
 
-function resumedLine(file: string, step: number, steps: number): string {
-  if (step === steps) return `${file} holds the end of this run: all steps have been taken.`;
+/** Why nothing is left to train after a checkpoint; undefined if something is. */
+function endOf({ step, choice }: Checkpoint, steps: number): string | undefined {
+  if (step === steps) return 'all steps have been taken';
+  return choice?.lastEpoch ? `it stopped early after epoch ${choice.lastEpoch}` : undefined;
+}
+
+function resumedLine(file: string, checkpoint: Checkpoint, steps: number): string {
+  const end = endOf(checkpoint, steps);
+  if (end !== undefined) return `${file} holds the end of this run: ${end}.`;
+  const { step } = checkpoint;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 

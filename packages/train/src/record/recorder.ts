@@ -132,6 +132,7 @@ export class Recorder {
   #isSettled = false;
 
   constructor(options: RecorderOptions) {
+    this.#options = options;
     const { plan, targetField, nowMs, resumeFrom, resumed, validation } = options;
     const { progress, choice, unevaluated } = resumeFrom ?? {};
     this.#unevaluated = new Set(unevaluated);
@@ -140,7 +141,6 @@ export class Recorder {
     const steps = lastEpoch === undefined ? (resumeFrom?.step ?? 0) : this.#endOf(lastEpoch);
     const isOver = steps === plan.steps || lastEpoch !== undefined;
     const { curve, wire: _wire, resumedAtSteps, ...before } = progress ?? noProgress;
-    this.#options = options;
     this.#eventLines = new EventLines(nowMs);
     this.#secondsBefore = before.seconds;
     this.#epochSecondsBefore = before.epochSeconds;

@@ -327,7 +327,7 @@ function writeCheckpoints(
     nowMs: systemClock.nowMs,
     stepsTaken,
     copy() {
-      const { progress, unevaluated } = recorder.progress();
+      const { progress, ...epochs } = recorder.progress();
       return {
         step: stepsTaken(),
         identity: checkpoints.identity,
@@ -335,7 +335,7 @@ function writeCheckpoints(
         optimizer: parameterServer.optimizerState(),
         progress: { ...progress, wire: wireSoFar() },
         history: historyOf(run.state, systemClock.nowMs()),
-        unevaluated,
+        ...epochs,
       };
     },
     onWritten: (written) => recorder.written(written),
