@@ -231,6 +231,8 @@ export const watchMessages = {
     ...dataFormat,
     /** First columns of a table whose rows are the samples; all columns if their widths add up to a sample. */
     columns: v.exactOptional(columns),
+    /** How pictures were scaled, if files of pictures are the samples. */
+    fit: v.exactOptional(v.picklist(['cover', 'contain', 'stretch'])),
     /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
     standardization: v.exactOptional(v.strictObject({ mean: f.finiteFloat, deviation: f.finiteFloat })),
     ...joining,

@@ -170,4 +170,6 @@ export const innerStep = {
   batch: integer(1),
   learningRate: numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
   momentum: numberWhere('a number from 0 to below 1', (value) => value >= 0 && value < 1),
+  /** Number of leading parameters that keep their values. */
+  frozen: v.exactOptional(integer(1)),
 };

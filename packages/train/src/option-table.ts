@@ -255,11 +255,20 @@ export const runOptions = {
     summary: option(flagKind, "print the model's layers and parameters for this data, and exit", {
       without: { 'data upload': 'whose page takes the data of a run' },
     }),
-    init: option(textKind, 'start from the weights in this file, which must fit the model', {
+    init: option(textKind, 'start from the weights in this file, which must fit the model unless --transfer is given', {
       placeholder: 'FILE.safetensors',
       library: 'initialWeights',
       isNamedWithValue: true,
       without: training,
+    }),
+    transfer: option(
+      flagKind,
+      "take only the layers whose shapes fit from --init, draw the others by the seed, and default to the file's model",
+      { library: 'transfer', with: { oneOf: ['init'], expected: '--init FILE, whose layers it takes' } },
+    ),
+    freeze: option(wholeKind({ to: 256 }), 'keep the weights of the first N layers that have parameters', {
+      default: 0 as number,
+      library: 'freeze',
     }),
   }),
   ...inGroup('data', {

@@ -29,6 +29,13 @@ export interface TrainOptions {
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
   /**
+   * Whether to take only those layers of `initialWeights` whose names and shapes fit, and to draw the others by the
+   * seed; by default false. If `model` is omitted, the file's layers are used, with as many outputs as the data need.
+   */
+  readonly transfer?: boolean | undefined;
+  /** Number of first layers with parameters that keep their weights, from 0 to 256; by default 0. */
+  readonly freeze?: number | undefined;
+  /**
    * An optimizer by name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer step.
    */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
