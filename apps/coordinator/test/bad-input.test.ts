@@ -14,6 +14,7 @@ const small = (): string[] => ['--data', tiny, '--batch', '32'];
 const layers = [{ type: 'dense', units: 10 }];
 const models = {
   'no-json.json': '{ "name": "x", ',
+  'horse.json': '{ "horse": 2 }',
   'no-layers.json': JSON.stringify({ name: 'x', input: [784], layers: [] }),
   'strange-layer.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'wormhole', units: 10 }] }),
   'wrong-input.json': JSON.stringify({ name: 'x', input: [100], layers }),
@@ -53,6 +54,9 @@ async function expectFailure(program: Program, code: number, message: RegExp): P
 describe('an impossible request', () => {
   it.each<[line: string | string[], message: RegExp]>([
     [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
+    ['--class-weights {none}', /--class-weights: .*none: no such file or folder$/m],
+    ['--class-weights {no-json.json}', /--class-weights .*no-json\.json: .*JSON/],
+    ['--class-weights {horse.json}', /--class-weights: expected the classes "0", "1", .*"9", got "horse"$/m],
     ['--batch 0', /--batch: expected a whole number from 1 to \d+, or auto, got 0/],
     ['--batch 60001', /--batch: expected at most the 60000 samples of the training set, got 60001/],
     [
