@@ -1,8 +1,6 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
-import { bytesOfField, sizeOfField } from '@lockstep/data';
-import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import {
   bytesOf,
   encodeWatch,
@@ -26,6 +24,7 @@ import type { Visit } from '../site/sockets.ts';
 import {
   type EarlierRun,
   type EarlierRuns,
+  evaluatorOf,
   evenly,
   finiteReport,
   pointBytes,
@@ -299,23 +298,15 @@ interface EvaluationFeedOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const mostErrors = 16;
-/** Maximum bytes of the samples in a message. */
-const mostSampleBytes = 2 ** 20;
-/** Largest number of classes whose confusion matrix a page shows. */
-const maxShownClasses = 256;
 /** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
 const mostKeptParameters = 2 ** 22;
 
-type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
   /** Whether no other evaluation follows; the end of the run holds the same weights anyway. */
   readonly isLast: boolean;
 }
-
-type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
 
 /** Evaluates the newest weights while somebody watches. */
 export class EvaluationFeed {
@@ -324,7 +315,7 @@ export class EvaluationFeed {
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
-  #findErrors: ErrorFinder | undefined;
+  #evaluationOf: ReturnType<typeof evaluatorOf> | undefined;
   #newest: Evaluated | undefined;
   /** Settled once the evaluation that goes on is over; undefined between evaluations. */
   #evaluation: Promise<void> | undefined;
@@ -366,42 +357,11 @@ export class EvaluationFeed {
   }
 
   async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
-    const { test } = this.#options.prepared;
-    this.#findErrors ??= errorFinder(this.#options);
-    const errors = await this.#findErrors(weights);
-    this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
+    const { backend, prepared } = this.#options;
+    this.#evaluationOf ??= evaluatorOf(backend, prepared, () => nextTurn());
+    this.message = await this.#evaluationOf(epoch, weights);
     this.#viewers.broadcast(this.message);
   }
-}
-
-function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder {
-  const { model, test } = prepared;
-  const { samples, targets } = test;
-  const size = sizeOfField(samples);
-  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / bytesOfField(samples)));
-  const sampleOf = (index: number) => bytesOf(samples.values.subarray(index * size, (index + 1) * size));
-  if (targets.role === 'value') {
-    const { standardization } = targets;
-    const evaluator = createValueErrors(backend, model, test, most);
-    return async (weights) => {
-      const errors = await evaluator.evaluate(weights, () => nextTurn());
-      const farthest = errors.map(({ index, target, predicted }) => ({
-        sample: sampleOf(index),
-        target: bytesOf(restoreValues(target, standardization)),
-        predicted: bytesOf(restoreValues(predicted, standardization)),
-      }));
-      return { topErrors: [], farthest };
-    };
-  }
-  const evaluator = createConfusionEvaluator(backend, model, test, most);
-  return async (weights) => {
-    const { counts, topErrors } = await evaluator.evaluate(weights, () => nextTurn());
-    return {
-      ...(counts && targets.names.length <= maxShownClasses ? { confusion: bytesOf(counts) } : {}),
-      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
-      farthest: [],
-    };
-  };
 }
 
 const hashDigits = 16;
