@@ -1,18 +1,8 @@
-/** Stops a run when the loss on test samples has not improved for some epochs. */
+/** Ends with the weights of its best epoch, and stops when ten epochs have brought no improvement. */
 import { train } from '@lockstep/train';
 
-const patience = 10;
-const epochs = 1000;
-let best = { loss: Number.POSITIVE_INFINITY, epoch: 0 };
-
-const run = train({ data: 'docs/iris.csv', epochs, optimizer: { type: 'adam', learningRate: 0.01 } });
-for await (const event of run) {
-  if (event.type !== 'epoch') continue;
-  if (event.testLoss < best.loss) best = { loss: event.testLoss, epoch: event.epoch };
-  if (event.epoch - best.epoch < patience) continue;
-  // The loop still receives the last events of the run, and ends with them.
-  void run.stop();
-}
-const { outcome, report } = await run.result;
-console.log(`${outcome} after ${report.epochs.length} of ${epochs} epochs`);
-console.log(`the lowest loss was ${best.loss.toFixed(4)}, after epoch ${best.epoch}`);
+const options = { data: 'docs/iris.csv', epochs: 1000, optimizer: { type: 'adam', learningRate: 0.01 } } as const;
+const { report } = await train({ ...options, keep: 'best', patience: 10 }).result;
+console.log(`stopped after ${report.epochs.length} of ${options.epochs} epochs`);
+const { epoch, value } = report.kept!;
+console.log(`the lowest validation loss was ${value.toFixed(4)}, after epoch ${epoch}`);

@@ -22,9 +22,9 @@ const run = train({
   optimizer: 'adam',
   steps: 60,
   onStep({ step, loss }) {
-    if (step % 20 === 0) console.log(`step ${step}: loss ${loss.toFixed(3)}`);
+    if (step % 20 === 0) console.log(`step ${step}: loss ${loss.toFixed(4)}`);
   },
 });
 const { report } = await run.result;
 const accuracy = report.epochs.at(-1)!.testAccuracy!;
-console.log(`${report.model.parameters} parameters, test accuracy ${(100 * accuracy).toFixed(1)} %`);
+console.log(`${report.model.parameters} parameters, test accuracy ${(100 * accuracy).toFixed(2)} %`);

@@ -12,10 +12,10 @@ for await (const event of run) {
 }
 const { model } = await run.result;
 const { accuracy, topErrors } = await model.evaluate(data.test);
-console.log(`test accuracy ${(100 * accuracy!).toFixed(1)} % (${data.test.count} pictures)`);
+console.log(`test accuracy ${(100 * accuracy!).toFixed(2)} % (${data.test.count} pictures)`);
 for (const { label, predicted, probability } of topErrors) {
   console.log(
-    `a ${model.classes[label]} is classified as ${model.classes[predicted]}, with ${(100 * probability).toFixed(0)} %`,
+    `a ${model.classes[label]} is classified as ${model.classes[predicted]}, with ${(100 * probability).toFixed(2)} %`,
   );
 }
 model.dispose();

@@ -123,7 +123,7 @@ async function main([name, ...args]) {
   if (name === 'postinstall') return afterInstallation();
   if (printed(name, args)) return 0;
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
-  if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
+  if (!command) fail(`expected one of the commands ${Object.keys(commands).join(', ')}, got ${name ?? 'none'}`, 2);
   const filters = command.build?.map((app) => `--filter=${app === 'lockstep' ? app : `@lockstep/${app}`}...`);
   await setUp({ packages: command.packages, build: filters && ['build', ...filters] });
   if (!command.run) {

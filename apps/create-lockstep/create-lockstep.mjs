@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const usage = 'npm create lockstep FOLDER';
+const usage = 'npm create lockstep FOLDER [-- --template page]';
 const templates = fileURLToPath(new URL('templates', import.meta.url));
 
 function fail(message) {
@@ -26,7 +26,7 @@ function requestOf(args) {
   } catch {
     // The sentence below says what is expected.
   }
-  return fail(`expected the folder of the new project, as in ${usage}; got ${args.join(' ') || 'none'}`);
+  return fail(`expected a folder for the new project, as in ${usage}, got ${args.join(' ') || 'none'}`);
 }
 
 /** The folder of the new project, which must be new or empty. */
@@ -34,10 +34,10 @@ function targetOf(folder) {
   const target = resolve(folder);
   const name = basename(target);
   if (!/^[a-z0-9][a-z0-9._-]{0,213}$/.test(name)) {
-    fail(`expected a folder that npm takes as a name, of lower-case letters, digits, - . and _; got ${folder}`);
+    fail(`expected a folder whose name can be a package name (lower-case letters, digits, -, . and _), got ${folder}`);
   }
   if (existsSync(target) && !(statSync(target).isDirectory() && readdirSync(target).length === 0)) {
-    fail(`expected a folder that is new or empty; ${folder} is not`);
+    fail(`expected a new or empty folder, got ${folder}, which exists and is not empty`);
   }
   return { target, name };
 }

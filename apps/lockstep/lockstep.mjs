@@ -37,7 +37,7 @@ async function main([name, ...args]) {
     return name === undefined ? 2 : 0;
   }
   if (!Object.hasOwn(commands, name)) {
-    fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name}`, 2);
+    fail(`expected one of the commands ${Object.keys(commands).join(', ')}, got ${name}`, 2);
   }
   const command = commands[name];
   const { code, error } = await runProgram([programOf(command.app), ...command.args, ...args], {

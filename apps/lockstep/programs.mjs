@@ -16,7 +16,7 @@ export const commands = {
   },
   worker: { does: 'joins a coordinator and computes gradients for it', app: 'worker', args: [] },
   relay: {
-    does: 'joins a coordinator and sends one gradient for several workers',
+    does: 'joins a coordinator and divides the work among its own workers',
     app: 'relay',
     args: [],
   },

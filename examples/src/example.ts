@@ -36,7 +36,7 @@ export const programs: Readonly<Record<string, string>> = {
   pictures: 'A folder of pictures for each class',
   'xor-in-eight-lines': 'The smallest run, on arrays in memory',
   'layer-list': 'A model of your own layers',
-  'early-stopping': 'Stops when the test loss no longer falls',
+  'early-stopping': 'Keeps the best epoch, and stops when none improves',
   'learning-rate-sweep': 'Three learning rates in one table',
   'own-server': 'A run on an HTTP server of your own',
   'own-page': 'A page of your own, whose tabs compute',

@@ -26,7 +26,7 @@ export const benchmarks = (
 
 const names = benchmarks.map(({ name }) => name);
 const width = Math.max(...names.map(({ length }) => length));
-const expected = `a list of some of ${names.join(', ')}, each once`;
+const expected = `names from ${names.join(', ')}, each at most once`;
 
 export const reportOption = { kind: textKind, placeholder: 'FILE.json', help: 'file for all figures' } as const;
 
@@ -101,7 +101,7 @@ export function caseLines({ name, rounds, rows, baseline, workPerStep }: CaseRes
   const measured = rows.filter((row): row is MeasuredRow => row.status === 'measured');
   const remarks = rows.flatMap((row) => remarkLines(row, rounds));
   if (measured.length === 0) return [name, ...remarks];
-  const timing = ['ms a step', '(min .. max)', `${workPerStep.unit}/s`, `time / ${baseline}`, '(min .. max)'];
+  const timing = ['ms per step', '(min .. max)', `${workPerStep.unit}/s`, `time / ${baseline}`, '(min .. max)'];
   const cells = measured.map((row) => measuredCells(row, workPerStep.amount));
   return [`${name}, ${rounds} rounds`, figuresTable(['', ...timing, 'off by'], cells), ...remarks];
 }

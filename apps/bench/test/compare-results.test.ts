@@ -70,7 +70,7 @@ describe('the conclusion', () => {
       named('even', [own('single', [4]), own('processes', [3.9]), own(1, [4]), own(2, [3.9])]),
     ]);
     expect(messages[0]).toBe(
-      'Train on 1 thread of one process, which is as fast as anything dearer here (npm start -- --single --threads 1): small and even.',
+      'Train on 1 thread of one process, as fast as anything that costs more here (npm start -- --single --threads 1): small and even.',
     );
     expect(messages[1]).toBe('Train with 2 workers, the fastest here: large (2.00x one thread).');
     expect(messages[2]).toMatch(

@@ -6,7 +6,8 @@ import { benchCommand, benchmarks } from '../src/bench.ts';
 
 const parse = (...args: readonly string[]) => parseOptions(benchCommand.options, args);
 
-const listed = 'a list of some of coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab, each once';
+const listed =
+  'names from coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab, table-read, table-train, each at most once';
 
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {

@@ -35,6 +35,7 @@ export function reportOf(options: SampleOptions): Report {
     model: { name: 'mlp', parameters: 101_770 },
     initialLoss: 2.3,
     epochs: [],
+    metrics: null,
     steps,
     resumedAtSteps: [],
     wallSeconds: (steps * stepMs) / 1000,

@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import {
   addressesToPrint,
   decimals,
+  durationText,
   joinLines,
   percent,
   portLines,
@@ -115,7 +116,7 @@ export class Display {
       { text: `epoch ${report.epoch}/${epochs}`, priority: 5 },
       { text: `train ${train}`, priority: 3 },
       { text: `test ${test}`, priority: 4 },
-      { text: `${report.seconds.toFixed(1)} s`, priority: 2 },
+      { text: durationText(report.seconds, 1), priority: 2 },
       { text: `${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`, priority: 1 },
     ];
     this.line(`  ${joined(fitting(pieces, this.#isLive ? this.#width : Number.POSITIVE_INFINITY, gap), gap)}`);
@@ -160,7 +161,7 @@ export class Display {
             { text: quality, priority: 3 },
           ]
         : [{ text: 'loss not finite', priority: 4 }]),
-      { text: `${duration(secondsLeft)} left`, priority: 7 },
+      { text: `${durationText(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
   }
@@ -208,14 +209,6 @@ function fitting(pieces: readonly Piece[], columns: number, separator: string): 
   return shown;
 }
 
-/** Minutes and seconds, or hours and minutes. */
-export function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
-}
-
 /** Shows a run from its data to its end. */
 export class RunDisplay {
   #display: Display | undefined;
@@ -239,9 +232,10 @@ export class RunDisplay {
   }
 
   /** Prints a sentence, in several lines if it is wider than the terminal. */
-  sentence(text: string): void {
+  sentence(text: string, indent = ''): void {
     const { isTTY, columns } = process.stdout;
-    this.line(wrapText(text, isTTY ? (columns || 80) - 2 : Number.POSITIVE_INFINITY).join('\n  '));
+    const width = isTTY ? (columns || 80) - 2 - indent.length : Number.POSITIVE_INFINITY;
+    this.line(indent + wrapText(text, width).join(`\n${indent}  `));
   }
 
   /** Erases the live line. */
@@ -281,10 +275,10 @@ export class RunDisplay {
       case 'joined':
       case 'left':
         // In a run of one process, the only worker is the process itself.
-        if (!this.#isAlone) this.line(`  ${event.message}`);
+        if (!this.#isAlone) this.sentence(event.message, '  ');
         return;
       default:
-        this.line(`  ${event.message}`);
+        this.sentence(event.message, '  ');
     }
   }
 

@@ -24,7 +24,7 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import { modelFormatOf, type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
+import { defaultModel, modelFormatOf, type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { colorsFor, RunDisplay } from './display.ts';
 import { type FleetMember, joinFleet } from './fleet.ts';
@@ -73,9 +73,9 @@ function isAbort(error: unknown): boolean {
 
 /** Summary of the model as resolved for the data. */
 async function summaryOf(options: RunValues): Promise<string> {
-  const { model: nameOrFile } = options;
-  const text = modelText(nameOrFile);
   const data = await openData(options);
+  const nameOrFile = options.model ?? defaultModel(data);
+  const text = modelText(nameOrFile);
   const fit = data && { sampleShape: data.train.samples.shape, outputs: data.train.targets.names.length };
   try {
     return `${data ? `${data.found}\n` : ''}${summary(resolveModel(text, fit))}\n`;
@@ -171,6 +171,7 @@ async function finish(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { report, outcome, checkpoint } = result;
+  const step = report.kept?.step ?? report.steps;
   const failures: string[] = [];
   const log = (line: string): void => display.line(line);
   const attempt = async (write: () => Promise<string>): Promise<void> => {
@@ -183,7 +184,7 @@ async function finish(
   };
   if (save === undefined) {
     if (outcome !== 'finished' && !checkpoint) {
-      log(`the model after step ${report.steps} was not saved; use --save FILE.safetensors to keep it`);
+      log(`the model after step ${step} was not saved; use --save FILE.safetensors to keep it`);
     }
   } else if (report.steps === 0) {
     // The model of an earlier run is worth more than untrained weights.
@@ -191,7 +192,7 @@ async function finish(
   } else {
     await attempt(async () => {
       await saveFile(save, result.modelFile(modelFormatOf(save)));
-      return `model after step ${report.steps} saved to ${save}`;
+      return `model after step ${step} saved to ${save}`;
     });
   }
   // Takes as long as the run, so it starts once the model is saved; the report includes its outcome.

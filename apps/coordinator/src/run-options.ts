@@ -39,7 +39,7 @@ export function trainOptionsOf(options: RunValues): TrainOptions {
   const workerCommand = commandText('worker', '--url');
   return {
     ...asked,
-    model: modelText(model),
+    model: model === undefined ? undefined : modelText(model),
     initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
     listen: single ? false : { ...listen, tls: tlsOf(options), token, workerCommand },
     workers: single ? 0 : options.workers,
@@ -52,26 +52,30 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
   const others = ['token-file', 'tls-cert', 'tls-key', 'fleet-credentials', 'fleet-ca'] as const;
   return {
     data: data === uploadedData ? undefined : data,
-    model: isModelFile(model) ? model : undefined,
+    model: model !== undefined && isModelFile(model) ? model : undefined,
     ...Object.fromEntries(others.map((name) => [name, options[name]])),
   };
 }
 
 /** The data, and a function that splits them by another seed. */
-type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
+type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy'>;
 
 /**
  * Opens the named data; returns undefined if none are named.
  * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
-  const { data, seed, label, ignore, task, size, gray, fit } = options;
+  const { data, seed, label, ignore, task, missing, size, gray, fit, 'skip-bad': skipBad } = options;
   if (data === undefined || data === uploadedData) return undefined;
   // The reader replaces undefined options by its defaults.
-  const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit };
+  const pictureOptions = { size, gray: gray || undefined, fit, skipBad: skipBad || undefined };
+  const readerOptions = { label, ignore, task, missing, ...pictureOptions };
   try {
     const name = basename(resolve(data));
-    const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
+    const splitBy = async (seed: number) => ({
+      ...(await openDataset(data, { ...readerOptions, seed })),
+      ...{ name, label },
+    });
     const opened = await splitBy(seed);
     // Movable, because only the run uses the samples.
     return { ...opened, train: movableSamples(opened.train), splitBy };

@@ -1,38 +1,66 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong. */
 
-import { decimals, formatTable, type PrintedColumn, percent, significant, thousands } from '@lockstep/command';
+import {
+  decimals,
+  durationText,
+  formatTable,
+  type PrintedColumn,
+  percent,
+  significant,
+  thousands,
+} from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { samplesWord } from '@lockstep/train/command-line';
+import { imbalanceLines, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
-  const last = report.epochs.at(-1);
+  const { kept, epochs } = report;
+  const last = kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
   const lines: string[] = [''];
+  const { metrics } = report;
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
-  if (last) lines.push(colors.bold(qualityLine(last, `${thousands(testSamples)} ${samples}`)));
+  if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
+  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, true));
+  if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
-  lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
+  lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);
+  const table = metrics ? metricsLines(metrics) : [];
+  if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {
-    const counts = `${disconnects} disconnects, ${reassigned} shards reassigned, ${duplicated} duplicated, ${rejected} results rejected`;
+    const faults = {
+      disconnects,
+      'shards reassigned': reassigned,
+      'shards duplicated': duplicated,
+      'results rejected': rejected,
+    };
+    const counts = Object.entries(faults).flatMap(([name, count]) =>
+      count > 0 ? [`${name} ${thousands(count)}`] : [],
+    );
+    const text = counts.join(', ');
     // In the other modes, the bits depend on which worker computed what.
-    lines.push(report.exactness === 'bit-exact' ? `${counts}; none changed the weights` : counts);
+    lines.push(report.exactness === 'bit-exact' ? `${text}; none changed the weights` : text);
   }
   return lines;
 }
 
 /** @param testSet its number of samples, such as `10,000 images` */
-function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, testSet: string): string {
+function qualityLine(
+  { testLoss, testAccuracy, testR2, testRmse }: EpochReport,
+  metrics: Report['metrics'],
+  testSet: string,
+): string {
   if (!Number.isFinite(testLoss)) {
-    return 'training diverged: the test loss is not finite; try a smaller learning rate';
+    return 'Training diverged: the test loss is not finite; try a smaller learning rate';
   }
   if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${testSet})`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
-  return `Test RMSE ${significant(testRmse!)}${explained} (${testSet})`;
+  const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
+  return `Test RMSE ${significant(testRmse!)}${absolute}${explained} (${testSet})`;
 }
 
 /** Below -1 the model is useless, and the exact value says nothing more. */
@@ -50,8 +78,8 @@ function claimLine(report: Report): string {
       return `${text}: no step was taken`;
     case 'bit-exact':
       return bitExactAmong === null
-        ? `${text}: the same weights on any number of workers`
-        : `${text}: the same weights on any number of these workers, and up to rounding on others`;
+        ? `${text} on any number of workers`
+        : `${text}: equal up to rounding on other workers`;
     case 'sample-exact':
       return `${text}: every sample counted once, but the workers round differently`;
     case 'unverified':
@@ -74,10 +102,10 @@ function workerTable({ workers, steps, wire }: Report): string[] {
     workersBehind === undefined ? backend : `${workersBehind} behind it`,
     thousands(shards),
     percent(total > 0 ? samples / total : 0),
-    `${(computeMs / 1000).toFixed(1)} s`,
-    `${(waitMs / 1000).toFixed(1)} s`,
+    durationText(computeMs / 1000, 1),
+    durationText(waitMs / 1000, 1),
   ]);
   const megabytes = (wire.bytesSent + wire.bytesReceived) / 1e6;
-  const perStep = steps > 0 ? `, ${(megabytes / steps).toFixed(2)} MB a step` : '';
+  const perStep = steps > 0 ? `, ${(megabytes / steps).toFixed(2)} MB per step` : '';
   return [...formatTable(columns, rows).split('\n'), `${thousands(megabytes)} MB over the wire${perStep}`];
 }

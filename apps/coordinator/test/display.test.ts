@@ -1,10 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
-import { percent, thousands } from '@lockstep/command';
+import { durationText, percent, thousands } from '@lockstep/command';
 import { classField, scaledField, valueField } from '@lockstep/data';
 import type { DataSummary } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { colorsFor, Display, duration } from '../src/display.ts';
+import { colorsFor, Display } from '../src/display.ts';
 
 interface Setting {
   readonly isTTY: boolean;
@@ -92,7 +92,7 @@ describe('in a terminal', () => {
     wait(1000);
     step(249);
     expect(taken()).toBe(
-      '  ██████░░░░░░ epoch 1/2 · step 250/1000 · 64 images/s · loss 0.5000 · accuracy 50.00 % · 12:30 left · 2 workers',
+      '  ██████░░░░░░ epoch 1/2 · step 250/1000 · 64 images/s · loss 0.5000 · accuracy 50.00 % · 12 min 30 s left · 2 workers',
     );
     wait(1000);
     step(250, { workers: 1 });
@@ -136,8 +136,8 @@ describe('in a terminal', () => {
   );
 
   it.each([
-    [80, '  ██████░░░░░░ epoch 1/2 · 64 images/s · loss 0.5000 · 12:30 left'],
-    [40, '  ██████░░░░░░ epoch 1/2 · 12:30 left'],
+    [80, '  ██████░░░░░░ epoch 1/2 · 64 images/s · loss 0.5000 · 12 min 30 s left'],
+    [40, '  ██████░░░░░░ 12 min 30 s left'],
   ])('of %i columns it keeps the bar, and leaves out what matters least', (columns, line) => {
     expect(lineOf({ columns })).toBe(line);
   });
@@ -158,7 +158,7 @@ describe('in a terminal', () => {
 
   it('keeps the pieces of the highest priority on a narrow line', () => {
     const line = lineOf({ columns: 30 });
-    expect(line).toContain('12:30 left');
+    expect(line).toContain('12 min 30 s left');
     expect(line).not.toContain('worker');
   });
 
@@ -293,15 +293,15 @@ describe('colors', () => {
 
 describe('numbers for people', () => {
   it.each([
-    [-3, '0:00'],
-    [0, '0:00'],
-    [59.4, '0:59'],
-    [59.6, '1:00'],
-    [125, '2:05'],
-    [3599, '59:59'],
-    [3600, '1 h 0 min'],
+    [-3, '0 s'],
+    [0, '0 s'],
+    [59.4, '59 s'],
+    [59.6, '1 min 00 s'],
+    [125, '2 min 05 s'],
+    [3599, '59 min 59 s'],
+    [3600, '1 h 00 min'],
     [9000, '2 h 30 min'],
-  ])('%d seconds are %s', (seconds, text) => expect(duration(seconds)).toBe(text));
+  ])('%d seconds are %s', (seconds, text) => expect(durationText(seconds)).toBe(text));
 
   it('are grouped by thousands, and shares are percentages', () => {
     expect([thousands(0), thousands(999.6), thousands(1_234_567)]).toEqual(['0', '1,000', '1,234,567']);

@@ -129,7 +129,7 @@ describe('their programs', () => {
     expect(lines).toEqual([
       expect.stringMatching(/^w1 a helper joined \(node, cpu\)$/),
       expect.stringMatching(/^epoch 1: 0\.\d+$/),
-      expect.stringMatching(/^the run is finished [0-9a-f]{64}$/),
+      expect.stringMatching(/^the run has finished [0-9a-f]{64}$/),
       'true',
     ]);
   });

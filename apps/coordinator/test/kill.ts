@@ -112,7 +112,7 @@ export async function killCoordinator({
 
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   expect((await worker.ended).code).toBe(0);
-  expect(await witness.ended).toEqual({ type: 'finished', message: 'the run is finished' });
+  expect(await witness.ended).toEqual({ type: 'finished', message: 'the run has finished' });
   const report = readReport(file);
   expect(figuresOf(report)).toEqual(figuresOf(expected));
   const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);

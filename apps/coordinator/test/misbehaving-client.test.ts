@@ -79,7 +79,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
       expect(report.workers.slice(1).map(({ shards }) => shards)).toEqual(report.workers.slice(1).map(() => 0));
       const { stderr } = await worker.ended;
       expect(stderr).toMatch(
-        /^worker honest: joined as w1, .*\n(?:worker honest: step .*\n)*worker honest: the run is finished\n$/,
+        /^worker honest: joined as w1, .*\n(?:worker honest: step .*\n)*worker honest: the run has finished\n$/,
       );
       await server.close();
       return report;

@@ -48,10 +48,13 @@ const recipes = {
   'mlp, rounded': [...fewSamples, '--gradients', 'fp16-exact'],
   'mlp from a file': [...small, '--steps', '12', '--init', initialWeights],
   cnn: [...small, '--model', 'cnn', '--steps', '6', ...adamw],
+  augmented: [...small, '--model', 'cnn', '--steps', '6', '--augment', 'shift,rotate,brightness'],
   dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
   'values of a table': ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--steps', '20'],
+  'best epoch': ['--data', iris, '--epochs', '15', '--lr', '0.3', '--keep', 'best', '--validation', '0.2'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.
   DiLoCo: [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '4'],
+  'DiLoCo, augmented': [...small, '--replicas', '3', '--inner-steps', '5', '--steps', '4', '--augment', 'zoom'],
   'DiLoCo, rounded': [...small, '--replicas', '3', '--inner-steps', '5', '--steps', '4', '--gradients', 'fp16-exact'],
 } as const;
 
@@ -83,11 +86,16 @@ describe('weights do not depend on who computes', () => {
     ['mlp from a file', '--workers 5 --threads 1 --verify-rate 1'],
     ['cnn', '--single --threads 3'],
     ['cnn', '--workers 2 --threads 2'],
+    ['augmented', '--single --threads 3'],
+    ['augmented', '--workers 2 --threads 1 --verify-rate 0.5 --verify'],
+    ['augmented', '--colocate --workers 1 --threads 2'],
     ['dropout', '--single --threads 2'],
     ['dropout', '--colocate --workers 1 --threads 2'],
     ['values of a table', '--workers 2 --threads 1'],
+    ['best epoch', '--workers 3 --threads 1 --verify'],
     ['DiLoCo', '--single --threads 3'],
     ['DiLoCo', '--workers 3 --threads 2 --verify-rate 0.5'],
+    ['DiLoCo, augmented', '--workers 2 --threads 1 --verify-rate 0.5'],
     ['DiLoCo, rounded', '--workers 2 --threads 1 --verify-rate 0.5'],
   ])('%s: %s', async (recipe, given) => {
     const ways = given.split(' ');
@@ -95,6 +103,7 @@ describe('weights do not depend on who computes', () => {
     const { report } = await train(recipe, [...ways, ...checkpoint(`${recipe} ${given}`)]);
     expect(report.weightsSha256).toBe(expected.weightsSha256);
     expect(report.initialLoss).toBe(expected.initialLoss);
+    expect(report.kept).toEqual(expected.kept);
     expect(report.exactness).toBe('bit-exact');
     expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, quarantined: 0 });
     expect(report.verified).toBe(ways.includes('--verify') ? true : null);

@@ -118,7 +118,7 @@ describe('an option that belongs to another', () => {
   });
 
   it.each(['checkpoint', 'resume'])('--%s is refused beside --fleet', (name) => {
-    const because = 'which stores checkpoints and resumes from the newest by itself';
+    const because = 'which stores checkpoints and resumes from the newest automatically';
     expect(faultOf(['--fleet', 'nats://a', ...words(name)])).toBe(
       `--${name}: cannot be combined with --fleet, ${because}`,
     );

@@ -24,24 +24,28 @@ beforeAll(() => {
 it.each([
   [
     'a table',
+    'mlp',
     () => ['--data', iris, '--lr', '0.01'],
     'iris.csv: 150 rows, 4 numbers each, 3 classes (setosa, versicolor, virginica) in column species; ' +
       '120 to train, 30 to test (split by seed 3)',
   ],
   [
     'values of a table',
+    'mlp',
     () => ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--ignore', 'species', '--lr', '0.01'],
     'iris.csv: 150 rows, 3 numbers each, values from 0.1 to 2.5 in column petal_width; 120 to train, 30 to test (split by seed 3)',
   ],
   [
     'pictures',
+    'cnn',
     () => ['--data', place('pictures')],
     'pictures: 6 pictures, 2 classes (color, gray), 6 x 4, color; 4 to train, 2 to test (split by seed 3)',
   ],
-])('a run on %s says what it found, and saves how to read more', async (_, args, found) => {
+])('a run on %s says what it found, and saves how to read more', async (_, name, args, found) => {
   const given = [...args(), '--seed', '3', '--steps', '20', '--save', place('model.safetensors')];
   const { stdout, report } = await runToReport(folder, [...given, '--single']);
   expect(stdout).toContain(`${found}\n`);
+  expect(report.model.name).toBe(name);
 
   const model = await loadModel(place('model.safetensors'));
   const values = { task: 'regression', label: 'petal_width', ignore: ['species'] } as const;

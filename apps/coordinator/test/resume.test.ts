@@ -135,7 +135,7 @@ describe('--resume', () => {
     ]);
     const passedOver = stdout.split('\n').filter((line) => line.startsWith('Skipped checkpoint '));
     expect(passedOver.map((line) => line.replace(/^.*?safetensors: /, ''))).toEqual([
-      expect.stringMatching(/^checkpoint: expected SHA-256 .*: the file is torn or was changed\.$/),
+      expect.stringMatching(/^checkpoint: expected SHA-256 .*: the file is truncated or was changed\.$/),
       'it belongs to another run: expected optimizer.learningRate 0.05, got 0.01.',
       'it belongs to another run: expected batch 32, got 16.',
       'it belongs to another run: expected seed 1, got 2.',
@@ -214,7 +214,7 @@ it('a run without --resume says that an earlier one can go on, and leaves it the
   const again = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
   await again.printed(
     new RegExp(
-      `^${join(checkpoints, cutOff)} is of this run, interrupted after step [\\d,]+: with resume, a run goes on from it`,
+      `^${join(checkpoints, cutOff)} holds this run after step [\\d,]+, where it was interrupted. Start with resume to continue it`,
       'm',
     ),
   );

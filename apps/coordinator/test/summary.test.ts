@@ -53,6 +53,7 @@ const report: Report = {
       imagesPerSecond: 10_000,
     },
   ],
+  metrics: null,
   steps: 1500,
   resumedAtSteps: [],
   wallSeconds: 6.04,
@@ -81,9 +82,9 @@ describe('summary', () => {
       '    worker    on   shards    share  compute   wait',
       'w1  local-1   cpu   1,500  90.00 %    2.3 s  0.1 s',
       'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
-      '3,000 MB over the wire, 2.00 MB a step',
+      '3,000 MB over the wire, 2.00 MB per step',
       '',
-      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1): the same weights on any number of workers',
+      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1) on any number of workers',
     ]);
   });
 
@@ -111,16 +112,67 @@ describe('summary', () => {
     expect(summaryLines({ ...report, epochs, config: { ...report.config, data } }, colors)).toContain(line);
   });
 
+  const rates = { precision: 0.75, recall: 0.5, f1: 0.6, rocAuc: 0.875, prAuc: null };
+  const ofClass = (name: string, support: number, recall: number) => ({ name, support, ...rates, recall });
+  const withClasses = (classes: ReturnType<typeof ofClass>[]): Report => ({
+    ...report,
+    metrics: { accuracy: 0.97, balancedAccuracy: 0.625, logLoss: 0.1, macro: rates, classes },
+  });
+
+  it('has a table of the classes, and says what accuracy hides if one class has most samples', () => {
+    expect(
+      summaryLines(withClasses([ofClass('honest', 388, 1), ofClass('fraud', 12, 0.25)]), colors).slice(0, 9),
+    ).toEqual([
+      '',
+      'Test accuracy 97.31 % (10,000 images)',
+      'Imbalanced classes: balanced accuracy 62.50 %, recall of fraud 25.00 % (3 of 12)',
+      '1,500 steps in 6.0 s, 31,788 images/s',
+      '',
+      'class          samples  precision  recall      F1  ROC AUC  PR AUC',
+      'honest             388     0.7500  1.0000  0.6000   0.8750       -',
+      'fraud               12     0.7500  0.2500  0.6000   0.8750       -',
+      'macro average      400     0.7500  0.5000  0.6000   0.8750       -',
+    ]);
+    const balanced = summaryLines(withClasses([ofClass('a', 80, 1), ofClass('b', 20, 1)]), colors);
+    expect(balanced.join()).not.toContain('Imbalanced');
+  });
+
+  it('has rows for the ten classes with the lowest F1 of many, within 80 columns', () => {
+    const classes = Array.from({ length: 21 }, (_, at) => ({ ...ofClass('long '.repeat(9) + at, 1, 1), f1: at / 21 }));
+    const lines = summaryLines(withClasses(classes.reverse()), colors);
+    const at = lines.indexOf('the 10 of 21 classes with the lowest F1');
+    expect(lines.slice(at + 2, at + 13).map((line) => line.slice(53, 59))).toEqual([
+      ...Array.from({ length: 10 }, (_, rank) => (rank / 21).toFixed(4)),
+      '0.6000',
+    ]);
+    expect(Math.max(...lines.slice(at, at + 13).map(({ length }) => length))).toBeLessThanOrEqual(80);
+  });
+
+  it('has a table of several values, and the absolute error of one', () => {
+    const epochs = [{ ...report.epochs[0]!, testAccuracy: null, testR2: 0.9, testRmse: 2 }];
+    const output = { name: 'height', mae: 1.5, rmse: 2, r2: 0.9 };
+    const single = { ...report, epochs, metrics: { ...output, outputs: [output] } };
+    expect(summaryLines(single, colors)[1]).toBe('Test RMSE 2, MAE 1.5, R² 0.9000 (10,000 images)');
+    const other = { name: 'width', mae: 123.456, rmse: 200, r2: null };
+    const several = { ...report, epochs, metrics: { ...output, outputs: [output, other] } };
+    expect(summaryLines(several, colors).slice(4, 8)).toEqual([
+      'value         MAE  RMSE      R²',
+      'height        1.5     2  0.9000',
+      'width       123.5   200       -',
+      'all values    1.5     2  0.9000',
+    ]);
+  });
+
   it('has no accuracy of a model that has diverged', () => {
     const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
     const [, quality] = summaryLines({ ...report, epochs }, colors);
-    expect(quality).toBe('training diverged: the test loss is not finite; try a smaller learning rate');
+    expect(quality).toBe('Training diverged: the test loss is not finite; try a smaller learning rate');
   });
 
   it('counts the faults', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
-      '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected; none changed the weights',
+      'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2; none changed the weights',
     );
   });
 
@@ -129,7 +181,7 @@ describe('summary', () => {
     (exactness) => {
       const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
       expect(summaryLines({ ...report, exactness, numericMode: null, faults }, colors).at(-1)).toBe(
-        '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected',
+        'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2',
       );
     },
   );

@@ -19,20 +19,23 @@ import {
   version,
 } from '@lockstep/command';
 import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
-import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
+import { loadMnist, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
+import { imbalanceLines, metricsLines, optionsAlike } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
   name: 'evaluate',
   args: '--load FILE.safetensors [options]',
-  summary: 'Evaluates a saved model on test data: loss, accuracy, and the classes that it confuses.',
+  summary:
+    'Evaluates a saved model on test data: loss, accuracy, metrics of each class, and the classes that it confuses.',
   options: {
     ...loadOptions,
     data: dataOptions.data,
     label: dataOptions.label,
+    'skip-bad': dataOptions['skip-bad'],
     all: {
       kind: flagKind,
       help: 'evaluate on all samples instead of the test split, for data that the model has not seen',
@@ -40,7 +43,7 @@ const commandLine = {
     report: {
       kind: textKind,
       placeholder: 'FILE.json',
-      help: 'file for the results, with the whole confusion matrix',
+      help: 'file for the results, with all metrics and the whole confusion matrix',
     },
     ...generalOptions,
   },
@@ -99,34 +102,17 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
  * sample.
  * @throws CommandFailure with exit code 2
  */
-async function testSamples({ data, label, all }: Values, model: LoadedModel): Promise<Dataset> {
+async function testSamples({ data, label, all, 'skip-bad': skipBad }: Values, model: LoadedModel): Promise<Dataset> {
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
-    const opened = data === undefined ? loadMnist() : openDataset(data, { ...asInTraining(model, label), ...split });
+    const options = { ...optionsAlike(model, label), ...split, skipBad: skipBad || undefined };
+    const opened = data === undefined ? loadMnist() : openDataset(data, options);
     const { train, test } = await opened;
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);
     throw error;
   }
-}
-
-function asInTraining(
-  { reading, samples, classes, values, standardization }: LoadedModel,
-  label?: string,
-): OpenOptions {
-  if (reading?.type === 'pictures') {
-    const [height, width, channels] = samples.shape;
-    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
-  }
-  const like = {
-    columns: reading?.columns,
-    bytes: samples.role === 'scaled',
-    classes: classes.length > 0 ? classes : undefined,
-    standardization,
-  };
-  const known = reading && values.length === 1 ? values[0] : undefined;
-  return { like, label: label ?? known };
 }
 
 interface Confusion {
@@ -147,19 +133,35 @@ const columns: readonly PrintedColumn[] = [
 
 /** Lines without a trailing line break. @param classes their names */
 export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
-  const { loss, accuracy, r2, rmse, confusion } = evaluation;
+  const { loss, metrics, confusion } = evaluation;
   if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
+  const table = metrics ? metricsLines(metrics) : [];
+  return [
+    qualityText(evaluation),
+    ...(metrics && 'classes' in metrics ? imbalanceLines(metrics, true) : []),
+    ...(table.length > 0 ? ['', ...table] : []),
+    ...(confusion ? errorLines(errorsOf(confusion), confusion, classes) : []),
+  ].join('\n');
+}
+
+function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEvaluation): string {
   if (accuracy === null) {
+    const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
-    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${explained}`;
+    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${absolute}${explained}`;
   }
-  if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
+  const measured = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
+  if (!confusion) return measured;
+  const wrong = errorsOf(confusion).reduce((sum, { count }) => sum + count, 0);
+  const samples = confusion.flat().reduce((sum, count) => sum + count, 0);
+  return `${measured}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
+}
+
+type Counts = NonNullable<ModelEvaluation['confusion']>;
+
+function errorLines(errors: readonly Confusion[], confusion: Counts, classes: readonly string[]): string[] {
+  if (errors.length === 0) return [];
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
-  const samples = totals.reduce((sum, count) => sum + count, 0);
-  const errors = errorsOf(confusion);
-  const wrong = errors.reduce((sum, { count }) => sum + count, 0);
-  const measured = `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
-  if (wrong === 0) return measured;
   const rows = errors
     .slice(0, mostShown)
     .map(({ label, predicted, count }) => [
@@ -168,11 +170,11 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
       thousands(count),
       percent(count / totals[label]!),
     ]);
-  return `${measured}\n\nmost frequent errors\n${formatTable(columns, rows, '  ')}`;
+  return ['', 'most frequent errors', formatTable(columns, rows, '  ')];
 }
 
 /** Most frequent first; ties in the order of the classes. */
-function errorsOf(confusion: NonNullable<ModelEvaluation['confusion']>): Confusion[] {
+function errorsOf(confusion: Counts): Confusion[] {
   return confusion
     .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))
     .filter(({ label, predicted, count }) => label !== predicted && count > 0)

@@ -42,18 +42,25 @@ it('makes a page with --template page', () => {
 
 it.each([
   { args: ['a', '--template', 'deno'], sentence: '--template: expected node or page, got deno' },
-  { args: [], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got none' },
-  { args: ['a', 'b'], sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got a b' },
+  {
+    args: [],
+    sentence: 'expected a folder for the new project, as in npm create lockstep FOLDER [-- --template page], got none',
+  },
+  {
+    args: ['a', 'b'],
+    sentence: 'expected a folder for the new project, as in npm create lockstep FOLDER [-- --template page], got a b',
+  },
   {
     args: ['--fast'],
-    sentence: 'expected the folder of the new project, as in npm create lockstep FOLDER; got --fast',
+    sentence:
+      'expected a folder for the new project, as in npm create lockstep FOLDER [-- --template page], got --fast',
   },
   {
     args: ['My Net'],
-    sentence: 'expected a folder that npm takes as a name, of lower-case letters, digits, - . and _; got My Net',
+    sentence: 'expected a folder whose name can be a package name (lower-case letters, digits, -, . and _), got My Net',
   },
-  { args: ['full'], sentence: 'expected a folder that is new or empty; full is not' },
-  { args: ['file'], sentence: 'expected a folder that is new or empty; file is not' },
+  { args: ['full'], sentence: 'expected a new or empty folder, got full, which exists and is not empty' },
+  { args: ['file'], sentence: 'expected a new or empty folder, got file, which exists and is not empty' },
 ])('refuses $args', ({ args, sentence }) => {
   mkdirSync(join(folder, 'full'), { recursive: true });
   writeFileSync(join(folder, 'full', 'mine.txt'), 'mine');

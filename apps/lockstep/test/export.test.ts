@@ -33,7 +33,7 @@ describe('npm run export', () => {
     ['--onnx {out.onnx}', /^--load: expected FILE\.safetensors, got none$/],
     ['--load {none} --onnx {out.onnx}', /^--load: .*none: no such file or folder/],
     ['--load {bars} --onnx {none/out.onnx}', /^--onnx: .*: cannot use the folder/],
-    ['--load {bars} --onnx {bars}', /^--onnx: expected a different file from --load reads, got the same: .*bars$/],
+    ['--load {bars} --onnx {bars}', /^--onnx: expected a file that no other option uses, but --load reads .*bars$/],
   ])('%j is refused, and writes nothing', async (line, message) => {
     await expectRefusal(() => exportModel(argumentsIn(folder, line)), message);
     expect(readFileSync(place('bars'))).toEqual(Buffer.from(barsFile()));

@@ -131,7 +131,7 @@ describe('a model of tables', () => {
     ],
     [
       [place('classes'), place('green.csv')],
-      /^green\.csv: line 3, column color: expected one of the categories to train with \(blue, red\), got "green"$/,
+      /^green\.csv: line 3, column color: expected one of the known categories \(blue, red\), got "green"$/,
     ],
   ])('refuses %j', async ([load, ...args], message) => {
     writeFileSync(place('other.csv'), 'color,weight\nred,1\n');
@@ -143,7 +143,7 @@ describe('a model of tables', () => {
     const args = ['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'color'];
     await expectRefusal(
       () => evaluate(args),
-      /^--data: labeled\.csv: line 2, column color: expected one of the classes to train with \(small, large\), got "red"$/,
+      /^--data: labeled\.csv: line 2, column color: expected one of the known classes \(small, large\), got "red"$/,
     );
   });
 });
@@ -175,7 +175,7 @@ describe('a model of pictures', () => {
     );
     mkdirSync(place('new/cow'));
     copyFileSync(place('wide.png'), place('new/cow/1.png'));
-    const expected = /new\/cow\/1\.png: expected one of the classes to train with \(cat, dog\), got cow$/;
+    const expected = /new\/cow\/1\.png: expected one of the known classes \(cat, dog\), got cow$/;
     await expectRefusal(() => evaluate(args), expected);
   });
 });

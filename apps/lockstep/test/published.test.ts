@@ -370,7 +370,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   });
 
   it.each([
-    { args: ['fly'], sentence: /^lockstep: expected a command of start, .*; got fly$/ },
+    { args: ['fly'], sentence: /^lockstep: expected one of the commands start, .*, got fly$/ },
     { args: ['start', '--steps', 'many'], sentence: /^lockstep: --steps: expected a whole number.*, got many$/ },
   ])('lockstep $args is one sentence and exit code 2', async ({ args, sentence }) => {
     const { code, stderr } = await lockstep(...args);

@@ -1,5 +1,15 @@
 /** Simulates runs one after another, and replays the first failing run in words. */
-import { flagKind, generalOptions, type Options, readCommandLine, runMain, wholeKind } from '@lockstep/command';
+import {
+  durationText,
+  flagKind,
+  generalOptions,
+  type Options,
+  readCommandLine,
+  runMain,
+  thousands,
+  wholeKind,
+  wrapText,
+} from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/sim';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
@@ -75,14 +85,14 @@ class Totals {
   text(): string {
     const seconds = (performance.now() - this.#startedAtMs) / 1000;
     const { reassigned, duplicated, rejected, disconnects, quarantined } = this.#counts;
-    const met = [...this.#met].map(([kind, count]) => `${count} ${kind}`).join(', ');
-    return (
-      `${this.#runs} runs kept every promise, ${(this.#runs / seconds).toFixed(1)} runs/s, ` +
-      `${(this.#virtualMs / 3_600_000).toFixed(1)} hours of virtual time in ${seconds.toFixed(1)} s\n` +
-      `they met: ${met}\n` +
-      `${disconnects} workers lost, ${reassigned} shards reassigned, ${duplicated} duplicated, ` +
-      `${rejected} results rejected, ${quarantined} workers quarantined\n`
-    );
+    const met = [...this.#met].filter(([, count]) => count > 0).map(([kind, count]) => `${kind} ${thousands(count)}`);
+    const lines = [
+      `Every invariant held in ${thousands(this.#runs)} runs: ${durationText(this.#virtualMs / 1000)} of virtual time in ${durationText(seconds, 1)}`,
+      `Faults: ${met.join(', ') || 'none'}`,
+      `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}`,
+    ];
+    const columns = (process.stdout.columns || 80) - 2;
+    return lines.map((line) => `${wrapText(line, columns).join('\n  ')}\n`).join('');
   }
 }
 

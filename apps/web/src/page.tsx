@@ -133,13 +133,19 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   const evaluation = isFailed ? undefined : store.evaluation.value;
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
-  const isCodeMissing = run.tokenNeeded && secrets.value.token === undefined;
+  const tabState = tab.state.value;
+  const isCodeWrong = tabState.phase === 'ended' && tabState.isTokenWrong === true;
+  const isCodeMissing = run.tokenNeeded && (secrets.value.token === undefined || isCodeWrong);
+  const giveCode = (code: string): void => {
+    tab.state.value = { phase: 'watching' };
+    enterCode(code);
+  };
   // Empty cards are omitted. A card that appears later moves only the log, which is rendered again. In a short run an
   // evaluation can arrive first: it then reserves the place of the timeline above it.
   const hasStep = store.timeline.value !== undefined || evaluation !== undefined;
   return (
     <div class="panels">
-      <Join tab={tab} store={store} onCode={isCodeMissing ? enterCode : undefined}>
+      <Join tab={tab} store={store} onCode={isCodeMissing ? giveCode : undefined}>
         {result && <EndingPanel store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <CurvesCard store={store} />

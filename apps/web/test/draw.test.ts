@@ -13,7 +13,7 @@ describePage('drawing', ({ browser, folder }) => {
     const tab = await browser.open(run, 'owner');
     await tab.press('Start');
     const { page } = tab;
-    await page.getByText('The coordinator has ended; this is what it left.').waitFor();
+    await page.getByText('The coordinator has ended; these are its last results.').waitFor();
     const predictions: (number | undefined)[] = [];
     for (const strokes of digits) {
       await draw(tab, strokes);

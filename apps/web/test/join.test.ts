@@ -24,7 +24,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
       await tab.panelShowsAtEnd(/^Test accuracy 9\d\.\d\d % \(10,000 images\)$/);
       // On a busy machine one of the three may be too slow for a share.
       await tab.panelShowsAtEnd(
-        /^This tab computed \d+(\.\d)? % of it: [\d,]+ of 6\d,\d+ samples, with [23] workers in all\.$|^[23] workers computed it: /,
+        /^This tab computed [\d,]+ of 6\d,\d+ samples \(\d+\.\d\d %\); [23] workers took part\.$|^Computed by [23] workers: /,
       );
     }
     // The coordinator has exited by now; the page has already loaded all it needs.
@@ -127,7 +127,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
         this.close();
       };
     });
-    await before.next('event', ({ message }) => message.includes('tab is back'));
+    await before.next('event', ({ message }) => message.includes('tab rejoined'));
     const after = await run.watch();
     await after.next('workers', ({ workers }) => workers[0]?.phase === 'ready' && workers[0].hidden);
     const report = await run.stop();

@@ -136,7 +136,7 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await tab.shows(/^Curve 1, step [\d,]+: Learning rate /);
     await tabTo(tab, /^Pause$/, 'Shift+Tab');
     await page.keyboard.press('Enter');
-    await keepsFocus(tab, /^Go on$/);
+    await keepsFocus(tab, /^Resume$/);
     await tabTo(tab, /^The run$/, 'Shift+Tab');
     await page.keyboard.press('Enter');
     await tab.shows('This tab', { exact: true });

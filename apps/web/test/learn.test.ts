@@ -193,7 +193,7 @@ describePage('the lesson', ({ browser, folder }) => {
   it('a control changes the curve of a network while it trains, or begins another one beside it', async () => {
     const tab = await openPage();
     await openChapter(tab, 'activations');
-    await tab.press('Watch it in training ↓');
+    await tab.press('See it train ↓');
     const card = tab.page.getByRole('region', { name: 'The same network with another activation' });
     expect(await card.evaluate((element) => element === document.activeElement)).toBe(true);
     // Until then, the card shows the data and the untrained network.
@@ -228,7 +228,7 @@ describePage('the lesson', ({ browser, folder }) => {
     expect(await card.locator('.live-figures').nth(1).textContent()).toBe(steps);
     await tab.press('5 steps');
     await card.getByText(/^step 5, loss/).waitFor();
-    await tab.press('Go on');
+    await tab.press('Resume');
     await hasTaken(tab, 10);
     expect(await seriousViolations(tab.page)).toEqual([]);
     const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);

@@ -65,7 +65,7 @@ describePage('the page', ({ browser, folder }) => {
     expect(tab.errors).toEqual([]);
 
     run.program.killGroup('SIGKILL');
-    await tab.page.getByText('The coordinator has ended; this is what it left.').waitFor();
+    await tab.page.getByText('The coordinator has ended; these are its last results.').waitFor();
     // The run had --stay, but its server is gone.
     expect(await tab.page.getByText('Another run may follow').count()).toBe(0);
   });
@@ -96,11 +96,11 @@ describePage('the page', ({ browser, folder }) => {
     );
 
     await tab.press('Clear');
-    await tab.shows('Shown once a sample is drawn or chosen.');
+    await tab.shows('Draw or choose a sample first.');
     await page.getByLabel(/^Canvas to draw a digit on/).focus();
     for (const key of ['ArrowUp', 'ArrowUp', ' ', 'ArrowDown', 'ArrowDown', 'ArrowDown'])
       await page.keyboard.press(key);
-    await page.getByLabel('Its label').selectOption('1');
+    await page.getByLabel('Label of the drawing').selectOption('1');
     await tab.shows(/^label 1$/);
     await tab.shows(/The probabilities add up to 1\.000000\.$/);
 

@@ -24,18 +24,18 @@ describePage('a server that stays', ({ browser, folder }) => {
     const form = tab.page.getByRole('dialog', { name: 'Run again' });
     await tab.press('Run again');
     await form.getByLabel('Learning rate').fill('0.2');
-    await tab.press('Begin the run');
+    await tab.press('Start the run');
     await hashes(2);
     await tab.shows('lr 0.2');
     await tab.press('Run again');
     await form.getByLabel('Optimizer').selectOption('adam');
     await form.getByLabel('Seed').fill('0.5');
-    await tab.press('Begin the run');
+    await tab.press('Start the run');
     await tab.shows('seed: expected a whole number from 0 to 4294967295, got 0.5');
     await form.getByLabel('Seed').fill('7');
     await form.getByLabel('Epochs').fill('4');
     await form.getByLabel('Schedule').selectOption('cosine');
-    await tab.press('Begin the run');
+    await tab.press('Start the run');
     const found = await hashes(3);
     const changes = [
       epochs,
@@ -68,7 +68,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.panelShows('This tab stays for the next run.');
     first.program.kill('SIGINT');
     await first.program.ended;
-    await tab.panelShowsAtEnd('The coordinator has ended; this is what it left.');
+    await tab.panelShowsAtEnd('The coordinator has ended; these are its last results.');
     // A worker in a terminal would have given up after four failures.
     await turnAway(port, 4);
     const second = await startRun(folder, args, { port });

@@ -73,7 +73,7 @@ const runOfOwner: Readonly<Record<string, State>> = {
       run.program.kill('SIGSTOP');
     },
     title: 'Coordinator silent',
-    shows: [/^The coordinator has sent nothing for \d+ s: it is frozen/, '2 workers when last heard of', 'unknown'],
+    shows: [/^The coordinator has sent nothing for \d+ s: it may be frozen/, '2 workers at last contact', 'unknown'],
     hides: [timeLeft, 'good', 'Training'],
     tab: /^(waiting for the coordinator|reconnecting)$/,
   },
@@ -122,7 +122,7 @@ const emptyRun: Readonly<Record<string, State>> = {
     reach: async () => {},
     title: 'Waiting for data',
     shows: ['Data', 'This tab', /^Drop a file or a folder here/],
-    hides: ['Training loss', 'Training accuracy', 'Images a second', 'Time left', 'Workers', 'Log'],
+    hides: ['Training loss', 'Training accuracy', 'Images per second', 'Time left', 'Workers', 'Log'],
   },
   'without data, in the room': {
     reach: ({ pages }) => each(pages, ({ page }) => page.goto(`${page.url()}#room`)),
@@ -151,7 +151,7 @@ const lostRun: Readonly<Record<string, State>> = {
       run.program.killGroup('SIGKILL');
     },
     title: 'Connection lost',
-    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of', 'last'],
+    shows: [/^Not connected: .*\. Trying again …$/, '1 worker at last contact', 'last'],
     hides: [timeLeft, 'good', 'Training', 'now'],
   },
   'without a network': {
@@ -195,6 +195,27 @@ const lockedRun: Readonly<Record<string, State>> = {
     title: 'Wrong code',
     shows: ['Code of this run'],
     hides: [...nothingOfTheRun, /^(Start|Pause|Save|Stop)$/],
+  },
+};
+
+const publicRun: Readonly<Record<string, State>> = {
+  'that anybody may watch': {
+    reach: async () => {},
+    title: 'Waiting for start',
+    shows: ['Code of this run', /^Type the six letters and digits/, 'Workers'],
+    hides: [/^Join$/],
+  },
+  'that anybody may watch, with a wrong code': {
+    reach: ({ pages }) =>
+      each(pages, async (guest) => {
+        await guest.page.getByLabel('Code of this run').fill('AAAAAA');
+        await guest.page.keyboard.press('Enter');
+        await guest.press('Join');
+      }),
+    title: 'Waiting for start',
+    shows: ['Code of this run', 'The code is wrong: type it again.'],
+    hides: [/^Join( again)?$/],
+    tab: /^refused$/,
   },
 };
 
@@ -305,7 +326,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await walk(emptyRun, { run, pages });
     await each(pages, async (tab) => {
       await tab.page.goto(`${run.page}#inside`);
-      await tab.shows('The run waits for its data: there is no network yet.');
+      await tab.shows('The run waits for its data, so there is no network yet.');
     });
     for (const { page } of pages) {
       if (page.viewportSize()?.width !== screens[1].viewport.width) expect(await seriousViolations(page)).toEqual([]);
@@ -325,6 +346,21 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     for (const { page } of pages) {
       expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
     }
+  });
+
+  it('of a run that guests may watch, and join with its code', async () => {
+    const token = ['--token', 'a token of more than six letters', '--public-view'];
+    const run = await startRun(folder, ['--wait-for-start', ...token]);
+    const pages = await open(run, 'page');
+    await walk(publicRun, { run, pages });
+    const { page } = (await open(run, 'owner'))[0]!;
+    const code = await page.locator('#join-address .address').nth(1).textContent();
+    await each(pages, async (guest) => {
+      await guest.page.getByLabel('Code of this run').fill(code!);
+      await guest.page.keyboard.press('Enter');
+      await guest.press('Join');
+      await guest.panelShows('ready');
+    });
   });
 
   it('of a run that no other device can join', async () => {

@@ -104,7 +104,7 @@ const rows: Readonly<Record<string, Row>> = {
     'silent',
     'Coordinator silent',
     'before',
-    /nothing for 12 s: it is frozen/,
+    /nothing for 12 s: it may be frozen/,
   ],
   'training, silent on a second connection': [
     connecting,
@@ -117,7 +117,7 @@ const rows: Readonly<Record<string, Row>> = {
   ],
   'training, coordinator gone': [lost, training, heard, 'gone', 'Connection lost', 'before', /does not answer/],
   'training, coordinator gone for long': [lost, training, quiet, 'gone', 'Connection lost', 'before', /Trying again/],
-  'training, another run begins': [connecting, training, heard, 'connecting', 'Connecting again', 'before'],
+  'training, another run begins': [connecting, training, heard, 'connecting', 'Reconnecting', 'before'],
   'training, no network': [lost, training, offline, 'offline', 'No network', 'before', /^This device has no network/],
   'training on this machine without a network': [live, training, offline, 'training', 'Training', 'now'],
   'training, no network, silent': [

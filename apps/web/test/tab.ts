@@ -24,7 +24,9 @@ export async function openTab(context: BrowserContext, run: RunAddresses, url: s
   page.on('pageerror', (error) => tab.errors.push(error.message));
   page.on('console', (message) => {
     // The browser reports each attempt to reconnect.
-    const isReconnect = /^WebSocket connection to .* failed/.test(message.text());
+    const isReconnect = /^WebSocket connection to .* failed|^Firefox .* connection to the server at ws/.test(
+      message.text(),
+    );
     if (message.type() === 'error' && !isReconnect) tab.errors.push(message.text());
   });
   context.on('request', (request) => {

@@ -12,7 +12,7 @@ async function main(): Promise<number> {
   const options = readCommandLine(workerCommand, process.argv.slice(2));
   if (!options) return 0;
   setEngineFlags();
-  const lines = new WorkerLines(performance.now(), progressEveryMs);
+  const lines = new WorkerLines(progressEveryMs);
   return takePart({
     program: 'worker',
     options,

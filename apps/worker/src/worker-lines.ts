@@ -4,7 +4,9 @@ import type { WorkerEvent } from '@lockstep/worker';
 const goneCoordinator = 'the run is over or the coordinator is down; waiting for the coordinator to return';
 
 export class WorkerLines {
-  readonly #progress: WorkProgress;
+  readonly #progressEveryMs: number;
+  /** Begins when the worker first joins: until then it cannot compute. */
+  #progress: WorkProgress | undefined;
   /** The backend in use, such as `computing on cpu`. */
   #choice = '';
   #hasJoined = false;
@@ -12,8 +14,8 @@ export class WorkerLines {
   #lostMessage: string | undefined;
 
   /** @param progressEveryMs interval between lines about the work done */
-  constructor(nowMs: number, progressEveryMs: number) {
-    this.#progress = new WorkProgress(nowMs, progressEveryMs);
+  constructor(progressEveryMs: number) {
+    this.#progressEveryMs = progressEveryMs;
   }
 
   of(event: WorkerEvent, nowMs: number): string[] {
@@ -24,10 +26,11 @@ export class WorkerLines {
         this.#choice = event.reasons.at(-1) ?? '';
         return event.reasons.slice(0, -1);
       case 'joined':
+        this.#progress ??= new WorkProgress(nowMs, this.#progressEveryMs);
         this.#hasJoined = true;
         this.#isUnreached = false;
         this.#lostMessage = undefined;
-        return [event.returned ? `back as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
+        return [event.returned ? `rejoined as ${event.id}` : `joined as ${event.id}, ${this.#choice}`];
       case 'ready':
         return [];
       case 'lost': {
@@ -44,7 +47,7 @@ export class WorkerLines {
         return isKnown ? [] : [`${event.message}; ${what} (Ctrl-C to stop)`];
       }
       case 'computed': {
-        const line = this.#progress.line(event, nowMs);
+        const line = this.#progress?.line(event, nowMs);
         return line === undefined ? [] : [line];
       }
       default:
@@ -72,10 +75,11 @@ export class WorkProgress {
     if (elapsedMs < this.#everyMs) return undefined;
     const { shards: shardsBefore, samples: samplesBefore, computeMs: computeMsBefore } = this.#before;
     const busy = Math.round((100 * (computeMs - computeMsBefore)) / elapsedMs);
-    const counts = [shards - shardsBefore, samples - samplesBefore].map((value) => value.toLocaleString('en-US'));
+    const counted = `${(shards - shardsBefore).toLocaleString('en-US')} ${shards - shardsBefore === 1 ? 'shard' : 'shards'}`;
+    const newSamples = (samples - samplesBefore).toLocaleString('en-US');
     this.#sinceMs = nowMs;
     this.#before = { shards, samples, computeMs };
     const seconds = Math.round(elapsedMs / 1000);
-    return `step ${step}: ${counts[0]} shards with ${counts[1]} samples in ${seconds} s, computing ${busy} % of the time`;
+    return `step ${step}: ${counted} with ${newSamples} samples in ${seconds} s, computing ${busy} % of the time`;
   }
 }

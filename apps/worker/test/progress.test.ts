@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { WorkProgress } from '../src/worker-lines.ts';
+import { WorkerLines, WorkProgress } from '../src/worker-lines.ts';
 
 it('a worker says now and then what it has computed since', () => {
   const progress = new WorkProgress(1_000, 30_000);
@@ -12,4 +12,14 @@ it('a worker says now and then what it has computed since', () => {
   expect(progress.line({ step: 1_250, shards: 5, samples: 1_256, computeMs: 25_000 }, 61_000)).toBe(
     'step 1250: 2 shards with 128 samples in 30 s, computing 33 % of the time',
   );
+});
+
+it('counts from when it joined, not from when it was started', () => {
+  const lines = new WorkerLines(30_000);
+  lines.of({ type: 'joined', id: 'w1', returned: false }, 70_000);
+  const totals = { step: 1, shards: 1, samples: 32, computeMs: 10 };
+  expect(lines.of({ type: 'computed', ...totals }, 70_100)).toEqual([]);
+  expect(lines.of({ type: 'computed', ...totals }, 100_000)).toEqual([
+    'step 1: 1 shard with 32 samples in 30 s, computing 0 % of the time',
+  ]);
 });

@@ -192,7 +192,7 @@ export function helpText(usage: string, summary: string, table: Options, isCompl
     });
     return `${title === undefined ? '' : `${title}:\n`}${lines.join('')}`;
   });
-  const rest = isShort ? `\nThere are ${Object.keys(table).length} options: --help all shows them all.\n` : '';
+  const rest = isShort ? `\n--help all prints all ${Object.keys(table).length} options.\n` : '';
   return `${usage}\n\n${wrapLines(summary)}\n\n${sections.join('\n')}${rest}`;
 }
 

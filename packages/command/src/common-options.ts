@@ -78,8 +78,13 @@ export const dataOptions = inGroup('data', {
     defaultText: 'classification',
     with: data,
   }),
+  missing: option(
+    oneOfKind(['error', 'mean', 'median', 'most-frequent', 'drop']),
+    'what becomes of missing values of a table: an error, a value fitted on the training rows (for texts, the most frequent one), or no row that has any',
+    { defaultText: 'error', with: data },
+  ),
   size: option(size, 'size to scale pictures to, width first', {
-    defaultText: 'the most common size, or 32x32 if there is none',
+    defaultText: 'the most common size, scaled down to at most 64 a side, or 32x32 if there is none',
     with: data,
   }),
   gray: option(flagKind, 'convert pictures to gray', { with: data }),
@@ -88,6 +93,7 @@ export const dataOptions = inGroup('data', {
     'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
+  'skip-bad': option(flagKind, 'skip pictures that cannot be read, and name them', { with: data }),
 });
 
 /** The requirement of an option that applies only to a fleet. */
@@ -118,7 +124,7 @@ export const fleetOptions = inGroup('network', {
   fleet: option(textKind, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
     placeholder: 'URL,…',
   }),
-  run: option(textKind, 'name of the run in the fleet', { defaultText: 'default', with: needsFleet }),
+  run: option(textKind, 'name of the run in the fleet', { defaultText: '"default"', with: needsFleet }),
   'fleet-credentials': option(textKind, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
     placeholder: 'FILE',
     with: needsFleet,

@@ -104,7 +104,7 @@ function isJoinError(error: unknown): error is JoinError {
 function joinFailure({ reason, message }: JoinError, place: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {
-      const advice = `start one with ${commandText('coordinator')}, or use --wait`;
+      const advice = `start a coordinator with ${commandText('coordinator')}, or use --wait`;
       return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
     }
     case 'refused':

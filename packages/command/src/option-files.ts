@@ -60,7 +60,7 @@ export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): vo
     if (identity === undefined) continue;
     const other = useOf.get(identity);
     if (other !== undefined) {
-      throw usageFailure(`--${option}: expected a different file from ${other}, got the same: ${shownPath(file)}`);
+      throw usageFailure(`--${option}: expected a file that no other option uses, but ${other} ${shownPath(file)}`);
     }
     useOf.set(identity, `--${option} writes`);
   }

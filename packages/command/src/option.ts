@@ -296,12 +296,15 @@ export function libraryKinds<Table extends Options>(table: Table): LibraryKinds<
  * @throws ConfigurationError if an option is unknown, or its value is not of its kind
  */
 export function checkKinds(options: object, kinds: Kinds, prefix = ''): void {
+  if (typeof options !== 'object' || options === null) {
+    throw configurationError`options: expected an object, got ${shown(options)}`;
+  }
   for (const [key, value] of Object.entries(options)) {
     const path = `${prefix}${key}`;
     const kind = Object.hasOwn(kinds, path) ? kinds[path] : undefined;
     const inner = keysBelow(kinds, `${path}.`);
     if (!kind && inner.length === 0) {
-      throw configurationError`${optionName(path)}: unknown option; there are ${keysBelow(kinds, prefix).join(', ')}`;
+      throw configurationError`${optionName(path)}: unknown option; the options are ${keysBelow(kinds, prefix).join(', ')}`;
     }
     if (value === undefined || (kind && v.is(kind.schema, value))) continue;
     if (inner.length > 0 && typeof value === 'object' && value !== null && !Array.isArray(value)) {

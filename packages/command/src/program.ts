@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 
 import { reasonOf } from '@lockstep/data/files';
-import { errorMessage, shownLine, significant } from '@lockstep/data/shown';
+import { errorMessage, shownLine } from '@lockstep/data/shown';
 import { ConfigurationError, maxMessageLength } from './option.ts';
 
 /** A failure that a user caused or can fix: one sentence and an exit code, never a stack trace. */
@@ -165,10 +165,4 @@ export function formatTable(
 /** Number of characters that a terminal shows, without color codes. */
 function visibleWidth(text: string): number {
   return [...stripVTControlCharacters(text)].length;
-}
-
-/** Four decimals, or four significant digits if the number is too large or too small for them. */
-export function decimals(value: number): string {
-  const size = Math.abs(value);
-  return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
 }

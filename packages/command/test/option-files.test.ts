@@ -34,7 +34,7 @@ describe('files of options', () => {
     const missing = { exitCode: 2, message };
     expect(() => requireOutputs({ report: place('missing/report') })).toThrow(expect.objectContaining(missing));
     for (const report of [place('model'), place('link'), `${folder}/./model`]) {
-      const twice = `--report: expected a different file from --save writes, got the same: ${report}`;
+      const twice = `--report: expected a file that no other option uses, but --save writes ${report}`;
       const same = { exitCode: 2, message: twice };
       expect(() => requireOutputs({ save: place('model'), report })).toThrow(expect.objectContaining(same));
     }
@@ -45,7 +45,7 @@ describe('files of options', () => {
     symlinkSync('rows.csv', place('rows'));
     const inputs = { data: place('rows.csv'), model: undefined, load: place('absent') };
     for (const save of [place('rows.csv'), place('rows'), `${folder}/./rows.csv`]) {
-      const message = `--save: expected a different file from --data reads, got the same: ${save}`;
+      const message = `--save: expected a file that no other option uses, but --data reads ${save}`;
       expect(() => requireOutputs({ save }, inputs)).toThrow(expect.objectContaining({ exitCode: 2, message }));
     }
     expect(() => requireOutputs({ save: place('new'), report: place('absent') }, inputs)).not.toThrow();

@@ -1,5 +1,7 @@
 /** Computes shards in the coordinator's process: as a worker, or to decide between results that differ. */
 import {
+  type Augmentation,
+  createAugmenter,
   type Dataset,
   fieldOf,
   gatherSamples,
@@ -78,11 +80,11 @@ export class InlineGradient implements InlineCompute {
   readonly #sliced: SlicedGradient;
   readonly #pacer: Pacer;
   readonly #adder: VectorAdder;
-  /** Returns the samples with these numbers in the form that `SlicedGradient` takes. */
-  readonly #rangesOf: (numbers: Uint32Array) => ShardBatch['samplesOf'];
+  /** Returns the samples with these numbers in the form that `SlicedGradient` takes; undefined if they change. */
+  readonly #rangesOf: ((numbers: Uint32Array) => ShardBatch['samplesOf']) | undefined;
 
   constructor(options: InlineGradientOptions) {
-    const { parameterServer, model, plan, dataset, clock } = options;
+    const { parameterServer, model, plan, dataset, clock, samples } = options;
     const { backend, parameters } = parameterServer;
     this.#options = options;
     const { microbatchSize, innerSteps } = plan;
@@ -90,7 +92,7 @@ export class InlineGradient implements InlineCompute {
     this.#sliced = new SlicedGradient(backend, setup, parameters, { checksFinite: true });
     this.#pacer = new Pacer(clock, options.yieldToOthers && besideOthersMs);
     this.#adder = new VectorAdder(backend);
-    this.#rangesOf = rangesOf(backend, dataset);
+    this.#rangesOf = samples.isAugmented ? undefined : rangesOf(backend, dataset);
   }
 
   get backend(): string {
@@ -122,7 +124,7 @@ export class InlineGradient implements InlineCompute {
     const numbers = samples.numbers(step, shard.lo, shard.n);
     const batch = {
       count: numbers.length,
-      samplesOf: this.#rangesOf(numbers),
+      samplesOf: this.#rangesOf?.(numbers) ?? rowsOf(samples.shard(step, shard.lo, shard.n)),
       targets: samples.targets(step, shard.lo, shard.n),
       key: { seed, step, firstSample: firstSample(plan, step, shard.lo) },
       halfUnit: plan.halfUnit,
@@ -184,6 +186,11 @@ export class InlineGradient implements InlineCompute {
     const { sum } = this.#sliced;
     return Number.isFinite(valueAt(backend, sum, parameterCount)) ? sum : undefined;
   }
+}
+
+function rowsOf({ samples, count }: SampleBatch): ShardBatch['samplesOf'] {
+  const size = samples.length / count;
+  return (from, to) => samples.subarray(from * size, to * size);
 }
 
 /** Bytes are moved to the backend's memory and converted there; floats are copied as they are needed. */
@@ -304,12 +311,11 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
   let kept: SlicedGradient | undefined;
 
   return async (step, { lo, n }) => {
-    const { samples, targets, count } = source.shard(step, lo, n);
+    const batch = source.shard(step, lo, n);
+    const { targets, count } = batch;
     const sliced = kept ?? open();
-    const size = samples.length / count;
-    const samplesOf = (from: number, to: number) => samples.subarray(from * size, to * size);
     const key = { seed, step, firstSample: firstSample(plan, step, lo) };
-    sliced.begin({ count, samplesOf, targets, key, halfUnit: plan.halfUnit });
+    sliced.begin({ count, samplesOf: rowsOf(batch), targets, key, halfUnit: plan.halfUnit });
     for (let left = count; left > 0; ) left -= sliced.advance();
     const vector = sliced.vector();
     if (!isKept) {
@@ -324,6 +330,8 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
 }
 
 export interface ShardSource {
+  /** Whether samples change with the epoch, so that only `shard` has them. */
+  readonly isAugmented?: boolean;
   /** Returns the samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
   shard(step: number, lo: number, n: number): SampleBatch;
   /** Returns their numbers in the training set, from 0; a view that must not be written to. */
@@ -334,7 +342,14 @@ export interface ShardSource {
   take(numbers: Uint32Array): SampleBatch;
 }
 
-export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
+/** @param augment random changes to the samples of a shard, which must be pictures */
+export function createShardSource(
+  dataset: Dataset,
+  plan: RunPlan,
+  seed: number,
+  augment: readonly Augmentation[] = [],
+): ShardSource {
+  const change = augment.length === 0 ? undefined : createAugmenter(fieldOf(dataset.samples), augment, seed);
   // Tasks are sent one step ahead, so two epochs are in use at the end of an epoch.
   const orders = new Map<number, Uint32Array>();
   const orderOf = (epoch: number): Uint32Array => {
@@ -344,9 +359,12 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
     return order;
   };
   return {
+    isAugmented: change !== undefined,
     shard(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
-      return gatherSamples(dataset, orderOf(epoch), from, to);
+      const batch = gatherSamples(dataset, orderOf(epoch), from, to);
+      change?.(batch.samples, orderOf(epoch).subarray(from, to), epoch);
+      return batch;
     },
     numbers(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);

@@ -78,6 +78,18 @@ describe('the samples of shards', () => {
     expect(orderOf(1, 0)).not.toEqual(orderOf(2, 0));
   });
 
+  it('change in each epoch if they are augmented, for a shard as for its halves', () => {
+    const plan = planRun({ samples: 32, batch: 32, microbatchSize: 8, epochs: 2 });
+    const source = createShardSource(numbered(32), plan, 1, ['shift', 'brightness']);
+    const plain = createShardSource(numbered(32), plan, 1);
+    for (const step of [0, 1]) {
+      const [whole, left, right] = [source.shard(step, 0, 4), source.shard(step, 0, 2), source.shard(step, 2, 2)];
+      expect([...left.samples, ...right.samples]).toEqual([...whole.samples]);
+      expect(whole.samples).not.toEqual(plain.shard(step, 0, 4).samples);
+      expect(whole.targets).toEqual(plain.shard(step, 0, 4).targets);
+    }
+  });
+
   it('are none for a shard of empty microbatches', () => {
     const plan = planRun({ samples: 3, batch: 3, microbatchSize: 1, epochs: 1 });
     const { samples, targets, count } = createShardSource(numbered(3), plan, 1).shard(0, 3, 1);

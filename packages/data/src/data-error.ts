@@ -65,6 +65,7 @@ export const argumentKinds = {
   field: objectWith('a field of samples or targets', 'dtype', 'shape', 'role'),
   table: objectWith('a table, which parseDelimited and parseParquet give', 'name', 'columns', 'count'),
   features: listArgument('features'),
+  rows: listArgument('rows'),
   names: listArgument('names'),
   files: listArgument('files'),
 } as const satisfies Readonly<Record<string, ArgumentKind>>;

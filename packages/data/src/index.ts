@@ -44,3 +44,4 @@ export {
   valueTargets,
 } from './dataset.ts';
 export { permutation } from './order.ts';
+export { type Augmentation, augmentations, createAugmenter } from './pictures/augment.ts';

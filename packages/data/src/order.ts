@@ -98,7 +98,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
     return remaining > 0;
   });
   if (test.length === 0) {
-    const expected = targets.role === 'index' ? 'two samples of some class' : 'two samples';
+    const expected = targets.role === 'index' ? 'two samples of one class' : 'two samples';
     throw unexpected(name, `at least ${expected}, one for training and one for testing`, `${count} in all`);
   }
   const isTest = new Uint8Array(count);

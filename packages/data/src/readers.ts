@@ -5,7 +5,7 @@
  */
 
 export { type SplitOptions, splitDataset } from './order.ts';
-export { openPageDecoder } from './pictures/page-decoder.ts';
+export { datasetFromPictures, openPageDecoder } from './pictures/page-decoder.ts';
 export {
   type PictureDecoder,
   type PictureFile,
@@ -17,9 +17,18 @@ export {
 } from './pictures/read-pictures.ts';
 export { datasetFrom, type LabeledArrays, type ValuedArrays } from './readers/dataset-from.ts';
 export { parseDelimited } from './readers/delimited.ts';
-export { encodeFeatures, type FeatureColumn, featureCount, labelColumn, type Task } from './readers/features.ts';
+export {
+  encodeFeatures,
+  encodeRows,
+  type FeatureColumn,
+  featureCount,
+  labelColumn,
+  type TableRow,
+  type Task,
+} from './readers/features.ts';
 export { type JsonLines, parseJsonLines } from './readers/json-lines.ts';
 export { parseParquet } from './readers/parquet.ts';
+export { type MissingPolicy, missingPolicies } from './readers/survey.ts';
 export type { TableFile } from './readers/table.ts';
 export {
   datasetFromJsonLines,

@@ -91,6 +91,21 @@ export function percent(fraction: number, digits = 2): string {
   return `${(100 * fraction).toFixed(digits)} %`;
 }
 
+/** Four decimals, or four significant digits if the number is too large or too small for them. */
+export function decimals(value: number): string {
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
+}
+
+/** "12 s", "3 min 05 s", "2 h 10 min". @param digits decimals of a duration under a minute */
+export function durationText(seconds: number, digits = 0): string {
+  const rounded = Math.max(0, Math.round(seconds));
+  if (rounded < 60) return `${Math.max(0, seconds).toFixed(digits)} s`;
+  const minutes = Math.floor(rounded / 60);
+  if (minutes < 60) return `${minutes} min ${String(rounded % 60).padStart(2, '0')} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+}
+
 /** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
 export function significant(value: number, digits = 4): string {
   const size = Math.abs(value);

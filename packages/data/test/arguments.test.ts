@@ -37,7 +37,7 @@ describe('data', () => {
     [
       // Called for each shard and message, with values that were checked when they came.
       ...['bytesOfField', 'bytesPerSample', 'fieldOf', 'gatherRows', 'gatherSamples', 'gatherValues'],
-      ...['moveSamples', 'sizeOfField'],
+      ...['createAugmenter', 'moveSamples', 'sizeOfField'],
       // The checks themselves.
       ...['checkArguments', 'listArgument', 'objectWith'],
     ],
@@ -52,6 +52,7 @@ describe('readers', () => {
       datasetFromJsonLines: [readers.parseJsonLines(lines, 'x.jsonl'), {}, undefined],
       datasetFromTable: [table, {}, undefined],
       encodeFeatures: [table, [], indices],
+      encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
       featureCount: [[]],
       labelColumn: [table, undefined],
       parseDelimited: [bytes, 'x.csv', undefined],
@@ -60,7 +61,8 @@ describe('readers', () => {
       readPictures: [pictures, 'x', decoder, {}],
       splitDataset: [dataset(), {}],
     },
-    ['openPageDecoder'],
+    // These need a page.
+    ['datasetFromPictures', 'openPageDecoder'],
   );
 });
 

@@ -39,15 +39,47 @@ describe('CSV', () => {
       newline: fc.constantFrom('\n', '\r\n', '\r'),
       mark: fc.constantFrom('', '\ufeff'),
       isEnded: fc.boolean(),
+      quotesAll: fc.boolean(),
     });
     fc.assert(
-      fc.property(rows, style, (cells, { delimiter, newline, mark, isEnded }) => {
+      fc.property(rows, style, (cells, { delimiter, newline, mark, isEnded, quotesAll }) => {
         const header = cells[0]!.map((_, index) => `name ${index}`);
-        const lines = [header, ...cells].map((row) => row.map(quoted).join(delimiter));
+        const written = (text: string) => (quotesAll || /[",;\t\n]/.test(text) ? quoted(text) : text);
+        const lines = [header, ...cells].map((row) => row.map(written).join(delimiter));
         const table = parse(`${mark}${lines.join(newline)}${isEnded ? newline : ''}`);
         const normal = (text: string) => (/^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? `${Number(text)}` : text.trim());
         expect(rowsOf(table)).toEqual(cells.map((row) => row.map(normal)));
       }),
+    );
+  });
+
+  it('has the float64 that is nearest to each number', () => {
+    const digits = fc.string({ unit: fc.constantFrom(...'0123456789'), maxLength: 20 });
+    const exponent = fc.integer({ min: -330, max: 330 }).map((power) => `e${power}`);
+    const anyFloat = fc.double({ noNaN: true, noDefaultInfinity: true }).map(String);
+    const fraction = fc.double({ min: -1000, max: 1000, noNaN: true }).map(String);
+    const middle = fc.bigInt(2n ** 53n, 2n ** 63n).map((value) => `${value | 1n}`);
+    const form = fc
+      .tuple(
+        fc.constantFrom('', '-', '+'),
+        digits,
+        fc.constantFrom('', '.'),
+        digits,
+        fc.oneof(fc.constant(''), exponent),
+      )
+      .map((parts) => parts.join(''));
+    const number = fc.oneof(form, anyFloat, fraction, middle);
+    fc.assert(
+      fc.property(fc.array(number, { minLength: 1, maxLength: 30 }), (texts) => {
+        const table = parse(`name,number\n${texts.map((text) => `x,${text}\n`).join('')}`);
+        const isNumber = (text: string) => /\d/.test(text.split('e')[0]!) && Number.isFinite(Number(text));
+        const [, column] = table.columns;
+        for (const [row, text] of texts.entries()) {
+          expect(column!.numberAt(row)).toBe(isNumber(text) ? Number(text) : undefined);
+          if (!isNumber(text)) expect(column!.textAt(row)).toBe(text);
+        }
+      }),
+      { numRuns: 500 },
     );
   });
 

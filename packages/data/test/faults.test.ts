@@ -26,6 +26,10 @@ function named<Content>(cases: readonly Case<Content>[]) {
 const picture = golden('color-6x4.png');
 const numbered = (count: number, row: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => `${row(index)}\n`).join('');
+const fillIn = 'fill missing values in with --missing median, mean or most-frequent';
+const leaveOut = 'leave such rows out with --missing drop';
+const missing = (where: string): string =>
+  `expected no missing values, got some in ${where}: ${fillIn}, ${leaveOut}, or leave columns out with --ignore`;
 const withCell = (cell: string): string => `a,b,label\n1,2,x\n3,${cell},y\n5,6,x\n7,8,y\n`;
 
 const csv: readonly Case[] = [
@@ -35,7 +39,7 @@ const csv: readonly Case[] = [
   [
     'no header row',
     '1,2.5,3\n4,5,6\n',
-    'line 1: expected a header row with the names of the columns, got numbers alone ("1 2.5 3")',
+    'line 1: expected a header row with the names of the columns, got only numbers ("1 2.5 3")',
   ],
   [
     'two columns of one name',
@@ -64,13 +68,64 @@ const csv: readonly Case[] = [
     'a,b,label\n1,"2"3,x\n4,5,y\n',
     'line 2: expected the end of a cell after its closing quote, got more of it',
   ],
-  ['a missing value', withCell(''), 'line 3, column b: expected a finite number, got none'],
-  ['a missing value that is written out', withCell('NA'), 'line 3, column b: expected a finite number, got "NA"'],
-  ['NaN', withCell('NaN'), 'line 3, column b: expected a finite number, got "NaN"'],
+  ['a missing value', withCell(''), `line 3, column b: expected a finite number, got none: ${fillIn}, or ${leaveOut}`],
+  [
+    'a missing value that is written out',
+    withCell('NA'),
+    `line 3, column b: expected a finite number, got "NA": ${fillIn}, or ${leaveOut}`,
+  ],
+  ['NaN', withCell('NaN'), `line 3, column b: expected a finite number, got "NaN": ${fillIn}, or ${leaveOut}`],
+  [
+    'missing values in several columns',
+    'a,b,label\n,x,u\n1,,v\n-,x,u\n2,y,v\n',
+    missing('a (2 of 4 rows), b (line 3)'),
+  ],
+  ['a missing label as well', 'a,label\n,u\n1,\n2,v\n', missing('a (line 2), label (line 3)')],
+  [
+    'missing values in every row that must be left out',
+    'a,b,label\n,x,u\n1,,v\n',
+    'expected a row without missing values, got none',
+    { missing: 'drop' },
+  ],
+  [
+    'a column without values',
+    'a,b,label\n1,,u\n2,,v\n',
+    'column b: expected numbers or at most 256 categories, got no values: leave it out with --ignore b',
+    { missing: 'mean' },
+  ],
+  [
+    'several texts among numbers',
+    'a,label\n1,u\nx,v\n2,u\n3,v\ny,u\n',
+    'line 3, column a: expected a finite number, got "x" and 1 more texts: correct them, or leave the column out with --ignore a',
+  ],
+  [
+    'several columns that cannot be used',
+    `name,ticket,day,a,label\n${numbered(300, (index) => `n ${index},${index % 3 ? index : `A ${index}`},20${10 + (index % 30)}-1-${1 + Math.floor(index / 30)},2,${index % 2}`)}`,
+    'expected columns of numbers or of at most 256 categories, got name (300 texts such as "n 0"), ticket ("A 0" in line 2 and 99 more among numbers), day (300 dates such as "2010-1-1"): leave them out with --ignore name,ticket,day',
+  ],
+  [
+    'no header row before texts',
+    '5.1,3.5,setosa\n4.9,3.0,setosa\n',
+    'line 1: expected a header row with the names of the columns, got what looks like a row of data ("5.1 3.5 setosa")',
+  ],
+  [
+    'whole numbers and a text of its column in place of names',
+    '1,0,male\n2,1,female\n3,0,male\n',
+    'line 1: expected a header row with the names of the columns, got what looks like a row of data ("1 0 male")',
+  ],
+  [
+    'equal numbers in place of names',
+    '1,1,male\n2,1,female\n',
+    'line 1: expected a header row with the names of the columns, got what looks like a row of data ("1 1 male")',
+  ],
   ['an infinite number', withCell('-inf'), 'line 3, column b: expected a finite number, got "-inf"'],
   ['a number out of range', withCell('1e999'), 'line 3, column b: expected a finite number, got "1e999"'],
   ['a text among numbers', withCell('four'), 'line 3, column b: expected a finite number, got "four"'],
-  ['a missing category', 'a,label\nred,x\nblue,y\n,x\nred,y\n', 'line 4, column a: expected a category, got none'],
+  [
+    'a missing category',
+    'a,label\nred,x\nblue,y\n,x\nred,y\n',
+    `line 4, column a: expected a category, got none: ${fillIn}, or ${leaveOut}`,
+  ],
   [
     'a column of different texts',
     `a,label\n${numbered(300, (index) => `text ${index},${index % 2}`)}`,
@@ -88,7 +143,11 @@ const csv: readonly Case[] = [
     'expected a column "id" to ignore, got the columns a, b, label',
     { ignore: ['id'] },
   ],
-  ['a missing label', 'a,label\n1,x\n2,\n3,y\n', 'line 3, column label: expected a label, got none'],
+  [
+    'a missing label',
+    'a,label\n1,x\n2,\n3,y\n',
+    'line 3, column label: expected a label, got none: leave such rows out with --missing drop',
+  ],
   ['one class', 'a,label\n1,x\n2,x\n', 'column label: expected at least 2 classes, got 1 (x)'],
   [
     'a class for each row',
@@ -121,7 +180,7 @@ const csv: readonly Case[] = [
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',
-    'expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'other bytes than UTF-8',
@@ -169,7 +228,7 @@ const jsonLines: readonly Case[] = [
   [
     'a missing key',
     objects('{"a":1,"label":"x"}', '{"label":"x"}', '{"a":2,"label":"y"}', '{"a":2,"label":"y"}'),
-    'line 2, column a: expected a finite number, got none',
+    `line 2, column a: expected a finite number, got none: ${fillIn}, or ${leaveOut}`,
   ],
   ['a list in a column', objects('{"a":[1],"label":"x"}'), 'line 1, a: expected a number or a text, got a list'],
   [
@@ -206,7 +265,12 @@ const parquet: readonly Case[] = [
     golden('nested.parquet'),
     'column features: expected a number or a text in each row, got nested values',
   ],
-  ['a missing value', golden('types.parquet'), 'row 3, column text: expected a category, got none', { label: 'label' }],
+  [
+    'a missing value',
+    golden('types.parquet'),
+    `row 3, column text: expected a category, got none: ${fillIn}, or ${leaveOut}`,
+    { label: 'label' },
+  ],
   ['bytes that are no text', golden('bytes.parquet'), 'row 2, column code: expected a number or a text, got 2 bytes'],
   [
     'a time beyond all dates',
@@ -246,7 +310,7 @@ const folders: readonly Case<Files>[] = [
   [
     'pictures in no class',
     { '1.png': picture, 'empty/': '' },
-    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none beside 1.png',
+    'NAME: expected a folder of PNG, JPEG or WebP pictures for each of at least 2 classes, got none, and ignored 1.png',
   ],
   [
     'one class',
@@ -256,27 +320,27 @@ const folders: readonly Case<Files>[] = [
   [
     'a corrupt picture',
     { 'cat/1.png': picture, 'cat/2.png': picture, 'dog/1.png': picture, 'dog/2.png': picture.subarray(0, 60) },
-    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged',
+    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged; use --skip-bad to go on without it',
   ],
   [
     'an empty picture',
     { 'cat/1.png': picture, 'cat/2.png': '', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty',
+    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty; use --skip-bad to go on without it',
   ],
   [
     'another file with the name of a picture',
-    { 'cat/1.png': picture, 'cat/2.jpg': '<svg/>', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format',
+    { 'cat/1.png': picture, 'cat/2.jpg': 'a text', 'dog/1.png': picture, 'dog/2.png': picture },
+    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format; use --skip-bad to go on without it',
   ],
   [
     'a class to test with alone',
     { 'train/a/1.png': picture, 'train/b/1.png': picture, 'test/c/1.png': picture },
-    'NAME/test/c/1.png: expected one of the classes to train with (a, b), got c',
+    'NAME/test/c/1.png: expected one of the known classes (a, b), got c',
   ],
   [
     'too few pictures to split',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected at least two samples of some class, one for training and one for testing, got 2 in all',
+    'NAME: expected at least two samples of one class, one for training and one for testing, got 2 in all',
   ],
   [
     'too many pixels',
@@ -297,19 +361,31 @@ const folders: readonly Case<Files>[] = [
     { task: 'regression' },
   ],
   [
-    'a test table without the label',
-    { 'train.csv': table, 'test.csv': 'a,b\n1,2\n' },
-    'test.csv: expected a column "label" for the label, got the columns a, b',
+    'a test table without a column',
+    { 'train.csv': table, 'test.csv': 'a,label\n1,x\n' },
+    'test.csv: expected a column "b" for the model, got the columns a, label',
+    { label: 'label' },
+  ],
+  [
+    'a missing value in the test table alone',
+    { 'train.csv': table, 'test.csv': withCell('') },
+    `test.csv: line 3, column b: expected a finite number, got none: ${fillIn}, or ${leaveOut}`,
+  ],
+  [
+    'missing values of pictures',
+    { 'a/1.png': picture, 'b/1.png': picture },
+    'NAME: expected no missing for pictures, got "drop"',
+    { missing: 'drop' },
   ],
   [
     'a class in the test table alone',
     { 'train.csv': table, 'test.csv': 'a,b,label\n1,2,z\n' },
-    'test.csv: line 2, column label: expected one of the classes to train with (x, y), got "z"',
+    'test.csv: line 2, column label: expected one of the known classes (x, y), got "z"',
   ],
   [
     'a category in the test table alone',
     { 'train.csv': 'a,label\nred,x\nblue,y\n', 'test.csv': 'a,label\ngreen,x\n' },
-    'test.csv: line 2, column a: expected one of the categories to train with (blue, red), got "green"',
+    'test.csv: line 2, column a: expected one of the known categories (blue, red), got "green"',
   ],
   [
     'a number whose square is out of range',

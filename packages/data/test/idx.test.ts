@@ -100,7 +100,7 @@ describe('joinDataset', () => {
   it('refuses a label out of range', () => {
     const labels = parseLabels(labelsFile([0, 9, 10]), 'y');
     expect(() => joinDataset(images, labels, 10)).toThrow(
-      new DataError('y: expected labels from 0 to 9, as those to train with, got 10 at sample 2'),
+      new DataError('y: expected labels from 0 to 9, as in the training labels, got 10 at sample 2'),
     );
     expect(joinDataset(images, labels, 11).targets.names).toHaveLength(11);
   });

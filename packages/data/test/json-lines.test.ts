@@ -123,6 +123,7 @@ describe('JSON Lines', () => {
         { type: 'category', name: 'color', categories: ['blue', 'red'] },
         { type: 'category', name: 'label', categories: ['u'] },
       ],
+      label: 'size',
     });
     expect([...train.samples.values]).toEqual([0, 1, 1, 1, 0, 1]);
     expect(train.targets).toEqual(valueTargets(Float32Array.of(-1, 1), ['size'], { mean: 2, deviation: 1 }));

@@ -207,7 +207,7 @@ describe('loadMnist', () => {
       'a label out of range',
       't10k-labels-idx1-ubyte',
       labelsFile([4, 200]),
-      't10k-labels-idx1-ubyte: expected labels from 0 to 4, as those to train with, got 200 at sample 1',
+      't10k-labels-idx1-ubyte: expected labels from 0 to 4, as in the training labels, got 200 at sample 1',
     ],
     [
       'a truncated gzip file',

@@ -6,6 +6,7 @@ import { classTargets, samplesOf } from '../src/dataset.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { openSharpDecoder } from '../src/node/sharp-decoder.ts';
 import { type PictureDecoder, pictureTree, readPictures } from '../src/pictures/read-pictures.ts';
+import { formatFaults, pictureFormats } from './picture-formats.ts';
 import { type Files, folderOf } from './temporary-folder.ts';
 
 const golden = (name: string): Uint8Array => readFileSync(new URL(`../goldens/${name}`, import.meta.url));
@@ -79,16 +80,26 @@ describe('a folder of pictures', () => {
     expect(half.train.samples.shape).toEqual([32, 32, 3]);
   });
 
-  it('turns pictures as their orientation asks for, and makes transparent parts white', async () => {
-    const sharp = (await import('sharp')).default;
-    const turned = await sharp(color).withMetadata({ orientation: 6 }).png().toBuffer();
-    const clear = await sharp({ create: { width: 1, height: 1, channels: 4, background: '#00000000' } })
-      .png()
-      .toBuffer();
+  it.each(pictureFormats)('handles $name, or refuses it by name', async (format) => {
     const decoder = await openSharpDecoder();
-    expect(await decoder.describe(turned)).toMatchObject({ width: 4, height: 6 });
-    const form = { width: 1, height: 1, channels: 3, fit: 'cover' } as const;
-    expect(await decoder.decode(clear, form)).toEqual(Uint8Array.of(255, 255, 255));
+    const decode = async (bytes: Uint8Array) => {
+      const { width, height } = await decoder.describe(bytes);
+      const pixels = await decoder.decode(bytes, { width, height, channels: 3, fit: 'stretch' });
+      return { size: [width, height], pixels: [...pixels] };
+    };
+    const decoded = await decode(await format.bytes()).catch((error: Error) => error.message);
+    expect(formatFaults(format, decoded)).toEqual([]);
+  });
+
+  it('skips those that cannot be read on request, and names the first few', async () => {
+    const bad = { 'a/0.heic': '....ftypheic', 'a/2.png': '', 'b/9.png': color.subarray(0, 60), 'b/8.jpg': 'x' };
+    const folder = folderOf({ 'a/1.png': color, 'a/3.png': color, 'b/1.png': color, 'b/2.png': color, ...bad });
+    await expect(openDataset(folder)).rejects.toThrow(/cannot be read: .*; use --skip-bad to go on without it$/);
+    const { train, test, found } = await openDataset(folder, { skipBad: true });
+    expect([train.count, test.count]).toEqual([2, 2]);
+    expect(found).toMatch(
+      /; skipped 4 pictures that cannot be read \(a\/0\.heic: it is a HEIC picture, to be converted first, a\/2\.png: it is empty, b\/8\.jpg: its first bytes are those of another format, …\)$/,
+    );
   });
 
   it('passes over hidden files and those of systems, takes nested folders, and names what it leaves out', async () => {
@@ -108,7 +119,7 @@ describe('a folder of pictures', () => {
     };
     const { train, test, found } = await openDataset(folderOf(files));
     expect([train.count, test.count]).toEqual([2, 2]);
-    expect(found).toMatch(/; left out 2 other files \(0\.png, b\/notes\.txt\)$/);
+    expect(found).toMatch(/; ignored 2 other files \(0\.png, b\/notes\.txt\)$/);
   });
 
   it('does not depend on the order in which the file system lists files', async () => {

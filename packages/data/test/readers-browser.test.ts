@@ -4,12 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReadInPage } from '../page/page.ts';
+import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
+import { type Decoded, formatFaults, pictureFormats } from './picture-formats.ts';
 import { folderOf } from './temporary-folder.ts';
 
 declare const window: {
   readTable(file: readonly number[], name: string): Promise<ReadInPage>;
   readFolder(files: Readonly<Record<string, readonly number[]>>): Promise<ReadInPage>;
+  readBlobs(classes: Readonly<Record<string, readonly (readonly number[])[]>>): Promise<ReadInPage>;
+  augmented(pictures: readonly number[]): number[];
+  decoded(file: readonly number[]): Promise<Decoded>;
 };
 
 const executablePath = findChromium();
@@ -47,6 +52,34 @@ describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, ()
     const bytes = Object.fromEntries(files.map(([path, file]) => [path, [...file]]));
     const { samples, sampleShape } = await opened.page.evaluate((given) => window.readFolder(given), bytes);
     expect({ samples, sampleShape }).toEqual({ samples: [...train.samples.values], sampleShape: train.samples.shape });
+  });
+
+  it.each(pictureFormats)('handle $name, or refuse it by name', async (format) => {
+    const bytes = [...(await format.bytes())];
+    const decoded = await opened.page.evaluate((given) => window.decoded(given), bytes);
+    expect(formatFaults(format, decoded)).toEqual([]);
+  });
+
+  it('take pictures by class', async () => {
+    const bytes = [...readFileSync(golden('color-6x4.png'))];
+    const read = await opened.page.evaluate(
+      (given) => window.readBlobs({ cat: [given, given], 'a/b': [given, given] }),
+      bytes,
+    );
+    expect(read.found).toContain('4 pictures, 2 classes (a∕b, cat), 6 x 4, color');
+    const damaged = opened.page.evaluate(
+      (given) => window.readBlobs({ cat: [given, given], dog: [given, [1]] }),
+      bytes,
+    );
+    await expect(damaged).rejects.toThrow('datasetFromPictures/dog/000002.png: expected a PNG, JPEG or WebP picture');
+  });
+
+  it('augment pictures as in Node', async () => {
+    const pictures = Array.from({ length: 108 * 50 }, (_, index) => (index * 37) % 256);
+    const samples = Uint8Array.from(pictures);
+    const numbers = Uint32Array.from({ length: 50 }, (_, index) => index);
+    createAugmenter(scaledField([6, 6, 3]), augmentations, 1)(samples, numbers, 3);
+    expect(await opened.page.evaluate((given) => window.augmented(given), pictures)).toEqual([...samples]);
   });
 
   it('name a damaged picture', async () => {

@@ -73,7 +73,7 @@ describe('the split of a data set', () => {
   });
 
   it.each([
-    ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of some class'],
+    ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of one class'],
     ['one value', valueTargets(Float32Array.of(1), ['price']), 1, 'expected at least two samples'],
   ])('refuses %s', (_, targets, count, expected) => {
     expect(() => splitIndices(targets, count, 'x.csv', {})).toThrow(

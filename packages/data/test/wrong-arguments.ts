@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 const wrong: readonly unknown[] = [null, undefined, {}, [], 'x', -1.5, Number.NaN, true, () => 0];
 
 /** A message that a person can read: one line that says what was expected, or what cannot be done. */
-const sentence = /^[^\n]*\b(expected|must|cannot|needs|unknown|missing|differ)\b[^\n]*$/;
+const sentence = /^[^\n]*\b(expected|must|cannot|needs|unknown|missing|differ|no such)\b[^\n]*$/;
 /** Messages of the engine itself. */
 const internal = /is not (a function|iterable|defined)|Cannot (read|destructure|use|convert)|argument must be of type/;
 

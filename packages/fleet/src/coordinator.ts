@@ -177,7 +177,9 @@ export class FleetCoordinator {
           this.#following = undefined;
         });
     } else if (seen && seen.revision !== event.stored.revision) {
-      refuse(new FleetError(`${this.place} has a coordinator, on ${this.#leader}: use --standby to wait for its end`));
+      refuse(
+        new FleetError(`${this.place} has a coordinator, on ${this.#leader}: use --standby to wait until it ends`),
+      );
     }
   }
 

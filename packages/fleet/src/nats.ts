@@ -282,7 +282,7 @@ function valuesIn({ jetstream, transport }: Nats, kv: KV): KeyValues {
   };
 }
 
-const refuse = (name: string): Promise<never> => Promise.reject(new Error(`${name}: a worker only reads values`));
+const refuse = (name: string): Promise<never> => Promise.reject(new Error(`${name}: a worker may only read values`));
 
 /** Subjects that permissions let workers subscribe to. */
 const workerInboxes = '_INBOX.worker';
@@ -319,7 +319,7 @@ function readings({ transport }: Nats, connection: NatsConnection): KeyValues {
 function withoutRecords({ errors }: Nats['transport']): (error: unknown) => never {
   return (error) => {
     const hasNoAnswer = error instanceof errors.RequestError && error.isNoResponders();
-    throw hasNoAnswer ? new Error('its servers have no records, or elect a leader') : error;
+    throw hasNoAnswer ? new Error('its servers have no records or are electing a leader') : error;
   };
 }
 

@@ -110,7 +110,7 @@ export class RunRecords {
     const difference = other && differenceFrom(new TextDecoder().decode(other));
     const what = difference ?? 'expected the configuration with which it began, got another';
     throw new FleetError(
-      `${this.#run} has another configuration in this fleet: ${what}; another name begins another run`,
+      `${this.#run} has another configuration in this fleet: ${what}; use another name for another run`,
       'run',
     );
   }

@@ -54,7 +54,7 @@ describe('a coordinator', () => {
     const first = begin('a');
     expect(await opened(first)).toBe('leads');
     expect(await opened(begin('b', false))).toBe(
-      'run mnist of the fleet at memory has a coordinator, on a: use --standby to wait for its end',
+      'run mnist of the fleet at memory has a coordinator, on a: use --standby to wait until it ends',
     );
     first.link.fault = 'cut';
     expect(await opened(begin('b', false))).toBe('leads');
@@ -81,7 +81,7 @@ describe('a coordinator', () => {
   it('with another configuration is refused', async () => {
     await opened(begin('a'));
     expect(await opened(begin('b'), 2)).toBe(
-      'mnist has another configuration in this fleet: expected seed 1, got 2; another name begins another run',
+      'mnist has another configuration in this fleet: expected seed 1, got 2; use another name for another run',
     );
   });
 

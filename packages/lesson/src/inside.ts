@@ -45,7 +45,7 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'sample',
     title: 'One sample',
-    text: 'This tab computes all that follows for this one sample, with the [[weight|weights]] above. The [[loss]] compares the answer of the network with the label of the sample, or with its value if targets are numbers.',
+    text: 'This tab computes everything below for this one sample, with the [[weight|weights]] above. The [[loss]] compares the prediction with the label of the sample, or with its value if targets are numbers.',
     chapters: [],
   },
   {
@@ -335,7 +335,7 @@ function pictureGeometry({ parameters, input }: PlacedLayer, sampleShape: Shape)
   }
   // Values keep their places only if the layers before flatten them or pass them one by one.
   if (sizeOf(input) !== sizeOf(sampleShape)) {
-    return `The first dense layer reads ${sizeOf(input)} values that are no pixels, so its weights make no picture.`;
+    return `The first dense layer reads ${sizeOf(input)} values that are not pixels, so its weights make no picture.`;
   }
   return { of: 'neurons', count, total, rows: height, columns: width, channels: depth };
 }

@@ -40,7 +40,7 @@ export const liveControls = {
   data: choice('Data', ['spirals', 'rings', 'quadrants', 'digits'], 'spirals'),
   activation: choice('Activation', activations, 'relu'),
   depth: count({ label: 'Hidden layers', from: 1, to: 8, fallback: 2 }),
-  width: count({ label: 'Neurons in each', from: 1, to: 64, fallback: 16 }),
+  width: count({ label: 'Neurons per layer', from: 1, to: 64, fallback: 16 }),
   // `default` is the range of PyTorch.
   start: choice('Initial weights', ['default', 'He', 'all zero', 'a hundredth', 'ten times'], 'default'),
   seed: count({ label: 'Seed', from: 1, to: 100, fallback: 1 }),

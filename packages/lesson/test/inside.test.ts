@@ -241,7 +241,7 @@ describe('weights to look at', () => {
     const model = parseModel({ name: 'pooled', input: [4, 4, 1], layers });
     expect(viewWeights(model, [4, 4, 1], initialize(model, seed))).toMatchObject({
       kind: 'histograms',
-      reason: 'The first dense layer reads 4 values that are no pixels, so its weights make no picture.',
+      reason: 'The first dense layer reads 4 values that are not pixels, so its weights make no picture.',
     });
   });
 });

@@ -5,14 +5,14 @@ import * as v from 'valibot';
 
 /**
  * Returns `value` as the schema's type.
- * Throws an Error such as "model: layers[0].units: expected a whole number, got 1.5".
+ * Throws an Error such as "optimizer: learningRate: expected a number above 0, got 0". @param what may be empty
  */
 export function check<Output>(what: string, schema: v.GenericSchema<unknown, Output>, value: unknown): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const issue = result.issues[0];
   const path = issue.path ? pathText(issue.path) : '';
-  throw new Error(`${what}: ${path === '' ? '' : `${path}: `}${issueText(issue)}`);
+  throw new Error([what, path, issueText(issue)].filter((part) => part !== '').join(': '));
 }
 
 /** Schema for a whole number from `minimum` to `maximum`, both included. */
@@ -43,7 +43,7 @@ function pathText(path: readonly v.IssuePathItem[]): string {
 function issueText(issue: v.BaseIssue<unknown>): string {
   if (issue.type === 'strict_object' || issue.type === 'object') {
     if (issue.expected === 'never') return 'unknown entry';
-    if (issue.expected?.startsWith('"')) return 'missing';
+    if (issue.expected?.startsWith('"')) return 'expected a value, got none';
   }
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
   // The message of a check over several settings already names them.
@@ -51,9 +51,14 @@ function issueText(issue: v.BaseIssue<unknown>): string {
   return coversSeveral ? message : `${message}, got ${shownValue(issue.input)}`;
 }
 
-/** Rewords valibot's notation for a choice, `("dense" | "relu")`. */
+/** Rewords valibot's notation for an object, and for a choice, `("dense" | "relu")`. */
 function alternatives(expected: string | null): string {
-  return (expected ?? 'something else').replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ' or ');
+  if (expected === 'Object') return 'an object';
+  const choices = (expected ?? 'something else')
+    .replace(/^\((.*)\)$/, '$1')
+    .replaceAll('"', '')
+    .split(' | ');
+  return choices.length > 1 ? `one of ${choices.join(', ')}` : choices[0]!;
 }
 
 /** Kinds of arguments of this package's functions. */

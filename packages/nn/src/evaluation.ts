@@ -5,6 +5,14 @@ import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
 import { kinds } from './check.ts';
 import { forward } from './forward.ts';
 import { losses } from './losses.ts';
+import {
+  type Accumulator,
+  type ClassificationMetrics,
+  classificationMetrics,
+  type Metrics,
+  regressionMetrics,
+  squaredDeviations,
+} from './metrics.ts';
 import { type Model, outputCount, parameterCount } from './model.ts';
 import { createLabeledPlan, createPrediction, type LabeledPlan, type PredictionPlan } from './plans.ts';
 import { rootMeanSquaredError } from './standardization.ts';
@@ -22,7 +30,54 @@ export interface Evaluation {
   readonly r2: number | null;
   /** Root mean squared error, in the unit of the original values; null if targets are classes. */
   readonly rmse: number | null;
+  /** Omitted unless the evaluator measures them; null if an output is not finite. */
+  readonly metrics?: Metrics | null;
 }
+
+/** A measure by which one evaluation is better than another. */
+export interface Monitor {
+  /** Name for people. */
+  readonly label: string;
+  readonly better: 'lower' | 'higher';
+  /** Role of the targets that have this measure; omitted if all have it. */
+  readonly role?: TargetField['role'];
+  /** Whether evaluations have the measure only if they have metrics. */
+  readonly needsMetrics?: boolean;
+  /** The measure, in the unit that people see; null or NaN if this evaluation has none. */
+  of(evaluation: Evaluation): number | null;
+}
+
+/** A measure that is one of the metrics of a classifier. */
+function classMeasure(
+  label: string,
+  better: Monitor['better'],
+  of: (metrics: ClassificationMetrics) => number | null,
+): Monitor {
+  const read = ({ metrics }: Evaluation) => (metrics && 'classes' in metrics ? of(metrics) : null);
+  return { label, better, role: 'index', needsMetrics: true, of: read };
+}
+
+const measures = {
+  loss: { label: 'loss', better: 'lower', of: ({ loss }) => loss },
+  accuracy: { label: 'accuracy', better: 'higher', role: 'index', of: ({ accuracy }) => accuracy },
+  r2: { label: 'R²', better: 'higher', role: 'value', of: ({ r2 }) => r2 },
+  rmse: { label: 'RMSE', better: 'lower', role: 'value', of: ({ rmse }) => rmse },
+  f1: classMeasure('macro F1', 'higher', ({ macro }) => macro.f1),
+  'balanced-accuracy': classMeasure('balanced accuracy', 'higher', ({ balancedAccuracy }) => balancedAccuracy),
+  'roc-auc': classMeasure('ROC AUC', 'higher', ({ macro }) => macro.rocAuc),
+  'pr-auc': classMeasure('PR AUC', 'higher', ({ macro }) => macro.prAuc),
+  'log-loss': classMeasure('log loss', 'lower', ({ logLoss }) => logLoss),
+  mae: {
+    ...{ label: 'MAE', better: 'lower', role: 'value', needsMetrics: true },
+    of: ({ metrics }) => (metrics && 'outputs' in metrics ? metrics.mae : null),
+  },
+} satisfies Readonly<Record<string, Monitor>>;
+
+/** The name of a measure in `monitors`. */
+export type MonitorName = keyof typeof measures;
+
+/** The measures that can choose the best epoch and stop a run, by the names that options and reports use. */
+export const monitors: Readonly<Record<MonitorName, Monitor>> = measures;
 
 /** Evaluates weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
@@ -30,28 +85,43 @@ export type Evaluator = DatasetEvaluator<Evaluation>;
 /**
  * Creates an evaluator of `model` on `data`. It compiles its plans once, unless `memory` is given.
  * @param memory lends memory to each evaluation, which then compiles its plans again; by default, the evaluator's own
+ * @param hasMetrics whether evaluations have metrics besides loss and accuracy, or errors
  */
-export function createEvaluator(backend: Backend, model: Model, data: Dataset, memory?: WeightsMemory): Evaluator {
+export function createEvaluator(
+  backend: Backend,
+  model: Model,
+  data: Dataset,
+  memory?: WeightsMemory,
+  hasMetrics = false,
+): Evaluator {
   checkArguments('createEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const { count, targets } = data;
   const variance = targets.role === 'value' ? targetVariance(targets.values, outputCount(model)) : 0;
+  const names = Array.from({ length: outputCount(model) }, (_, output) => targets.names[output] ?? `${output}`);
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
-    createEvaluation(planBackend, planModel, samples, parameters, targets);
+    createEvaluation(planBackend, planModel, samples, parameters, targets, hasMetrics);
   const accumulate = (): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
+    const metrics = !hasMetrics
+      ? undefined
+      : targets.role === 'index'
+        ? classificationMetrics(targets.values, names)
+        : regressionMetrics(targets.values, names, targets.standardization?.deviation);
     return {
-      add(output) {
+      add(output, first) {
         lossSum += output[0]!;
         correctCount += output[1]!;
+        metrics?.add(output.subarray(2), first);
       },
       result() {
         const loss = lossSum / count;
+        const more = metrics && { metrics: metrics.result() };
         if (targets.role === 'index') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
-          return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
+          return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null, ...more };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
-        return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse };
+        return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse, ...more };
       },
     };
   };
@@ -60,7 +130,8 @@ export function createEvaluator(backend: Backend, model: Model, data: Dataset, m
 
 /**
  * Compiles a plan that computes the loss and accuracy of a batch, without dropout.
- * `output` [2] holds the sum of the losses over `samples` samples and the number of correct ones.
+ * `output` [2] holds the sum of the losses over `samples` samples and the number of correct ones; with `hasOutputs`,
+ * the outputs [samples, outputs] follow.
  */
 export function createEvaluation(
   backend: Backend,
@@ -68,13 +139,15 @@ export function createEvaluation(
   samples: number,
   parameters: Storage,
   targetField: TargetField = classField,
+  hasOutputs = false,
 ): LabeledPlan {
   checkArguments('createEvaluation', [kinds.backend, backend], [kinds.storage, parameters], [kinds.field, targetField]);
   const kind = losses[targetField.role];
   const options = { targetField, isRandom: false };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors) => {
     const outputs = forward(model, x, tensors);
-    return [sum(kind.each(outputs, targets)), kind.correct(outputs, targets, {})];
+    const measured = [sum(kind.each(outputs, targets)), kind.correct(outputs, targets, {})];
+    return hasOutputs ? [...measured, outputs] : measured;
   });
 }
 
@@ -211,19 +284,9 @@ export function createValueErrors(
   });
 }
 
-/**
- * Returns the variance `sum((value - mean)^2) / count` of each column of `values` [count, columns], averaged over the
- * columns: the mean squared error of always predicting the means.
- */
+/** Returns the mean squared error of always predicting the means of `values` [count, columns]. */
 function targetVariance(values: Float32Array, columns: number): number {
-  const count = values.length / columns;
-  let sum = 0;
-  for (let column = 0; column < columns; column++) {
-    let mean = 0;
-    for (let at = column; at < values.length; at += columns) mean += values[at]! / count;
-    for (let at = column; at < values.length; at += columns) sum += (values[at]! - mean) ** 2;
-  }
-  return sum / values.length;
+  return squaredDeviations(values, columns).reduce((sum, column) => sum + column, 0) / values.length;
 }
 
 /** Evaluates weights on a fixed set of samples, one slice at a time. */
@@ -234,13 +297,6 @@ export interface DatasetEvaluator<Result> {
    */
   evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Result>;
   dispose(): void;
-}
-
-/** Accumulates the result of one evaluation. */
-interface Accumulator<Result> {
-  /** Takes the output of a slice whose first sample is number `first` of the data set. */
-  add(output: Float32Array, first: number): void;
-  result(): Result;
 }
 
 /** Maximum number of samples in a thread's slice: a few milliseconds of work for the small models of MNIST. */

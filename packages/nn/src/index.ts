@@ -13,6 +13,9 @@ export {
   type Evaluation,
   type Evaluator,
   largestScore,
+  type Monitor,
+  type MonitorName,
+  monitors,
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';
@@ -27,6 +30,16 @@ export {
 } from './forward.ts';
 export { type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
 export { losses } from './losses.ts';
+export {
+  type ClassificationMetrics,
+  type ClassMetrics,
+  type ClassRates,
+  type Metrics,
+  type OutputMetrics,
+  type RegressionMetrics,
+  rateNames,
+  rates,
+} from './metrics.ts';
 export {
   builtInModels,
   everyLayer,

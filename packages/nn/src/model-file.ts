@@ -86,12 +86,24 @@ const columnSchema = v.variant('type', [
     name,
     mean: finite,
     deviation: positive,
+    missing: v.optional(finite),
   }),
-  v.strictObject({
-    type: v.literal('category'),
-    name,
-    categories: v.pipe(v.array(name, 'expected a list of names'), v.minLength(1, 'expected a category'), v.readonly()),
-  }),
+  v.pipe(
+    v.strictObject({
+      type: v.literal('category'),
+      name,
+      categories: v.pipe(
+        v.array(name, 'expected a list of names'),
+        v.minLength(1, 'expected a category'),
+        v.readonly(),
+      ),
+      missing: v.optional(name),
+    }),
+    v.check(
+      ({ categories, missing }) => missing === undefined || categories.includes(missing),
+      'expected one of the categories for missing values',
+    ),
+  ),
 ]);
 
 /** How a file becomes a sample. */
@@ -99,6 +111,8 @@ const readingSchema: v.GenericSchema<unknown, Reading> = v.variant('type', [
   v.strictObject({
     type: v.literal('rows'),
     columns: v.pipe(v.array(columnSchema, 'expected a list of columns'), v.readonly()),
+    label: v.optional(name),
+    missing: v.optional(v.literal('drop')),
   }),
   v.strictObject({ type: v.literal('pictures'), fit: v.picklist(['cover', 'contain', 'stretch']) }),
 ]);

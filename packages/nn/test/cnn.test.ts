@@ -173,10 +173,10 @@ describe('convolutions that do not fit', () => {
       model([{ type: 'conv2d', filters: 2, kernel: 3 }], [16]),
       'model bad: layers[0] (conv2d): expected a sample of [height, width, channels], got [16]',
     ],
-    [model([{ type: 'conv2d', kernel: 3 }]), 'model: layers[0].filters: missing'],
+    [model([{ type: 'conv2d', kernel: 3 }]), 'layers[0].filters: expected a value, got none'],
     [
       model([{ type: 'conv2d', filters: 2, kernel: 3, init: 'ones' }]),
-      'model: layers[0].init: expected "kaiming" or "xavier" or "zeros", got "ones"',
+      'layers[0].init: expected one of kaiming, xavier, zeros, got "ones"',
     ],
   ])('%#', (data, message) => {
     expect(() => parseModel(data)).toThrow(new Error(message));

@@ -38,7 +38,7 @@ const dropping = parseModel({
 });
 
 describe.skipIf(typeof gpu === 'string')(title, () => {
-  test.each([resolveModel('mlp'), resolveModel('cnn'), dropping])(
+  test.each([resolveModel('mlp'), resolveModel('cnn'), resolveModel('cnn-large'), dropping])(
     'the gradient of a microbatch of $name is that of the reference',
     async (model) => {
       const weights = initialize(model, 5);

@@ -33,7 +33,7 @@ interface LayerCase {
 
 /** Returns the case of an elementwise layer, including the error for an unknown setting. */
 function elementwise(layer: Layer): LayerCase {
-  const refused = { layer: { ...layer, size: 1 }, message: 'model: layers[0].size: unknown entry' };
+  const refused = { layer: { ...layer, size: 1 }, message: 'layers[0].size: unknown entry' };
   return { layer, input: [6], output: [6], parameters: {}, refused };
 }
 
@@ -90,7 +90,7 @@ const cases = {
     ...elementwise({ type: 'dropout', rate: 0.5 }),
     refused: {
       layer: { type: 'dropout', rate: 1 },
-      message: 'model: layers[0].rate: expected a number from 0 to below 1, got 1',
+      message: 'layers[0].rate: expected a number from 0 to below 1, got 1',
     },
   },
   relu: elementwise({ type: 'relu' }),
@@ -302,12 +302,12 @@ describe('layers inside layers', () => {
       [6],
       'model nested: layers[0].layers[1] (conv2d): expected a sample of [height, width, channels], got [6]',
     ],
-    ['none', [block([])], [6], 'model: layers[0].layers: expected a list of 1 to 256 layers, got a list of 0'],
+    ['none', [block([])], [6], 'layers[0].layers: expected a list of 1 to 256 layers, got a list of 0'],
     [
       'a list nested too deeply',
       [deep(9)],
       [6],
-      `model: ${'layers[0].'.repeat(8)}layers: expected a list of layers that holds no further lists, got a list of 1`,
+      `${'layers[0].'.repeat(8)}layers: expected a list of layers that holds no further lists, got a list of 1`,
     ],
     [
       'a flattened image of several channels, which PyTorch has in another order',

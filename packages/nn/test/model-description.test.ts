@@ -71,7 +71,7 @@ describe('a model file', () => {
   test.each<[string, Record<string, string>, string]>([
     ['no layers', {}, 'model file: expected its layer list in the metadata, got none: give the model as well'],
     ['no JSON', { model: '{' }, 'model file: model: expected JSON in the metadata, got a text that cannot be read'],
-    ['no model', { model: '[]' }, 'model: name: missing'],
+    ['no model', { model: '[]' }, 'name: expected a value, got none'],
     [
       'too few names',
       { ...metadata, classes: '["a"]' },
@@ -86,7 +86,7 @@ describe('a model file', () => {
     [
       'another scaling',
       { ...metadata, scaling: '{"type":"log"}' },
-      'model file: scaling: type: expected "byte" or "none", got "log"',
+      'model file: scaling: type: expected one of byte, none, got "log"',
     ],
     [
       'columns of other values than the model takes',

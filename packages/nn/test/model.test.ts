@@ -17,9 +17,7 @@ import {
 import { mlpGoldens } from './goldens.ts';
 
 /** All layer names, as listed in an error. */
-const layerNames = Object.keys(layers)
-  .map((type) => `"${type}"`)
-  .join(' or ');
+const layerNames = Object.keys(layers).join(', ');
 
 /** Returns the shapes of one sample: before the first layer, and after each. */
 function shapesOf(model: Model) {
@@ -65,6 +63,30 @@ describe('built-in models', () => {
       7,
       [[32, 32, 3], [32, 32, 8], [32, 32, 8], [16, 16, 8], [16, 16, 16], [16, 16, 16], [8, 8, 16], [1024], [7]],
     ],
+    [
+      'cnn-large',
+      [28, 28, 1],
+      10,
+      [
+        [28, 28, 1],
+        ...[
+          [28, 28, 16],
+          [28, 28, 16],
+          [14, 14, 16],
+        ],
+        ...[
+          [14, 14, 32],
+          [14, 14, 32],
+          [7, 7, 32],
+        ],
+        ...[
+          [7, 7, 64],
+          [7, 7, 64],
+          [3, 3, 64],
+        ],
+        ...[[576], [10]],
+      ],
+    ],
   ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {
     expect(shapesOf(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
   });
@@ -83,11 +105,11 @@ describe('built-in models', () => {
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
-    expect(() => resolveModel('mpl')).toThrow('model: expected mlp, cnn, or JSON with a list of layers, got "mpl"');
+    expect(() => resolveModel('mpl')).toThrow('expected mlp, cnn, cnn-large, or JSON with a list of layers, got "mpl"');
   });
 
   test('text that is not JSON is refused in one sentence', () => {
-    expect(() => resolveModel('{"name": ')).toThrow(/^model: cannot be read as JSON: .*$/);
+    expect(() => resolveModel('{"name": ')).toThrow(/^cannot be read as JSON: .*$/);
   });
 });
 
@@ -99,26 +121,26 @@ describe('models as plain data', () => {
 
   const dense = (units: unknown) => ({ ...tiny, layers: [{ type: 'dense', units }] });
   test.each<[string, unknown, string]>([
-    ['null', null, 'model: expected Object, got null'],
-    ['no layers entry', { name: 'a', input: [4] }, 'model: layers: missing'],
-    ['no layers', { ...tiny, layers: [] }, 'model: layers: expected a list of 1 to 256 layers, got a list of 0'],
-    ['an unknown entry', { ...tiny, code: 'x' }, 'model: code: unknown entry'],
-    ['an unknown setting', { ...tiny, layers: [{ type: 'relu', slope: 1 }] }, 'model: layers[0].slope: unknown entry'],
+    ['null', null, 'expected an object, got null'],
+    ['no layers entry', { name: 'a', input: [4] }, 'layers: expected a value, got none'],
+    ['no layers', { ...tiny, layers: [] }, 'layers: expected a list of 1 to 256 layers, got a list of 0'],
+    ['an unknown entry', { ...tiny, code: 'x' }, 'code: unknown entry'],
+    ['an unknown setting', { ...tiny, layers: [{ type: 'relu', slope: 1 }] }, 'layers[0].slope: unknown entry'],
     [
       'an unknown layer',
       { ...tiny, layers: [{ type: 'conv' }] },
-      `model: layers[0].type: expected ${layerNames}, got "conv"`,
+      `layers[0].type: expected one of ${layerNames}, got "conv"`,
     ],
-    ['no units', dense(undefined), 'model: layers[0].units: expected a whole number from 1 to 65536, got nothing'],
-    ['half a unit', dense(1.5), 'model: layers[0].units: expected a whole number from 1 to 65536, got 1.5'],
-    ['units as text', dense('10'), 'model: layers[0].units: expected a whole number from 1 to 65536, got "10"'],
-    ['too many units', dense(65_537), 'model: layers[0].units: expected a whole number from 1 to 65536, got 65537'],
-    ['a size of 0', { ...tiny, input: [0] }, 'model: input[0]: expected a whole number from 1 to 65536, got 0'],
-    ['no axes', { ...tiny, input: [] }, 'model: input: expected a list of 1 to 4 sizes, got a list of 0'],
+    ['no units', dense(undefined), 'layers[0].units: expected a whole number from 1 to 65536, got nothing'],
+    ['half a unit', dense(1.5), 'layers[0].units: expected a whole number from 1 to 65536, got 1.5'],
+    ['units as text', dense('10'), 'layers[0].units: expected a whole number from 1 to 65536, got "10"'],
+    ['too many units', dense(65_537), 'layers[0].units: expected a whole number from 1 to 65536, got 65537'],
+    ['a size of 0', { ...tiny, input: [0] }, 'input[0]: expected a whole number from 1 to 65536, got 0'],
+    ['no axes', { ...tiny, input: [] }, 'input: expected a list of 1 to 4 sizes, got a list of 0'],
     [
       'a name with a line break',
       { ...tiny, name: 'a\nb' },
-      'model: name: expected 1 to 64 letters, digits, spaces, dots, dashes or underscores, got "a\\nb"',
+      'name: expected 1 to 64 letters, digits, spaces, dots, dashes or underscores, got "a\\nb"',
     ],
     [
       'an image into a dense layer',
@@ -185,7 +207,7 @@ test('a summary has one line for each layer', () => {
     '1 relu    [128]                   0',
     '2 dense   [10]                1,290',
     '─'.repeat(35),
-    'Total: 101,770 parameters (397.5 KiB)',
+    'Total: 101,770 parameters (407.1 KB)',
   ]);
 });
 
@@ -203,5 +225,5 @@ test('the counts of the layers add up to the total', () => {
   const lines = summary(model).split('\n');
   const counts = lines.slice(5, -2).map((line) => Number(line.trim().split(/\s+/).at(-1)!.replaceAll(',', '')));
   expect(counts).toEqual([0, 13_000, 0, 2_002_000]);
-  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (7.7 MiB)');
+  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (8.1 MB)');
 });

@@ -210,7 +210,7 @@ describe('settings', () => {
 
   test.each<[unknown, string]>([
     [{ type: 'sdg', learningRate: 0.1 }, `optimizer: type: expected ${optimizerNames}, got "sdg"`],
-    [{ type: 'sgd' }, 'optimizer: learningRate: missing'],
+    [{ type: 'sgd' }, 'optimizer: learningRate: expected a value, got none'],
     [{ type: 'sgd', learningRate: 0 }, 'optimizer: learningRate: expected a number above 0, got 0'],
     [{ type: 'sgd', learningRate: Number.NaN }, 'optimizer: learningRate: expected a number above 0, got NaN'],
     [
@@ -232,10 +232,13 @@ describe('settings', () => {
       'optimizer: weightDecay: expected a number of at least 0, got -1',
     ],
     [{ type: 'sgd', learningRate: 1, clipNorm: 0 }, 'optimizer: clipNorm: expected a number above 0, got 0'],
-    [{ type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } }, 'optimizer: schedule.steps: missing'],
+    [
+      { type: 'sgd', learningRate: 1, schedule: { type: 'cosine' } },
+      'optimizer: schedule.steps: expected a value, got none',
+    ],
     [
       { type: 'sgd', learningRate: 1, schedule: { type: 'linear' } },
-      'optimizer: schedule.type: expected "constant" or "step" or "cosine", got "linear"',
+      'optimizer: schedule.type: expected one of constant, step, cosine, got "linear"',
     ],
     [
       { type: 'momentum', learningRate: 1, momentum: 1 },

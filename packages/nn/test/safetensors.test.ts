@@ -138,7 +138,11 @@ describe('safetensors', () => {
     ['an overlap', file({ a: entry(0, 8), b: entry(4, 8) }, 8), 'safetensors: b: expected its data at byte 8, got 4'],
     ['missing data', file({ a: entry(0, 8) }, 4), 'safetensors: expected 8 bytes of data, got 4'],
     ['a negative offset', file({ a: entry(-4, 0) }, 4), 'safetensors: a: data_offsets[0]: expected 0 or more, got -4'],
-    ['no offsets', file({ a: { dtype: 'F32', shape: [] } }, 0), 'safetensors: a: data_offsets: missing'],
+    [
+      'no offsets',
+      file({ a: { dtype: 'F32', shape: [] } }, 0),
+      'safetensors: a: data_offsets: expected a value, got none',
+    ],
     ['numbers as metadata', file({ __metadata__: { a: 1 } }, 0), 'safetensors: metadata: a: expected a string, got 1'],
   ])('%s', (_, bytes, message) => {
     expect(() => readSafetensors(bytes)).toThrow(new Error(message));

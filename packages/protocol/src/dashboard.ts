@@ -267,6 +267,8 @@ export const watchMessages = {
     phase: v.picklist(['waiting', 'training', 'paused', 'finished', 'failed']),
     /** For a run that a person stopped or that failed before its last step: why, and what to try, in one sentence. */
     ending: v.exactOptional(v.strictObject({ type: v.picklist(['stopped', 'failed']), message: f.message })),
+    /** The epoch that is best on the validation samples, if the run keeps its weights, and a sentence about it. */
+    kept: v.exactOptional(v.strictObject({ epoch: f.integer(1), text: f.message })),
     /** Whether an owner has paused the run, which then waits for `start` or `resume`. */
     pauseRequested: f.bool,
     step: f.step,

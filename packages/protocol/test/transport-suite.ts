@@ -237,7 +237,7 @@ export function describeTransport({ name, open, dispose, unchecked }: TransportU
 
     itChecks(`ends on a message the peer may not send${note}`, async () => {
       const { worker, atCoordinator } = await joined();
-      worker.send({ type: 'finish', message: 'the run is finished' } as unknown as WorkerMessage);
+      worker.send({ type: 'finish', message: 'the run has finished' } as unknown as WorkerMessage);
       const reason = 'finish: expected it from the coordinator, got it from the worker';
       expect(await atCoordinator.closing()).toMatchObject({ code: 1002, reason });
     });

@@ -82,6 +82,10 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   /** The worker is told that it was removed, and does not reconnect by itself. */
   | { readonly type: 'remove'; readonly workerId: string }
   | { readonly type: 'stop'; readonly message: string; readonly anotherMayFollow?: boolean | undefined }
+  /** The run may take this many steps in all until the next such event; by default every step. */
+  | { readonly type: 'allow'; readonly steps: number }
+  /** The run has taken the steps that it needs: it ends as after its last step. */
+  | { readonly type: 'finish' }
 );
 
 /** An event before the run has read the clock. */

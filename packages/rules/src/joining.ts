@@ -305,7 +305,7 @@ export function forgetIdleRecords(run: RunState): void {
 export function finishRun(run: RunState): void {
   run.phase = 'finished';
   run.endedAtMs = run.nowMs;
-  closeAll(run, 'the run is finished');
+  closeAll(run, 'the run has finished');
   run.commands.push({ type: 'finished' });
 }
 

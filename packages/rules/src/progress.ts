@@ -24,7 +24,7 @@ export function advanceRun(run: RunState): void {
   assignUnowned(run, run.current);
   if (run.next && isAnyOwned(run.next)) assignUnowned(run, run.next);
   refereeHeld(run);
-  while (!run.pauseRequested && isComplete(run)) {
+  while (mayTakeStep(run) && isComplete(run)) {
     if (run.setup.isRelay) {
       finishAsked(run);
       break;
@@ -36,6 +36,10 @@ export function advanceRun(run: RunState): void {
     }
   }
   pauseOrResume(run);
+}
+
+function mayTakeStep({ pauseRequested, allowedSteps = Number.POSITIVE_INFINITY, current }: RunState): boolean {
+  return !pauseRequested && current.step < allowedSteps;
 }
 
 /** Has the coordinator compute, one at a time, the shards whose held result no worker is assigned to confirm. */

@@ -5,6 +5,7 @@ import {
   closeLateArrival,
   disconnect,
   endRun,
+  finishRun,
   handshake,
   injectFault,
   protocolViolation,
@@ -103,6 +104,12 @@ function apply(run: RunState, event: CoordinatorEvent): void {
     case 'stop':
       endRun(run, event.message, event.anotherMayFollow);
       return;
+    case 'allow':
+      run.allowedSteps = event.steps;
+      return;
+    case 'finish':
+      if (!hasEnded(run)) finishRun(run);
+      return;
     default:
       event satisfies never;
   }
@@ -159,7 +166,7 @@ function open(
     receivedBytes: 0,
     delivered: { bytes: 0, atMs: run.nowMs },
     transferCreditMs: 0,
-    link: { networkMs: 0, results: 0, slownessReported: false },
+    link: { networkMs: 0, results: 0, slowResults: 0, slownessReported: false },
     pingedAtMs: run.nowMs,
     readyAtMs: run.nowMs,
     hasBeenReady: false,

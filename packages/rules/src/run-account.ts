@@ -55,7 +55,7 @@ export function exactnessOf({ contributed, current, records }: CoordinatorState)
 }
 
 /**
- * `joining`: the worker has not passed the numerics check. `waiting`: the run has not begun. `paused`: a person has
+ * `joining`: the worker has not passed the numerics check. `waiting`: the run has not started. `paused`: a person has
  * paused the run. `trial`: the worker is not proven yet. `outnumbered`: a step has fewer microbatches than workers.
  * `slow`: steps are faster without the worker. `rotation`: one of the last two, in a run in which all workers take
  * turns.

@@ -57,6 +57,8 @@ interface Link {
   readonly networkMs: number;
   /** Number of measured results; 0 if `networkMs` comes from the numerics check. */
   readonly results: number;
+  /** Number of results in a row that took long on the link. */
+  readonly slowResults: number;
   readonly slownessReported: boolean;
 }
 
@@ -209,6 +211,8 @@ export interface CoordinatorState {
   readonly phase: Phase;
   /** Whether a person has paused the run: until `resume` it neither begins nor takes a step. */
   readonly pauseRequested: boolean;
+  /** Number of steps that the run may take for now; undefined if it may take all. */
+  readonly allowedSteps?: number | undefined;
   /** Whether a person has asked to begin with the workers that are ready. */
   readonly startRequested: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;

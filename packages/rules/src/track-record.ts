@@ -47,7 +47,7 @@ const smoothing = 0.3;
 /** A link counts as slow if it takes this long for a step, and `slowFactor` times as long as computing … */
 const slowMs = 500;
 const slowFactor = 3;
-/** … measured on at least this many results. */
+/** … on this many results in a row: a frozen process, even the coordinator's own, delays one result of each worker. */
 const enoughResults = 3;
 
 /** Estimates a link from the numerics check, which sends weights one way and a gradient back, as a step does. */
@@ -74,10 +74,11 @@ export function measureLink(
   const measured = Math.max(0, totalMs - (isRelay ? computeMs : Math.max(computeMs, turnaroundMs)));
   const networkMs = link.results > 0 ? link.networkMs + smoothing * (measured - link.networkMs) : measured;
   const results = link.results + 1;
-  const isSlow = results >= enoughResults && networkMs > Math.max(slowMs, slowFactor * computeMs);
+  const slowResults = measured > Math.max(slowMs, slowFactor * computeMs) ? link.slowResults + 1 : 0;
+  const isSlow = slowResults >= enoughResults;
   if (isSlow && !link.slownessReported) emit(run, { type: 'slowLink', workerId: workerId ?? '', networkMs, computeMs });
   updateConnection(run, connection, {
-    link: { networkMs, results, slownessReported: link.slownessReported || isSlow },
+    link: { networkMs, results, slowResults, slownessReported: link.slownessReported || isSlow },
   });
 }
 

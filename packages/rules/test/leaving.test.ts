@@ -173,7 +173,7 @@ describe('why a worker is idle', () => {
   const reasonsOf = ({ state }: ScriptedCoordinator) =>
     [...state.connections.values()].map((connection) => idleReasonOf(state, connection));
 
-  it('is that it joins, that the run has not begun or is paused', () => {
+  it('is that it joins, that the run has not started or is paused', () => {
     const { coordinator } = started(1, { startWorkers: 2 });
     const second = coordinator.open();
     coordinator.hello(second);

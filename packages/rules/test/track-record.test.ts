@@ -5,12 +5,13 @@ import type { ConnectionId } from '../src/state.ts';
 import {
   boundedRate,
   isRefused,
+  measureLink,
   recordFailure,
   recordQuarantine,
   recordSuccess,
   speedAfter,
 } from '../src/track-record.ts';
-import { ScriptedCoordinator } from './scripted-coordinator.ts';
+import { eventsOf, ScriptedCoordinator } from './scripted-coordinator.ts';
 
 const anyMs = fc.double({ min: 0, max: 1e9, noNaN: true });
 
@@ -66,6 +67,20 @@ function connectionFrom(address: string) {
   from(address);
   return { run, id, from, current: () => run.connections.get(id)! };
 }
+
+describe('a slow link is reported', () => {
+  it.each([
+    ['once, if results take long one after another', [900, 900, 900], 1],
+    ['never, if the worker computes for as long', [900, 900, 900], 0, 800],
+    ['never, if a frozen process has delayed one result', [2, 11_000, 2, 2, 2], 0],
+    ['never, if it is slow only now and then', [900, 900, 2, 900, 900, 2], 0],
+    ['once, however long it stays slow', [900, 900, 900, 900, 900, 900], 1],
+  ])('%s', (_, times, reports, computeMs = 1) => {
+    const { run, current } = connectionFrom('10.0.0.1');
+    for (const totalMs of times) measureLink(run, current(), { totalMs, computeMs });
+    expect(eventsOf(run.commands).filter(({ type }) => type === 'slowLink')).toHaveLength(reports);
+  });
+});
 
 describe('a worker is proven', () => {
   it.each([

@@ -81,7 +81,7 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
       `reshape: ${formatShape(source.shape)} has ${source.size} values, ${formatShape(shape)} would have ${sizeOf(shape)}`,
     );
   }
-  if (source.disposed) throw new Error(`reshape: this ${formatShape(source.shape)} tensor was already disposed of`);
+  if (source.disposed) throw new Error(`reshape: this ${formatShape(source.shape)} tensor was already disposed`);
   return new Tensor(source.memory, shape);
 }
 

@@ -168,7 +168,7 @@ export class Tensor implements Disposable {
 
   /** The storage that holds this tensor's `size` values. */
   get storage(): Storage {
-    if (this.#disposed) throw new Error(`tensor: this ${formatShape(this.shape)} tensor was already disposed of`);
+    if (this.#disposed) throw new Error(`tensor: this ${formatShape(this.shape)} tensor was already disposed`);
     if (this.stale !== undefined) throw new Error(this.stale);
     return this.memory.storage;
   }

@@ -228,7 +228,7 @@ describe('tidy', () => {
     });
     expect(inner.disposed).toBe(true);
     expect(read(kept.nested[0])).toEqual([4, 6]);
-    expect(() => add(inner, 1)).toThrow('tensor: this [2] tensor was already disposed of');
+    expect(() => add(inner, 1)).toThrow('tensor: this [2] tensor was already disposed');
   });
 
   it('passes results to the scope around it, and keeps gradients', () => {

@@ -259,7 +259,7 @@ describe('recordOps', () => {
     const [pooled, flat, product, result] = calls.map(({ output }) => output);
     expect(calls.map(({ args }) => args)).toEqual([[inputs[0], 2], [pooled, [2, -1]], [flat, inputs[1]], [product]]);
     expect(outputs).toEqual([result]);
-    expect(() => outputs[0]!.storage).toThrow('already disposed of');
+    expect(() => outputs[0]!.storage).toThrow('already disposed');
   });
 
   it('sees nothing after the function has thrown', () => {

@@ -70,7 +70,7 @@ describe('the numerics check of a device that computes wrongly', () => {
 describe('choosing', () => {
   it('says in one line what computes, and why no GPU does', async () => {
     const { choice } = await openBackend('auto');
-    expect(choice).toBe('computing on cpu; GPUs round differently, so they are used only on request');
+    expect(choice).toBe('computing on cpu; GPUs only on request');
   });
 
   it('says why each other mode of a GPU was refused or not tried', async () => {
@@ -84,7 +84,7 @@ describe('choosing', () => {
     const { choice, backend } = await openBackend('gpu');
     expect(choice).toMatch(/^computing on gpu \([^;\n]*\)/);
     if (isSoftwareAdapter((backend as GpuBackend).adapter)) {
-      expect(choice).toMatch(/: a software renderer\); a small known gradient takes it [\d.]+ ms, cpu [\d.]+ ms; /);
+      expect(choice).toMatch(/: a software renderer\); it needs [\d.]+ ms for a small known gradient, cpu [\d.]+ ms; /);
     }
     for (const mode of ['webgpu', 'webgl2']) expect(choice).toContain(mode);
     await (backend as GpuBackend).close();

@@ -144,7 +144,7 @@ describe('threads that cannot be had', () => {
       const { backend: opened, refused } = await openBackend('auto', nodeThreads(4));
       expect(opened.threads).toBe(1);
       expect(refused).toEqual([
-        'one thread computes instead of 4: threads need shared memory (SharedArrayBuffer), which there is none of here',
+        'one thread computes instead of 4: threads need shared memory (SharedArrayBuffer), which is not available here',
       ]);
     } finally {
       vi.unstubAllGlobals();

@@ -8,7 +8,7 @@ import type { Platform } from './platform.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
-export { datasetFrom, splitDataset } from '@lockstep/data/readers';
+export { datasetFrom, datasetFromPictures, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
 export type { Prediction } from './model.ts';
@@ -49,6 +49,9 @@ const pagePlatform: Platform = {
   },
   async loadData() {
     throw configurationError`${optionName('data')}: expected { train, test } in a page, which has no folders`;
+  },
+  async loadAlike() {
+    throw configurationError`${optionName('validation')}: expected a fraction or a data set in a page, which has no folders`;
   },
   host: undefined,
 };

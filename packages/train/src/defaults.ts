@@ -1,6 +1,20 @@
 /** Defaults that depend on the model, the optimizer or the data, and their texts for help. */
 import { defaultOptimizer, type OptimizerType, optimizers, type ScheduleType } from '@lockstep/nn';
+import type { TrainingData } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
+
+/** The default model, for help. */
+export const defaultModelText = 'mlp, or cnn for files of pictures';
+
+/** Windows of `cnn` need this many rows and columns. */
+const leastSide = 4;
+
+/** The built-in model of a run without a model: convolutional for files of pictures. IDX files keep `mlp`. */
+export function defaultModel(data?: Pick<TrainingData, 'train' | 'reading'>): string {
+  if (data?.reading?.type !== 'pictures') return 'mlp';
+  const [height = 0, width = 0] = data.train.samples.shape;
+  return Math.min(height, width) >= leastSide ? 'cnn' : 'mlp';
+}
 
 export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
 
@@ -16,15 +30,19 @@ const commonRecipe: Recipe = { batch: 128, schedule: 'constant' };
 export const recipes: Readonly<Record<string, Recipe>> = {
   // Reaches 98.5 % in three epochs from every seed tried; with a constant rate, one seed in three falls short.
   cnn: { batch: 64, schedule: 'cosine' },
+  'cnn-large': { batch: 64, schedule: 'cosine' },
 };
 
 export function recipeOf(model: string): Recipe {
   return recipes[model] ?? commonRecipe;
 }
 
-/** Such as `128, or 64 for cnn`. */
+/** Such as `128, or 64 for cnn and cnn-large`. */
 export function recipeDefaults(setting: keyof Recipe): string {
-  const others = Object.entries(recipes).map(([model, recipe]) => `${recipe[setting]} for ${model}`);
+  const models = Object.keys(recipes);
+  const values = [...new Set(models.map((model) => recipes[model]![setting]))];
+  const modelsWith = (value: number | string) => models.filter((model) => recipes[model]![setting] === value);
+  const others = values.map((value) => `${value} for ${modelsWith(value).join(' and ')}`);
   return [commonRecipe[setting], ...others].join(', or ');
 }
 
@@ -36,9 +54,14 @@ export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
   return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
 }
 
-/** Such as `0.1 for sgd, 0.05 for momentum`. */
+/** Such as `0.05 for momentum, 0.002 for adam and adamw`. */
 export function defaultLearningRates(): string {
-  return optimizerTypes.map((type) => `${optimizers[type].defaultLearningRate} for ${type}`).join(', ');
+  const rateOf = (type: OptimizerType): number => optimizers[type].defaultLearningRate;
+  const textOf = (rate: number): string => {
+    const types = optimizerTypes.filter((type) => rateOf(type) === rate);
+    return `${rate} for ${types.length === 1 ? types[0] : `${types.slice(0, -1).join(', ')} and ${types.at(-1)}`}`;
+  };
+  return [...new Set(optimizerTypes.map(rateOf))].map(textOf).join(', ');
 }
 
 /** The default of a setting that is 0 in most optimizers. */
@@ -52,7 +75,7 @@ const [leastStepsPerEpoch, leastBatch] = [8, 16];
 const [leastEpochs, leastSteps] = [5, 500];
 
 /** The default number of epochs, for help. */
-export const defaultEpochsText = `${leastEpochs}, or as many as make ${leastSteps} steps`;
+export const defaultEpochsText = `${leastEpochs}, or as many as give ${leastSteps} steps`;
 
 /**
  * The recipe's batch, halved until an epoch has 8 steps, though not below 16; at most the whole set.

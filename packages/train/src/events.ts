@@ -216,7 +216,7 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
       const { returned } = event;
       const { kind, backend, threads } = record;
       const computing = threads === 1 ? '' : `, ${threads} threads`;
-      const message = `${who} ${returned ? 'is back' : 'joined'} (${kind}, ${backend}${computing})`;
+      const message = `${who} ${returned ? 'rejoined' : 'joined'} (${kind}, ${backend}${computing})`;
       return { type: 'joined', message, worker: { ...worker, kind, backend, threads }, returned };
     }
     case 'left':
@@ -224,7 +224,7 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'rejected':
       return {
         type: 'rejected',
-        message: `rejected a result of ${who}: ${event.message}`,
+        message: `rejected a result from ${who}: ${event.message}`,
         worker: workerId === '' ? undefined : worker,
       };
     case 'late': {
@@ -238,8 +238,8 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     }
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
-      const spent = `${seconds(event.networkMs)} of a step (${seconds(event.computeMs)} computing)`;
-      const message = `${who} spends ${spent} on its link: a larger batch or --gradients fp16-exact would help`;
+      const spent = `${seconds(event.networkMs)} per step on its link, ${seconds(event.computeMs)} on computing`;
+      const message = `${who} spends ${spent}: a larger batch or --gradients fp16-exact would help`;
       return { type: 'slowLink', message, worker };
     }
     case 'quarantined': {

@@ -8,7 +8,8 @@ import {
   targetWords,
   valueTargets,
 } from '@lockstep/data';
-import { errorMessage } from '@lockstep/data/shown';
+import type { OpenOptions } from '@lockstep/data/node';
+import { errorMessage, shownValue } from '@lockstep/data/shown';
 import {
   createConfusionEvaluator,
   createEvaluator,
@@ -17,6 +18,7 @@ import {
   describeModel,
   inputSize,
   largestScore,
+  type Metrics,
   type Model,
   type ModelDescription,
   parameterCount,
@@ -109,7 +111,7 @@ export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeig
     const { weights, weightsSha256 } = readStoredModel(bytes, model);
     const wrong = weights.find((weight) => !Number.isFinite(weight));
     if (wrong === undefined) return { weights, weightsSha256 };
-    throw new Error(`expected finite weights to go on from, got ${wrong} among them`);
+    throw new Error(`expected finite weights, got ${wrong}`);
   } catch (error) {
     throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
   }
@@ -131,6 +133,8 @@ export interface ModelEvaluation {
   readonly r2: number | null;
   /** Root mean squared error in the unit of the given values; null if targets are classes. */
   readonly rmse: number | null;
+  /** Metrics of each class or value, and over all of them; null if the loss is not finite. */
+  readonly metrics: Metrics | null;
   /**
    * Confusion matrix, [classes][classes]: one row for each true class, one column for each predicted one. Null if
    * targets are values, or there are more than 1000 classes.
@@ -222,7 +226,7 @@ export class LoadedModel {
   async predict(samples: SampleValues): Promise<Prediction[]> {
     this.#requireOpen();
     if (this.#targets.role !== 'index') {
-      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
+      throw new Error('predict: expected a classifier, got a regression model: use predictValues');
     }
     return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
   }
@@ -235,7 +239,7 @@ export class LoadedModel {
   async predictValues(samples: SampleValues): Promise<Float32Array[]> {
     this.#requireOpen();
     if (this.#targets.role !== 'value') {
-      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
+      throw new Error('predictValues: expected a regression model, got a classifier: use predict');
     }
     return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
   }
@@ -248,8 +252,12 @@ export class LoadedModel {
   async evaluate(data: Dataset): Promise<ModelEvaluation> {
     this.#requireOpen();
     this.#requireFit(data);
-    const alike = likeTraining(data, this.standardization);
-    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
+    const { targets } = likeTraining(data, this.standardization);
+    // Metrics call classes and values as the model does.
+    const alike: Dataset = { ...data, targets: { ...targets, names: this.#targets.names } };
+    const evaluator = createEvaluator(this.#backend, this.architecture, alike, undefined, true);
+    const { metrics = null, ...quality } = await this.#run(evaluator);
+    const measured = { ...quality, metrics };
     if (data.targets.role === 'value') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
@@ -297,7 +305,7 @@ export class LoadedModel {
   }
 
   #requireOpen(): void {
-    if (this.#isDisposed) throw new Error('model: expected one that is in use, got one that was disposed of');
+    if (this.#isDisposed) throw new Error('model: expected a model in use, got one that was disposed');
   }
 
   #requireType(what: string, samples: SampleValues): void {
@@ -314,12 +322,16 @@ export class LoadedModel {
     }
     this.#requireType('evaluate', samples.values);
     if (targets.role !== this.#targets.role) {
-      throw new Error(`evaluate: expected targets that the model gives, got ${targetWords[targets.role].many}`);
+      throw new Error(
+        `evaluate: expected ${targetWords[this.#targets.role].many} as targets, as the model predicts them, got ${targetWords[targets.role].many}`,
+      );
     }
     const perSample = sizeOfField(this.#targets);
     const numbers = targets.values;
     if (numbers.length !== count * perSample) {
-      throw new Error(`evaluate: expected ${count * perSample} targets, ${perSample} a sample, got ${numbers.length}`);
+      throw new Error(
+        `evaluate: expected ${count * perSample} targets, ${perSample} per sample, got ${numbers.length}`,
+      );
     }
     if (targets.role === 'value') return;
     const wrong = targets.values.find((label) => label >= this.classes.length);
@@ -335,7 +347,7 @@ export class LoadedModel {
     if (at < 0) return;
     const name = JSON.stringify(names[at]);
     throw new Error(
-      `evaluate: expected ${name} as class ${numbers.get(names[at]!)}, as the model has it, got it as class ${at}: give the classes of the model`,
+      `evaluate: expected ${name} to be class ${numbers.get(names[at]!)}, as in the model, got class ${at}: use the classes of the model`,
     );
   }
 }
@@ -360,7 +372,8 @@ export async function loadModel(source: string | Uint8Array, options: LoadModelO
 }
 
 async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
-  if (typeof source !== 'string') return readStoredModel(source, given);
+  if (source instanceof Uint8Array) return readStoredModel(source, given);
+  if (typeof source !== 'string') throw new Error(`loadModel: expected a path or bytes, got ${shownValue(source)}`);
   // Only Node has files: a page that loads bytes never gets here.
   const { readRegularFile, shownPath } = await import('@lockstep/data/files');
   const bytes = readRegularFile(source, maxModelFileBytes);
@@ -380,6 +393,31 @@ function likeTraining(data: Dataset, standardization: Standardization | undefine
   if (mean === like.mean && deviation === like.deviation) return data;
   const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
   return { ...data, targets: valueTargets(values, targets.names, standardization) };
+}
+
+/** Options that read other data in the same way as a model's training samples. @param label column to predict */
+export function optionsAlike(
+  {
+    reading,
+    samples,
+    classes,
+    values,
+    standardization,
+  }: Pick<LoadedModel, 'reading' | 'samples' | 'classes' | 'values' | 'standardization'>,
+  label?: string,
+): OpenOptions {
+  if (reading?.type === 'pictures') {
+    const [height, width, channels] = samples.shape;
+    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
+  }
+  const like = {
+    columns: reading?.columns,
+    bytes: samples.role === 'scaled',
+    classes: classes.length > 0 ? classes : undefined,
+    standardization,
+  };
+  const known = reading && values.length === 1 ? values[0] : undefined;
+  return { like, label: label ?? known };
 }
 
 /** Yields to the event loop between two slices of an evaluation. */

@@ -35,12 +35,22 @@ import {
   type ValuesOf,
   wholeKind,
 } from '@lockstep/command/options';
-import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
+import { augmentations, type Dataset } from '@lockstep/data';
+import {
+  builtInModels,
+  type Model,
+  type MonitorName,
+  monitors,
+  type Schedule,
+  type ScheduleType,
+  schedules,
+} from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
 import {
   defaultEpochsText,
   defaultLearningRates,
+  defaultModelText,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerTypes,
@@ -104,6 +114,17 @@ const interval: OptionKind<CheckpointInterval> = {
   },
 };
 
+/** On the command line, a text that looks like a number is a fraction. */
+const validation: OptionKind<number | string> = {
+  schema: v.union([v.pipe(v.number(), v.gtValue(0), v.ltValue(1)), textKind.schema]),
+  expected: 'a fraction above 0 and below 1, or a path',
+  placeholder: 'FRACTION|PATH',
+  read: (text) => (/^[+-]?[\d.]+$/.test(text) ? Number(text) : text),
+};
+
+/** Fraction of the training samples that is held out if an option needs validation samples. */
+export const defaultValidation = 0.1;
+
 export const runOptions = {
   ...inGroup('run', {
     single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
@@ -118,9 +139,9 @@ export const runOptions = {
     steps: option(wholeKind({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
       eitherKind(wholeKind({ from: 1, to: 1_000_000 }), oneOfKind(['auto'])),
-      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or all that have joined when --wait-for-start starts the run)',
+      'global batch size: samples per step, or per inner step of a replica; auto fits it to the number of workers (--expect, or those that have joined by the start)',
       {
-        defaultText: `${recipeDefaults('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
+        defaultText: `${recipeDefaults('batch')}, or ${dilocoDefaults.batch} with replicas; smaller for small data sets, as is the learning rate`,
         isEssential: true,
         library: 'batch',
       },
@@ -134,6 +155,21 @@ export const runOptions = {
       default: 1,
       library: 'seed',
     }),
+    keep: option(
+      oneOfKind(['best', 'last']),
+      'weights to keep at the end: those of the best epoch on the validation samples, or the last ones',
+      { default: 'last', library: 'keep' },
+    ),
+    patience: option(
+      wholeKind({ from: 1 }),
+      'stop if N epochs in a row bring no improvement on the validation samples',
+      { library: 'patience' },
+    ),
+    monitor: option(
+      oneOfKind(Object.keys(monitors) as MonitorName[]),
+      'validation measure by which --keep and --patience compare epochs',
+      { defaultText: 'loss', library: 'monitor' },
+    ),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
@@ -179,7 +215,7 @@ export const runOptions = {
     }),
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
-      default: 'mlp',
+      defaultText: defaultModelText,
       isEssential: true,
       library: 'model',
       isNamedWithValue: true,
@@ -204,6 +240,23 @@ export const runOptions = {
         defaultText: dataOptions.data.defaultText,
         isEssential: true,
         library: 'data',
+      },
+    ),
+    augment: option(
+      listKind(oneOfKind(augmentations), `names from ${augmentations.join(', ')}, each once`, 'NAME,…', {
+        mayRepeat: false,
+      }),
+      `change training pictures at random in each epoch: ${augmentations.join(', ')}, separated by commas`,
+      { library: 'augment' },
+    ),
+  }),
+  ...inGroup('data', {
+    validation: option(
+      validation,
+      'samples for choosing an epoch, in addition to the test samples: a fraction of the training samples, drawn by the seed, or a file or folder like that of --data',
+      {
+        defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
+        library: 'validation',
       },
     ),
   }),
@@ -308,7 +361,7 @@ export const runOptions = {
         placeholder: 'DIR',
         isEssential: true,
         library: 'checkpoint.folder',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
       }),
       'checkpoint-every': option(interval, 'interval between checkpoints, in steps or minutes', {
         defaultText: '1m',
@@ -318,7 +371,7 @@ export const runOptions = {
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         isEssential: true,
         library: 'checkpoint.resume',
-        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),
@@ -408,7 +461,12 @@ const kinds = {
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
   ),
+  validation: eitherKind(
+    runOptions.validation.kind,
+    objectKind<Dataset>('a data set', (value) => 'samples' in value && 'targets' in value),
+  ),
   onStep: kindOf<TrainOptions['onStep']>('a function', (value) => typeof value === 'function'),
+  onEpoch: kindOf<TrainOptions['onEpoch']>('a function', (value) => typeof value === 'function'),
   signal: joinKinds.signal,
 } as const satisfies KindsOf<TrainOptions> &
   KindsOf<OptimizerOptions, 'optimizer.'> &

@@ -1,10 +1,11 @@
 /** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
-import type { Dataset } from '@lockstep/data';
+import type { Augmentation, Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
-import type { Model, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
+import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { StepEvent } from './events.ts';
+import type { OnEpoch } from './record/recorder.ts';
 
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
@@ -18,7 +19,12 @@ export interface TrainOptions {
    * the run there.
    */
   readonly data?: string | TrainingData | undefined;
-  /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
+  /**
+   * Random changes to the training pictures, different in each epoch: `flip`, `shift`, `rotate`, `zoom`, `brightness`;
+   * by default none.
+   */
+  readonly augment?: readonly Augmentation[] | undefined;
+  /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`, or `cnn` for files of pictures. */
   readonly model?: string | Model | undefined;
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
@@ -41,7 +47,7 @@ export interface TrainOptions {
   readonly expect?: number | undefined;
   /** Minimum number of samples that one worker computes, from 1 to 1000000; divides the batch. By default 16 to 64. */
   readonly microbatch?: number | undefined;
-  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as make 500 steps, or the `steps`. */
+  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as give 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
   /** Steps after which the run ends unless its epochs end earlier, of at least 1. */
   readonly steps?: number | undefined;
@@ -71,10 +77,27 @@ export interface TrainOptions {
    * Network settings for workers and viewers. By default only local workers join; without any, this process computes.
    */
   readonly listen?: boolean | ListenOptions | undefined;
+  /**
+   * Validation samples, on which each epoch is evaluated besides the test samples: a fraction of the training samples,
+   * above 0 and below 1, held out by the seed; a data set; or the path of a file or folder, read as the training
+   * samples were. By default none, or 0.1 with `keep: 'best'` or `patience`.
+   */
+  readonly validation?: number | string | Dataset | undefined;
+  /** The weights to end with: the last ones, or those of the epoch with the best `monitor`. By default last. */
+  readonly keep?: 'best' | 'last' | undefined;
+  /** Stops the run when `monitor` has not improved for this number of epochs, of at least 1; by default never. */
+  readonly patience?: number | undefined;
+  /** Measure on the validation samples by which `keep` and `patience` compare epochs; by default loss. */
+  readonly monitor?: MonitorName | undefined;
   /** Checkpoint settings, or just the folder; by default none are written. */
   readonly checkpoint?: string | CheckpointOptions | undefined;
   /** Called after every step, while nothing else happens: for programs that must not miss a step. */
   readonly onStep?: ((step: StepEvent) => void) | undefined;
+  /**
+   * Called after the evaluation of each epoch, in order, with a copy of the weights at its end. Training goes on
+   * meanwhile; the run's result waits for the last call, and an error fails the run.
+   */
+  readonly onEpoch?: OnEpoch | undefined;
   /** Stops the run when aborted, as `stop` does. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -87,6 +110,8 @@ export interface TrainingData {
   readonly test: Dataset;
   /** How a file becomes a sample; saved with the model. */
   readonly reading?: Reading | undefined;
+  /** Column to predict, if it was named, for a validation file. */
+  readonly label?: string | undefined;
   /** Splits the same data by another seed, for another run from the page; omitted if no seed splits the data. */
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }

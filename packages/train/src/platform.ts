@@ -34,6 +34,11 @@ export interface Platform {
    * @throws DataError if the data cannot be read, ConfigurationError if there is nothing to read from
    */
   loadData(data: string | undefined, seed: number): Promise<TrainingData>;
+  /**
+   * Reads every sample of another file or folder in the same way as the training samples.
+   * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from
+   */
+  loadAlike(path: string, data: TrainingData): Promise<Dataset>;
   /** Files, sockets and processes; undefined in a page. */
   readonly host: Host | undefined;
 }
@@ -58,6 +63,8 @@ export interface EvaluationSetup {
   readonly threads: number;
   readonly model: Model;
   readonly data: Dataset;
+  /** Whether evaluations have metrics. */
+  readonly hasMetrics: boolean;
 }
 
 /**

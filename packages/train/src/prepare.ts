@@ -1,15 +1,28 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
+import {
+  type Augmentation,
+  augmentations,
+  checkDataset,
+  createAugmenter,
+  DataError,
+  type Dataset,
+  fieldOf,
+  movableSamples,
+  sizeOfField,
+  targetWords,
+} from '@lockstep/data';
+import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
+import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
-import { recipeOf } from './defaults.ts';
+import { defaultModel, recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
-import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
+import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
+import type { ValidationConfig } from './record/epoch-choice.ts';
 import type { DataSummary, RunConfig } from './record/report.ts';
 import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
@@ -32,13 +45,16 @@ export async function prepare(
   if (workers > 0) site?.startWorkers(computing);
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
-  const { train, test, reading } = data;
-  const model = fittingModel(options.model, train);
+  const { test, reading } = data;
+  const { train, validation, choosing } = await holdOut(options, data, seed, platform);
+  const augment = augmentOf(options, train);
+  const model = fittingModel(options.model ?? defaultModel(data), train);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
     ...{ data: dataSummary(train), seed, samples: train.count, testSamples: test.count },
+    ...(choosing && { validation: choosing }),
     ...{ batch: plan.batch, microbatchSize: plan.microbatchSize },
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
     ...{ steps: plan.steps, optimizer },
@@ -46,6 +62,7 @@ export async function prepare(
     workers: listen ? workers : 'single',
     ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
+    ...(augment.length > 0 && { augment }),
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
@@ -60,7 +77,7 @@ export async function prepare(
   const kept = options.listen ? checkpoint : undefined;
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
-    ...{ model, initialWeights: initial?.weights, data, train, test, reading },
+    ...{ model, initialWeights: initial?.weights, data, train, test, validation, reading },
     ...{ ...planned, config, ...computing, rules, checkpoint },
     ...(network ?? noNetwork),
   };
@@ -81,7 +98,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   if (!options.listen || !listen || !platform.host) {
     throw configurationError`${optionName('data', uploadedData)}: requires ${optionName('listen')}, whose page takes the data`;
   }
-  modelOf(options.model);
+  modelOf(options.model ?? defaultModel());
   return platform.host.prepareNetwork(listen, checkpoint);
 }
 
@@ -147,7 +164,7 @@ function dataSummary(train: Dataset): DataSummary {
 }
 
 /** @param fit shape that a built-in model gets @throws ConfigurationError */
-function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: Parameters<typeof resolveModel>[1]) {
+function modelOf(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typeof resolveModel>[1]) {
   try {
     return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
   } catch (error) {
@@ -156,7 +173,7 @@ function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: 
 }
 
 /** The model of a training set. @throws ConfigurationError if its inputs or outputs differ */
-function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
+function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset): Model {
   const { samples, targets } = train;
   const { names } = targets;
   const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });
@@ -168,13 +185,24 @@ function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
   throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
 }
 
+/** The augmentations in the order in which they apply. @throws ConfigurationError unless samples are pictures */
+function augmentOf({ augment = [] }: TrainOptions, train: Dataset): readonly Augmentation[] {
+  if (augment.length === 0) return [];
+  try {
+    createAugmenter(fieldOf(train.samples), augment, defaultSeed);
+    return augmentations.filter((name) => augment.includes(name));
+  } catch (error) {
+    throw configurationError`${optionName('augment')}: ${errorMessage(error)}`;
+  }
+}
+
 /** @throws ConfigurationError if the data cannot be used for training */
 function checkData(data: TrainingData): TrainingData {
   const { train, test } = data;
   try {
     checkDataset(train, 'the training set');
     checkDataset(test, 'the test set');
-    requireAlike(train, test);
+    requireAlike(train, test, 'the test set');
     return data;
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
@@ -182,16 +210,69 @@ function checkData(data: TrainingData): TrainingData {
   }
 }
 
-/** @throws DataError if a model of the training set cannot be tested on the test set */
-function requireAlike(train: Dataset, test: Dataset): void {
+interface HeldOut {
+  /** The samples that are left to train on. */
+  readonly train: Dataset;
+  readonly validation?: Dataset;
+  readonly choosing?: ValidationConfig;
+}
+
+/** Takes the validation samples out of the training samples, or reads them. @throws ConfigurationError, DataError */
+async function holdOut(options: TrainOptions, data: TrainingData, seed: number, platform: Platform): Promise<HeldOut> {
+  const { keep = runOptions.keep.default, patience, monitor = 'loss' } = options;
+  const { train } = data;
+  const chooses = keep === 'best' || patience !== undefined;
+  if (options.monitor !== undefined && !chooses) {
+    throw configurationError`${optionName('monitor')}: requires ${optionName('keep', 'best')} or ${optionName('patience')}, which compare epochs by it`;
+  }
+  const asked = options.validation ?? (chooses ? defaultValidation : undefined);
+  if (asked === undefined) return { train };
+  const { role }: Monitor = monitors[monitor];
+  if (role !== undefined && role !== train.targets.role) {
+    throw configurationError`${optionName('monitor')}: expected a measure of ${targetWords[train.targets.role].many}, got ${monitor}`;
+  }
+  try {
+    const { train: rest, validation } = await validationOf(asked, data, seed, platform);
+    checkDataset(validation, 'the validation set');
+    requireAlike(train, validation, 'the validation set');
+    const { count: samples } = validation;
+    return {
+      train: rest,
+      validation,
+      choosing: { samples, monitor, keep, ...(patience !== undefined && { patience }) },
+    };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw configurationError`${optionName('validation')}: ${error.message}`;
+  }
+}
+
+async function validationOf(
+  asked: number | string | Dataset,
+  data: TrainingData,
+  seed: number,
+  platform: Platform,
+): Promise<{ readonly train: Dataset; readonly validation: Dataset }> {
+  if (typeof asked === 'object') return { train: data.train, validation: asked };
+  if (typeof asked === 'string') return { train: data.train, validation: await platform.loadAlike(asked, data) };
+  const { train, test } = splitDataset(data.train, { testFraction: asked, seed });
+  // Movable, because only this run uses the copy.
+  return { train: movableSamples(train), validation: test };
+}
+
+/**
+ * @param what name of the other set, such as `the test set`
+ * @throws DataError if a model of the training set cannot be evaluated on the other set
+ */
+function requireAlike(train: Dataset, test: Dataset, what: string): void {
   const [expected, got] = [train, test].map(describe);
-  if (got !== expected) throw new DataError(`the test set: expected ${expected}, as in the training set, got ${got}`);
+  if (got !== expected) throw new DataError(`${what}: expected ${expected}, as in the training set, got ${got}`);
   const at = train.targets.names.findIndex((name, index) => name !== test.targets.names[index]);
   if (at < 0) return;
   const [name, other] = [train, test].map(({ targets }) => JSON.stringify(targets.names[at]));
   const which = `${targetWords[train.targets.role].one} ${at}`;
   throw new DataError(
-    `the test set: expected ${name} as ${which}, as in the training set, got ${other}: give both the same names in one order`,
+    `${what}: expected ${name} as ${which}, as in the training set, got ${other}: give both the same names in one order`,
   );
 }
 

@@ -3,7 +3,7 @@
 import type { NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
-import { thousands } from '@lockstep/data/shown';
+import { significant, thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
@@ -33,6 +33,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly data: TrainingData;
   readonly train: Dataset;
   readonly test: Dataset;
+  /** Samples held out from training, to choose an epoch; undefined if there are none. */
+  readonly validation: Dataset | undefined;
   /** How a file becomes a sample; undefined if the data do not say so. */
   readonly reading: Reading | undefined;
   readonly config: RunConfig;
@@ -54,8 +56,10 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
-  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}`;
-  if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size is chosen when the run starts`;
+  const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
+  const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
+  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
+  if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;
@@ -67,11 +71,14 @@ function describeRound({ replicas, innerSteps, batch, learningRate, momentum }: 
   return `${round} (learning rate ${learningRate}, momentum ${momentum}), then`;
 }
 
+/** A rate that was scaled with the batch has more digits than anyone typed. */
+const rateDigits = 6;
+
 /** A description such as `adam, learning rate 0.001, cosine schedule, 100 steps of warm-up`. */
 export function describeOptimizer(optimizer: OptimizerConfig): string {
   const { type, learningRate, schedule, clipNorm } = optimizer;
   const name = 'nesterov' in optimizer && optimizer.nesterov ? `${type} (Nesterov)` : type;
-  const parts = [name, `learning rate ${learningRate}`];
+  const parts = [name, `learning rate ${significant(learningRate, rateDigits)}`];
   const { type: course = 'constant', warmup = 0 } = schedule ?? {};
   if (course !== 'constant') parts.push(`${course} schedule`);
   if (warmup > 0) parts.push(`${warmup} steps of warm-up`);
@@ -80,14 +87,17 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
 }
 
 /** Everything that determines the bits of a run, as stored in its checkpoints. */
-export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
+export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
+  const { model, train, validation, plan, config, optimizer } = prepared;
   const { batch, microbatchSize, innerSteps } = plan;
-  const { seed, gradients = 'exact', initSha256 } = config;
+  const { seed, gradients = 'exact', initSha256, augment } = config;
   return {
     ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
+    ...(augment && { augment: augment.join(',') }),
+    ...(validation && { validation: { data: dataHash(validation, newHash), ...config.validation! } }),
   };
 }
 

@@ -142,7 +142,7 @@ function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCo
   const round = replicas * microbatchSize;
   if (round > samples) {
     const product = `${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
-    throw configurationError`${optionName('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product}, which are ${round}`;
+    throw configurationError`${optionName('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product} = ${round}`;
   }
   return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
 }

@@ -12,7 +12,7 @@ import type { Report } from './record/report.ts';
 import { createRun } from './run/create-run.ts';
 import type { Trained } from './run/run-training.ts';
 
-/** How a run ended: every step taken, stopped earlier, or unable to go on. */
+/** How a run ended: every step taken that it needed, stopped earlier by someone, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
 
 /** A run that has ended, with its data and settings. */
@@ -24,7 +24,7 @@ export class TrainingResult {
   /** Who stopped the run: the program that started it, or its owner from the dashboard; undefined if nobody did. */
   readonly stoppedBy: 'program' | 'owner' | undefined;
   readonly report: Report;
-  /** [parameters], in model order. */
+  /** The kept weights, [parameters] in model order. */
   readonly weights: Float32Array<ArrayBuffer>;
   /** The newest checkpoint on disk, if the run wrote any. */
   readonly checkpoint: WrittenCheckpoint | undefined;
@@ -56,8 +56,9 @@ export class TrainingResult {
 
   /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. */
   modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
-    const { weightsSha256, steps } = this.report;
-    return modelFileOf({ prepared: this.#prepared, weights: this.weights, weightsSha256, steps }, format);
+    const { weightsSha256, kept, steps } = this.report;
+    const weights = { weights: this.weights, weightsSha256, steps: kept?.step ?? steps };
+    return modelFileOf({ prepared: this.#prepared, ...weights }, format);
   }
 
   /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
@@ -117,8 +118,9 @@ export async function verifyRun({ report, isFinished, log, ...options }: VerifyO
     log(`not verified: ${incomparable}`);
     return { verified: null };
   }
-  log(`Verifying: the same ${thousands(report.steps)} steps in one process`);
-  const got = await trainAgain(options);
+  const steps = report.kept?.step ?? report.steps;
+  log(`Verifying: the same ${thousands(steps)} steps in one process`);
+  const got = await trainAgain(options, steps);
   if (got === undefined) {
     log('not verified: the verifying run was interrupted');
     return { verified: null };
@@ -151,11 +153,14 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
 }
 
 /** Describes what a second run gives, such as `weights ab12…`; undefined if it was interrupted. */
-async function trainAgain({ prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>) {
+async function trainAgain(
+  { prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>,
+  steps: number,
+) {
   const opened = await openBackend('auto', platform.threads(prepared.threads));
   const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
   // A single process cannot cross-check itself.
-  const alone = { ...prepared, rules: {}, listen: undefined };
+  const alone = { ...prepared, plan: { ...prepared.plan, steps }, rules: {}, listen: undefined };
   const { run, parameterServer, startInlineWorker } = await createRun({
     prepared: alone,
     platform,

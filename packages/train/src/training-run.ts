@@ -174,7 +174,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       return this.#beginNext(changes, settled);
     };
     const job: TrainingJob = {
-      ...{ ...setting, prepared, onStep: options.onStep },
+      ...{ ...setting, prepared, onStep: options.onStep, onEpoch: options.onEpoch },
       onControl: (control, weights) => {
         this.#control = control;
         this.#weights = weights;
@@ -273,7 +273,7 @@ async function trainPlannedAtStart(
   options: TrainOptions,
 ): Promise<PreparedRun & { readonly trained: Trained }> {
   const { prepared, platform, site } = job;
-  const { train, test, reading, token, listen } = prepared;
+  const { train, test, validation, reading, token, listen } = prepared;
   const stay = listen?.stay;
   let workers = 0;
   const gathered = await runTraining({
@@ -293,7 +293,8 @@ async function trainPlannedAtStart(
   try {
     const most = Math.floor(train.count / (options.microbatch ?? 1));
     const counted = { ...options, expect: Math.max(1, Math.min(workers, most)) };
-    const next = await prepare({ ...counted, data: { train, test, reading } }, platform, site);
+    const data = { train, test, reading };
+    const next = await prepare({ ...counted, data, ...(validation && { validation }) }, platform, site);
     const planned: Prepared = { ...next, token, ...(next.listen && { listen: { ...next.listen, stay } }) };
     const trained = await runTraining({
       ...{ ...job, prepared: planned, startWorkers: counted.expect },

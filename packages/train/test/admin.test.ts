@@ -86,7 +86,7 @@ describe('controlling a run', () => {
 
   it.each([
     ['no token', undefined, /^controlling a run requires the admin token: open the dashboard address/],
-    ['a wrong token', 'guess', /^wrong admin token/],
+    ['a wrong token', 'guess', /^the admin token is wrong/],
   ] as const)('with %s is refused with a message, and nothing happens', async (_name, token, message) => {
     const { server, viewer } = await open(['--chaos']);
     const secret = token === undefined ? {} : { token };
@@ -120,7 +120,7 @@ it('a worker is renamed and removed by the owner alone; removed, it ends with a 
   await guest.next('event', (event) => event.message === `w1 Ada left: ${message}`);
   await ending;
   viewer.send({ ...remove, token });
-  expect((await viewer.next('refused')).message).toBe('there is no worker w1 here');
+  expect((await viewer.next('refused')).message).toBe('there is no connected worker w1');
 });
 
 describe('fault injection', () => {
@@ -131,7 +131,7 @@ describe('fault injection', () => {
     expect((await viewer.next('refused')).message).toBe('this run was started without --chaos');
     const faulty = await open(['--chaos']);
     faulty.viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w9', token: faulty.token });
-    expect((await faulty.viewer.next('refused')).message).toBe('there is no worker w9 here');
+    expect((await faulty.viewer.next('refused')).message).toBe('there is no connected worker w9');
     expect(await faulty.viewer.next('run')).toMatchObject({ faultInjection: true });
   });
 

@@ -71,6 +71,7 @@ describe('identityDifference', () => {
     ['optimizer', { type: 'sgd' }],
     ['gradients', 'fp16-exact'],
     ['initSha256', 'cc'],
+    ['augment', 'flip,shift'],
   ] as const)('names another %s', (key, value) => {
     expect(identityDifference(identity, { ...identity, [key]: value })).toMatch(
       new RegExp(`^expected ${key}[.a-zA-Z]* .*, got `),

@@ -112,11 +112,11 @@ describe('the checkpoint to resume from', () => {
   });
 
   it.each<[what: string, one: () => Promise<StoredCheckpoint>, reason: RegExp]>([
-    ['that is torn', () => stored({}, (file) => file.slice(0, -5)), /expected SHA-256 .*torn or was changed/],
+    ['that is torn', () => stored({}, (file) => file.slice(0, -5)), /expected SHA-256 .*truncated or was changed/],
     [
       'that is empty',
       () => stored({}, () => new Uint8Array()),
-      /expected a file of the format lockstep-checkpoint\.v1/,
+      /expected a file in the format lockstep-checkpoint\.v1/,
     ],
     [
       'of another model',
@@ -126,7 +126,7 @@ describe('the checkpoint to resume from', () => {
     [
       'past the end of this run',
       () => stored({ step: 1_001 }),
-      /^it is after step 1001, past the 1000 steps of this run$/,
+      /^it was written after step 1001, but this run has only 1000 steps$/,
     ],
     [
       'that cannot be read',
@@ -327,7 +327,7 @@ describe('a checkpointer', () => {
     expect(checkpointer.newest).toBeUndefined();
     takeStep();
     await end(write(3));
-    expect(lines.slice(1)).toEqual(['checkpoints are being written again, the last one after step 4']);
+    expect(lines.slice(1)).toEqual(['checkpoints are being written again; the newest one is of step 4']);
     expect(written).toEqual([4]);
   });
 

@@ -120,7 +120,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
     },
     report: () =>
       createReport({
-        ...{ startedAt: '', machine: nodePlatform.machine, data: { name: null, sha256: '' } },
+        ...{ startedAt: '', machine: nodePlatform.machine, data: { name: null, sha256: '' }, metrics: null },
         ...{ config: prepared.config, model: prepared.model, state: run.state, record: recorder.data },
         weightsSha256: sha256(bytesOf(parameterServer.weights())),
         wire: attached.traffic(),

@@ -15,7 +15,7 @@ describe('a worker that joins', () => {
     const events: WorkerEvent[] = [];
     for await (const event of worker) events.push(event);
     expect([...new Set(events.map(({ type }) => type))]).toEqual(['opened', 'joined', 'ready', 'computed']);
-    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run has finished' });
     const { report } = await run.result;
     const last = events.findLast((event) => event.type === 'computed');
     expect(last).toMatchObject({ step: 18, samples: expect.any(Number) });
@@ -55,7 +55,7 @@ describe('a worker that joins', () => {
       }
     }).rejects.toMatchObject({ name: 'ConfigurationError' });
     expect(events).toEqual([{ type: 'opening', backend: 'webgpu' }]);
-    expect(new WorkerLines(0, 1).of(events[0]!, 0)).toEqual(['opening webgpu, which can take a minute']);
+    expect(new WorkerLines(1).of(events[0]!, 0)).toEqual(['opening webgpu, which can take a minute']);
     const quick = joinComputing('ws://127.0.0.1:1', { backend: 'webgpu' }, Promise.reject(new Error('none')));
     await expect(async () => {
       for await (const event of quick) events.push(event);

@@ -84,10 +84,17 @@ describe('a loaded model', () => {
   });
 
   it('evaluates as a run does, and counts every error', async () => {
-    const { confusion, topErrors, ...measured } = await loaded.evaluate(data);
+    const { confusion, topErrors, metrics, ...measured } = await loaded.evaluate(data);
     const { backend } = await openBackend('auto');
     const evaluation = await createEvaluator(backend, model, data).evaluate(weights, async () => {});
     expect(measured).toEqual(evaluation);
+    expect(metrics).toMatchObject({
+      accuracy: measured.accuracy,
+      classes: confusion!.map((row, at) => ({
+        name: classes[at],
+        support: row.reduce((sum, samples) => sum + samples),
+      })),
+    });
     expect(confusion!.flat().reduce((sum, samples) => sum + samples, 0)).toBe(count);
     expect(confusion!.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(Math.round(measured.accuracy! * count));
     const [worst] = topErrors;
@@ -103,11 +110,11 @@ describe('a loaded model', () => {
     const classesOf = (given: Uint16Array, names: string[] = []) => ({ targets: classTargets(given, names) });
     const refusals: [Partial<Dataset>, string][] = [
       [{ count: 299 }, 'expected 299 samples of 784 values, got 235200 values'],
-      [classesOf(labels.slice(1)), 'expected 300 targets, 1 a sample, got 299'],
+      [classesOf(labels.slice(1)), 'expected 300 targets, 1 per sample, got 299'],
       [classesOf(labels.slice().fill(10)), "expected labels below 10, the model's classes, got 10"],
       [
         classesOf(labels, ['0', 'two', 'one']),
-        'expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
+        'expected "two" to be class 2, as in the model, got class 1: use the classes of the model',
       ],
       [{ targets: valueTargets(new Float32Array(3000), []) }, 'expected targets that the model gives, got values'],
       [
@@ -119,7 +126,7 @@ describe('a loaded model', () => {
       await expect(loaded.evaluate({ ...data, ...part })).rejects.toThrow(new Error(`evaluate: ${message}`));
     }
     await expect(loaded.predictValues(images)).rejects.toThrow(
-      'predictValues: expected a model of values, got one of classes: use predict',
+      'predictValues: expected a regression model, got a classifier: use predict',
     );
   });
 
@@ -128,8 +135,8 @@ describe('a loaded model', () => {
     await other.predict(images.subarray(784));
     other.dispose();
     other.dispose();
-    await expect(other.predict(images)).rejects.toThrow(/one that was disposed of$/);
-    await expect(other.evaluate(data)).rejects.toThrow(/one that was disposed of$/);
+    await expect(other.predict(images)).rejects.toThrow(/one that was disposed$/);
+    await expect(other.evaluate(data)).rejects.toThrow(/one that was disposed$/);
   });
 });
 
@@ -152,7 +159,7 @@ describe('a loaded model of values', () => {
       [0.5, -1],
     ]);
     await expect(model2.predict(samples)).rejects.toThrow(
-      'predict: expected a model of classes, got one of values: use predictValues',
+      'predict: expected a classifier, got a regression model: use predictValues',
     );
     await expect(model2.predictValues(new Uint8Array(2))).rejects.toThrow(
       'predict: expected samples in a Float32Array, as in training, got a Uint8Array',

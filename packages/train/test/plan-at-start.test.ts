@@ -1,4 +1,5 @@
 /** A batch chosen for the workers that are connected when the run is started. */
+import { tmpdir } from 'node:os';
 import { batchForWorkers } from '@lockstep/rules';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { expect, it } from 'vitest';
@@ -77,7 +78,7 @@ it('stays for a run after it, with its number of workers', async () => {
 
 it.each<[TrainOptions, string]>([
   [
-    { checkpoint: { folder: 'x', resume: true } },
+    { checkpoint: { folder: tmpdir(), resume: true } },
     'batch auto: requires expect if the run may resume from a checkpoint',
   ],
   [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],

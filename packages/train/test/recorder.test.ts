@@ -20,6 +20,12 @@ function setUp(options: Partial<RecorderOptions> = {}) {
   let weight = 0;
   const [reported, evaluated]: [number[], number[]] = [[], []];
   const stops: string[] = [];
+  const [allowed, finished]: [number[], number[]] = [[], []];
+  const run = {
+    stop: (message: string) => void stops.push(message),
+    allow: (steps: number) => void allowed.push(steps),
+    finish: () => void finished.push(weight),
+  };
   const recorder = new Recorder({
     plan: planOf(),
     evaluator: {
@@ -35,7 +41,7 @@ function setUp(options: Partial<RecorderOptions> = {}) {
     nowMs: () => now,
     pause: async () => {},
     signal: new AbortController().signal,
-    run: () => ({ state, stop: (message) => void stops.push(message) }),
+    run: () => ({ ...run, state }),
     emit: (event) => event.type === 'epoch' && reported.push(event.epoch),
     ...options,
   });
@@ -48,7 +54,7 @@ function setUp(options: Partial<RecorderOptions> = {}) {
     recorder.step({ epoch: Math.floor(result.step / 3), count, ...result }, state);
   };
   return {
-    ...{ recorder, stops, evaluated, reported, wait, step },
+    ...{ recorder, stops, allowed, finished, evaluated, reported, wait, step },
     start: () => recorder.event({ type: 'started' }, state),
     /** Takes steps that last `stepMs`, with a loss of their number and 0, 1 or 2 samples classified correctly. */
     play(from: number, to: number, stepMs = 1000) {
@@ -215,7 +221,10 @@ it('an end on purpose has a code, whatever it says, and nothing stops a run that
   recorder.ended({ type: 'failed', message });
   expect(recorder.data.ending).toEqual({ type: 'stopped', code: 'owner', message });
   const failed = setUp({
-    run: () => ({ state: { ...state, phase: 'failed' }, stop: (text) => void stops.push(text) }),
+    run: () => ({
+      ...{ state: { ...state, phase: 'failed' }, stop: (text) => void stops.push(text) },
+      ...{ allow: () => {}, finish: () => {} },
+    }),
   });
   failed.recorder.stop('program');
   failed.recorder.ended({ type: 'failed', message });

@@ -36,8 +36,8 @@ describe('a relay', () => {
     const between = await openRelay(url, { workers: 1 });
     const worker = join(between.url, { name: 'guest' });
     const { report } = await run.result;
-    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
-    expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run has finished' });
+    expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run has finished' });
     expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe(await hashAlone(tiny));
@@ -140,7 +140,7 @@ describe('a relay', () => {
     [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],
     [{ wait: 1 }, 'wait: expected true or false, got 1'],
     [{ listen: { port: 70_000 } }, 'listen.port: expected a whole number from 0 to 65535'],
-    [{ listen: { stay: true } }, 'listen.stay: unknown option; there are host, port, token, tls, allowOrigins'],
+    [{ listen: { stay: true } }, 'listen.stay: unknown option; the options are host, port, token, tls, allowOrigins'],
     [{ listen: 1 }, 'listen: expected an object with some of host, port, token, tls, allowOrigins'],
     [{ signal: 1 }, 'signal: expected an AbortSignal, got 1'],
   ])('with a wrong option is refused in one sentence: %j', async (options, message, url = 'ws://127.0.0.1:1') => {

@@ -33,6 +33,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
     model,
     state: coordinator.state,
     record: recordWith({ initialLoss: 1.1, images: 600, steps: 1, seconds: 2 }),
+    metrics: null,
     weightsSha256: 'aa',
     wire: { bytesSent: 5, bytesReceived: 6 },
   };

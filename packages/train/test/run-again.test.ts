@@ -46,7 +46,7 @@ it('each has the weights of one process, the worker stays, and a page opened lat
     ],
   });
   await run[Symbol.asyncDispose]();
-  expect(await guest.done).toEqual({ type: 'finished', message: 'the run is finished' });
+  expect(await guest.done).toEqual({ type: 'finished', message: 'the run has finished' });
 });
 
 it('another seed splits uploaded data anew, as it would in one process', async () => {

@@ -129,7 +129,7 @@ describe('the optimizer that options describe', () => {
     expect(of('', { model: 'cnn' })).toMatchObject({ schedule: { type: 'cosine', steps: 100 } });
     expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
     expect(of('', { model: 'unknown' })).not.toHaveProperty('schedule');
-    expect(recipeDefaults('batch')).toBe('128, or 64 for cnn');
+    expect(recipeDefaults('batch')).toBe('128, or 64 for cnn and cnn-large');
   });
 
   test.each([

@@ -142,7 +142,7 @@ describe('a viewer', () => {
     const server = await open();
     const viewer = await openViewer(server.ws);
     for (let sent = 0; sent < 1_000; sent++) viewer.send({ type: 'wantWeights' });
-    expect(await viewer.closed).toMatchObject({ code: 1008, reason: expect.stringMatching(/messages a second/) });
+    expect(await viewer.closed).toMatchObject({ code: 1008, reason: expect.stringMatching(/messages per second/) });
   });
 });
 

@@ -220,6 +220,11 @@ describe('an option that is wrong', () => {
     [{ data: 7 }, `${noData} 7`],
     [{ data: kindsOfData['a table with classes'].train }, `${noData} ${oneSet}`],
     [{ data: new Uint8Array(9) }, `${noData} a Uint8Array of 9 bytes`],
+    [{ augment: ['turn'] }, 'augment: expected names from flip, shift, rotate, zoom, brightness, each once, got'],
+    [
+      { augment: ['flip'], data: kindsOfData['a table with classes'] },
+      'augment: expected pictures of [height, width, channels] in bytes, got 4',
+    ],
     [{ model: 'vast' }, 'model: '],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
@@ -251,7 +256,7 @@ describe('an option that is wrong', () => {
       'listen.port: cannot be combined with listen.server, which has its own',
     ],
     [{ optimizer: { type: 'sgd', beta1: 0.5 } }, 'optimizer'],
-    [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; there are learningRate, type'],
+    [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; the options are learningRate, type'],
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
     [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
@@ -272,7 +277,7 @@ describe('an option that is wrong', () => {
     [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
     [{ signal: true }, 'signal: expected an AbortSignal, got true'],
     [{ onStep: 1 }, 'onStep: expected a function, got 1'],
-    [{ learningRate: 1 }, 'learningRate: unknown option; there are epochs, steps'],
+    [{ learningRate: 1 }, 'learningRate: unknown option; the options are epochs, steps'],
   ];
 
   it.each(cases)('%o is one sentence, and nothing begins', async (wrong, message) => {

@@ -107,7 +107,7 @@ describe('a server that waits for the data of its run', () => {
     const guests = Array.from({ length: count }, (_, at) => join(url, { name: `guest ${at}`, backend: 'cpu' }));
     await upload({ 'iris.csv': iris });
     const { data } = await setup.next('dataSetup', ({ phase }) => phase === 'ready');
-    expect(data?.plan).toContain('the batch size is chosen when the run starts');
+    expect(data?.plan).toContain('the batch size will be chosen when the run starts');
     setup.send({ type: 'admin', action: 'start', token: admin });
     await setup.closed;
     const viewer = await watch();
@@ -135,7 +135,7 @@ describe('a server that waits for the data of its run', () => {
     const second = await post('', list);
     expect([second.status, await second.text()]).toEqual([
       409,
-      'the upload: expected one at a time, another one is under way\n',
+      'the upload: expected one at a time, but another one is in progress\n',
     ]);
   });
 
@@ -157,7 +157,7 @@ describe('a server that waits for the data of its run', () => {
 it.each<[options: TrainOptions, message: string]>([
   [{ listen: false }, 'data upload: requires listen, whose page takes the data'],
   [{ workers: 1, listen: undefined }, 'data upload: requires listen, whose page takes the data'],
-  [{ model: 'nonsense' }, 'model: model: expected mlp, cnn, or JSON with a list of layers'],
+  [{ model: 'nonsense' }, 'model: expected mlp, cnn, cnn-large, or JSON with a list of layers'],
   [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
 ])('a run on uploaded data is refused before its server stands: %j', async (options, message) => {
   const run = train({ data: 'upload', listen: { port: 0 }, ...options });

@@ -371,7 +371,8 @@ export class SampleCache {
     this.#memory ??= this.#allocate(batch);
     const { size, targetSize, targets, isPresent, write } = this.#memory;
     const targetsGot = batch.targets.length / batch.count;
-    if (targetsGot !== targetSize) throw new Error(`task: expected ${targetSize} targets a sample, got ${targetsGot}`);
+    if (targetsGot !== targetSize)
+      throw new Error(`task: expected ${targetSize} targets per sample, got ${targetsGot}`);
     let next = 0;
     for (const marked of numbers) {
       if (marked < enclosed) continue;

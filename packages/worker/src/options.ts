@@ -53,7 +53,7 @@ export function defaultThreads(choice: ComputeChoice, processes: number, cores: 
 export const workerCommand = {
   name: 'worker',
   args: '--url ws://HOST:PORT [options]',
-  summary: 'Joins a coordinator and computes gradients for it. Reconnects by itself.',
+  summary: 'Joins a coordinator and computes gradients for it. Reconnects automatically.',
   options: {
     url: joinOptions.url,
     ...inGroup('distribution', {

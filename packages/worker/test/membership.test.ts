@@ -23,7 +23,7 @@ const away = new Error('nothing answers there (connection refused)');
 const busy = new CoordinatorBusyError('it did not answer');
 const waiting: CoordinatorMessage = { type: 'refuse', code: 'waiting', message: 'no run yet', retryAfterMs: 2_000 };
 const full: CoordinatorMessage = { ...waiting, code: 'full', message: 'full' };
-const finish: CoordinatorMessage = { type: 'finish', message: 'the run is finished' };
+const finish: CoordinatorMessage = { type: 'finish', message: 'the run has finished' };
 const welcome: CoordinatorMessage = { ...anyWelcome, resumeKey: 'a key' };
 const done = [welcome, finish];
 /** The run ends, and another may follow. */
@@ -68,7 +68,7 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
   const [clock, leaving, left] = [new VirtualClock(), new AbortController(), [...attempts]];
   const [hellos, atMs, logged]: [MessageOf<'hello'>[], number[], string[]] = [[], [], []];
   const scene = { clock, leave: () => leaving.abort() };
-  const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
+  const lines = new WorkerLines(Number.POSITIVE_INFINITY);
   lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
   let [end, endedAtMs]: [unknown, number | undefined] = [undefined, undefined];
   const settle = (value: unknown): void => {
@@ -110,7 +110,7 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
 beforeEach(() => void vi.spyOn(Math, 'random').mockReturnValue(1));
 afterEach(() => void vi.restoreAllMocks());
 
-const finished = { type: 'finished', message: 'the run is finished' };
+const finished = { type: 'finished', message: 'the run has finished' };
 const unreachable = { reason: 'unreachable', message: away.message };
 const joined = 'joined as w1, computing on cpu';
 const waits = `${away.message}; waiting for it (Ctrl-C to stop)`;
@@ -143,7 +143,7 @@ it.each<[what: string, attempts: readonly Attempt[], Expected]>([
     [lost, away, away, away, done],
     {
       ...{ end: finished, resumeKeys: [undefined, 'a key'], pauses: [500, 1_000, 2_000, 4_000] },
-      logged: [joined, 'the machine sleeps; trying again', keepsWaiting, 'back as w1'],
+      logged: [joined, 'the machine sleeps; trying again', keepsWaiting, 'rejoined as w1'],
     },
   ],
   [
@@ -216,7 +216,7 @@ it.each<[what: string, attempts: readonly Attempt[], Expected]>([
 it('a worker comes back to a coordinator that is away for long, and tries at least every 15 s until then', async () => {
   const { end, logged, pauses } = await play([lost, ...Array.from({ length: 60 }, () => away), done]);
   expect(end).toMatchObject(finished);
-  expect(logged.at(-1)).toBe('back as w1');
+  expect(logged.at(-1)).toBe('rejoined as w1');
   expect(Math.max(...pauses)).toBeLessThanOrEqual(15_000);
   expect(pauses.reduce((sum, pauseMs) => sum + pauseMs)).toBeGreaterThan(6 * 60_000);
 });

@@ -24,7 +24,7 @@ describe('a worker session', () => {
     await script.send({ type: 'injectFault', action: 'freeze', forMs: 2_000 });
     await script.pass(4_000);
     expect(script.of('ping').map(({ sentAtMs }) => sentAtMs)).toEqual([12_000, 14_000, 16_000, 20_000]);
-    await script.send({ type: 'finish', message: 'the run is finished' });
+    await script.send({ type: 'finish', message: 'the run has finished' });
     await script.close(1000, '');
     await script.pass(10_000);
     expect(script.of('ping')).toHaveLength(4);
@@ -66,8 +66,8 @@ describe('a worker session', () => {
 
   it('ends finished even where the coordinator never closes, and computes nothing more', async () => {
     const script = await computing(0, 1);
-    await script.send({ type: 'finish', message: 'the run is finished' });
-    expect(script.end).toEqual({ type: 'finished', message: 'the run is finished' });
+    await script.send({ type: 'finish', message: 'the run has finished' });
+    expect(script.end).toEqual({ type: 'finished', message: 'the run has finished' });
     await script.jobs[0]!.finish();
     expect(script.jobs).toHaveLength(1);
     expect(script.of('gradient')).toEqual([]);

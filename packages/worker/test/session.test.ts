@@ -153,7 +153,7 @@ describe('a worker session that computes', () => {
 
   it('cancels the shard that it computes when the session ends', async () => {
     const script = await computing(0);
-    await script.send({ type: 'finish', message: 'the run is finished' });
+    await script.send({ type: 'finish', message: 'the run has finished' });
     expect(script.jobs[0]!.isCanceled()).toBe(true);
   });
 

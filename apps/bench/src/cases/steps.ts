@@ -62,7 +62,7 @@ const matmul: Benchmark = {
   name: 'matmul',
   title: 'One dense product of two float32 matrices',
   method: [
-    'Values in (-1, 1) without a zero, so that no product can be skipped. Operands lie ready in the form that a candidate takes.',
+    'Values in (-1, 1) without a zero, so that no product can be skipped. Operands are ready in the form that a candidate takes.',
     'One thread each. A multiplication and an addition count as two operations.',
     '"Off by" is the relative distance from the product in double precision.',
   ],

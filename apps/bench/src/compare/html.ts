@@ -54,8 +54,8 @@ function contentOf(report: CompareReport) {
   const sections: readonly { readonly title: string; readonly text: string; readonly exhibits: readonly Exhibit[] }[] =
     [
       {
-        title: 'Images a second',
-        text: `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one thread of Lockstep.`,
+        title: 'Images per second',
+        text: `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Next to it: the speed relative to one thread of Lockstep.`,
         exhibits: each(throughputBars),
       },
       {
@@ -96,7 +96,7 @@ function methodOf(accuracy: number): string[] {
 const kindKeys = {
   threads: { color: '--train', label: 'Lockstep, threads of one process' },
   processes: { color: '--run-2', label: 'Lockstep, processes, the coordinator among them' },
-  workers: { color: '--run-1', label: 'Lockstep, workers beside the coordinator' },
+  workers: { color: '--run-1', label: 'Lockstep, workers next to the coordinator' },
   tabs: { color: '--run-3', label: 'Lockstep, browser tabs' },
   peer: { color: '--border-strong', label: 'others' },
 } as const;

@@ -318,8 +318,8 @@ export function estimateLines(name: string, costs: Costs, { predictions }: Scali
   const headers = ['workers', 'images/s', 'against one process', 'compute ms', 'link ms', 'other ms'];
   const shown = predictions.filter(({ workers }) => shownWorkers.includes(workers));
   return [
-    `${name}: one process needs ${milliseconds(singleStepMs)} ms a step; a worker computes ${milliseconds(computeFixedMs)} ms and ${(computeMsPerSample * 1000).toFixed(2)} us a sample;`,
-    `  everything else is ${milliseconds(firstWorkerMs)} ms with one worker and ${milliseconds(nextWorkerMs)} ms for each further one`,
+    `${name}: one process needs ${milliseconds(singleStepMs)} ms per step; a worker computes ${milliseconds(computeFixedMs)} ms and ${(computeMsPerSample * 1000).toFixed(2)} us per sample;`,
+    `  everything else is ${milliseconds(firstWorkerMs)} ms with one worker and ${milliseconds(nextWorkerMs)} ms for each additional one`,
     figuresTable(
       headers,
       shown.map(({ workers, imagesPerSecond, speedUp, computeMs, linkMs, otherMs }) => {
@@ -355,13 +355,12 @@ export function answerFor(costs: Costs, asked: PredictedTimes, estimate: Scaling
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';
   const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${ratioText(asked.speedUp)} one process.`;
-  if (pays)
-    return `${answer} It stops paying at ${count(best.workers)} (${ratioText(best.speedUp)}): more add next to nothing.`;
-  if (link === undefined) return `${answer} No number of workers is faster than one process: take a larger batch.`;
+  if (pays) return `${answer} More than ${count(best.workers)} (${ratioText(best.speedUp)}) add almost nothing.`;
+  if (link === undefined) return `${answer} No number of workers is faster than one process: use a larger batch.`;
   const bandwidth = breakEvenBandwidth(costs, speeds, link.latencyMs);
   const need =
     bandwidth === undefined
-      ? 'no bandwidth would make up for it'
-      : `these would be even with it from ${thousands(Math.ceil(bandwidth / 125e3))} Mbit/s on`;
+      ? 'no bandwidth would change that'
+      : `from ${thousands(Math.ceil(bandwidth / 125e3))} Mbit/s on, these workers would be as fast`;
   return `${answer} No number of workers is faster than one process here; ${need}.`;
 }

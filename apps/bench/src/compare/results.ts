@@ -204,7 +204,7 @@ export function rowName(row: LockstepRow | PeerRow): string {
 
 /** Headers of the columns after the throughput. */
 export function ratioHeaders(accuracy: number): string[] {
-  return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB a step'];
+  return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB per step'];
 }
 
 export function ratioCells(row: LockstepRow | PeerRow): string[] {
@@ -272,7 +272,7 @@ function sentenceOf(choices: readonly Choice[]): string {
   );
   if (kind === 'threads') {
     const command = `npm start -- --single --threads ${count}`;
-    return `Train on ${row.name} of one process, which is as fast as anything dearer here (${command}): ${trainings}.`;
+    return `Train on ${row.name} of one process, as fast as anything that costs more here (${command}): ${trainings}.`;
   }
   return `Train with ${row.name}, the fastest here: ${trainings}.`;
 }
@@ -288,8 +288,8 @@ function reasonOf(results: readonly ComparedTraining[]): string[] {
   const steps = rows.filter(({ workers }) => isOneThread(workers)).map(({ msPerStep }) => msPerStep.median);
   return [
     `Over sockets a step spends ${range(overheads)} on everything but arithmetic, and one thread needs ${range(steps)} for ` +
-      'a whole step. Threads of one process share memory and spend next to nothing, so sockets pay only with more machines: ' +
-      'with large batches, and models with much arithmetic for each byte.',
+      'a whole step. Threads of one process share memory and have almost no overhead, so sockets pay off only with more ' +
+      'machines, large batches, or models with much arithmetic per byte.',
   ];
 }
 

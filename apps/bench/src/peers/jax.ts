@@ -36,7 +36,7 @@ async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent>
   let output = product(left.ref, right.ref);
   return {
     version,
-    notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that lie ready'],
+    notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that are ready'],
     async run(steps) {
       const startedMs = performance.now();
       for (let step = 0; step < steps; step++) {
@@ -62,7 +62,7 @@ const largestCnnBatch = 64;
 async function openStep(work: MnistStep): Promise<Implementation | Absent> {
   if (work.net.name === 'cnn' && work.batchSize > largestCnnBatch) {
     const elsewhere = `npm run bench -- --benchmark cnn-step measures it at ${largestCnnBatch}`;
-    return { absent: `one step of this net at this batch takes it seconds; ${elsewhere}` };
+    return { absent: `one step of this net at this batch takes seconds; ${elsewhere}` };
   }
   const loaded = await loadJax();
   if ('absent' in loaded) return loaded;

@@ -76,7 +76,7 @@ async function openMatmul(work: MatrixProduct, name: TensorFlowBackend): Promise
   };
   return {
     version,
-    notes: [description, 'tf.matMul of tensors that lie ready'],
+    notes: [description, 'tf.matMul of tensors that are ready'],
     async reset() {
       await tf.setBackend(registered);
     },

@@ -13,7 +13,7 @@ const run = train({
 
 for await (const event of run) {
   if (event.type === 'prepared' || event.type === 'joined') console.log(event.message);
-  if (event.type === 'listening') console.log(`join and watch at ${event.addresses.page}`);
+  if (event.type === 'listening') console.log(`Join and watch at ${event.addresses.page}`);
   if (event.type === 'epoch') {
     console.log(`epoch ${event.epoch}: test accuracy ${(100 * event.testAccuracy).toFixed(2)} %`);
   }

@@ -43,7 +43,7 @@ for await (const event of run) {
   if (event.type !== 'epoch') continue;
   losses.push(event.trainLoss);
   draw(losses);
-  status.textContent = `Epoch ${event.epoch}: test accuracy ${(100 * event.testAccuracy).toFixed(1)} %`;
+  status.textContent = `Epoch ${event.epoch}: test accuracy ${(100 * event.testAccuracy).toFixed(2)} %`;
 }
 
 const { report } = await run.result;

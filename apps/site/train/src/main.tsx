@@ -69,7 +69,7 @@ function TrainView() {
       <main id="main" tabIndex={-1}>
         {store.run.value && <Overview store={store} />}
         <div class="panels train-panels">
-          <Card name="join" title="Data and model">
+          <Card name="join" title="Your run">
             <StartForm />
             {result && <EndingPanel {...{ store, result, requestWeights }} ownIds={undefined} />}
           </Card>
@@ -83,7 +83,7 @@ function TrainView() {
   );
 }
 
-const models = ['mlp', 'cnn'];
+const models = ['mlp', 'cnn', 'cnn-large'];
 
 /** Size of MNIST as packed. */
 const digitsMegabytes = 11.5;

@@ -15,7 +15,7 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import { evaluatorOf, finiteReport, pointBytes, runMessage, tablePreviewOf } from '@lockstep/train/internal';
+import { evaluatorOf, finiteReport, keptText, pointBytes, runMessage, tablePreviewOf } from '@lockstep/train/internal';
 import { fetchDigits } from '@lockstep/web/page/learn/digits.ts';
 import type { ReadFile, StartRequest, TableRequest, TrainerAnswer, TrainerRequest } from './messages.ts';
 
@@ -58,7 +58,8 @@ async function readTable({ file, label, task }: TableRequest): Promise<ReadTable
     const rows = parseDelimited(new Uint8Array(await file.arrayBuffer()), file.name);
     const name = label === undefined ? undefined : rows.columns[label]?.name;
     table = tablePreviewOf(rows, name, task);
-    return { table, opened: datasetFromTable(rows, { label: name, task }) };
+    const opened = datasetFromTable(rows, { label: name, task });
+    return { table, opened };
   } catch (error) {
     return { table, opened: error instanceof DataError ? error : new DataError(errorMessage(error)) };
   }
@@ -117,7 +118,7 @@ class Account {
     this.#points.push({ steps, loss, accuracy, seconds: (atMs - this.#beganAtMs) / 1000 });
     this.#last = step;
     if (atMs - this.#postedAtMs >= progressEveryMs) this.#progress('training');
-    if (areWeightsWanted) this.#postWeights(run?.weights());
+    if (areWeightsWanted) this.#postWeights(run?.weights(), steps);
   }
 
   epoch({ type: _, ...report }: EpochEvent): void {
@@ -126,26 +127,29 @@ class Account {
 
   async end(result: TrainingResult): Promise<void> {
     const { outcome, report, weights } = result;
-    const { weightsSha256: weightsHash, exactness, numericMode } = report;
-    this.#postWeights(weights);
+    const { weightsSha256: weightsHash, exactness, numericMode, kept, epochs } = report;
+    const step = kept?.step ?? report.steps;
+    this.#postWeights(weights, step);
     await this.#postEvaluation(result);
     this.#progress(outcome === 'finished' ? 'finished' : 'failed', {
       ...(outcome !== 'finished' && { ending: { type: 'stopped', message: 'stopped before its last step' } }),
-      ...{ weightsHash, weightsHashStep: report.steps },
+      ...{ weightsHash, weightsHashStep: step },
+      ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
       ...(exactness !== null && { exactness }),
       ...(numericMode !== null && { numericMode }),
     });
     const bytes = new TextEncoder().encode(JSON.stringify(report));
     post({
       type: 'result',
-      step: report.steps,
+      step,
       report: bytes,
       metadata: { ...readSafetensors(result.modelFile()).metadata },
     });
   }
 
   async #postEvaluation({ report, weights }: TrainingResult): Promise<void> {
-    const { epoch, testLoss } = report.epochs.at(-1) ?? {};
+    const { kept, epochs } = report;
+    const { epoch, testLoss } = epochs.findLast((one) => one.epoch === kept?.epoch) ?? epochs.at(-1) ?? {};
     // The outputs of a diverged model mean nothing.
     if (epoch === undefined || !Number.isFinite(testLoss)) return;
     const { backend } = await openBackend('auto');
@@ -174,9 +178,9 @@ class Account {
     return pointBytes(this.#points.splice(0));
   }
 
-  #postWeights(weights: Float32Array<ArrayBuffer> | undefined): void {
+  #postWeights(weights: Float32Array<ArrayBuffer> | undefined, step: number): void {
     if (!weights) return;
     areWeightsWanted = false;
-    post({ type: 'weights', step: this.#last?.step ?? 0, bytes: bytesOf(weights) });
+    post({ type: 'weights', step, bytes: bytesOf(weights) });
   }
 }

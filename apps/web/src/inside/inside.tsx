@@ -64,10 +64,10 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
 function absenceText({ status, dataSetup, connection }: RunStore): string {
   const { isCurrent, title, reason = `${title} …` } = status.value;
   if (!isCurrent) return reason;
-  if (dataSetup.value) return 'The run waits for its data: there is no network yet.';
+  if (dataSetup.value) return 'The run waits for its data, so there is no network yet.';
   return connection.value.phase === 'live'
-    ? 'The weights come with the next message of the run.'
-    : 'The run is over, and its coordinator no longer answers: there are no weights to show.';
+    ? 'The weights arrive with the next message of the run.'
+    : 'The run is over and its coordinator no longer answers, so there are no weights to show.';
 }
 
 /** Scrolls to the part that the address names, and again once the parts above it have their final height. */

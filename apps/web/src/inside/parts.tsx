@@ -24,7 +24,7 @@ import { ExhibitCard } from '../learn/exhibits.tsx';
 import type { InspectedSample } from '../learn/messages.ts';
 import { Paragraph } from '../learn/paragraph.tsx';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
-import { outputName, percent, significant, whole } from '../look/format.ts';
+import { lossText, outputName, percent, significant, whole } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
@@ -61,7 +61,7 @@ function PartCard({ id, aside, children }: PartCardProps) {
 }
 
 /** Placeholder for parts that need a sample. */
-const noSample = <p class="empty">Shown once a sample is drawn or chosen.</p>;
+const noSample = <p class="empty">Draw or choose a sample first.</p>;
 
 /** Properties of tiles among which one can be chosen, such as a neuron or filter of the first layer. */
 function choosing(chosen: Signal<number> | undefined) {
@@ -248,7 +248,7 @@ function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
     <DrawingPad sketch={sketch} isUnused={picked.value !== undefined}>
       <div class="drawing-controls">
         <Choice
-          label="Its label"
+          label="Label of the drawing"
           value={`${label.value}`}
           options={Array.from({ length: 10 }, (_, digit) => [`${digit}`, outputName(run, digit)])}
           onChoose={(digit) => {
@@ -290,7 +290,9 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
           ))}
         </ul>
       ) : (
-        <p class="empty">{store.evaluation.value ? 'It has no errors.' : 'They come with the first evaluation.'}</p>
+        <p class="empty">
+          {store.evaluation.value ? 'The last evaluation had no errors.' : 'Errors appear after the first evaluation.'}
+        </p>
       )}
     </>
   );
@@ -427,7 +429,7 @@ export function GradientPart({ run, inspected, label, chosen }: GradientPartProp
       <dl class="lesson-figures">
         <Figure label={trace.probabilities ? 'label' : 'target'} value={label} />
         <Figure label="prediction" value={answerText(run, trace)} />
-        <Figure label="loss" value={trace.loss.toFixed(4)} />
+        <Figure label="loss" value={lossText(trace.loss)} />
       </dl>
       <ExhibitCard exhibit={gradientTable(trace)} />
       {gradientView.kind === 'pictures' && (

@@ -1,6 +1,6 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
 import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
-import { computed, type ReadonlySignal, signal } from '@preact/signals';
+import { computed, effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { tabStatusOf } from '../watch/status.ts';
@@ -28,7 +28,7 @@ export class TabWorker {
       workers.value.find(({ id }) => id === this.id),
     );
   });
-  /** Ids of the workers that this tab has been, to find them in a report. */
+  /** Ids of the workers that this tab has been in the current run, to find them in its report. */
   readonly ids = new Set<string>();
   readonly #store: RunStore;
   readonly #secrets: ReadonlySignal<Secrets>;
@@ -38,6 +38,16 @@ export class TabWorker {
   constructor(store: RunStore, secrets: ReadonlySignal<Secrets>) {
     this.#store = store;
     this.#secrets = secrets;
+    let wasOver = false;
+    // Each run numbers its workers anew, so an id of the last run may now be another worker's.
+    effect(() => {
+      const isOver = store.isOver.value;
+      if (wasOver && !isOver) {
+        this.ids.clear();
+        untracked(() => this.#noteId());
+      }
+      wasOver = isOver;
+    });
     // Stored only when the page goes away, so that a duplicate of this tab does not take over its identity.
     addEventListener('pagehide', () => {
       const { value: state } = this.state;
@@ -62,7 +72,7 @@ export class TabWorker {
     const request = { url: socketAddress('/'), token, workload: this.#workload(), outlivesServer: true, ...membership };
     this.#thread = new TabThread(request, (state) => {
       this.state.value = state;
-      if (this.id !== undefined) this.ids.add(this.id);
+      this.#noteId();
       if (state.phase === 'ended') this.#thread = undefined;
     });
   }
@@ -71,6 +81,13 @@ export class TabWorker {
     this.#thread?.leave();
     // With `#join` in its address, the page would rejoin after a reload.
     if (location.hash === '#join') history.replaceState(null, '', `${location.pathname}${location.search}`);
+  }
+
+  /** Notes the worker's id, unless its connection is lost: the run of that connection may be over. */
+  #noteId(): void {
+    const { value: state } = this.state;
+    const isConnected = state.phase === 'joining' || state.phase === 'computing';
+    if (isConnected && state.id !== undefined) this.ids.add(state.id);
   }
 
   #workload(): Workload | undefined {

@@ -27,7 +27,8 @@ async function fetchPacked(
 ): Promise<Digits> {
   // Scripts are in a folder next to the file. With a name that ends in .gz, the browser would unpack the file itself.
   const response = await fetch(new URL(`../${file}`, location.href));
-  if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
+  if (!response.ok || !response.body)
+    throw new Error(`${file}: expected the digits of this page, got ${response.status}`);
   const counting = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform(part, controller) {
       onBytes(part.byteLength);

@@ -29,7 +29,7 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
       <ViewHeader
         title="How a network learns"
         windowTitle={chapter.title}
-        subtitle="Everything here is computed live in this tab, by the engine that trains."
+        subtitle="Everything here is computed live in this tab, by the engine that trains the models."
         here={`#learn/${chapter.id}`}
         content="the chapter"
         other={{ href: '#inside', title: 'Inside' }}
@@ -145,7 +145,7 @@ function Controls({ chapter, computation, settings, changed, onAgain }: Controls
 }
 
 function phaseText({ phase, failure }: Computation): string {
-  if (phase.value === 'failed') return `This chapter cannot be computed here: ${failure.value}.`;
+  if (phase.value === 'failed') return `This chapter cannot run here: ${failure.value}.`;
   return phase.value === 'computing' ? 'Computing …' : 'Computed.';
 }
 
@@ -175,7 +175,7 @@ function ToLiveRun({ isThere }: { readonly isThere: boolean }) {
   return (
     <p>
       <button type="button" disabled={!isThere} onClick={show}>
-        Watch it in training ↓
+        See it train ↓
       </button>
     </p>
   );

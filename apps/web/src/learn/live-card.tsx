@@ -67,8 +67,8 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
         <LiveExhibits live={live} exhibits={computation.exhibits.value} />
         <div class="live-side">
           <LiveButtons computation={computation} onClear={open} />
-          {group('Acts from the next step on', false)}
-          {group('Begins another curve beside it', true)}
+          {group('Takes effect at the next step', false)}
+          {group('Starts another curve', true)}
         </div>
       </div>
     </section>
@@ -137,7 +137,7 @@ function LiveButtons({ computation, onClear }: LiveButtonsProps) {
           disabled={hasEnded}
           onClick={isTraining ? ask('pause') : train}
         >
-          {isTraining ? 'Pause' : isUntrained ? 'Train' : 'Go on'}
+          {isTraining ? 'Pause' : isUntrained ? 'Train' : 'Resume'}
         </button>
         <button type="button" disabled={isTraining || hasEnded} onClick={ask('step')}>
           {stepsPerPlace} steps
@@ -162,7 +162,7 @@ function statusOf({ phase, failure }: Computation, isUntrained: boolean): string
     training: 'Training in this tab.',
     paused: isUntrained ? 'Untrained. Train, and move the controls while the curve grows.' : 'Paused.',
     done: '',
-    ended: 'The curve is at its end. Move a control, or begin another curve.',
+    ended: 'The curve is complete. Move a control, or start another curve.',
     failed: `The network cannot be trained here: ${failure.value}.`,
   };
   return texts[phase.value];

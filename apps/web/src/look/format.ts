@@ -1,7 +1,7 @@
 /** Formats numbers, times and failures for people. */
-import { errorMessage, significant } from '@lockstep/data/shown';
+import { decimals, errorMessage } from '@lockstep/data/shown';
 
-export { percent, significant } from '@lockstep/data/shown';
+export { decimals, durationText, percent, significant } from '@lockstep/data/shown';
 
 /** 12345.6 -> "12,346". Always in English, like the page. */
 export function whole(value: number): string {
@@ -9,8 +9,7 @@ export function whole(value: number): string {
 }
 
 export function lossText(loss: number): string {
-  if (!isLossFinite(loss)) return '∞';
-  return Math.abs(loss) < 1e6 ? loss.toFixed(loss < 10 ? 4 : 2) : significant(loss);
+  return isLossFinite(loss) ? decimals(loss) : '∞';
 }
 
 /** Whether the loss is finite: messages carry the largest number in place of infinity and NaN. */
@@ -22,15 +21,6 @@ export function isLossFinite(loss: number): boolean {
 export function millisecondsText(ms: number): string {
   if (ms < 10) return ms.toFixed(2);
   return ms < 100 ? ms.toFixed(1) : whole(ms);
-}
-
-/** "12 s", "3 min 05 s", "2 h 10 min". */
-export function durationText(seconds: number): string {
-  const rounded = Math.max(0, Math.round(seconds));
-  if (rounded < 60) return `${rounded} s`;
-  const minutes = Math.floor(rounded / 60);
-  if (minutes < 60) return `${minutes} min ${String(rounded % 60).padStart(2, '0')} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
 /** "1 worker", "2 workers". */

@@ -44,7 +44,7 @@ function placeAt({ left, top, bottom }: DOMRect, style: CSSStyleDeclaration): vo
 
 const runGlossary = {
   'training loss':
-    'How wrong the network is on the samples that it learns from, as one number: cross-entropy for classes, mean squared error for values. Shown as the mean over recent steps.',
+    'How wrong the network is on the samples that it learns from: cross-entropy for classes, mean squared error for values. Shown as the mean over recent steps.',
   'training accuracy':
     'The share of training samples that the network classifies correctly, as the mean over recent steps. It is measured before each step changes the network.',
   'test accuracy':

@@ -115,7 +115,7 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
             Stop for good
           </button>
           <button type="button" onClick={() => (isConfirming.value = false)}>
-            Go on
+            Keep training
           </button>
         </>
       ) : (
@@ -151,7 +151,7 @@ interface RunAgainProps {
 
 /** The settings of a new run, in the order of the form. Settings without choices are numbers. */
 const settings = {
-  model: { label: 'Model', choices: ['mlp', 'cnn'] },
+  model: { label: 'Model', choices: ['mlp', 'cnn', 'cnn-large'] },
   optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
   learningRate: { label: 'Learning rate' },
   schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },
@@ -189,7 +189,7 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
     <form class="run-again" onSubmit={submit}>
       <h2>Run again</h2>
       <p class="aside">
-        Another run on this server, with its current workers. Options that you leave unchanged stay as they were.
+        Starts another run on this server with the current workers. Options that you do not change keep their values.
       </p>
       {names.map((name) => (
         <Setting
@@ -203,7 +203,7 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
       ))}
       <p class="error">{rejection ?? ''}</p>
       <button type="submit" class="primary">
-        Begin the run
+        Start the run
       </button>
     </form>
   );

@@ -108,11 +108,12 @@ export function useCurvesVersion({ curvesVersion, isOver }: RunStore): number {
 function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): { x: number[]; curves: Curve[] } {
   const [own, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
   if (!own) return { x: [], curves: [] };
-  const { at, train, smoothTrain, test } = own.table;
+  const keptEpoch = store.progress.peek()?.kept?.epoch;
+  const { at, train, smoothTrain, test, kept } = own.table;
   const main = { color: '--train', legend: earlier.length === 0 ? 'line' : 'list' } as const;
   if (kind === 'rate') return { x: at, curves: [{ ...main, label: 'of the step', values: smoothTrain }] };
-  const tables = [[at, train, smoothTrain, test], ...earlier.map(({ table }) => [table.at, table.smoothTrain])];
-  const [x, steps, means, tests, ...others] = uPlot.join(tables as uPlot.AlignedData[]) as [
+  const tables = [[at, train, smoothTrain, test, kept], ...earlier.map(({ table }) => [table.at, table.smoothTrain])];
+  const [x, steps, means, tests, best, ...others] = uPlot.join(tables as uPlot.AlignedData[]) as [
     number[],
     ...uPlot.AlignedData,
   ];
@@ -123,6 +124,7 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
       // With earlier runs, the list names each run by the settings in which it differs.
       { ...main, label: earlier.length === 0 ? 'train' : own.label, values: means! },
       { label: 'test', color: '--test', values: tests!, hasMarks: true },
+      ...(keptEpoch === undefined ? [] : [{ label: `kept epoch ${keptEpoch}`, color: '--text', values: best! }]),
       ...others.map((values, index) => ({
         ...{ label: earlier[index]!.label, color: earlierColor(index), values },
         ...{ width: 1.25, legend: 'list' as const },
@@ -167,7 +169,7 @@ function Toolbar({ store }: { readonly store: RunStore }) {
           checked={settings.isLogarithmic}
           onChange={({ currentTarget }) => change({ isLogarithmic: currentTarget.checked })}
         />
-        Log loss
+        Log scale
       </label>
       <span class="chart-files">
         <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>

@@ -301,7 +301,7 @@ export class Uploader {
 }
 
 async function sendAll(files: readonly NamedFile[], token: string): Promise<void> {
-  if (files.length === 0) throw new Error('expected a file or a folder with files, got none');
+  if (files.length === 0) throw new Error('expected a file or a folder with files, got nothing');
   const list = files.map(({ path, file }) => ({ path, bytes: file.size }));
   const { id } = await post('', JSON.stringify(list), token);
   const stream = new Blob(files.map(({ file }) => file));
@@ -324,7 +324,7 @@ async function post(query: string, body: BodyInit, token: string): Promise<{ rea
   try {
     response = await fetch(url, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } });
   } catch {
-    throw new Error('the upload broke off: a file has changed or gone, or the server does not answer');
+    throw new Error('the upload failed: a file was changed or removed, or the server does not answer');
   }
   const text = (await response.text()).trim();
   if (!response.ok) throw new Error(text);

@@ -193,7 +193,7 @@ function Probabilities({ run, probabilities }: ProbabilitiesProps) {
   const otherSum = likeliest.slice(mostBars).reduce((sum, index) => sum + of(index), 0);
   const bar = (label: string, value: number, isBest: boolean): ShownBar => ({
     ...{ label, isBest, value: probabilities && value },
-    text: probabilities ? percent(value, 0) : '–',
+    text: probabilities ? percent(value) : '–',
   });
   const bars = shown.map((index) => bar(outputName(run, index), of(index), index === best));
   if (others > 0) bars.push(bar(`${whole(others)} others`, otherSum, false));
@@ -201,7 +201,7 @@ function Probabilities({ run, probabilities }: ProbabilitiesProps) {
     <>
       <BarChart label="Probability of each class" bars={bars} areProbabilities />
       <p class="sr-only" role="status">
-        {best === undefined ? '' : `Looks like ${outputName(run, best)}, ${percent(of(best), 0)}`}
+        {best === undefined ? '' : `Looks like ${outputName(run, best)}, ${percent(of(best))}`}
       </p>
     </>
   );

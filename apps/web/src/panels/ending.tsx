@@ -4,7 +4,7 @@ import type { RunMessage, WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
-import { counted, isLossFinite, percent, significant, whole } from '../look/format.ts';
+import { counted, decimals, isLossFinite, percent, significant, whole } from '../look/format.ts';
 import type { WatchedEpoch } from '../watch/curves.ts';
 import { contributionOf, isPicture, type PageContribution, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
@@ -20,10 +20,13 @@ interface EndingProps {
 export function EndingPanel(props: EndingProps) {
   const { store, result, ownIds } = props;
   const run = store.run.value;
-  const lastEpoch = store.epochs.value.at(-1);
+  const epochs = store.epochs.value;
+  const kept = store.progress.value?.kept;
+  const modelEpoch = epochs.findLast(({ epoch }) => epoch === kept?.epoch) ?? epochs.at(-1);
   return (
     <div class="ending">
-      {run && lastEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={lastEpoch} />}
+      {run && modelEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={modelEpoch} />}
+      {kept && <p>{kept.text}.</p>}
       {ownIds && <p>{contributionText(contributionOf(result.report, ownIds))}</p>}
       <Files {...props} />
     </div>
@@ -35,7 +38,7 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
   if (!isLossFinite(testLoss)) {
     return <p>Training diverged: the test loss is not finite. Try a smaller learning rate.</p>;
   }
-  const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
+  const explained = testR2 === null ? '' : `, R² ${decimals(testR2)}`;
   return (
     <p class="ending-quality">
       {testAccuracy === null
@@ -50,9 +53,9 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
 
 function contributionText({ ownSamples, allSamples, workers }: PageContribution): string {
   const all = `${whole(allSamples)} samples`;
-  if (ownSamples === 0) return `${counted(workers, 'worker')} computed it: ${all} in all.`;
-  const part = percent(ownSamples / allSamples, ownSamples < 0.1 * allSamples ? 1 : 0);
-  return `This tab computed ${part} of it: ${whole(ownSamples)} of ${all}, with ${counted(workers, 'worker')} in all.`;
+  if (ownSamples === 0) return `Computed by ${counted(workers, 'worker')}: ${all} in total.`;
+  const share = percent(ownSamples / allSamples);
+  return `This tab computed ${whole(ownSamples)} of ${all} (${share}); ${counted(workers, 'worker')} took part.`;
 }
 
 function Files({ store, result, requestWeights }: EndingProps) {
@@ -82,7 +85,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
   };
   const canHaveModel = isFinal || store.connection.value.phase === 'live';
   return (
-    <div class="ending-files" role="toolbar" aria-label="Take along">
+    <div class="ending-files" role="toolbar" aria-label="Downloads">
       <button type="button" disabled={!canHaveModel} onClick={askForModel}>
         Model
       </button>

@@ -223,7 +223,7 @@ function errorsOf(run: RunMessage, { topErrors, farthest }: EvaluationMessage): 
       given: rawTarget(value, run.standardization),
       predicted: significant(predictions[index]!, predictionDigits),
     }));
-    return { sample, description: 'a sample whose values were missed', pairs };
+    return { sample, description: 'a sample whose values were predicted wrongly', pairs };
   });
   return [...ofClasses, ...ofValues];
 }
@@ -303,7 +303,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
           <b>
             <bdi>{predicted}</bdi>
           </b>
-          {probability !== undefined && <small>{percent(probability, 0)}</small>}
+          {probability !== undefined && <small>{percent(probability)}</small>}
         </span>
       ))}
     </>

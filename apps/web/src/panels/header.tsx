@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
-import { whole } from '../look/format.ts';
+import { significant, whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import { type DataSetup, modelName } from '../watch/run-store.ts';
 import { sentence } from '../watch/status.ts';
@@ -80,7 +80,7 @@ export function Top({ title, subtitle, here, content, children }: TopProps) {
 
 function description({ model, parameters, config, microbatches }: RunMessage): string {
   const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
-  const optimizer = learningRate === undefined ? type : `${type}, lr ${learningRate}`;
+  const optimizer = typeof learningRate === 'number' ? `${type}, lr ${significant(learningRate, 6)}` : `${type}`;
   const { diloco } = config;
   const batch = diloco
     ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`

@@ -87,9 +87,13 @@ export function invitationOf(
 
 /** Texts shown instead of an invitation that nobody could follow. */
 export const uninvitedTexts = {
-  loopback:
-    'Only this computer can join, because the coordinator listens on a loopback address. Start it with --host 0.0.0.0 to let other devices in; a QR code for them then appears here.',
-  'no-token': 'This page does not know the token that joining needs: open the address that the coordinator printed.',
+  loopback: (
+    <>
+      Only this computer can join, because the coordinator listens on a loopback address. Start it with{' '}
+      <span class="unbroken">--host 0.0.0.0</span> to let other devices join; a QR code then appears here.
+    </>
+  ),
+  'no-token': 'Joining requires a token, which this page does not have: open the address that the coordinator printed.',
 } as const;
 
 /** Returns a link that joins at once. The token is in the fragment, which browsers do not send to servers. */

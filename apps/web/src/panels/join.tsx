@@ -64,7 +64,8 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
 
 /** Explains why the coordinator refused the code, in a run that anybody may watch. */
 function codeFault(state: TabState): { readonly fault: string | undefined } {
-  return { fault: state.phase === 'ended' && state.end === 'refused' ? endTexts.refused(state.message) : undefined };
+  if (state.phase !== 'ended' || state.end !== 'refused') return { fault: undefined };
+  return { fault: state.isTokenWrong ? 'The code is wrong: type it again.' : endTexts.refused(state.message) };
 }
 
 function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
@@ -88,7 +89,7 @@ function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive
 
 const endTexts = {
   finished: (message) => `The run is over: ${message}.`,
-  left: () => 'This tab has left. Other workers take over its unfinished work; the model is not affected.',
+  left: () => 'This tab has left. Other workers take over its unfinished work, and the model is not affected.',
   refused: (message) => `The coordinator refused this tab: ${message}.`,
   failed: (message) => `This tab cannot compute: ${message}.`,
   unreachable: (message) => `This tab could not join: ${message}.`,
@@ -98,14 +99,14 @@ const endTexts = {
 function overText(state: TabState, { connection }: RunStore): string {
   const hasEnded = state.phase === 'ended' && state.end !== 'finished';
   const text = hasEnded ? endTexts[state.end](state.message) : 'The run is over.';
-  return connection.value.phase === 'lost' ? `${text} The coordinator has ended; this is what it left.` : text;
+  return connection.value.phase === 'lost' ? `${text} The coordinator has ended; these are its last results.` : text;
 }
 
 function introduction(state: TabState, obstacle: string | undefined): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);
   return (
     obstacle ??
-    'Lend this device: it computes gradients in the background. You can close the tab at any time without affecting the model.'
+    'Let this device help: it computes gradients in the background. You can close the tab at any time without affecting the model.'
   );
 }
 
@@ -179,7 +180,7 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
       <dl class="figures">
         <Figure label="Shards" value={whole(shards)} />
         <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={whole(samples)} />
-        <Figure label="ms a shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
+        <Figure label="ms per shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
       <Reasons reasons={reasons} />
       <button type="button" onClick={onLeave}>
@@ -250,9 +251,9 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
 
 /** Labels of the backends that a person can choose. */
 const tabBackendLabels: Readonly<Record<TabBackend, string>> = {
-  auto: 'Whatever is fastest here',
-  webgpu: 'GPU, by WebGPU',
-  webgl: 'GPU, by WebGL',
+  auto: 'Fastest on this device',
+  webgpu: 'GPU (WebGPU)',
+  webgl: 'GPU (WebGL)',
   cpu: 'CPU',
 };
 

@@ -4,7 +4,7 @@ import type { ProgressMessage, RunMessage } from '@lockstep/protocol';
 import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
 import { Figure } from '../look/controls.tsx';
-import { capitalized, durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { capitalized, decimals, durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
@@ -132,12 +132,12 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
       {!isCutShort && (
         <>
           <Figure
-            label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
+            label={`${isPicture(run) ? 'Images' : 'Samples'} per second`}
             note={totals && 'whole run'}
             value={isUnknown ? undefined : shown(speed, whole)}
           />
           {totals && !isUnknown ? (
-            <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
+            <Figure label="Time taken" value={durationText(totals.wallSeconds, 1)} />
           ) : (
             <Figure label="Time left" value={shown(timeLeft, durationText)} />
           )}
@@ -163,16 +163,15 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const { targetField, standardization } = store.run.value ?? {};
   const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
   if (targetField?.role !== 'value') {
-    const percentText = (fraction: number): string => percent(fraction);
     return [
       training,
-      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percentText) },
-      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percentText) },
+      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percent) },
+      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percent) },
     ];
   }
   // The root mean squared error has the unit of the values; the loss may be that of standardized values.
   const rmse = loss === undefined ? undefined : (standardization?.deviation ?? 1) * Math.sqrt(loss);
-  const r2 = shown(last?.testR2, (value) => `, R² ${value < -1000 ? significant(value) : value.toFixed(3)}`);
+  const r2 = shown(last?.testR2, (value) => `, R² ${decimals(value)}`);
   return [
     training,
     { term: 'training RMSE', note, value: shown(rmse, significant) },
@@ -230,15 +229,15 @@ function explanationOf(progress: ProgressMessage | undefined): string {
   const { exactness, numericMode, bitExactAmong } = progress ?? {};
   switch (exactness) {
     case undefined:
-      return 'A run makes no claim about its weights before its first step.';
+      return 'Before its first step, a run makes no claim about its weights.';
     case 'bit-exact':
       return bitExactAmong === undefined
-        ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
-        : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
+        ? `All contributing workers use the numeric mode ${numericMode}. Any run with this seed in this mode gives the same weights, bit for bit, on any number of workers.`
+        : `All contributing workers use the numeric mode ${numericMode}. Any run with this seed in this mode gives the same weights, bit for bit. Other modes give weights that are equal up to rounding, so do not compare their hashes.`;
     case 'sample-exact':
-      return 'Workers that round differently contributed, such as a GPU and a CPU, or gradients were rounded in transit. Every sample still counts exactly once. The weights agree with those of other runs up to float rounding; their hash matches no other run’s.';
+      return 'Workers that round differently contributed, such as a GPU and a CPU. Every sample still counts exactly once. The weights agree with those of other runs up to rounding, but their hash does not match.';
     case 'unverified':
-      return 'The run added results of a worker that was later caught sending wrong ones. The log names the worker and says how many of its results were added.';
+      return 'The run added results of a worker that was later caught sending wrong results. The log names the worker and says how many of its results were added.';
     default:
       return exactness satisfies never;
   }

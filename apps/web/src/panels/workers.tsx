@@ -59,10 +59,10 @@ export const columns = {
     title: 'Share',
     isNumber: true,
     value: ({ share }) => share,
-    text: ({ share }) => percent(share, 1),
+    text: ({ share }) => percent(share),
     cell: ({ share }) => (
       <>
-        {percent(share, 1)}
+        {percent(share)}
         <svg class="share" aria-hidden="true" focusable="false">
           <rect width={`${share * 100}%`} height="100%" />
         </svg>
@@ -146,7 +146,7 @@ function countText(workers: readonly ShownWorker[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
   if (finished > 0) return `${counted(finished, 'worker')} at the end`;
   const unknown = workers.filter(({ health }) => health === 'unknown').length;
-  if (unknown > 0) return `${counted(unknown, 'worker')} when last heard of`;
+  if (unknown > 0) return `${counted(unknown, 'worker')} at last contact`;
   const connected = workers.filter(isConnected);
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;

@@ -1,6 +1,6 @@
 /** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
 import type { Secrets } from '../address.ts';
-import { counted, percent, significant, whole } from '../look/format.ts';
+import { counted, lossText, percent, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../look/theme.ts';
 import { useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
@@ -144,7 +144,7 @@ function RoomCurve({ store }: { readonly store: RunStore }) {
       curves={[{ label, color: '--train', width: 3, fill: '--train-faint', values: smoothTrain }]}
       y={kind === 'loss' ? 'fromZero' : 'percent'}
       yRange={(_plot, _low, high) => [0, kind === 'loss' ? high || 1 : 100]}
-      format={kind === 'loss' ? significant : (value) => percent(value / 100, 1)}
+      format={kind === 'loss' ? lossText : (value) => percent(value / 100)}
       placeText={(step) => (step === undefined ? '' : `step ${whole(step)}`)}
       name={([value = '–']) => `${label}: ${value}`}
       isBare
@@ -161,12 +161,12 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
   if (store.run.value?.targetField.role === 'value') {
     const figure = last?.testRmse ?? undefined;
     return figure === undefined
-      ? { label: 'Training loss', figure: loss === undefined ? '–' : significant(loss) }
-      : { label: `Test error (RMSE), ${evaluated}`, figure: significant(figure) };
+      ? { label: 'Training loss', figure: loss === undefined ? '–' : lossText(loss) }
+      : { label: `Test RMSE, ${evaluated}`, figure: significant(figure) };
   }
   const test = last?.testAccuracy ?? undefined;
-  if (test !== undefined) return { label: `Test accuracy, ${evaluated}`, figure: percent(test, 1) };
-  return { label: 'Training accuracy', figure: accuracy === undefined ? '–' : percent(accuracy / 100, 1) };
+  if (test !== undefined) return { label: `Test accuracy, ${evaluated}`, figure: percent(test) };
+  return { label: 'Training accuracy', figure: accuracy === undefined ? '–' : percent(accuracy / 100) };
 }
 
 function epochText(store: RunStore): string {
@@ -204,7 +204,7 @@ function present({ workers }: RunStore): readonly ShownWorker[] {
 }
 
 function namesTitle(count: number, { isOver, status }: RunStore): string {
-  if (isOver.value) return `${counted(count, 'device')} trained it`;
-  if (!status.value.isCurrent) return `${counted(count, 'device')} when last heard of`;
+  if (isOver.value) return `Trained by ${counted(count, 'device')}`;
+  if (!status.value.isCurrent) return `${counted(count, 'device')} at last contact`;
   return count === 0 ? 'Waiting for the first device' : `${counted(count, 'device')} in the room`;
 }

@@ -154,7 +154,8 @@ function optionsOf(element: HTMLElement, latest: { readonly current: CurvesProps
     width: element.clientWidth,
     height: element.clientHeight,
     legend: { show: false },
-    padding: isBare ? [0, 0, 0, 0] : [8, 12, 0, 0],
+    // On the right, half of the last label, such as 46,900, hangs over the axis.
+    padding: isBare ? [0, 0, 0, 0] : [8, 20, 0, 0],
     cursor: {
       y: false,
       drag: { setScale: false },

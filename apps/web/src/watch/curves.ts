@@ -17,6 +17,8 @@ export interface CurveTable {
   readonly train: Column;
   readonly smoothTrain: Column;
   readonly test: Column;
+  /** The value of `test` at the epoch whose weights are kept. */
+  readonly kept: Column;
 }
 
 /** The curve of one run, to show together with those of other runs. */
@@ -36,6 +38,8 @@ interface RunView extends CurveView {
   readonly stepsPerEpoch: number;
   /** The run's last step. An epoch that is cut short ends at this step. */
   readonly lastStep: number;
+  /** The epoch whose weights are kept, if the run keeps the best. */
+  readonly keptEpoch?: number | undefined;
 }
 
 /** About the width of a large screen in pixels. If there are more points, neighbors are merged in pairs. */
@@ -84,8 +88,9 @@ export class RunCurves {
       if (kind === 'accuracy') return testAccuracy === null ? null : testAccuracy * 100;
       return isLossFinite(testLoss) ? testLoss : null;
     };
-    const stepOf = ({ epoch }: WatchedEpoch) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
+    const stepOf = ({ epoch }: Pick<WatchedEpoch, 'epoch'>) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
     const test = new Map(thinned(reports).map((report) => [stepOf(report), testOf(report)]));
+    const keptStep = view.keptEpoch === undefined ? undefined : stepOf({ epoch: view.keptEpoch });
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
     return {
@@ -93,6 +98,7 @@ export class RunCurves {
       train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
       smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
       test: steps.map((step) => test.get(step) ?? null),
+      kept: steps.map((step) => (step === keptStep ? (test.get(step) ?? null) : null)),
     };
   }
 
@@ -104,6 +110,7 @@ export class RunCurves {
       train: none,
       smoothTrain: this.#steps.map((step) => valueAt(step - 1)),
       test: none,
+      kept: none,
     };
   }
 

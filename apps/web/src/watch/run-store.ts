@@ -93,7 +93,8 @@ export class RunStore {
     const { stepsPerEpoch = 1, steps = Number.POSITIVE_INFINITY } = this.run.peek() ?? {};
     // If the run ends within an epoch, that epoch's evaluation belongs to the last step of the run.
     const lastStep = this.isOver.peek() ? this.progress.peek()!.step : steps;
-    const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep });
+    const keptEpoch = this.progress.peek()?.kept?.epoch;
+    const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep, keptEpoch });
     const earlier = this.earlierRuns.peek().map((run) => run.curve(kind, view));
     return [{ label: this.label.peek(), table }, ...earlier];
   }

@@ -7,7 +7,7 @@ export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 
 export type ViewerConnection =
   | { readonly phase: 'connecting' | 'live' }
-  /** The page reconnects by itself. */
+  /** The page reconnects automatically. */
   | { readonly phase: 'lost'; readonly reason: string }
   /** The page does not reconnect: its token was refused, or it was shut out later. */
   | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
@@ -96,7 +96,7 @@ function endOf({ phase, ending }: ProgressMessage): Status {
 function interruption({ connection, progress, silentMs, isOnline }: Received): Status | undefined {
   const isQuiet = silentMs >= quietMs;
   if (!isOnline && (isQuiet || connection.phase !== 'live')) {
-    const reason = 'This device has no network. The page reconnects by itself.';
+    const reason = 'This device has no network. The page reconnects automatically.';
     return { name: 'offline', title: 'No network', reason, isCurrent: false };
   }
   if (connection.phase === 'lost') {
@@ -104,11 +104,11 @@ function interruption({ connection, progress, silentMs, isOnline }: Received): S
     return { name: 'gone', title, reason: `Not connected: ${connection.reason}. Trying again …`, isCurrent: false };
   }
   if (isQuiet) {
-    const reason = `The coordinator has sent nothing for ${Math.floor(silentMs / 1000)} s: it is frozen or very busy, or the network is.`;
+    const reason = `The coordinator has sent nothing for ${Math.floor(silentMs / 1000)} s: it may be frozen or very busy, or the network may be down.`;
     return { name: 'silent', title: 'Coordinator silent', reason, isCurrent: false };
   }
   if (connection.phase === 'connecting') {
-    return { name: 'connecting', title: progress ? 'Connecting again' : 'Connecting', isCurrent: false };
+    return { name: 'connecting', title: progress ? 'Reconnecting' : 'Connecting', isCurrent: false };
   }
   return undefined;
 }
@@ -150,9 +150,9 @@ export interface TabStatus {
 
 export const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
   joining: 'joining',
-  waiting: 'until the start',
+  waiting: 'waiting for the start',
   paused: 'while paused',
-  trial: 'shows its speed first',
+  trial: 'its speed is measured first',
   outnumbered: 'more workers than work',
   slow: 'too slow',
   rotation: 'takes turns',

@@ -112,7 +112,7 @@ export class Viewer {
         this.#take(message);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        fault = 'this page and the coordinator are of different releases: reload the page';
+        fault = 'this page and the coordinator have different versions: reload the page';
         socket.close();
       }
     });

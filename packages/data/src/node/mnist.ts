@@ -94,7 +94,7 @@ export function joinDataset(
   if (sample >= 0) {
     throw unexpected(
       labels.name,
-      `labels from 0 to ${classes - 1}, as those to train with`,
+      `labels from 0 to ${classes - 1}, as in the training labels`,
       `${labels.labels[sample]} at sample ${sample}`,
     );
   }

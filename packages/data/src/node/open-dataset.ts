@@ -6,9 +6,10 @@ import { argumentKinds, checkArguments, DataError, unexpected } from '../data-er
 import { reasonOf, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
+import { labelColumn } from '../readers/features.ts';
 import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
 import { parseParquet } from '../readers/parquet.ts';
-import { listed, type TableFile } from '../readers/table.ts';
+import { listed, shownName, type TableFile } from '../readers/table.ts';
 import {
   datasetFromJsonLines,
   foundLine,
@@ -18,7 +19,7 @@ import {
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
-import { adviceFor, fileKind } from '../shown.ts';
+import { adviceFor, fileKind, shownLine } from '../shown.ts';
 import { loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
@@ -30,8 +31,8 @@ const maxPictureBytes = 2 ** 28;
 const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
 const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 /** Options that only one kind of data has. */
-const tableOptions = ['label', 'ignore', 'task'] as const;
-const pictureOptions = ['size', 'gray', 'fit'] as const;
+const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
+const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
 
 /**
  * Reads the user's own data from a file or folder.
@@ -217,8 +218,27 @@ async function openTable(path: string, testPath?: string): Promise<OpenedRows> {
   return {
     table: rows.table,
     toDataset: async (options) =>
-      datasetFromJsonLines(rows, options, testPath === undefined ? undefined : await readRows(testPath)),
+      testPath === undefined
+        ? datasetFromJsonLines(rows, options)
+        : datasetFromPair(rows, await readRows(testPath), options),
   };
+}
+
+/**
+ * Reads training and test rows. Test rows without a label, as competitions have them, are for `predict`; the test
+ * samples are then a part of the training rows. The only column that such rows lack is the label.
+ */
+function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOptions): OpenedDataset {
+  const [train, test] = [rows.table, testRows.table];
+  const known = new Set(test.columns.map(({ name }) => name));
+  const lacking = train.columns.filter(({ name }) => !known.has(name));
+  const [only] = lacking;
+  const label = labelColumn(train, options.label ?? (lacking.length === 1 ? only!.name : undefined));
+  if (known.has(label.name)) return datasetFromJsonLines(rows, options, testRows);
+  const opened = datasetFromJsonLines(rows, { ...options, label: label.name });
+  const [name, split] = [shownName(label.name), `a part of ${train.name} is for testing`];
+  const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv answers ${test.name}`;
+  return { ...opened, found: `${opened.found}\n${shownLine(notice)}` };
 }
 
 /** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */

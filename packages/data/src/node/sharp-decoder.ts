@@ -1,7 +1,13 @@
 /** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
 
 import { maxPicturePixels } from '../data-error.ts';
-import { hasNoColor, type PictureDecoder, type PictureForm, type PictureInfo } from '../pictures/read-pictures.ts';
+import {
+  hasNoColor,
+  type PictureDecoder,
+  type PictureForm,
+  type PictureInfo,
+  requirePicture,
+} from '../pictures/read-pictures.ts';
 import { thousands } from '../shown.ts';
 
 /** The part of sharp's interface that is used here: the package and its types may not be installed. */
@@ -60,14 +66,8 @@ async function loadSharp(): Promise<Sharp> {
   }
 }
 
-/** sharp supports more formats, some of which refer to other files. */
-function requirePicture(bytes: Uint8Array): void {
-  const head = String.fromCharCode(...bytes.subarray(0, 12));
-  if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
-  throw new Error(bytes.length === 0 ? 'it is empty' : 'its first bytes are those of another format');
-}
-
 async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Promise<Value> {
+  // sharp supports more formats, some of which refer to other files.
   requirePicture(bytes);
   try {
     return await use();

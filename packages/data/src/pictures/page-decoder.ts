@@ -4,8 +4,18 @@
  * gray, in its own way.
  */
 
-import type { PictureFit } from '../readers/table-dataset.ts';
-import { hasNoColor, type PictureDecoder, type PictureForm, type PictureSize } from './read-pictures.ts';
+import { argumentKinds, checkArguments } from '../data-error.ts';
+import type { SplitOptions } from '../order.ts';
+import type { OpenedDataset, PictureFit } from '../readers/table-dataset.ts';
+import {
+  hasNoColor,
+  type PictureDecoder,
+  type PictureForm,
+  type PictureOptions,
+  type PictureSize,
+  readPictures,
+  requirePicture,
+} from './read-pictures.ts';
 
 interface Bitmap extends PictureSize {
   close(): void;
@@ -38,7 +48,12 @@ export function openPageDecoder(): PictureDecoder {
   if (!page.createImageBitmap || !page.OffscreenCanvas) {
     throw new Error('expected createImageBitmap and OffscreenCanvas, as pages have them, got none');
   }
-  const open = (bytes: Uint8Array) => page.createImageBitmap!(new Blob([new Uint8Array(bytes)]));
+  const open = async (bytes: Uint8Array): Promise<Bitmap> => {
+    requirePicture(bytes);
+    return page.createImageBitmap!(new Blob([new Uint8Array(bytes)])).catch(() => {
+      throw new Error('it is damaged');
+    });
+  };
   return {
     describe: async (bytes) => {
       const bitmap = await open(bytes);
@@ -52,6 +67,26 @@ export function openPageDecoder(): PictureDecoder {
     },
     decode: async (bytes, form) => valuesOf(draw(page as Page, await open(bytes), form), form.channels),
   };
+}
+
+/**
+ * Reads pictures in a page, such as files of an `<input>` or frames of a webcam.
+ * @param classes pictures by the name of their class
+ * @throws DataError with one sentence that names the class and the picture, by its number from 1
+ */
+export function datasetFromPictures(
+  classes: Readonly<Record<string, Iterable<Blob>>>,
+  options: PictureOptions & SplitOptions = {},
+): Promise<OpenedDataset> {
+  checkArguments('datasetFromPictures', [argumentKinds.options, classes], [argumentKinds.options, options]);
+  const files = Object.entries(classes).flatMap(([name, blobs]) =>
+    Array.from(blobs, (blob, index) => ({
+      // A slash would begin another folder. Leading zeros keep the order of the pictures.
+      path: `${name.replaceAll('/', '∕')}/${`${index + 1}`.padStart(6, '0')}.png`,
+      read: async () => new Uint8Array(await blob.arrayBuffer()),
+    })),
+  );
+  return readPictures(files, 'datasetFromPictures', openPageDecoder(), options);
 }
 
 /** Returns RGBA pixels. */

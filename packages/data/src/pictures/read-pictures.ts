@@ -11,7 +11,7 @@ import {
   plural,
   targetsText,
 } from '../readers/table-dataset.ts';
-import { thousands } from '../shown.ts';
+import { errorMessage, thousands } from '../shown.ts';
 
 /** Size in pixels. */
 export interface PictureSize {
@@ -41,8 +41,34 @@ export function hasNoColor(pixels: ArrayLike<number>, channels: 3 | 4): boolean 
   return true;
 }
 
+/** Formats that no decoder here reads, by their first bytes as Latin-1. */
+const refusedFormats: readonly (readonly [head: RegExp, name: string])[] = [
+  [/^GIF8/, 'a GIF'],
+  [/^BM/, 'a BMP'],
+  [/^(?:II\*\0|MM\0\*)/, 'a TIFF'],
+  [/^.{4}ftyp(?:hei|hev|mif1|msf1)/s, 'a HEIC'],
+  [/^.{4}ftypavi/s, 'an AVIF'],
+  [/^(?:\xff\n|.{4}JXL )/s, 'a JPEG XL'],
+  [/^(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE svg|!--|svg)/, 'an SVG'],
+];
+
 /**
- * Decodes PNG, JPEG and WebP files.
+ * Requires the first bytes of a PNG, JPEG or WebP file, so that all decoders take the same files.
+ * @throws Error with a phrase about the file
+ */
+export function requirePicture(bytes: Uint8Array): void {
+  const head = String.fromCharCode(...bytes.subarray(0, 64));
+  if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
+  if (bytes.length === 0) throw new Error('it is empty');
+  const refused = refusedFormats.find(([pattern]) => pattern.test(head));
+  throw new Error(
+    refused ? `it is ${refused[1]} picture, to be converted first` : 'its first bytes are those of another format',
+  );
+}
+
+/**
+ * Decodes PNG, JPEG and WebP files: turned as their EXIF orientation says, 16 bits rounded to 8, CMYK converted, and
+ * only the first frame of an animation.
  * Each method throws an Error with a sentence if the bytes are in another format or damaged.
  */
 export interface PictureDecoder {
@@ -73,7 +99,11 @@ export async function readPictures(
     [decoderKind, decoder],
     [argumentKinds.options, options],
   );
-  const tree = pictureTree(files, name, options.classes ? 1 : 2);
+  const leastClasses = options.classes ? 1 : 2;
+  const given = pictureTree(files, name, leastClasses);
+  const bad = options.skipBad ? await unreadable([...given.train, ...(given.test ?? [])], decoder) : [];
+  const badPaths = new Set(bad.map(({ path }) => path));
+  const tree = bad.length === 0 ? given : pictureTree(files, name, leastClasses, badPaths);
   const names = options.classes ?? sortedNames(tree.train.map(({ className }) => className));
   if (names.length > maxClasses) throw unexpected(name, `at most ${maxClasses} classes`, names.length);
   const parts = splitPictures(tree, names, name, options);
@@ -111,7 +141,7 @@ export async function readPictures(
   const counts = partsText({ train, test }, tree.test ? undefined : options);
   const isOriginal = sizes.get(`${size.width} x ${size.height}`) === all.length;
   const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form, isOriginal)}; ${counts}`;
-  const found = foundLine([{ name }], `${what}${leftOutText(tree.leftOut)}`);
+  const found = foundLine([{ name }], `${what}${leftOutText(tree.leftOut)}${skippedText(bad)}`);
   return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }
 
@@ -135,8 +165,8 @@ async function eachPicture(
       try {
         const bytes = await read();
         await use(bytes, index).catch((error: Error) => {
-          const reason = error.message.trim().split('\n')[0];
-          throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', `one that cannot be read: ${reason}`);
+          const got = `one that cannot be read: ${firstLine(error)}; use --skip-bad to go on without it`;
+          throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', got);
         });
       } catch (error) {
         next = pictures.length;
@@ -147,11 +177,40 @@ async function eachPicture(
   await Promise.all(Array.from({ length: Math.min(pictureLanes, pictures.length) }, lane));
 }
 
+function firstLine(error: unknown): string {
+  return errorMessage(error).trim().split('\n')[0]!;
+}
+
+interface BadPicture {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** Decodes every picture once. @returns those that cannot be read, in the order of `pictures` */
+async function unreadable(pictures: readonly LabeledPicture[], decoder: PictureDecoder): Promise<BadPicture[]> {
+  const reasons = new Map<string, string>();
+  const tried = pictures.map(({ path, className, read }) => {
+    const readOrSkip = async (): Promise<Uint8Array> => {
+      try {
+        const bytes = await read();
+        await decoder.describe(bytes);
+        await decoder.decode(bytes, { width: 1, height: 1, channels: 3, fit: 'stretch' });
+      } catch (error) {
+        reasons.set(path, firstLine(error));
+      }
+      return new Uint8Array();
+    };
+    return { path, className, read: readOrSkip };
+  });
+  await eachPicture(tried, '', async () => {});
+  return pictures.flatMap(({ path }) => (reasons.has(path) ? [{ path, reason: reasons.get(path)! }] : []));
+}
+
 function splitPictures({ train, test }: PictureTree, names: readonly string[], name: string, options: SplitOptions) {
   const known = new Set(names);
   const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
-    const expected = `one of the classes to train with (${listed(names)})`;
+    const expected = `one of the known classes (${listed(names)})`;
     throw unexpected(`${name}/${stray.path}`, expected, shownName(stray.className));
   }
   if (test !== undefined) return { train, test };
@@ -206,28 +265,47 @@ function formText({ width, height, channels, fit }: PictureForm, isOriginalSize:
 }
 
 function leftOutText(paths: readonly string[]): string {
-  return paths.length === 0 ? '' : `; left out ${plural(paths.length, 'other file')} (${listed(paths)})`;
+  return paths.length === 0 ? '' : `; ignored ${plural(paths.length, 'other file')} (${listed(paths)})`;
+}
+
+/** Number of unreadable pictures that a message names. */
+const mostNamed = 3;
+
+function skippedText(bad: readonly BadPicture[]): string {
+  if (bad.length === 0) return '';
+  const named = bad.slice(0, mostNamed).map(({ path, reason }) => `${shownName(path)}: ${reason}`);
+  const more = bad.length > mostNamed ? ', …' : '';
+  return `; skipped ${plural(bad.length, 'picture')} that cannot be read (${named.join(', ')}${more})`;
 }
 
 /** Form and classes of the pictures. */
 export interface PictureOptions {
-  /** Default: the size of more than half of the pictures, or 32 x 32 if there is none. */
+  /**
+   * Default: the size of more than half of the pictures, scaled down to at most 64 a side, or 32 x 32 if there is none.
+   */
   readonly size?: PictureSize | undefined;
   /** Default: whether no picture has colors. */
   readonly gray?: boolean | undefined;
   /** Default `cover`. */
   readonly fit?: PictureFit | undefined;
+  /** Whether to skip pictures that cannot be read, and name them; by default, the first one is an error. */
+  readonly skipBad?: boolean | undefined;
   /** Classes of an already trained model, in its order; default the names of the folders, sorted. */
   readonly classes?: readonly string[] | undefined;
 }
 
 const fallbackSize = { width: 32, height: 32 };
-/** Returns the size of more than half of the pictures, or the fallback if there is none. */
+/** Longest side by default: a photo's own size would give models that train for hours. */
+const longestSide = 64;
+
+/** Returns the size of more than half of the pictures, scaled down, or the fallback if there is none. */
 function usualSize(sizes: ReadonlyMap<string, number>, total: number): PictureSize {
   const [most] = [...sizes].sort(([, a], [, b]) => b - a);
   if (most === undefined || 2 * most[1] <= total) return fallbackSize;
   const [width, height] = most[0].split(' x ').map(Number);
-  return { width: width!, height: height! };
+  const scale = Math.min(1, longestSide / Math.max(width!, height!));
+  const scaled = (side: number): number => Math.max(1, Math.round(side * scale));
+  return { width: scaled(width!), height: scaled(height!) };
 }
 
 /** A file that may be a picture, read on demand. */
@@ -249,7 +327,8 @@ interface PictureTree {
   readonly leftOut: readonly string[];
 }
 
-const pictureName = /\.(?:png|jpe?g|webp)$/i;
+/** Includes formats that are refused: to leave them out would hide a whole class from its owner. */
+const pictureName = /\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif|jxl|svg)$/i;
 /** Hidden files, and files that operating systems write into folders. */
 const systemName = /^(?:\..*|__MACOSX|Thumbs\.db|desktop\.ini)$/i;
 const trainName = /^train(?:ing)?$/i;
@@ -262,11 +341,17 @@ const testNames = [/^test(?:ing)?$/i, /^val(?:id|idation)?$/i];
  * @param files in any order: the result is sorted by path
  * @param name name of the folder, for messages
  * @param leastClasses minimum number of classes with training pictures
+ * @param bad paths of pictures to skip
  * @throws DataError if there are fewer classes
  */
-export function pictureTree(files: readonly PictureFile[], name: string, leastClasses = 2): PictureTree {
+export function pictureTree(
+  files: readonly PictureFile[],
+  name: string,
+  leastClasses = 2,
+  bad: ReadonlySet<string> = new Set(),
+): PictureTree {
   const seen = files
-    .filter(({ path }) => !path.split('/').some((part) => systemName.test(part)))
+    .filter(({ path }) => !bad.has(path) && !path.split('/').some((part) => systemName.test(part)))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   const pictures = seen.filter(({ path }) => pictureName.test(path));
   const parts = partFolders(pictures);
@@ -305,11 +390,11 @@ function requireClasses(
 ): void {
   const names = [...new Set(pictures.map(({ className }) => className))];
   if (names.length >= least) return;
-  const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
+  const others = leftOut.length === 0 ? '' : `, and ignored ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
   throw unexpected(
     name,
     `a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}`,
-    `${got}${beside}`,
+    `${got}${others}`,
   );
 }

@@ -1,13 +1,18 @@
 /**
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
-import { argumentKinds, checkArguments, maxColumns, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, type DataError, maxColumns, unexpected } from '../data-error.ts';
 import { Cells, checkColumnNames, columnsOf, shownText, type TableFile } from './table.ts';
-import { type Delimiter, decodeText, TextGate } from './text.ts';
+import { notUtf8, TextGate, textBytes } from './text.ts';
 
 const lineFeed = 0x0a;
 const space = 0x20;
 const quote = 0x22;
+const plus = 0x2b;
+const minus = 0x2d;
+const dot = 0x2e;
+const zero = 0x30;
+const nine = 0x39;
 /** Characters of a cell whose quotes are replaced at once, so that the list of the parts between them stays small. */
 const pieceLength = 2 ** 16;
 /** If semicolons separate the cells, a number may have a decimal comma. */
@@ -28,130 +33,271 @@ export function parseDelimited(
   gate = new TextGate(name, true),
 ): TableFile {
   checkArguments('parseDelimited', [argumentKinds.bytes, bytes], [argumentKinds.text, name]);
-  const text = decodeText(bytes, name, gate, fileBytes);
-  if (text.trim() === '') throw unexpected(name, 'a header row and rows of values', 'an empty file');
+  const content = textBytes(bytes, gate, fileBytes);
   const { delimiter } = gate;
+  const source: Source = {
+    bytes: content,
+    separator: delimiter.charCodeAt(0),
+    hasDecimalCommas: delimiter === ';',
+    name,
+  };
   const rowLines: number[] = [];
-  let names: readonly string[] | undefined;
-  let cells = new Cells(name, 0, fileBytes);
-  eachRow(text, delimiter, name, (row, count, line) => {
-    if (count === 1 && row[0]!.trim() === '') return;
-    if (names === undefined) {
-      names = namesOf(row, name);
-      cells = new Cells(name, count, fileBytes);
-      return;
+  let line = 1;
+  let at = 0;
+  const nextRow = (): Row | undefined => {
+    while (at < content.length) {
+      const row = readRow(source, at, line);
+      at = row.end + 1;
+      line += row.lines;
+      if (row.count > 1 || row.cells[0]!.trim() !== '') return row;
     }
-    if (count !== names.length) {
-      throw unexpected(`${name}: line ${line}`, `${names.length} values, as the header row has`, count);
+    return undefined;
+  };
+  const header = nextRow();
+  if (!header) throw unexpected(name, 'a header row and rows of values', 'an empty file');
+  const names = namesOf(header.cells, name);
+  const cells = new Cells(name, names.length, fileBytes);
+  const lastFeed = content.lastIndexOf(lineFeed);
+  while (at < content.length) {
+    const end = at <= lastFeed ? readPlainRow(source, at, cells, rowLines.length) : undefined;
+    if (end !== undefined) {
+      rowLines.push(line);
+      at = end + 1;
+      line += 1;
+      continue;
     }
-    for (let column = 0; column < count; column += 1) {
-      const cell = row[column]!;
-      cells.set(rowLines.length, column, delimiter === ';' ? cell.replace(decimalComma, '$1.$2') : cell);
+    const row = nextRow();
+    if (!row) break;
+    const rowLine = line - row.lines;
+    if (row.count !== names.length) {
+      throw unexpected(`${name}: line ${rowLine}`, `${names.length} values, as the header row has`, row.count);
     }
-    rowLines.push(line);
-  });
+    for (const [column, cell] of row.cells.entries()) cells.set(rowLines.length, column, cellText(source, cell));
+    rowLines.push(rowLine);
+  }
   if (rowLines.length === 0) throw unexpected(name, 'rows of values', 'only a header row');
   const table = {
     name,
-    columns: columnsOf(names!, cells, rowLines.length),
+    columns: columnsOf(names, cells, rowLines.length),
     count: rowLines.length,
     placeOf: (row: number) => `line ${rowLines[row]}`,
   };
+  requireHeader(table);
   return { ...table, columns: withoutIndex(table) };
 }
 
+/** The file, whose lines end with line feeds alone. */
+interface Source {
+  readonly bytes: Uint8Array;
+  readonly separator: number;
+  readonly hasDecimalCommas: boolean;
+  readonly name: string;
+}
+
+/** Powers of ten that a float64 holds exactly. */
+const exactPowers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${power}`));
+const mostDecimals = exactPowers.length - 1;
+/** Digits that a 32-bit integer holds, digits of the high part of a longer number, and digits of both parts. */
+const [int32Digits, highDigits, mostDigits] = [9, 10, 19];
+/** Bound of the relative error of a correction. */
+const rounding = 2 ** -48;
+
 /**
- * Calls `take` with the cells of each row, their number, and the line on which the row begins.
- * @throws DataError for a quote that is not closed, or a cell that continues after its closing quote
+ * Reads a row without quoted cells into `cells`. Most cells of large tables are short numbers, read without a string.
+ * @param from start of a row that ends with a line feed, so that no byte beyond the file is read
+ * @returns the position of the line feed; undefined if `readRow` must read the row
  */
-function eachRow(
-  text: string,
-  delimiter: Delimiter,
-  name: string,
-  take: (cells: readonly string[], count: number, line: number) => void,
-): void {
-  let line = 1;
-  for (let at = 0; at < text.length; ) {
-    const feed = text.indexOf('\n', at);
-    const content = text.slice(at, feed < 0 ? text.length : feed);
-    if (content.includes('"')) {
-      const row = quotedRow(text, at, delimiter, `${name}: line ${line}`);
-      take(row.cells, row.count, line);
-      line += row.lines;
-      at = row.end + 1;
-    } else {
-      const cells = content.split(delimiter);
-      take(cells, cells.length, line);
-      line += 1;
-      at += content.length + 1;
+function readPlainRow(source: Source, from: number, cells: Cells, row: number): number | undefined {
+  const { bytes, separator } = source;
+  const last = cells.columns - 1;
+  let at = from;
+  for (let column = 0; ; column += 1) {
+    const start = at;
+    let byte = bytes[at]!;
+    if (byte === quote) return undefined;
+    const isNegative = byte === minus;
+    if (isNegative || byte === plus) byte = bytes[++at]!;
+    const first = at;
+    let digits = 0;
+    for (; byte >= zero && byte <= nine; byte = bytes[++at]!) digits = (10 * digits + byte - zero) | 0;
+    let length = at - first;
+    let decimals = 0;
+    if (byte === dot) {
+      byte = bytes[++at]!;
+      for (; byte >= zero && byte <= nine; byte = bytes[++at]!) {
+        digits = (10 * digits + byte - zero) | 0;
+        decimals += 1;
+      }
+      length += decimals;
     }
+    let value = Number.NaN;
+    if ((byte === separator || byte === lineFeed) && length > 0 && length <= mostDigits && decimals <= mostDecimals) {
+      // The quotient of two exact numbers is rounded once, so it is the float64 nearest to the text.
+      value = length <= int32Digits ? digits / exactPowers[decimals]! : longNumber(bytes, first, at, decimals);
+    }
+    if (!Number.isNaN(value)) {
+      if (column <= last) cells.setNumber(row, column, isNegative ? -value : value);
+    } else {
+      while (byte !== separator && byte !== lineFeed) byte = bytes[++at]!;
+      // A row of one cell may be a blank line.
+      if (column === 0 && byte === lineFeed) return undefined;
+      if (column <= last) cells.set(row, column, cellText(source, decodeCell(source, start, at)));
+    }
+    if (byte === lineFeed) return column === last ? at : undefined;
+    at += 1;
   }
 }
 
-interface QuotedRow {
+/**
+ * Returns the float64 nearest to a number without a sign, of at most `mostDigits` digits; NaN if it is too close to the
+ * middle of two. Computed with twice the precision, as in T. J. Dekker, "A floating-point technique for extending the
+ * available precision", Numerische Mathematik 18 (1971).
+ * @param decimals digits after the point
+ */
+function longNumber(bytes: Uint8Array, from: number, to: number, decimals: number): number {
+  let [high, low, lowDigits] = [0, 0, 0];
+  for (let at = from, count = 0; at < to; at += 1) {
+    if (bytes[at] === dot) continue;
+    const digit = bytes[at]! - zero;
+    if (count < highDigits) high = 10 * high + digit;
+    else {
+      low = 10 * low + digit;
+      lowDigits += 1;
+    }
+    count += 1;
+  }
+  const scale = exactPowers[lowDigits]!;
+  const divisor = exactPowers[decimals]!;
+  // The digits are `sum + rest`, exactly.
+  const product = high * scale;
+  const tail = productError(high, scale, product) + low;
+  const sum = product + tail;
+  const rest = product - sum + tail;
+  const quotient = sum / divisor;
+  const back = quotient * divisor;
+  const correction = (sum - back - productError(quotient, divisor, back) + rest) / divisor;
+  const nearest = quotient + correction * (1 + rounding);
+  return nearest === quotient + correction * (1 - rounding) ? nearest : Number.NaN;
+}
+
+/** Returns `a * b - product`, exactly: the product of halves of 26 bits is exact. */
+function productError(a: number, b: number, product: number): number {
+  const [aHigh, bHigh] = [highHalf(a), highHalf(b)];
+  const [aLow, bLow] = [a - aHigh, b - bHigh];
+  return aHigh * bHigh - product + aHigh * bLow + aLow * bHigh + aLow * bLow;
+}
+
+function highHalf(value: number): number {
+  const shifted = (2 ** 27 + 1) * value;
+  return shifted - (shifted - value);
+}
+
+function cellText({ hasDecimalCommas }: Source, cell: string): string {
+  return hasDecimalCommas ? cell.replace(decimalComma, '$1.$2') : cell;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** A call of the decoder takes as long as about so many characters. */
+const shortCell = 24;
+
+/** Short cells by a hash of their bytes, since categories repeat. */
+const recentCells: string[] = Array.from({ length: 1024 }, () => '');
+
+function decodeCell({ bytes, name }: Source, from: number, to: number): string {
+  if (to - from <= shortCell) {
+    let hash = 0;
+    for (let at = from; at < to; at += 1) hash = (31 * hash + bytes[at]!) | 0;
+    const slot = hash & (recentCells.length - 1);
+    const recent = recentCells[slot]!;
+    if (isText(bytes, from, to, recent)) return recent;
+    let text = '';
+    let at = from;
+    for (; at < to && bytes[at]! < 0x80; at += 1) text += String.fromCharCode(bytes[at]!);
+    if (at === to) {
+      recentCells[slot] = text;
+      return text;
+    }
+  }
+  try {
+    return decoder.decode(bytes.subarray(from, to));
+  } catch {
+    throw notUtf8(bytes, name);
+  }
+}
+
+function isText(bytes: Uint8Array, from: number, to: number, text: string): boolean {
+  if (text.length !== to - from) return false;
+  let at = from;
+  while (at < to && text.charCodeAt(at - from) === bytes[at]) at += 1;
+  return at === to;
+}
+
+interface Row {
   /** Cells beyond the maximum number of columns are counted, but not kept. */
   readonly cells: readonly string[];
   readonly count: number;
   /** Number of lines that the row spans. */
   readonly lines: number;
-  /** Position of the line feed after the row, or of the end of the text. */
+  /** Position of the line feed after the row, or of the end of the file. */
   readonly end: number;
 }
 
-/** Reads a row with quoted cells, which may contain line breaks. Looks at each character once. */
-function quotedRow(text: string, from: number, delimiter: Delimiter, place: string): QuotedRow {
-  const code = delimiter.charCodeAt(0);
-  const isEnd = (at: number): boolean =>
-    at >= text.length || text.charCodeAt(at) === code || text.charCodeAt(at) === lineFeed;
+/**
+ * Reads a row; quoted cells may contain line breaks. Looks at each byte once.
+ * @throws DataError for a quote that is not closed, or a cell that continues after its closing quote
+ */
+function readRow(source: Source, from: number, line: number): Row {
+  const { bytes, separator, name } = source;
+  const place = `${name}: line ${line}`;
+  const isEnd = (at: number): boolean => at >= bytes.length || bytes[at] === separator || bytes[at] === lineFeed;
   const cells: string[] = [];
   let count = 0;
   let lines = 1;
   for (let at = from; ; at += 1) {
     let cell: string;
-    if (text.charCodeAt(at) === quote) {
-      const quoted = quotedCell(text, at + 1);
-      if (!quoted) throw unexpected(place, 'a quote at the end of a cell that begins with one', 'none');
-      cell = quoted.cell;
+    if (bytes[at] === quote) {
+      const close = closingQuote(bytes, at + 1);
+      if (close < 0) throw unexpected(place, 'a quote at the end of a cell that begins with one', 'none');
+      cell = withSingleQuotes(decodeCell(source, at + 1, close));
       lines += lineFeeds(cell);
-      at = quoted.close + 1;
-      while (text.charCodeAt(at) === space) at += 1;
+      at = close + 1;
+      while (bytes[at] === space) at += 1;
       if (!isEnd(at)) throw unexpected(place, 'the end of a cell after its closing quote', 'more of it');
     } else {
       const start = at;
       while (!isEnd(at)) at += 1;
-      cell = text.slice(start, at);
+      cell = decodeCell(source, start, at);
     }
     count += 1;
     if (count <= maxColumns) cells.push(cell);
-    if (text.charCodeAt(at) !== code) return { cells, count, lines, end: at };
+    if (bytes[at] !== separator) return { cells, count, lines, end: at };
   }
 }
 
-/**
- * Reads the cell after its opening quote; two quotes stand for one.
- * @returns the cell and the position of its closing quote; undefined if there is none
- */
-function quotedCell(text: string, from: number): { readonly cell: string; readonly close: number } | undefined {
-  const first = text.indexOf('"', from);
-  let at = first;
-  let start = from;
-  let cell = '';
-  while (at >= 0 && text.charCodeAt(at + 1) === quote) {
-    at += 2;
-    if (at - start > pieceLength) {
-      cell += withSingleQuotes(text.slice(start, at));
-      start = at;
-    }
-    if (text.charCodeAt(at) !== quote) at = text.indexOf('"', at);
+/** Returns the position of the quote that ends a cell, -1 if there is none; two quotes stand for one. */
+function closingQuote(bytes: Uint8Array, from: number): number {
+  for (let at = from; at < bytes.length; at += 1) {
+    if (bytes[at] !== quote) continue;
+    if (bytes[at + 1] !== quote) return at;
+    at += 1;
   }
-  if (at < 0) return undefined;
-  const rest = text.slice(start, at);
-  return { cell: at === first ? rest : cell + withSingleQuotes(rest), close: at };
+  return -1;
 }
 
 /** For a text of quotes alone, replaceAll takes far more memory. */
 function withSingleQuotes(text: string): string {
-  return text.split('""').join('"');
+  if (!text.includes('"')) return text;
+  let result = '';
+  for (let from = 0; from < text.length; ) {
+    let to = Math.min(from + pieceLength, text.length);
+    let quotes = 0;
+    while (text[to - 1 - quotes] === '"' && quotes < to - from) quotes += 1;
+    // Ends between two pairs.
+    if (quotes % 2 === 1) to += 1;
+    result += text.slice(from, to).split('""').join('"');
+    from = to;
+  }
+  return result;
 }
 
 function lineFeeds(text: string): number {
@@ -162,12 +308,38 @@ function lineFeeds(text: string): number {
 
 function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
-  if (names.every((name) => numeric.test(name))) {
-    const got = `numbers alone (${shownText(names.slice(0, 20).join(' '))})`;
-    throw unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', got);
-  }
+  const numbers = names.filter((name) => numeric.test(name));
+  if (numbers.length === names.length) throw noHeader(fileName, 'only numbers', names);
+  if (new Set(numbers).size < numbers.length) throw noHeader(fileName, dataRow, names);
   checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
   return names;
+}
+
+const dataRow = 'what looks like a row of data';
+
+function noHeader(fileName: string, got: string, names: readonly string[]): DataError {
+  const row = shownText(names.slice(0, 20).join(' '));
+  return unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', `${got} (${row})`);
+}
+
+/**
+ * Refuses a first row of numbers and texts that are data: a number with decimals, or a text that its own column repeats.
+ * Whole numbers alone may be names, such as years and pixels.
+ */
+function requireHeader({ name: fileName, columns }: TableFile): void {
+  const names = columns.map(({ name }) => name);
+  if (!names.some((name) => numeric.test(name))) return;
+  if (names.some((name) => numeric.test(name) && /[.,]\d/.test(name)) || columns.some(repeatsItsName)) {
+    throw noHeader(fileName, dataRow, names);
+  }
+}
+
+function repeatsItsName(column: TableFile['columns'][number]): boolean {
+  let isRepeated = false;
+  column.eachText((text) => {
+    isRepeated ||= text !== '' && text === column.name;
+  });
+  return isRepeated;
 }
 
 /** Removes the first column if it is unnamed and counts the rows, as pandas and R write it. */

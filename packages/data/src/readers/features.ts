@@ -2,11 +2,15 @@
 
 import { argumentKinds, checkArguments, DataError, unexpected } from '../data-error.ts';
 import { classTargets, maxClasses, type Standardization, type Targets, valueTargets } from '../dataset.ts';
-import { thousands } from '../shown.ts';
+import { shownValue, thousands } from '../shown.ts';
+import type { MissingPolicy, SurveyedColumn } from './survey.ts';
 import {
+  Cells,
   type Column,
   cellError,
   columnFinder,
+  columnsOf,
+  isMissing,
   listed,
   requireColumn,
   shownName,
@@ -20,31 +24,101 @@ export type FeatureColumn =
   | {
       readonly type: 'number';
       readonly name: string;
-      /** Mean over the training rows. */
+      /** Mean over the training rows, with their missing values filled in. */
       readonly mean: number;
       /** Population standard deviation of the training rows; 1 if all are equal. */
       readonly deviation: number;
+      /** Replaces a missing value; undefined if a missing value is refused. */
+      readonly missing?: number | undefined;
     }
-  | { readonly type: 'category'; readonly name: string; readonly categories: readonly string[] };
+  | {
+      readonly type: 'category';
+      readonly name: string;
+      readonly categories: readonly string[];
+      /** One of the categories, which replaces a missing value; undefined if a missing value is refused. */
+      readonly missing?: string | undefined;
+    };
 
-const maxCategories = 256;
 const rowsAtATime = 64;
 const maxFeatureValues = 2 ** 27;
-const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null', 'none', '?', '-', 'inf', 'infinity']);
 
 /**
  * Fits the encoding of each column.
- * @param rows training rows: means and deviations are theirs, while categories are those of all rows
- * @throws DataError for a missing value, a number that is not finite, a text among numbers, or too many categories
+ * @param rows training rows: means, deviations and fills are theirs, while categories are those of all rows
+ * @param policyOf what becomes of a column's missing values
+ * @throws DataError if no training row has a value to fill in, or a number's square is not finite
  */
-export function fitFeatures(table: TableFile, columns: readonly Column[], rows: Uint32Array): FeatureColumn[] {
+export function fitFeatures(
+  table: TableFile,
+  surveys: readonly SurveyedColumn[],
+  rows: Uint32Array,
+  policyOf: (column: Column) => MissingPolicy,
+): FeatureColumn[] {
   // In file order, neighbors in memory are added one after another.
   const ordered = rows.toSorted();
-  return columns.map((column) => {
-    if (isCategory(column)) return { type: 'category', name: column.name, categories: categoriesOf(table, column) };
-    for (let row = 0; row < table.count; row += 1) requireNumber(table, column, row);
-    return { type: 'number', name: column.name, ...momentsOf(table, column, ordered) };
+  return surveys.map(({ column, type, counts }) => {
+    const { name } = column;
+    const policy = policyOf(column);
+    const isFilled = policy !== 'error' && policy !== 'drop';
+    if (type === 'category') {
+      const categories = sortedNames(counts.keys());
+      const missing = isFilled ? { missing: mostFrequentCategory(table, column, ordered) } : {};
+      return { type, name, categories, ...missing };
+    }
+    if (!isFilled) return { type, name, ...momentsOf(table, column, ordered) };
+    const missing = fills[policy](presentNumbers(table, column, ordered));
+    return { type, name, ...momentsOf(table, column, ordered, missing), missing };
   });
+}
+
+/** How each policy finds the value to fill in. The numbers are in file order. */
+const fills = {
+  mean: (numbers: Float64Array) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length,
+  median(numbers: Float64Array) {
+    const sorted = numbers.toSorted();
+    const half = sorted.length / 2;
+    return (sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2;
+  },
+  /** The smallest of the most frequent numbers. */
+  'most-frequent'(numbers: Float64Array) {
+    const sorted = numbers.toSorted();
+    let [best, most, run] = [sorted[0]!, 0, 0];
+    for (const [index, value] of sorted.entries()) {
+      run = value === sorted[index - 1] ? run + 1 : 1;
+      if (run > most) [best, most] = [value, run];
+    }
+    return best;
+  },
+} as const;
+
+function presentNumbers(table: TableFile, column: Column, rows: Uint32Array): Float64Array {
+  const numbers = new Float64Array(rows.length);
+  let count = 0;
+  for (const row of rows) {
+    const value = column.numberAt(row);
+    if (value === undefined) continue;
+    numbers[count] = value;
+    count += 1;
+  }
+  if (count === 0) throw noFill(table, column);
+  return numbers.subarray(0, count);
+}
+
+function mostFrequentCategory(table: TableFile, column: Column, rows: Uint32Array): string {
+  const counts = new Map<string, number>();
+  for (const row of rows) {
+    const text = column.textAt(row);
+    if (text !== '') counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  const most = Math.max(...counts.values());
+  const best = sortedNames(counts.keys()).find((text) => counts.get(text) === most);
+  if (best === undefined) throw noFill(table, column);
+  return best;
+}
+
+function noFill(table: TableFile, { name }: Column): DataError {
+  const got = `none: leave it out with --ignore ${shownName(name)}`;
+  return unexpected(`${table.name}: column ${shownName(name)}`, 'a value in some training row', got);
 }
 
 /** Returns the number of values that a model sees of a row. */
@@ -72,14 +146,25 @@ export function encodeFeatures(
   requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
   const writers = writersOf(table, features, values);
-  // A few rows at a time, so that they stay in the processor's cache while column after column is written.
-  for (let from = 0; from < rows.length; from += rowsAtATime) {
-    const to = Math.min(from + rowsAtATime, rows.length);
+  // A few rows at a time and in file order, so that they stay in the processor's cache while each column is written.
+  const ordered = inFileOrder(rows, table.count);
+  for (let from = 0; from < ordered.length; from += rowsAtATime) {
+    const some = ordered.subarray(from, from + rowsAtATime);
     for (const { offset, write } of writers) {
-      for (let index = from; index < to; index += 1) write(rows[index]!, index * size + offset);
+      for (const index of some) write(rows[index]!, index * size + offset);
     }
   }
   return values;
+}
+
+/** Returns the indices of `rows` that sort them: a counting sort, since `rows` are numbers below `count`. */
+function inFileOrder(rows: Uint32Array, count: number): Uint32Array {
+  const starts = new Uint32Array(count + 1);
+  for (const row of rows) starts[row + 1]! += 1;
+  for (let row = 0; row < count; row += 1) starts[row + 1]! += starts[row]!;
+  const ordered = new Uint32Array(rows.length);
+  for (let index = 0; index < rows.length; index += 1) ordered[starts[rows[index]!]!++] = index;
+  return ordered;
 }
 
 /** Checks the size before memory is allocated: a column of categories takes a value for each of them. */
@@ -110,23 +195,59 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
       };
       return { offset, write };
     }
-    const indexOf = new Map(feature.categories.map((name, index) => [name, index]));
+    const { categories, missing } = feature;
+    const indexOf = new Map(categories.map((name, index) => [name, index]));
+    if (missing !== undefined) indexOf.set('', indexOf.get(missing)!);
     const write = (row: number, at: number) => {
-      values[at + requireCategory(table, column, row, indexOf)] = 1;
+      const index = indexOf.get(column.textAt(row));
+      if (index === undefined) {
+        throw cellError(table, row, column, `one of the known categories (${listed(categories)})`);
+      }
+      values[at + index] = 1;
     };
     return { offset, write };
   });
 }
 
-/** A few texts among numbers are mistakes, not categories. */
-function isCategory(column: Column): boolean {
-  let numbers = 0;
-  let texts = 0;
-  for (let row = 0; row < column.count; row += 1) {
-    if (column.numberAt(row) !== undefined) numbers += 1;
-    else if (!notNumbers.has(column.textAt(row).toLowerCase())) texts += 1;
-  }
-  return texts > numbers;
+/** A row by the names of its columns. null, undefined, NaN and an empty text are missing values. */
+export type TableRow = Readonly<Record<string, number | string | boolean | null | undefined>>;
+
+/**
+ * Encodes rows in memory as float32, [rows, featureCount], like `encodeFeatures`. Other columns are ignored.
+ * @param name begins messages
+ * @throws DataError that names the row, from 0, and the column
+ */
+export function encodeRows(
+  rows: readonly TableRow[],
+  features: readonly FeatureColumn[],
+  name = 'encodeRows',
+): Float32Array<ArrayBuffer> {
+  checkArguments(name, [argumentKinds.rows, rows], [argumentKinds.features, features]);
+  const cells = new Cells(name, features.length, Number.POSITIVE_INFINITY);
+  const names = features.map((feature) => feature.name);
+  rows.forEach((row, index) => {
+    if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+      throw unexpected(`${name}: row ${index}`, `an object with the columns ${listed(names)}`, shownValue(row));
+    }
+    features.forEach((feature, column) => {
+      const place = `${name}: row ${index}`;
+      if (!Object.hasOwn(row, feature.name)) {
+        const got = listed(Object.keys(row)) || 'none';
+        throw unexpected(place, `a column ${shownText(feature.name)} for the model`, `the columns ${got}`);
+      }
+      cells.set(index, column, rowCell(row[feature.name], `${place}, column ${shownName(feature.name)}`));
+    });
+  });
+  const columns = columnsOf(names, cells, rows.length);
+  const table = { name, columns, count: rows.length, placeOf: (row: number) => `row ${row}` };
+  return encodeFeatures(table, features, Uint32Array.from(rows.keys()));
+}
+
+function rowCell(value: TableRow[string], place: string): number | string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number' || typeof value === 'string') return value;
+  if (typeof value === 'boolean') return `${value}`;
+  throw unexpected(place, 'a number, a text or null', shownValue(value));
 }
 
 /** Returns the number in a cell. @throws DataError that names the cell */
@@ -136,56 +257,43 @@ function requireNumber(table: TableFile, column: Column, row: number): number {
   return value;
 }
 
-function standardized(table: TableFile, column: Column, row: number, { mean, deviation }: Standardization): number {
-  const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
+function standardized(
+  table: TableFile,
+  column: Column,
+  row: number,
+  { mean, deviation, missing }: Extract<FeatureColumn, { type: 'number' }>,
+): number {
+  const number = column.numberAt(row);
+  const isFilled = number === undefined && missing !== undefined && isMissing(column.textAt(row), 'number');
+  const value = Math.fround(((isFilled ? missing : requireNumber(table, column, row)) - mean) / deviation);
   if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold once it is scaled');
   return value;
-}
-
-function requireCategory(table: TableFile, column: Column, row: number, known: ReadonlyMap<string, number>): number {
-  const index = known.get(column.textAt(row));
-  if (index !== undefined) return index;
-  throw cellError(table, row, column, `one of the categories to train with (${listed([...known.keys()])})`);
-}
-
-function categoriesOf(table: TableFile, column: Column): string[] {
-  const different = new Set<string>();
-  for (let row = 0; row < table.count; row += 1) {
-    const text = column.textAt(row);
-    if (text === '') throw cellError(table, row, column, 'a category');
-    different.add(text);
-  }
-  if (different.size <= maxCategories) return sortedNames(different);
-  const [example] = different;
-  const got = `${different.size} texts such as ${shownText(example!)}`;
-  const expected = `numbers or at most ${maxCategories} categories`;
-  const name = shownName(column.name);
-  throw unexpected(`${table.name}: column ${name}`, expected, `${got}: leave it out with --ignore ${name}`);
 }
 
 /**
  * Returns the mean and deviation of a column, in two passes.
  * @param rows in file order
+ * @param missing replaces missing values
  * @throws DataError that names the cell if a square is not finite
  */
-function momentsOf(table: TableFile, column: Column, rows: Uint32Array): Standardization {
-  const first = column.numberAt(rows[0]!)!;
+function momentsOf(table: TableFile, column: Column, rows: Uint32Array, missing = Number.NaN): Standardization {
+  const first = column.numberAt(rows[0]!) ?? missing;
   let areEqual = true;
   let sum = 0;
   for (const row of rows) {
-    areEqual &&= column.numberAt(row) === first;
-    sum += column.numberAt(row)!;
+    const value = column.numberAt(row) ?? missing;
+    areEqual &&= value === first;
+    sum += value;
   }
   // Rounding would give equal numbers a small deviation.
   if (areEqual) return { mean: first, deviation: 1 };
   const mean = sum / rows.length;
   let squares = 0;
-  for (const row of rows) squares += (column.numberAt(row)! - mean) ** 2;
+  for (const row of rows) squares += ((column.numberAt(row) ?? missing) - mean) ** 2;
   const deviation = Math.sqrt(squares / rows.length);
   if (Number.isFinite(deviation)) return { mean, deviation };
-  const largest = rows.reduce((best, row) =>
-    Math.abs(column.numberAt(row)!) > Math.abs(column.numberAt(best)!) ? row : best,
-  );
+  const sizeOf = (row: number): number => Math.abs(column.numberAt(row) ?? 0);
+  const largest = rows.reduce((best, row) => (sizeOf(row) > sizeOf(best) ? row : best));
   throw cellError(table, largest, column, 'a number with a finite square');
 }
 
@@ -214,14 +322,13 @@ export function labelColumn(table: TableFile, label: string | undefined): Column
   return found;
 }
 
-/** Returns the classes of all rows, in the order of their numbers. @throws DataError if the cells are not classes */
-export function classesOf(table: TableFile, column: Column): string[] {
+/** Returns the classes of the rows, in the order of their numbers. @throws DataError if the cells are not classes */
+export function classesOf(table: TableFile, column: Column, rows: Uint32Array): string[] {
   const different = new Set<string>();
   let areNumbers = true;
   let areWhole = true;
-  for (let row = 0; row < table.count; row += 1) {
+  for (const row of rows) {
     const text = column.textAt(row);
-    if (text === '') throw cellError(table, row, column, 'a label');
     const value = column.numberAt(row);
     // Beyond this, different whole numbers of the file become the same float64.
     if (Math.abs(value ?? 0) > Number.MAX_SAFE_INTEGER) throw cellError(table, row, column, exactClass);
@@ -232,13 +339,13 @@ export function classesOf(table: TableFile, column: Column): string[] {
   const names = sortedNames(different);
   const expected = `${table.name}: column ${shownName(column.name)}: expected `;
   if (names.length < 2) throw new DataError(`${expected}at least 2 classes, got 1 (${listed(names)})`);
-  const isSparse = names.length > maxNumericClasses && 2 * names.length > table.count;
+  const isSparse = names.length > maxNumericClasses && 2 * names.length > rows.length;
   if (areNumbers && names.length > maxNumericClasses && (!areWhole || isSparse)) {
     const got = `${names.length} different numbers from ${names[0]} to ${names.at(-1)}`;
     throw new DataError(`${expected}classes, got ${got}: to learn the numbers themselves, give --task regression`);
   }
   if (isSparse || names.length > maxClasses) {
-    const got = `${names.length} different texts in ${table.count} rows, such as ${shownText(names[0]!)}`;
+    const got = `${names.length} different texts in ${rows.length} rows, such as ${shownText(names[0]!)}`;
     throw new DataError(
       `${expected}classes of several rows each, got ${got}: name the column of the label with --label`,
     );
@@ -263,31 +370,37 @@ export function fitTargets(
 }
 
 /**
- * Returns the targets of all rows: classes if there are `names`, else values.
+ * Returns the targets of the rows: classes if there are `names`, else values.
  * @throws DataError if a label is not among the classes, or a cell is not a number that float32 can hold
  */
 export function targetsOf(
   table: TableFile,
   column: Column,
   names: readonly string[] | undefined,
+  rows: Uint32Array,
   standardization?: Standardization,
 ): Targets {
-  return names ? classesIn(table, column, names) : valuesIn(table, column, standardization);
+  return names ? classesIn(table, column, names, rows) : valuesIn(table, column, rows, standardization);
 }
 
-function classesIn(table: TableFile, column: Column, names: readonly string[]): Targets {
+function classesIn(table: TableFile, column: Column, names: readonly string[], rows: Uint32Array): Targets {
   const indexOf = new Map(names.map((name, index) => [name, index]));
-  const labels = Uint16Array.from({ length: table.count }, (_, row) => {
+  const labels = Uint16Array.from(rows, (row) => {
     const index = indexOf.get(column.textAt(row));
-    if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
+    if (index === undefined) throw cellError(table, row, column, `one of the known classes (${listed(names)})`);
     return index;
   });
   return classTargets(labels, names);
 }
 
-function valuesIn(table: TableFile, column: Column, standardization: Standardization | undefined): Targets {
+function valuesIn(
+  table: TableFile,
+  column: Column,
+  rows: Uint32Array,
+  standardization: Standardization | undefined,
+): Targets {
   const { mean, deviation } = standardization ?? { mean: 0, deviation: 1 };
-  const values = Float32Array.from({ length: table.count }, (_, row) => {
+  const values = Float32Array.from(rows, (row) => {
     const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
     if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold');
     return value;

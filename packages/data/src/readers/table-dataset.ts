@@ -3,16 +3,15 @@
 import { argumentKinds, checkArguments, objectWith, unexpected } from '../data-error.ts';
 import {
   type Dataset,
+  gatherRows,
   type SampleValues,
   type Standardization,
   samplesOf,
   sizeOfField,
   type Targets,
-  takeRows,
-  takeSamples,
 } from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices } from '../order.ts';
-import { shownLine, thousands } from '../shown.ts';
+import { shownLine, shownValue, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
 import {
   classesOf,
@@ -26,6 +25,16 @@ import {
   targetsOf,
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
+import {
+  doubtfulColumns,
+  type MissingPolicy,
+  missingPolicies,
+  requireUsable,
+  type SurveyedColumn,
+  surveyOf,
+  type UnfilledColumn,
+  usableRows,
+} from './survey.ts';
 import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type TableFile } from './table.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
@@ -34,7 +43,14 @@ export type PictureFit = 'cover' | 'contain' | 'stretch';
 /** How a file becomes a sample, if that takes more than its values; a saved model knows it as well. */
 export type Reading =
   /** A row of a table, encoded by `encodeFeatures`. */
-  | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }
+  | {
+      readonly type: 'rows';
+      readonly columns: readonly FeatureColumn[];
+      /** Name of the label's column; undefined in files of earlier versions. */
+      readonly label?: string | undefined;
+      /** Whether rows with a missing value that no column replaces were left out; otherwise there were none. */
+      readonly missing?: 'drop' | undefined;
+    }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };
 
@@ -42,15 +58,19 @@ export type Reading =
 export interface OpenedDataset {
   readonly train: Dataset;
   readonly test: Dataset;
-  /** One line for people that says what was read and how. */
+  /** A line for people that says what was read and how, and a line for each notice about columns and rows. */
   readonly found: string;
   readonly reading?: Reading;
 }
 
-/** Returns the line that says what was read, and from which files. */
-export function foundLine(files: readonly (Pick<TableFile, 'name'> | undefined)[], what: string): string {
+/** Returns the line that says what was read, and from which files; and a line for each notice. */
+export function foundLine(
+  files: readonly (Pick<TableFile, 'name'> | undefined)[],
+  what: string,
+  ...notices: readonly string[]
+): string {
   const names = files.flatMap((file) => (file ? [file.name] : []));
-  return shownLine(`${names.join(' and ')}: ${what}`);
+  return [`${names.join(' and ')}: ${what}`, ...notices].map((line) => shownLine(line)).join('\n');
 }
 
 /** Formats the two counts, and the seed of the split if there was one. */
@@ -83,6 +103,8 @@ export interface TableOptions extends SplitOptions {
   readonly ignore?: readonly string[] | undefined;
   /** Default `classification`. */
   readonly task?: Task | undefined;
+  /** What becomes of missing values, in all columns or by column. Default `error`. */
+  readonly missing?: MissingPolicy | Readonly<Record<string, MissingPolicy>> | undefined;
   /** An already trained model: rows are encoded as in its training, and have its classes. */
   readonly like?: TrainedTable | undefined;
 }
@@ -91,6 +113,8 @@ export interface TableOptions extends SplitOptions {
 export interface TrainedTable {
   /** Undefined if samples are arrays. */
   readonly columns?: readonly FeatureColumn[] | undefined;
+  /** Whether rows with a missing value that no column replaces are left out. */
+  readonly missing?: 'drop' | undefined;
   /** Whether samples that are arrays were bytes; if undefined, their numbers decide. */
   readonly bytes?: boolean | undefined;
   /** Names of the model's classes, in its order; undefined if it learned values. */
@@ -108,59 +132,146 @@ export interface TrainedTable {
 export function datasetFromTable(table: TableFile, options: TableOptions = {}, testTable?: TableFile): OpenedDataset {
   checkArguments('datasetFromTable', [argumentKinds.table, table], [argumentKinds.options, options]);
   if (testTable !== undefined) checkArguments('datasetFromTable', [argumentKinds.table, testTable]);
+  const { label, surveys, policyOf, unfilled } = planOf(table, options);
+  const parts = divide(table, testTable, label, unfilled, options);
+  const { names, train: trainRows, standardization } = parts;
+  const features = options.like?.columns ?? fitFeatures(table, surveys, trainRows, policyOf);
+  const part = (of: TableFile, rows: Uint32Array): Dataset => ({
+    samples: samplesOf(encodeFeatures(of, features, rows), [featureCount(features)]),
+    targets: targetsOf(of, labelIn(of, label), names, rows, standardization),
+    count: rows.length,
+  });
+  const train = part(table, trainRows);
+  const test = part(testTable ?? table, parts.test);
+  const counts = partsText({ train, test }, testTable ? undefined : options);
+  const rows = table.count + (testTable?.count ?? 0);
+  const what = `${plural(rows, 'row')}, ${seenText(features)} each`;
+  const found = foundLine(
+    [table, testTable],
+    `${what}, ${targetsText(parts.given)} in column ${shownName(label.name)}; ${counts}`,
+    ...filledText(surveys, features),
+    ...droppedText(rows - train.count - test.count, rows),
+    ...doubtfulColumns(surveys),
+  );
+  const missing = unfilled.some(({ isDropped }) => isDropped) ? 'drop' : undefined;
+  return { train, test, found, reading: { type: 'rows', columns: features, label: label.name, missing } };
+}
+
+/** The labels of a table, and the rows of its parts. */
+interface Division {
+  /** Names of the classes; undefined if values are learned. */
+  readonly names: readonly string[] | undefined;
+  /** Targets of all rows that are used, as they are given. */
+  readonly given: Targets;
+  readonly train: Uint32Array;
+  readonly test: Uint32Array;
+  readonly standardization: Standardization | undefined;
+}
+
+/** Divides the rows that have all values they need into training and test rows. @throws DataError */
+function divide(
+  table: TableFile,
+  testTable: TableFile | undefined,
+  label: Column,
+  unfilled: readonly Unfilled[],
+  options: TableOptions,
+): Division {
+  const kept = usableRows(table, unfilledIn(table, unfilled), label);
+  const names = classNames(table, label, kept, options);
+  const given = targetsOf(table, label, names, kept);
+  const split = testTable ? undefined : splitIndices(given, kept.length, table.name, options);
+  const train = split ? split.train.map((position) => kept[position]!) : kept;
+  if (train.length === 0 && !options.like) {
+    throw new RangeError('testFraction: expected a number below 1 if no model was trained yet, got 1');
+  }
+  const test = split
+    ? split.test.map((position) => kept[position]!)
+    : usableRows(testTable!, unfilledIn(testTable!, unfilled), labelIn(testTable!, label));
+  const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, train);
+  return { names, given, train, test, standardization };
+}
+
+/** A column whose missing values nothing fills, by its name, which it has in each table. */
+type Unfilled = Omit<UnfilledColumn, 'column'> & Pick<Column, 'name'>;
+
+interface TablePlan {
+  readonly label: Column;
+  /** The columns that the model sees; none if a trained model knows its own. */
+  readonly surveys: readonly SurveyedColumn[];
+  readonly policyOf: (column: Column) => MissingPolicy;
+  readonly unfilled: readonly Unfilled[];
+}
+
+/** Decides which columns are read, and what becomes of their missing values. @throws DataError */
+function planOf(table: TableFile, options: TableOptions): TablePlan {
+  const { like } = options;
   const used = { ...table, columns: usedColumns(table, options.ignore) };
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
     throw unexpected(table.name, `at least one column besides the label ${shownText(label.name)}`, 'none');
   }
-  const names = classNames(table, label, options);
-  const given = targetsOf(table, label, names);
-  const rows = testTable ? undefined : splitIndices(given, table.count, table.name, options);
-  const trainRows = rows?.train ?? allRows(table);
-  if (trainRows.length === 0 && !options.like) {
-    throw new RangeError('testFraction: expected a number below 1 where no model was trained yet, got 1');
+  const policyOf = policiesOf(table, options);
+  const surveys = like?.columns ? [] : seen.map(surveyOf);
+  requireUsable(table, surveys);
+  const columns = like?.columns
+    ? like.columns.filter(({ missing }) => missing === undefined)
+    : surveys.map(({ column, type }) => ({ name: column.name, type, policy: policyOf(column) }));
+  const unfilled = columns.flatMap((column): Unfilled[] => {
+    const policy = 'policy' in column ? column.policy : (like?.missing ?? 'error');
+    if (policy !== 'error' && policy !== 'drop') return [];
+    return [{ name: column.name, type: column.type, isDropped: policy === 'drop' }];
+  });
+  return { label, surveys, policyOf, unfilled: [...unfilled, labelPlan(label, policyOf)] };
+}
+
+function labelPlan(label: Column, policyOf: TablePlan['policyOf']): Unfilled {
+  return { name: label.name, type: surveyOf(label).type, isDropped: policyOf(label) === 'drop' };
+}
+
+function labelIn(table: TableFile, { name }: Column): Column {
+  return requireColumn(table, name, 'for the label');
+}
+
+function unfilledIn(table: TableFile, unfilled: readonly Unfilled[]): UnfilledColumn[] {
+  const find = columnFinder(table);
+  return unfilled.map(({ name, type, isDropped }, index) => {
+    const use = index === unfilled.length - 1 ? 'for the label' : 'for the model';
+    return { column: find(name, use), type, isDropped };
+  });
+}
+
+/** @throws RangeError for an unknown policy; DataError for an unknown column */
+function policiesOf(table: TableFile, { missing = 'error', like }: TableOptions): TablePlan['policyOf'] {
+  if (like) return () => like.missing ?? 'error';
+  const policies = typeof missing === 'object' ? Object.values(missing) : [missing];
+  const wrong = policies.find((policy) => !missingPolicies.includes(policy));
+  if (wrong !== undefined) {
+    throw new RangeError(`missing: expected one of ${missingPolicies.join(', ')}, got ${shownValue(wrong)}`);
   }
-  const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
-  const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
-  const labeled = (of: TableFile): Targets =>
-    targetsOf(of, requireColumn(of, label.name, 'for the label'), names, standardization);
-  const targets = labeled(table);
-  const train = part(table, features, targets, trainRows);
-  const test = rows
-    ? part(table, features, targets, rows.test)
-    : part(testTable!, features, labeled(testTable!), allRows(testTable!));
-  const counts = partsText({ train, test }, testTable ? undefined : options);
-  const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
-  const found = foundLine(
-    [table, testTable],
-    `${what}, ${targetsText(given)} in column ${shownName(label.name)}; ${counts}`,
+  if (typeof missing !== 'object') return () => missing;
+  const find = columnFinder(table);
+  const byColumn = new Map(
+    Object.entries(missing).map(([name, policy]) => [find(name, 'with missing values'), policy]),
   );
-  return { train, test, found, reading: { type: 'rows', columns: features } };
+  return (column) => byColumn.get(column) ?? 'error';
 }
 
 /** Returns undefined if values are learned. @throws DataError if the label's column has no classes */
-function classNames(table: TableFile, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+function classNames(
+  table: TableFile,
+  label: Column,
+  rows: Uint32Array,
+  { like, task }: TableOptions,
+): readonly string[] | undefined {
   if (like) return like.classes;
-  return task === 'regression' ? undefined : classesOf(table, label);
+  return task === 'regression' ? undefined : classesOf(table, label, rows);
 }
 
 function usedColumns(table: TableFile, ignore: readonly string[] = []): readonly Column[] {
   const find = columnFinder(table);
   const ignored = new Set(ignore.map((name) => find(name, 'to ignore')));
   return table.columns.filter((column) => !ignored.has(column));
-}
-
-function part(table: TableFile, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
-  return {
-    samples: samplesOf(encodeFeatures(table, features, rows), [featureCount(features)]),
-    targets: takeRows(targets, rows),
-    count: rows.length,
-  };
-}
-
-function allRows({ count }: TableFile): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, row) => row);
 }
 
 function seenText(features: readonly FeatureColumn[]): string {
@@ -170,6 +281,21 @@ function seenText(features: readonly FeatureColumn[]): string {
   if (categories.length === 0) return parts.join();
   const size = plural(featureCount(categories), 'value');
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
+}
+
+/** Says which missing values were replaced, and by what. */
+function filledText(surveys: readonly SurveyedColumn[], features: readonly FeatureColumn[]): string[] {
+  const filled = surveys.flatMap(({ column, missing }, index) => {
+    const value = features[index]!.missing;
+    if (missing === 0 || value === undefined) return [];
+    const shown = typeof value === 'number' ? short(value) : shownName(value);
+    return [`${shownName(column.name)} ${shown} (${thousands(missing)})`];
+  });
+  return filled.length === 0 ? [] : [`missing values filled in: ${listed(filled)}`];
+}
+
+function droppedText(dropped: number, rows: number): string[] {
+  return dropped === 0 ? [] : [`${thousands(dropped)} of ${plural(rows, 'row')} left out, with missing values`];
 }
 
 const linesKind = objectWith('lines, which parseJsonLines gives', 'table');
@@ -188,30 +314,30 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
   const label = labelColumn(table, options.label);
-  const names = classNames(table, label, options);
-  const given = targetsOf(table, label, names);
   if (test) requireShape(test, samples.shape, table.name);
-  const rows = test ? undefined : splitIndices(given, table.count, table.name, options);
-  const standardization = options.like
-    ? options.like.standardization
-    : fitTargets(table, label, names, rows?.train ?? allRows(table));
+  const unfilled = [labelPlan(label, policiesOf(table, options))];
+  const divided = divide(table, test?.table, label, unfilled, options);
   const areBytes = options.like?.bytes ?? holdBytes(test ? [lines, test] : [lines]);
-  const labeled = (part: JsonLines): Dataset => {
-    const column = requireColumn(part.table, label.name, 'for the label');
-    const targets = targetsOf(part.table, column, names, standardization);
-    const values = areBytes ? bytesOf(part) : part.samples!.values;
-    return { samples: samplesOf(values, samples.shape), targets, count: part.table.count };
+  const [values, testValues] = [lines, test].map((one) => one && (areBytes ? bytesOf(one) : one.samples!.values));
+  const part = (of: TableFile, all: SampleValues, rows: Uint32Array): Dataset => {
+    const { names, standardization } = divided;
+    // Without a split, rows are in the order of the file.
+    const picked = test && rows.length === of.count ? all : gatherRows(all, sizeOfField(samples), rows);
+    const targets = targetsOf(of, labelIn(of, label), names, rows, standardization);
+    return { samples: samplesOf(picked, samples.shape), targets, count: rows.length };
   };
-  const all = labeled(lines);
-  const parts = rows
-    ? { train: takeSamples(all, rows.train), test: takeSamples(all, rows.test) }
-    : { train: all, test: labeled(test!) };
+  const parts = {
+    train: part(table, values!, divided.train),
+    test: part(test?.table ?? table, testValues ?? values!, divided.test),
+  };
   const kind = areBytes ? 'bytes' : 'numbers';
-  const what = `${plural(table.count + (test?.table.count ?? 0), 'line')}, ${samples.shape.join(' x ')} ${kind} each`;
+  const count = table.count + (test?.table.count ?? 0);
+  const what = `${plural(count, 'line')}, ${samples.shape.join(' x ')} ${kind} each`;
   const counts = partsText(parts, test ? undefined : options);
   const found = foundLine(
     [table, test?.table],
-    `${what}, ${targetsText(given)} in ${shownName(label.name)}; ${counts}`,
+    `${what}, ${targetsText(divided.given)} in ${shownName(label.name)}; ${counts}`,
+    ...droppedText(count - parts.train.count - parts.test.count, count),
   );
   return { ...parts, found };
 }

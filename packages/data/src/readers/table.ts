@@ -70,21 +70,42 @@ export function checkColumnNames(fileName: string, names: readonly string[], fir
   });
 }
 
+/** Texts, in lower case, that stand for a missing number. */
+const missingNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', '#n/a', '<na>', 'nan', 'null', 'none', '?', '-']);
+const longestMissing = 4;
+
+/** Whether a cell is missing: it is empty or, among numbers, one of the texts that other programs write instead. */
+export function isMissing(text: string, type: 'number' | 'category'): boolean {
+  if (type === 'category') return text === '';
+  return text.length <= longestMissing && missingNumbers.has(text.toLowerCase());
+}
+
 /** Matches the same digits in one way only, so that the time grows linearly with the length of any text. */
 const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 /** Maximum values in a block of rows, unless a single row has more. */
 const blockValues = 2 ** 16;
+/** Any whole number of so many digits is exact. */
+const exactDigits = 15;
+const zero = 0x30;
+
+/** Whether a number in this form is another text than its shortest form: 007, or 9007199254740993. */
+function isIdentifier(digits: string): boolean {
+  if (digits.length <= exactDigits && digits.charCodeAt(0) !== zero) return false;
+  return /^\d{2,}$/.test(digits) && `${Number(digits)}` !== digits;
+}
+
+type TakeText = (text: string, row: number) => void;
 
 interface Block {
   /** [columns, rows of a block], column by column; NaN if the cell is a text. */
   readonly numbers: Float64Array;
-  /** For each cell, 1 plus the index of its text; undefined if no cell of the block is a text. */
+  /** For each cell, 1 plus the index of its text, or 0; undefined if no cell of the block has a text. */
   codes: Uint32Array | undefined;
 }
 
 export class Cells {
   readonly #name: string;
-  readonly #columns: number;
+  readonly columns: number;
   readonly #fileBytes: number;
   /** Log2 of the rows in a block. */
   readonly #shift: number;
@@ -98,7 +119,7 @@ export class Cells {
    */
   constructor(name: string, columns: number, fileBytes: number) {
     this.#name = name;
-    this.#columns = columns;
+    this.columns = columns;
     this.#fileBytes = fileBytes;
     this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
   }
@@ -113,8 +134,19 @@ export class Cells {
     const at = this.#position(row, column);
     const text = typeof cell === 'string' ? cell.trim() : cell;
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
-    if (Number.isFinite(value)) block.numbers[at] = value;
-    else this.#setText(block, at, `${text}`);
+    if (!Number.isFinite(value)) {
+      this.#setText(block, at, `${text}`);
+      block.numbers[at] = Number.NaN;
+      return;
+    }
+    block.numbers[at] = value;
+    if (typeof text === 'string' && isIdentifier(text)) this.#setText(block, at, text);
+  }
+
+  /** Stores a finite number in an empty cell. */
+  setNumber(row: number, column: number, value: number): void {
+    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
+    block.numbers[this.#position(row, column)] = value;
   }
 
   /** Returns undefined if the cell is a text. */
@@ -125,10 +157,32 @@ export class Cells {
 
   /** Returns a text, or a number in its shortest form. */
   textAt(row: number, column: number): string {
+    const number = this.numberAt(row, column);
+    return number === undefined ? this.givenAt(row, column) : `${number}`;
+  }
+
+  /** Returns the text in the file; of a number only if its shortest form would be another identifier. */
+  givenAt(row: number, column: number): string {
     const { codes, numbers } = this.#blocks[row >> this.#shift]!;
     const at = this.#position(row, column);
     const code = codes?.[at];
     return code ? this.#texts[code - 1]! : `${numbers[at]}`;
+  }
+
+  /** Calls `take` for each cell of a column that is a text. */
+  eachText(column: number, count: number, take: TakeText): void {
+    const rows = 1 << this.#shift;
+    for (const [index, { codes, numbers }] of this.#blocks.entries()) {
+      const first = index * rows;
+      if (!codes || first >= count) continue;
+      const from = column << this.#shift;
+      const to = from + Math.min(rows, count - first);
+      for (let at = from; at < to; at += 1) {
+        const code = codes[at]!;
+        if (code === 0 || !Number.isNaN(numbers[at])) continue;
+        take(this.#texts[code - 1]!, first + at - from);
+      }
+    }
   }
 
   #position(row: number, column: number): number {
@@ -138,8 +192,8 @@ export class Cells {
   #blockOf(row: number): Block {
     const index = row >> this.#shift;
     while (index >= this.#blocks.length) {
-      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.#columns, this.#fileBytes);
-      this.#blocks.push({ numbers: new Float64Array(this.#columns << this.#shift), codes: undefined });
+      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.columns, this.#fileBytes);
+      this.#blocks.push({ numbers: new Float64Array(this.columns << this.#shift), codes: undefined });
     }
     return this.#blocks[index]!;
   }
@@ -152,7 +206,6 @@ export class Cells {
     }
     block.codes ??= new Uint32Array(block.numbers.length);
     block.codes[at] = code;
-    block.numbers[at] = Number.NaN;
   }
 }
 
@@ -179,6 +232,16 @@ export class Column {
   /** Returns a text, or a number in its shortest form. */
   textAt(row: number): string {
     return this.#cells.textAt(row, this.#index);
+  }
+
+  /** Returns the text in the file; of a number only if its shortest form would be another identifier. */
+  givenAt(row: number): string {
+    return this.#cells.givenAt(row, this.#index);
+  }
+
+  /** Calls `take` for each cell that is a text. */
+  eachText(take: TakeText): void {
+    this.#cells.eachText(this.#index, this.count, take);
   }
 }
 

@@ -51,6 +51,10 @@ export class TextGate {
     return this.#bytes === 0;
   }
 
+  get hasCarriageReturns(): boolean {
+    return this.#carriageReturns > 0;
+  }
+
   /** Most frequent delimiter of the header row, outside of quotes. @throws DataError if it makes too many columns */
   get delimiter(): Delimiter {
     const most = Math.max(...this.#delimiterCounts);
@@ -83,7 +87,16 @@ export class TextGate {
   #scan(part: Uint8Array, from: number): void {
     const markBytes = from === 0 && startsWith(part, byteOrderMark) ? byteOrderMark.length : 0;
     this.#rowStart += markBytes;
+    const isPlain = !part.includes(carriageReturn) && !(this.#hasQuotedCells && part.includes(quote));
     for (let at = markBytes; at < part.length; at += 1) {
+      if (isPlain && !this.#isQuoted && (this.#headerRow === 'read' || !this.#hasQuotedCells)) {
+        // Native searches are several times as fast as a look at each byte.
+        for (at = part.indexOf(lineFeed, at); at >= 0; at = part.indexOf(lineFeed, at + 1)) {
+          this.#lineFeeds += 1;
+          this.#endRow(from + at);
+        }
+        break;
+      }
       const byte = part[at]!;
       if (byte === lineFeed || byte === carriageReturn) {
         if (byte === lineFeed) this.#lineFeeds += 1;
@@ -153,10 +166,20 @@ function utf16Mark([first, second]: Uint8Array): string | undefined {
  * @throws DataError that names the first line with other bytes, or with too many
  */
 export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, fileBytes: number): string {
-  if (gate.isUnused) gate.take(bytes, bytes.length, fileBytes);
-  const text = decode(bytes.includes(carriageReturn) ? withLineFeeds(bytes) : bytes);
+  const text = decode(textBytes(bytes, gate, fileBytes));
   if (text !== undefined) return text;
-  throw unexpected(name, 'UTF-8 text', `other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
+  throw notUtf8(bytes, name);
+}
+
+/** Like `decodeText`, but does not decode. */
+export function textBytes(bytes: Uint8Array, gate: TextGate, fileBytes: number): Uint8Array {
+  if (gate.isUnused) gate.take(bytes, bytes.length, fileBytes);
+  const content = startsWith(bytes, byteOrderMark) ? bytes.subarray(byteOrderMark.length) : bytes;
+  return gate.hasCarriageReturns ? withLineFeeds(content) : content;
+}
+
+export function notUtf8(bytes: Uint8Array, name: string): DataError {
+  return unexpected(name, 'UTF-8 text', `other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
 }
 
 /** Converts line ends byte by byte: a string method would take minutes on a text of carriage returns alone. */

@@ -23,7 +23,7 @@ export const activations = defineChapter({
   ],
   live: defineLive({
     caption: 'The same network with another activation',
-    hint: 'Without an activation the network cannot learn two spirals; change to relu, and it can. Six layers of sigmoid learn nothing, six layers of tanh do.',
+    hint: 'Without an activation the network cannot learn two spirals; change to relu, and it can. Six layers of sigmoid learn nothing, but six layers of tanh learn the spirals.',
     names: ['data', 'activation', 'depth'],
     first: { activation: 'none' },
   }),

@@ -34,7 +34,7 @@ export const attention = defineChapter({
     'The dot product of two random vectors of d numbers has a standard deviation of √d. With d = 512, scores exceed 60, softmax puts nearly all weight on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the standard deviation at 1 for every d.',
   ],
   controls: {
-    token: choice('Token that asks', ['the', 'cat', 'slept', 'it'], 'it'),
+    token: choice('Query token', ['the', 'cat', 'slept', 'it'], 'it'),
     size: count({ label: 'Numbers in a query, d', from: 2, to: 1024, fallback: 512, scale: 'log' }),
     scale: choice('Scores divided by', ['√d', '1'], '√d'),
     seed: seedControl,

@@ -25,13 +25,13 @@ export const initialization = defineChapter({
   ],
   live: defineLive({
     caption: 'The same network with other initial weights',
-    hint: 'If all initial weights are zero, the network never learns, whatever the learning rate. With six layers, the loss falls late with the default weights, and at once with those of He. With weights ten times as large, training diverges.',
+    hint: 'If all initial weights are zero, the network never learns, whatever the learning rate. With six layers, the loss falls late with the default weights, and at once with the weights of He et al. With weights ten times as large, training diverges.',
     names: ['data', 'start', 'depth', 'lr', 'seed'],
     first: { start: 'all zero', depth: 6 },
   }),
   controls: {
     depth: count({ label: 'Layers of relu', from: 1, to: 30, fallback: 10 }),
-    width: count({ label: 'Neurons in each', from: 4, to: 256, fallback: 128 }),
+    width: count({ label: 'Neurons per layer', from: 4, to: 256, fallback: 128 }),
     gain: range({ label: 'Deviation times √inputs', from: 0.1, to: 5, fallback: 1, step: 0.05 }),
     seed: seedControl,
   },

@@ -16,11 +16,11 @@ export const layersChapter = defineChapter({
     'A dense layer has (inputs + 1) x outputs parameters: 101,770 in 784-128-10, and 175 billion in GPT-3 by the same formula.',
   text: [
     'A [[dense layer]] connects every input to every neuron: one [[weight]] for each pair, and one [[bias]] for each neuron. It therefore has (inputs + 1) x outputs [[parameter|parameters]]. GPT-3 consists of the same layers. Each of its 96 blocks has four dense layers for [[attention]], from 12,288 numbers to 12,288, and two more, to 49,152 and back.',
-    'Cybenko proved in 1989 that one [[hidden layer]] can approximate any continuous function if it is wide enough. Depth can need far fewer neurons, because each layer reuses the results of the layer before it. The zigzag below is a line that is folded several times. A deep network needs two neurons for each fold. A wide network needs one neuron for each piece, and every fold doubles the number of pieces.',
+    'Cybenko proved in 1989 that one [[hidden layer]] can approximate any continuous function if it is wide enough. A deep network can need far fewer neurons, because each layer reuses the results of the layer before it. The zigzag below is a line that is folded several times. A deep network needs two neurons for each fold. A wide network needs one neuron for each piece, and every fold doubles the number of pieces.',
   ],
   live: defineLive({
     caption: 'Two spirals, by depth and width',
-    hint: 'Two neurons a layer are too few, whatever the depth. Eight layers of 4 neurons learn nothing in 2,000 steps, since the gradient shrinks in each layer. Eight layers of 16 neurons learn late.',
+    hint: 'Two neurons per layer are too few at any depth. Eight layers of 4 neurons learn nothing in 2,000 steps, because the gradient shrinks in each layer. Eight layers of 16 neurons learn, but late.',
     names: ['data', 'depth', 'width'],
     first: { width: 4 },
   }),

@@ -57,8 +57,8 @@ export const manyWorkers = defineChapter({
     figures({
       'sums that differ, added as gradients arrive': `${thousands(sums.asTheyCome)} of ${thousands(parameters)} (${percent(sums.asTheyCome / parameters)})`,
       'sums that differ, added in the tree': `${thousands(sums.inTheTree)} of ${thousands(parameters)}`,
-      'time of a step here, one worker': `${decimal(stepMs, 2)} ms`,
-      'bytes of a step, to and from each worker': `${thousands(bytes / 1000)} KB`,
+      'time per step here, one worker': `${decimal(stepMs, 2)} ms`,
+      'bytes per step, to and from each worker': `${thousands(bytes / 1000)} KB`,
       'time for these bytes at 100 Mbit/s': `${decimal(linkMs, 1)} ms`,
     }),
   ],

@@ -24,11 +24,11 @@ export const miniBatches = defineChapter({
   digits: 'few',
   text: [
     'The exact [[gradient]] of the loss needs all images. [[Stochastic gradient descent]] uses the gradient of a [[mini-batch]] that is drawn at random: an estimate of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]: 60,000 images in batches of 64 are 937 full batches and one of 32.',
-    'The larger the batch, the closer its gradient is to the gradient of all images, but each further image adds less. The noise of small batches also helps: it can take a path out of a shallow valley. For the table, 100 paths start in the shallower of two valleys. Each sample tilts this landscape in a direction of its own, and the tilts of all samples add up to 0.',
+    'The larger the batch, the closer its gradient is to the gradient of all images, but each additional image helps less. The noise of small batches also helps: it can take a path out of a shallow valley. For the table, 100 paths start in the shallower of two valleys. Each sample tilts the landscape in its own direction, and the tilts of all samples add up to 0.',
   ],
   live: defineLive({
     caption: 'The noise of a batch, on digits',
-    hint: 'One image a step makes a ragged curve, 256 images a smooth one. Change the size while it trains.',
+    hint: 'One image per step gives a ragged curve, 256 images a smooth one. Change the size while it trains.',
     names: ['batch', 'lr'],
     first: { data: 'digits', depth: 1, width: 32, batch: 4, lr: 0.05 },
   }),

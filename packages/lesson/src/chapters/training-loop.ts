@@ -121,7 +121,7 @@ export const trainingLoop = defineChapter({
         'training images': thousands(images),
         steps: thousands(steps),
         time: `${decimal(seconds, 1)} s`,
-        'difference from the four lines, first step': decimal(difference, 6),
+        'difference from the four lines after one step': decimal(difference, 6),
       }),
       table(
         'Epoch by epoch',

@@ -57,7 +57,7 @@ export const xor = defineChapter({
   claim:
     'The loss of one neuron on XOR stays at ln 2, no better than a coin toss. Two neurons that feed a third learn XOR.',
   text: [
-    'Each of the two hidden neurons draws a line of its own. Their outputs are new coordinates for the four corners, and in these coordinates one line is enough: that is the purpose of a [[hidden layer]]. Without an [[activation function]] between the layers, the network is a product of matrices, which is a single matrix and cannot learn XOR.',
+    'Each of the two hidden neurons draws a line of its own. Their outputs are new coordinates for the four corners, and in these coordinates one line is enough: that is the purpose of a [[hidden layer]]. Without an [[activation function]] between the layers, the network is a product of matrices, which equals a single matrix and cannot learn XOR.',
     'The result of a small network depends on its initial weights. With another [[seed]], training may end with one or two corners wrong. That happens more often with relu, whose neurons can die, than with tanh: try both, and see how many of ten seeds learn XOR.',
   ],
   controls: {

@@ -253,7 +253,7 @@ async function comparedWithCpu({ adapter }: Described, ms: number): Promise<stri
   if (adapter === undefined || !isSoftwareAdapter(adapter)) return [];
   try {
     const cpuMs = await checkNumerics(await hostOpeners.cpu());
-    return [`a small known gradient takes it ${ms.toFixed(1)} ms, cpu ${cpuMs.toFixed(1)} ms`];
+    return [`it needs ${ms.toFixed(1)} ms for a small known gradient, cpu ${cpuMs.toFixed(1)} ms`];
   } catch {
     // There is no cpu backend to compare with.
     return [];
@@ -270,9 +270,9 @@ function describe({ name, mode, adapter, threads = 1 }: Described): string {
 /** Reasons why the backends after `chosen`, and those that `auto` does not try, are not used. */
 function reasons(choice: BackendChoice, chosen: string, untried: readonly string[]): string[] {
   if (choice !== 'auto') {
-    return untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];
+    return untried.length === 0 ? [] : [`${listed(untried)} not tried, because ${chosen} comes first`];
   }
-  return ['GPUs round differently, so they are used only on request'];
+  return ['GPUs only on request'];
 }
 
 function listed(names: readonly string[]): string {

@@ -2,6 +2,7 @@
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/rules';
 import type { CurveState, SampleSums } from '../record/curve.ts';
+import type { SavedChoice, ValidationConfig } from '../record/epoch-choice.ts';
 import type { Report, TrainedEpoch } from '../record/report.ts';
 
 /** Everything that determines the bits of a run: two runs with the same identity take the same steps. */
@@ -20,6 +21,10 @@ export interface RunIdentity {
   readonly gradients: string;
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Names of the augmentations, with commas; omitted if there are none. */
+  readonly augment?: string;
+  /** SHA-256 of the validation samples, and how they choose the epoch; omitted if there are none. */
+  readonly validation?: ValidationConfig & { readonly data: string };
 }
 
 export interface Checkpoint {
@@ -27,17 +32,21 @@ export interface Checkpoint {
   readonly step: number;
   readonly identity: RunIdentity;
   /** [parameters], in model order. */
-  readonly weights: Float32Array;
+  readonly weights: Float32Array<ArrayBuffer>;
   readonly optimizer: OptimizerState;
   readonly progress: SavedProgress;
   readonly history: RunHistory;
   readonly unevaluated: readonly UnevaluatedEpoch[];
+  /** The choice among the evaluated epochs; omitted in a run without validation samples. */
+  readonly choice?: SavedChoice;
 }
 
 /** An epoch that has not been evaluated, with the weights at its end. */
 export interface UnevaluatedEpoch {
   readonly epoch: TrainedEpoch;
-  readonly weights: Float32Array;
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** Figures at its end, which become the run's if it stops there; omitted in a run without patience. */
+  readonly end?: Pick<SavedProgress, 'images' | 'seconds' | 'curve'>;
 }
 
 /** Figures of the steps before a checkpoint, for the report of a run that resumes from it; sums are of its epoch. */
@@ -61,13 +70,14 @@ export const checkpointFormat = 'lockstep-checkpoint.v1';
 const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
 const epochPrefix = 'epoch.';
+const keptName = 'kept';
 
 /** The bytes of a file. @param sha256 returns 64 hexadecimal digits */
 export async function encodeCheckpoint(
   checkpoint: Checkpoint,
   sha256: (bytes: Uint8Array) => string | Promise<string>,
 ): Promise<Uint8Array> {
-  const { step, identity, weights, optimizer, progress, history, unevaluated } = checkpoint;
+  const { step, identity, weights, optimizer, progress, history, unevaluated, choice } = checkpoint;
   const metadata = {
     format: checkpointFormat,
     sha256: blank,
@@ -77,10 +87,14 @@ export async function encodeCheckpoint(
     progress: stringifyNumbers(progress),
     history: stringifyNumbers(history),
     unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
+    ends: stringifyNumbers(unevaluated.map(({ end }) => end ?? null)),
+    ...(choice && { choice: stringifyNumbers({ ...choice, weights: choice.weights && keptName }) }),
   };
   const slots = Object.entries(optimizer.slots).map(([name, values]) => tensorOf(`${slotPrefix}${name}`, values));
   const ends = unevaluated.map(({ epoch, weights: values }) => tensorOf(`${epochPrefix}${epoch.epoch}`, values));
-  const bytes = writeSafetensors({ tensors: [tensorOf('weights', weights), ...slots, ...ends], metadata });
+  const kept = choice?.weights ? [tensorOf(keptName, choice.weights)] : [];
+  const tensors = [tensorOf('weights', weights), ...slots, ...ends, ...kept];
+  const bytes = writeSafetensors({ tensors, metadata });
   const place = placeOfHash(bytes);
   if (place === undefined) throw new Error('checkpoint: expected a place for the hash in the header');
   bytes.set(new TextEncoder().encode(await sha256(bytes)), place);
@@ -91,8 +105,8 @@ export async function encodeCheckpoint(
 export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
-  const valuesOf = new Map(tensors.map(({ name, values }) => [name, values]));
-  const tensor = (name: string): Float32Array => {
+  const valuesOf = new Map(tensors.map(({ name, values }) => [name, values as Float32Array<ArrayBuffer>]));
+  const tensor = (name: string): Float32Array<ArrayBuffer> => {
     const values = valuesOf.get(name);
     if (!values) throw new Error(`checkpoint: expected a tensor named ${name}, got none`);
     return values;
@@ -102,6 +116,8 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
     if (text === undefined) throw new Error(`checkpoint: expected ${name} in the metadata, got none`);
     return parseNumbers(text) as T;
   };
+  const choice = metadata['choice'] === undefined ? undefined : field<SavedChoice>('choice');
+  const ends = metadata['ends'] === undefined ? [] : field<(UnevaluatedEpoch['end'] | null)[]>('ends');
   const slots = [...valuesOf].filter(([name]) => name.startsWith(slotPrefix));
   return {
     step: field('step'),
@@ -113,10 +129,12 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
     },
     progress: field('progress'),
     history: field('history'),
-    unevaluated: field<TrainedEpoch[]>('unevaluated').map((epoch) => ({
+    unevaluated: field<TrainedEpoch[]>('unevaluated').map((epoch, index) => ({
       epoch,
       weights: tensor(`${epochPrefix}${epoch.epoch}`),
+      ...(ends[index] && { end: ends[index] }),
     })),
+    ...(choice && { choice: { ...choice, weights: choice.weights && tensor(keptName) } }),
   };
 }
 
@@ -124,14 +142,16 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
 function verify(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): void {
   const place = placeOfHash(bytes);
   if (place === undefined)
-    throw new Error(`checkpoint: expected a file of the format ${checkpointFormat}, got another or a part`);
+    throw new Error(
+      `checkpoint: expected a file in the format ${checkpointFormat}, got another format or a truncated file`,
+    );
   const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
   const copy = bytes.slice();
   copy.set(new TextEncoder().encode(blank), place);
   const actual = sha256(copy);
   if (claimed === actual) return;
   const [expected, got] = [claimed, actual].map((hash) => `${hash.slice(0, 16)}…`);
-  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
+  throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is truncated or was changed`);
 }
 
 /** Offset of the hash's digits. Metadata come first in the header, so the first match is the right one. */

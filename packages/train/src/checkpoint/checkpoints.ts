@@ -36,7 +36,7 @@ export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefine
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch {
-    throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+    throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be created, read and written, got ${folder}`;
   }
 }
 
@@ -149,15 +149,18 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const runName = resumed && passedOver.length === 0 ? chosen!.stored.run : newRunName(stored, new Date());
   const skipped = passedOver.map((one) => `Skipped checkpoint ${one.stored.name}: ${one.reason}.`);
   const lines = (): string[] => {
-    if (resumed) return [...skipped, resumedLine(at(resumed.file), resumed.step, steps)];
+    if (resumeFrom) return [...skipped, resumedLine(at(resumed!.file), resumeFrom, steps)];
     const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
     // The first coordinator of a shared run finds no checkpoints.
     if (shared ? stored.length > 0 : resume) {
       return [...skipped, `No checkpoint in ${place} fits this run; starting from the beginning.`, where];
     }
-    if (!chosen || chosen.checkpoint.step === steps) return [where];
-    const after = `${at(chosen.stored.name)} is of this run, interrupted after step ${thousands(chosen.checkpoint.step)}`;
-    return [`${after}: with resume, a run goes on from it. This one starts from the beginning and keeps it.`, where];
+    if (!chosen || endOf(chosen.checkpoint, steps) !== undefined) return [where];
+    const after = `${at(chosen.stored.name)} holds this run after step ${thousands(chosen.checkpoint.step)}, where it was interrupted`;
+    return [
+      `${after}. Start with resume to continue it; this run starts from the beginning and keeps the file.`,
+      where,
+    ];
   };
   return {
     ...{ identity, resumeFrom, resumed, lines: lines() },
@@ -165,8 +168,16 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   };
 }
 
-function resumedLine(file: string, step: number, steps: number): string {
-  if (step === steps) return `${file} is the end of this run: every step has been taken.`;
+/** Why nothing is left to train after a checkpoint; undefined if something is. */
+function endOf({ step, choice }: Checkpoint, steps: number): string | undefined {
+  if (step === steps) return 'all steps have been taken';
+  return choice?.lastEpoch ? `it stopped early after epoch ${choice.lastEpoch}` : undefined;
+}
+
+function resumedLine(file: string, checkpoint: Checkpoint, steps: number): string {
+  const end = endOf(checkpoint, steps);
+  if (end !== undefined) return `${file} holds the end of this run: ${end}.`;
+  const { step } = checkpoint;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 
@@ -200,7 +211,7 @@ export async function chooseCheckpoint(
       const difference = identityDifference(identity, checkpoint.identity);
       if (difference !== undefined) throw new Error(`it belongs to another run: ${difference}`);
       const { step } = checkpoint;
-      if (step > steps) throw new Error(`it is after step ${step}, past the ${steps} steps of this run`);
+      if (step > steps) throw new Error(`it was written after step ${step}, but this run has only ${steps} steps`);
       return { chosen: { stored: one, checkpoint }, passedOver };
     } catch (error) {
       passedOver.push({ stored: one, reason: errorMessage(error) });
@@ -332,7 +343,7 @@ export class Checkpointer {
       this.newest = { file, step };
       this.#clock.written(stepsTaken());
       onWritten(this.newest);
-      const again = `checkpoints are being written again, the last one after step ${step}`;
+      const again = `checkpoints are being written again; the newest one is of step ${step}`;
       if (this.#failed) log(again, again);
       this.#failed = false;
     } catch (error) {

@@ -121,6 +121,16 @@ export class Run {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
   }
 
+  /** Lets the run take this many steps in all, until the next call; without one, it takes every step. */
+  allow(steps: number): void {
+    this.#dispatch({ type: 'allow', steps });
+  }
+
+  /** Ends the run at once, as after its last step. */
+  finish(): void {
+    this.#dispatch({ type: 'finish' });
+  }
+
   /** Closes every connection; the workers look for another address. */
   closeAll(reason: string): void {
     for (const connection of this.#connections.values()) connection.close(1001, reason);

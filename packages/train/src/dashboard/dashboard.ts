@@ -18,6 +18,7 @@ import { metadataOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
+import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport, Report } from '../record/report.ts';
 import type { TurnedAwayCounts } from '../site/limiter.ts';
 import type { Visit } from '../site/sockets.ts';
@@ -155,7 +156,7 @@ export class Dashboard {
         this.#viewers.broadcast(this.#checkpoint()!);
         return;
       case 'report':
-        this.#leave(event.report, event.weights);
+        this.#leave(event.report);
         return;
       default:
       // The record shows the page everything else at the next update.
@@ -175,18 +176,19 @@ export class Dashboard {
     return checkpoint && { type: 'checkpoint', ...checkpoint };
   }
 
-  /** Sends the report and the final weights. */
-  #leave(report: Report, weights: Float32Array): void {
-    const { prepared } = this.#options;
-    const { steps, weightsSha256 } = report;
+  /** Sends the report and the kept weights. */
+  #leave(report: Report): void {
+    const { prepared, recorder } = this.#options;
+    const { kept, weightsSha256 } = report;
+    const { step, weights } = recorder.data.final!;
     const bytes = bytesOf(weights);
-    if (bytes.byteLength <= maxFinalWeightsBytes) {
-      this.#viewers.broadcast({ type: 'weights', step: steps, bytes });
-    }
+    this.#weights.end(recorder.data.final!, weightsSha256);
+    if (bytes.byteLength <= maxFinalWeightsBytes) this.#viewers.broadcast({ type: 'weights', step, bytes });
     const json = new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`);
-    const metadata = metadataOf({ prepared, weightsSha256, steps });
-    this.#result = { type: 'result', step: steps, report: json, metadata };
+    const metadata = metadataOf({ prepared, weightsSha256, steps: step });
+    this.#result = { type: 'result', step, report: json, metadata };
     this.#viewers.broadcast(this.#result);
+    if (kept) this.#evaluation.add({ epoch: kept.epoch, weights, isLast: true });
   }
 
   #welcome(sendSnapshot: () => void): void {
@@ -198,10 +200,11 @@ export class Dashboard {
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
-    const { curve, epochs, lines, timing } = this.#options.recorder.data;
+    const { curve, epochs, kept, lines, timing } = this.#options.recorder.data;
     const earlier = this.#options.earlierRuns.message();
     const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result];
-    const shownEpochs = evenly(epochs, maxEpochs).map(finiteReport);
+    const shown = new Set(evenly(epochs, maxEpochs));
+    const shownEpochs = epochs.filter((one) => shown.has(one) || one.epoch === kept?.epoch).map(finiteReport);
     const events = lines.map((line) => toMessageText(line));
     return [
       this.#about,
@@ -378,6 +381,8 @@ class WeightsFeed {
   hashStep = -1;
   readonly #parameterServer: ParameterServer;
   readonly #nowMs: () => number;
+  /** Weights that the run ended with; undefined before. */
+  #final: RunRecord['final'];
   #hashDueAtMs = Number.NEGATIVE_INFINITY;
   #sentAtMs = Number.NEGATIVE_INFINITY;
 
@@ -386,10 +391,17 @@ class WeightsFeed {
     this.#nowMs = nowMs;
   }
 
+  /** From now on, shows the weights that the run ended with. @param sha256Hex their hash */
+  end(final: NonNullable<RunRecord['final']>, sha256Hex: string): void {
+    this.#final = final;
+    this.hash = sha256Hex.slice(0, hashDigits);
+    this.hashStep = final.step;
+  }
+
   /** Hashes the weights after `step` steps, if a new hash is due. */
   refreshHash(step: number): void {
     const startedAtMs = this.#nowMs();
-    if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
+    if (this.#final || step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
     const { backend, parameters } = this.#parameterServer;
     this.hash = sha256(bytesOf(backend.view(parameters))).slice(0, hashDigits);
     this.hashStep = step;
@@ -403,7 +415,8 @@ class WeightsFeed {
     const waiting = [...viewers].filter(({ wantsWeights, keepsUp }) => wantsWeights && keepsUp);
     if (waiting.length === 0 || nowMs - this.#sentAtMs < weightsEveryMs) return;
     this.#sentAtMs = nowMs;
-    const frame = encodeWatch({ type: 'weights', step, bytes: bytesOf(this.#parameterServer.weights()) });
+    const shown = this.#final ?? { step, weights: this.#parameterServer.weights() };
+    const frame = encodeWatch({ type: 'weights', step: shown.step, bytes: bytesOf(shown.weights) });
     for (const viewer of waiting) {
       viewer.wantsWeights = false;
       viewer.sendFrame(frame);

@@ -23,6 +23,7 @@ import {
 import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
+import { keptText } from '../record/epoch-choice.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport } from '../record/report.ts';
 import type { MeanTimes } from '../record/step-timing.ts';
@@ -93,7 +94,7 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
   return {
     columns: columns.map((column) =>
       column.type === 'number'
-        ? { ...column, name: nameOf(column.name) }
+        ? { type: 'number', name: nameOf(column.name), mean: column.mean, deviation: column.deviation }
         : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
     ),
   };
@@ -131,7 +132,7 @@ export function progressMessage(
   points: readonly CurvePoint[],
 ): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { loss, accuracy, ending } = record;
+  const { loss, accuracy, epochs, kept, ending } = record;
   const { exactness, numericMode, bitExactAmong } = claimOf(state);
   const imagesPerSecond = record.throughput.perSecond();
   const { hash, hashStep } = weights;
@@ -145,6 +146,7 @@ export function progressMessage(
     ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
+    ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
     ...(ending && { ending: { type: ending.type, message: toMessageText(ending.message) } }),
     ...(phase === 'training' && imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
     ...(exactness === null ? {} : { exactness }),
@@ -166,8 +168,11 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/** Replaces the losses of a diverged model, since messages carry only finite numbers. */
-export function finiteReport(report: EpochReport): EpochReport {
+/**
+ * Replaces the losses of a diverged model, since messages carry only finite numbers, and leaves out the validation
+ * samples, which no curve shows.
+ */
+export function finiteReport({ validation: _, ...report }: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
   return {

@@ -71,7 +71,7 @@ export class OwnerActions {
       case 'runAgain':
         return this.#runAgain(request);
       case 'readData':
-        return refused('the run has its data');
+        return refused('the run already has its data');
       default:
         return request satisfies never;
     }
@@ -89,7 +89,7 @@ export class OwnerActions {
   async #runAgain({ type: _type, token: _token, ...changes }: WatchMessageOf<'runAgain'>): Promise<Reply> {
     const { run, onRunAgain } = this.#options;
     if (!onRunAgain) return refused('the server stops after this run; start it with --stay to run again');
-    if (!hasEnded(run.state)) return refused('the run has not ended');
+    if (!hasEnded(run.state)) return refused('the run has not ended yet');
     const fault = await onRunAgain(changes);
     return fault === undefined ? undefined : refused(fault);
   }
@@ -101,7 +101,7 @@ export class OwnerActions {
       return refused('this run was started without --chaos');
     if (hasEnded(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
-    if (!isConnected) return refused(`there is no worker ${workerId} here`);
+    if (!isConnected) return refused(`there is no connected worker ${workerId}`);
     if (message.type === 'injectFault' && run.state.records.get(workerId)?.kind === 'local')
       return refused(`${workerId} is the coordinator itself`);
     run.manageWorker(commandOf(message));
@@ -115,9 +115,10 @@ export class OwnerActions {
     try {
       const { run, recorder, parameterServer, prepared, saveTo } = this.#options;
       const { model } = prepared;
-      const steps = run.state.current.step;
+      const { final } = recorder.data;
+      const steps = final?.step ?? run.state.current.step;
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;
-      const weights = parameterServer.weights();
+      const weights = final?.weights ?? parameterServer.weights();
       const weightsSha256 = sha256(bytesOf(weights));
       const line = `model after step ${steps} saved`;
       const where = saveTo === undefined ? `${file}, in the folder ${process.cwd()}` : file;

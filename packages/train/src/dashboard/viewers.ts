@@ -305,7 +305,7 @@ class Viewer {
   floods(): boolean {
     this.#messages.spend(1);
     if (this.#messages.level >= 0) return false;
-    this.close(1008, `expected at most ${maxMessagesPerSecond} messages a second, got more`);
+    this.close(1008, `expected at most ${maxMessagesPerSecond} messages per second, got more`);
     // Reading what else arrives before the socket ends would cost time.
     this.#socket.pause();
     return true;
@@ -371,7 +371,7 @@ type TokenFault = string | undefined;
 const wrongToken =
   'the code or token is wrong: type the code again, or open the whole address that the coordinator printed';
 const missingToken = 'watching this run requires its token: open the whole address that the coordinator printed';
-const wrongAdminToken = 'wrong admin token: open the dashboard address that the coordinator printed';
+const wrongAdminToken = 'the admin token is wrong: open the dashboard address that the coordinator printed';
 const missingAdminToken =
   'controlling a run requires the admin token: open the dashboard address that the coordinator printed';
 

@@ -28,9 +28,9 @@ port.on('message', async (weights: Float32Array) => {
   }
 });
 
-async function open({ backend: name, threads, model, data }: EvaluationSetup): Promise<Evaluator> {
+async function open({ backend: name, threads, model, data, hasMetrics }: EvaluationSetup): Promise<Evaluator> {
   const choice = hostBackendNames.find((known) => known === name);
   if (choice === undefined) throw new Error(`expected one of ${hostBackendNames.join(', ')}, got ${name}`);
   const { backend } = await openBackend(choice, nodeThreads(threads));
-  return createEvaluator(backend, model, data);
+  return createEvaluator(backend, model, data, undefined, hasMetrics);
 }

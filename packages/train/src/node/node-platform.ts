@@ -3,12 +3,14 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { concatDatasets } from '@lockstep/data';
 import { loadMnist, openDataset } from '@lockstep/data/node';
 import type { Evaluation, Evaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/worker';
 import { openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
+import { optionsAlike } from '../model.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
 import type { EvaluationSetup, Host, Platform } from '../platform.ts';
 import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
@@ -65,6 +67,14 @@ export const nodePlatform: Platform = {
   async loadData(data, seed) {
     if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
     return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
+  },
+  async loadAlike(path, { train: like, reading, label }) {
+    const { names, role } = like.targets;
+    const [classes, values] = role === 'index' ? [names, []] : [[], names];
+    const standardization = role === 'value' ? like.targets.standardization : undefined;
+    const known = { reading, samples: like.samples, classes, values, standardization };
+    const { train, test } = await openDataset(path, { ...optionsAlike(known, label), testFraction: 1 });
+    return train.count > 0 ? concatDatasets(train, test) : test;
   },
   host,
 };

@@ -2,7 +2,8 @@
 
 import type { StepResult } from '@lockstep/compute';
 import type { TargetField } from '@lockstep/data';
-import type { Evaluator } from '@lockstep/nn';
+import { errorMessage } from '@lockstep/data/shown';
+import type { Evaluation, Evaluator } from '@lockstep/nn';
 import { type CoordinatorState, hasEnded, type RunEvent, type RunPlan } from '@lockstep/rules';
 import type { Checkpoint, SavedProgress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
@@ -17,7 +18,8 @@ import {
   type TrainingEvent,
 } from '../events.ts';
 import { addSums, emptyCurve, movingAverage, Throughput, TrainingCurve } from './curve.ts';
-import type { EpochReport, Report, TrainedEpoch } from './report.ts';
+import { EpochChoice, earlyStopText, type KeptEpoch, type ValidationConfig } from './epoch-choice.ts';
+import type { EpochReport, Report } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
@@ -39,18 +41,41 @@ export interface RunRecord extends Omit<SavedProgress, 'curve' | 'wire'> {
   readonly relays: readonly RelayPlace[];
   /** The checkpoint that the run resumed from, and the newest one; undefined before the first. */
   readonly checkpoint: { readonly resumed?: WrittenCheckpoint; readonly newest: WrittenCheckpoint } | undefined;
-  /** Undefined until the run has ended, and if it took every step. */
+  /** The best epoch so far, if the run keeps the best. */
+  readonly kept: KeptEpoch | undefined;
+  /** The epoch after which the run stopped early. */
+  readonly stoppedAfterEpoch: number | undefined;
+  /** Weights that the run ended with, and the steps that they have taken; undefined before. */
+  readonly final: { readonly weights: Float32Array<ArrayBuffer>; readonly step: number } | undefined;
+  /** Undefined until the run has ended, and if it took every step that it needed. */
   readonly ending: RunEnding | undefined;
 }
+
+/** An evaluated epoch, for `onEpoch`. */
+export interface EvaluatedEpoch {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Steps that the weights have taken. */
+  readonly step: number;
+  /** A copy of the weights at the end of the epoch, [parameters] in model order. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** Loss and quality on training, test and validation samples. */
+  readonly metrics: EpochReport;
+}
+
+/** Called after the evaluation of each epoch, in order; the run's result waits for it. */
+export type OnEpoch = (epoch: EvaluatedEpoch) => void | Promise<void>;
 
 export interface RecorderOptions {
   readonly plan: RunPlan;
   readonly targetField: TargetField;
   readonly evaluator: Evaluator;
+  /** Evaluates on the validation samples, which choose an epoch as `config` says; undefined if there are none. */
+  readonly validation?: { readonly evaluator: Evaluator; readonly config: ValidationConfig } | undefined;
   /** Copies the current parameters. */
   readonly weights: () => Float32Array<ArrayBuffer>;
   /** The run, which is created after its recorder. */
-  readonly run: () => Pick<Run, 'state' | 'stop'>;
+  readonly run: () => Pick<Run, 'state' | 'stop' | 'finish' | 'allow'>;
   readonly nowMs: () => number;
   /** Yields to sockets and timers. */
   readonly pause: () => Promise<void>;
@@ -63,6 +88,7 @@ export interface RecorderOptions {
   readonly emit: (event: TrainingEvent) => void;
   /** Called after each step. */
   readonly onStep?: ((event: StepEvent) => void) | undefined;
+  readonly onEpoch?: OnEpoch | undefined;
 }
 
 /** Number of newest epochs that a checkpoint keeps, about 20 MB; on small data an epoch may be a few steps. */
@@ -90,7 +116,8 @@ export class Recorder {
   readonly #data: Mutable<RunRecord> & { readonly epochs: EpochReport[]; readonly lines: string[] };
   readonly #eventLines: EventLines;
   readonly #listeners = new Set<(event: RecordedEvent) => void>();
-  readonly #unevaluated = new Set<UnevaluatedEpoch>();
+  readonly #unevaluated: Set<UnevaluatedEpoch>;
+  readonly #choice: EpochChoice | undefined;
   /** Seconds before this process took over the run. */
   readonly #secondsBefore: number;
   #epochSecondsBefore: number;
@@ -101,12 +128,19 @@ export class Recorder {
   /** Weights of the last evaluation that this process requested. */
   #newest: { readonly steps: number; readonly weights: Float32Array<ArrayBuffer> } | undefined;
   #stopCode: StopCode | undefined;
+  /** Whether nothing that is still to be evaluated matters. */
+  #isSettled = false;
 
   constructor(options: RecorderOptions) {
-    const { plan, targetField, nowMs, resumeFrom, resumed } = options;
-    const { step: steps = 0, progress } = resumeFrom ?? {};
-    const { curve, wire: _wire, resumedAtSteps, ...before } = progress ?? noProgress;
     this.#options = options;
+    const { plan, targetField, nowMs, resumeFrom, resumed, validation } = options;
+    const { progress, choice, unevaluated } = resumeFrom ?? {};
+    this.#unevaluated = new Set(unevaluated);
+    this.#choice = validation && new EpochChoice(validation.config, choice);
+    const lastEpoch = this.#choice?.lastEpoch;
+    const steps = lastEpoch === undefined ? (resumeFrom?.step ?? 0) : this.#endOf(lastEpoch);
+    const isOver = steps === plan.steps || lastEpoch !== undefined;
+    const { curve, wire: _wire, resumedAtSteps, ...before } = progress ?? noProgress;
     this.#eventLines = new EventLines(nowMs);
     this.#secondsBefore = before.seconds;
     this.#epochSecondsBefore = before.epochSeconds;
@@ -123,7 +157,10 @@ export class Recorder {
       lines: [],
       relays: [],
       checkpoint: resumed && { resumed, newest: resumed },
-      resumedAtSteps: steps === 0 || steps === plan.steps ? resumedAtSteps : [...resumedAtSteps, steps],
+      resumedAtSteps: steps === 0 || isOver ? resumedAtSteps : [...resumedAtSteps, steps],
+      kept: this.#choice?.kept,
+      stoppedAfterEpoch: steps < plan.steps ? lastEpoch : undefined,
+      final: undefined,
       ending: undefined,
     };
     this.#start();
@@ -142,7 +179,7 @@ export class Recorder {
   evaluatePending(): void {
     const { plan, resumeFrom } = this.#options;
     if (!resumeFrom) return;
-    for (const { epoch, weights } of resumeFrom.unevaluated) this.#evaluateLater(epoch, weights);
+    for (const unevaluated of resumeFrom.unevaluated) this.#evaluateLater(unevaluated);
     if (resumeFrom.step === plan.steps && resumeFrom.progress.count > 0) {
       this.#endEpoch(Math.floor((resumeFrom.step - 1) / plan.stepsPerEpoch), resumeFrom.weights);
     }
@@ -156,9 +193,21 @@ export class Recorder {
     run.stop(stopMessages[code]);
   }
 
+  /**
+   * With patience, lets the run finish the epoch after the oldest one that is not evaluated: what it computes beyond the
+   * end of its last epoch is discarded. Called before the run takes a step, and after each evaluation.
+   */
+  limitSteps(): void {
+    const { plan, run, validation } = this.#options;
+    if (validation?.config.patience === undefined) return;
+    const [oldest] = this.#unevaluated;
+    const epoch = oldest?.epoch.epoch ?? 1 + Math.floor(this.#data.steps / plan.stepsPerEpoch);
+    run().allow(this.#endOf(epoch + 1));
+  }
+
   /** Records the end of the run. */
   ended(outcome: RunOutcome): void {
-    if (outcome.type === 'finished') return;
+    if (outcome.type === 'finished' || this.#data.ending) return;
     const { message } = outcome;
     const code = this.#stopCode;
     this.#data.ending = code === undefined ? { type: 'failed', message } : { type: 'stopped', code, message };
@@ -252,27 +301,30 @@ export class Recorder {
   }
 
   /** Shows the complete report. @param weights a copy of the final weights */
-  reported(report: Report, weights: Float32Array): void {
+  reported(report: Report, weights: Float32Array<ArrayBuffer>): void {
+    this.#data.final = { weights, step: report.kept?.step ?? report.steps };
     this.#show({ type: 'report', report, weights });
   }
 
   /** Progress for a checkpoint after the last step. An epoch cut short by the end of the run counts as unfinished. */
-  progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<SavedProgress, 'wire'> } {
+  progress(): Pick<Checkpoint, 'unevaluated' | 'choice'> & { readonly progress: Omit<SavedProgress, 'wire'> } {
     const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps } = this.#data;
     const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps };
     const epochs = this.#data.epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch));
     return {
       progress: { epochs, ...figures, curve: this.#data.curve.state() },
       unevaluated: [...this.#unevaluated].filter(({ epoch }) => this.#isWhole(epoch.epoch)),
+      ...(this.#choice && { choice: this.#choice.saved }),
     };
   }
 
   /**
    * Resolves once all evaluations are done or canceled; no others can follow.
-   * @returns the weights after the last step if they were evaluated, to save another copy of a large model
+   * @returns the weights to end with; undefined if they are those after the last step, and were not evaluated: otherwise
+   * this saves another copy of a large model
    */
   async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
-    const { plan, signal, evaluator } = this.#options;
+    const { plan, signal, evaluator, validation } = this.#options;
     const { steps, count } = this.#data;
     // A run that ends within an epoch is evaluated at that point, unless it must end at once.
     const isWithinEpoch = count > 0 && steps < plan.steps;
@@ -281,8 +333,11 @@ export class Recorder {
       .catch((error: unknown) => {
         if (!signal.aborted || error !== signal.reason) throw error;
       })
-      .finally(() => evaluator.dispose());
-    return this.#newest?.steps === steps ? this.#newest.weights : undefined;
+      .finally(() => {
+        evaluator.dispose();
+        validation?.evaluator.dispose();
+      });
+    return this.#choice?.weights ?? (this.#newest?.steps === steps ? this.#newest.weights : undefined);
   }
 
   /** Emits an event to the program and to all listeners. */
@@ -314,20 +369,33 @@ export class Recorder {
     return epoch * this.#options.plan.stepsPerEpoch <= this.#data.steps;
   }
 
+  /** Steps taken by the end of an epoch, counted from 1. */
+  #endOf(epoch: number): number {
+    const { steps, stepsPerEpoch } = this.#options.plan;
+    return Math.min(epoch * stepsPerEpoch, steps);
+  }
+
   #endEpochHere(epoch: number): void {
     const weights = this.#options.weights();
     this.#newest = { steps: this.#data.steps, weights };
     this.#endEpoch(epoch, weights);
   }
 
-  #endEpoch(epoch: number, weights: Float32Array): void {
+  #endEpoch(epoch: number, weights: Float32Array<ArrayBuffer>): void {
     const data = this.#data;
-    const { lossSum, correct, count, epochSeconds: seconds } = data;
+    const { lossSum, correct, count, epochSeconds: seconds, images, curve } = data;
     const trainLoss = lossSum / count;
     const hasAccuracy = this.#options.targetField.role === 'index' && Number.isFinite(trainLoss);
     const trainAccuracy = hasAccuracy ? correct / count : null;
     const imagesPerSecond = seconds > 0 ? count / seconds : 0;
-    this.#evaluateLater({ epoch: epoch + 1, trainLoss, trainAccuracy, seconds, imagesPerSecond }, weights);
+    const mayBeLast = this.#options.validation?.config.patience !== undefined;
+    const unevaluated: UnevaluatedEpoch = {
+      epoch: { epoch: epoch + 1, trainLoss, trainAccuracy, seconds, imagesPerSecond },
+      weights,
+      ...(mayBeLast && { end: { images, seconds: data.seconds, curve: curve.state() } }),
+    };
+    this.#unevaluated.add(unevaluated);
+    this.#evaluateLater(unevaluated);
     if (!this.#isWhole(epoch + 1)) return;
     Object.assign(data, noSums);
     data.epochSeconds = 0;
@@ -335,21 +403,78 @@ export class Recorder {
     this.#epochStartedAtMs = this.#lastStepAtMs;
   }
 
-  #evaluateLater(epoch: TrainedEpoch, weights: Float32Array): void {
-    const { evaluator, pause, signal } = this.#options;
-    const unevaluated = { epoch, weights };
-    this.#unevaluated.add(unevaluated);
+  #evaluateLater(unevaluated: UnevaluatedEpoch): void {
     this.#evaluations = this.#evaluations.then(async () => {
-      const { loss, accuracy, r2, rmse } = await evaluator.evaluate(weights, async () => {
-        await pause();
-        signal.throwIfAborted();
-      });
-      this.evaluated({ ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse }, weights);
-      this.#unevaluated.delete(unevaluated);
+      // Later epochs are discarded once the run has stopped early, and not shown once it has failed.
+      if (this.#isSettled) return;
+      await this.#evaluate(unevaluated);
     });
     // `finish` throws a failure, possibly some turns of the event loop later.
     this.#evaluations.catch(() => {});
   }
+
+  async #evaluate(unevaluated: UnevaluatedEpoch): Promise<void> {
+    const { evaluator, validation, onEpoch } = this.#options;
+    const { epoch: trained, weights } = unevaluated;
+    const { epoch } = trained;
+    const { loss, accuracy, r2, rmse } = await this.#measure(evaluator, weights);
+    const evaluation = validation && (await this.#measure(validation.evaluator, weights));
+    const metrics: EpochReport = {
+      ...{ ...trained, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse },
+      ...(evaluation && { validation: figuresOf(evaluation) }),
+    };
+    const isWhole = this.#isWhole(epoch);
+    const step = isWhole ? this.#endOf(epoch) : this.#data.steps;
+    if (evaluation) this.#choice!.judge({ epoch, step, isWhole, evaluation, weights });
+    this.#data.kept = this.#choice?.kept;
+    this.#unevaluated.delete(unevaluated);
+    this.evaluated(metrics, weights);
+    try {
+      await onEpoch?.({ epoch, step, weights: weights.slice(), metrics });
+    } catch (error) {
+      this.#fail(`onEpoch failed after epoch ${epoch}: ${errorMessage(error)}`);
+      return;
+    }
+    if (this.#choice?.lastEpoch === epoch) this.#stopEarly(epoch, unevaluated.end!);
+    else this.limitSteps();
+  }
+
+  #measure(evaluator: Evaluator, weights: Float32Array): Promise<Evaluation> {
+    const { pause, signal } = this.#options;
+    return evaluator.evaluate(weights, async () => {
+      await pause();
+      signal.throwIfAborted();
+    });
+  }
+
+  /** Ends the run, and returns its record to the end of its last epoch, however far it has gone since. */
+  #stopEarly(epoch: number, end: NonNullable<UnevaluatedEpoch['end']>): void {
+    const { plan, run, targetField, validation } = this.#options;
+    const data = this.#data;
+    this.#isSettled = true;
+    this.#unevaluated.clear();
+    const { images, seconds, curve } = end;
+    Object.assign(data, noSums, { images, seconds, epochSeconds: 0, steps: this.#endOf(epoch) });
+    data.curve = new TrainingCurve(targetField, curve);
+    if (data.steps === plan.steps) return;
+    data.stoppedAfterEpoch = epoch;
+    const message = earlyStopText(epoch, validation!.config);
+    this.#record({ type: 'note', message });
+    this.note(message);
+    run().finish();
+  }
+
+  #fail(message: string): void {
+    this.#isSettled = true;
+    this.#data.ending = { type: 'failed', message };
+    this.note(message);
+    this.#options.run().stop(message);
+  }
+}
+
+/** Leaves out the metrics of each class, which would make the report of a long run very long. */
+function figuresOf({ loss, accuracy, r2, rmse }: Evaluation): Evaluation {
+  return { loss, accuracy, r2, rmse };
 }
 
 /** Number of workers that can compute. */

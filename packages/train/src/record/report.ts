@@ -1,6 +1,6 @@
 /** The report of a run, written by `--report` and used for the summary. */
-import type { Standardization } from '@lockstep/data';
-import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
+import type { Augmentation, Standardization } from '@lockstep/data';
+import { type Evaluation, type Metrics, type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import {
   type CheckedShards,
   type Claim,
@@ -13,6 +13,7 @@ import {
 } from '@lockstep/rules';
 import { version } from '../version.ts';
 import type { CurvePoint, TrainingCurve } from './curve.ts';
+import type { KeptEpoch, ValidationConfig } from './epoch-choice.ts';
 import type { StepTimes, StepTiming } from './step-timing.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
@@ -29,12 +30,14 @@ export interface EpochReport {
   readonly testR2: number | null;
   /** Root mean squared error on the test data, in the unit of the values; null if targets are classes. */
   readonly testRmse: number | null;
+  /** On the validation samples; omitted if there are none. */
+  readonly validation?: Evaluation;
   readonly seconds: number;
   readonly imagesPerSecond: number;
 }
 
 /** A complete epoch that has not been evaluated. */
-export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse'>;
+export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse' | 'validation'>;
 
 /** The work of a worker, and how it spent its time. */
 export interface WorkerReport
@@ -68,6 +71,8 @@ export interface RunConfig {
   /** Samples in the training set, and in the test set. */
   readonly samples: number;
   readonly testSamples: number;
+  /** Validation samples, and how they choose the epoch; omitted if there are none. */
+  readonly validation?: ValidationConfig;
   readonly batch: number;
   readonly microbatchSize: number;
   /** The DiLoCo round of a step, whose replicas are the microbatches; omitted if steps are synchronous. */
@@ -80,6 +85,8 @@ export interface RunConfig {
   readonly gradients?: 'fp16-exact';
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Random changes to the training pictures; omitted if there are none. */
+  readonly augment?: readonly Augmentation[];
 }
 
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */
@@ -113,13 +120,24 @@ export interface Report extends Claim {
   /** Mean loss of the first batch with the initial weights. */
   readonly initialLoss: number | null;
   readonly epochs: readonly EpochReport[];
+  /**
+   * Metrics of the final weights on the test samples, of each class or value and over all of them; null if the run
+   * ended before its first evaluation, failed, was interrupted, or diverged.
+   */
+  readonly metrics: Metrics | null;
+  /** The same on the validation samples; omitted if there are none. */
+  readonly validationMetrics?: Metrics | null | undefined;
   readonly steps: number;
+  /** The epoch whose weights the run keeps, if it keeps the best; otherwise omitted, and the last weights are kept. */
+  readonly kept?: KeptEpoch;
+  /** The epoch after which the run stopped because none had improved; omitted if it took all of its steps. */
+  readonly stoppedAfterEpoch?: number;
   /** Steps of the checkpoints from which the run resumed after interruptions; usually empty. */
   readonly resumedAtSteps: readonly number[];
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
   /**
-   * SHA-256 of the final parameters, float32, little-endian, in model order. The hashes of two reports may be compared
+   * SHA-256 of the kept parameters, float32, little-endian, in model order. The hashes of two reports may be compared
    * only if both have the same `numericMode`, and it is not null.
    */
   readonly weightsSha256: string;
@@ -159,10 +177,15 @@ export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], num
 export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;
 
 export interface ReportOptions
-  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
+  extends Pick<
+    Report,
+    'startedAt' | 'machine' | 'data' | 'config' | 'metrics' | 'validationMetrics' | 'weightsSha256' | 'wire'
+  > {
   readonly model: Model;
   readonly state: CoordinatorState;
   readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'steps' | 'resumedAtSteps'> & {
+    readonly kept: KeptEpoch | undefined;
+    readonly stoppedAfterEpoch: number | undefined;
     readonly images: number;
     readonly seconds: number;
     readonly timing: StepTiming;
@@ -174,7 +197,8 @@ export interface ReportOptions
 
 export function createReport(options: ReportOptions): Report {
   const { model, state, record, turnedAway = nothingTurnedAway, ...origin } = options;
-  const { initialLoss, epochs, steps, resumedAtSteps, seconds, images, timing, curve } = record;
+  const { initialLoss, epochs, steps, kept, stoppedAfterEpoch, resumedAtSteps, seconds, images, timing, curve } =
+    record;
   return {
     lockstep: version,
     ...origin,
@@ -182,6 +206,8 @@ export function createReport(options: ReportOptions): Report {
     initialLoss,
     epochs,
     steps,
+    ...(kept && { kept }),
+    ...(stoppedAfterEpoch !== undefined && { stoppedAfterEpoch }),
     resumedAtSteps,
     wallSeconds: seconds,
     imagesPerSecond: seconds > 0 ? images / seconds : 0,

@@ -55,9 +55,11 @@ const startWithinMs = 10_000;
 export async function createRun(options: CreateRunOptions) {
   const { prepared, backend, platform, startWorkers, limits: bounds, resumeFrom, ...callbacks } = options;
   const { model, plan, config, train, listen } = prepared;
-  const { seed } = config;
+  const { seed, augment } = config;
   const { targetField } = formatOf(train);
   const { microbatchSize, innerSteps } = plan;
+  // A run that had stopped early takes no further step.
+  const firstStep = resumeFrom?.choice?.lastEpoch ? plan.steps : resumeFrom?.step;
   const setup = checkedSetup({ model, microbatchSize, targetField, innerSteps });
   const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
   // Done first, so that the parameter server's vectors reuse the memory it frees.
@@ -66,8 +68,9 @@ export async function createRun(options: CreateRunOptions) {
   const parameterServer = new ParameterServer({
     ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model) },
     ...beginning(prepared, resumeFrom),
+    ...(firstStep !== undefined && { firstStep }),
   });
-  const samples = createShardSource(train, plan, seed);
+  const samples = createShardSource(train, plan, seed, augment);
   const limits = limitsFor(parameterCount(model), bounds);
   const run = new Run({
     setup: {
@@ -78,12 +81,14 @@ export async function createRun(options: CreateRunOptions) {
       faultInjection: listen?.faultInjection ?? false,
       anotherMayFollow: listen?.stay ?? false,
       format: formatOf(train),
-      sampleBytes: bytesPerSample(train),
+      // Augmented samples differ in each epoch, so workers cannot cache them.
+      ...(augment ? {} : { sampleBytes: bytesPerSample(train) }),
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: numerics.hash,
       refereeMode: backend.numericMode,
     },
-    ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
+    ...(firstStep !== undefined && { firstStep }),
+    ...(resumeFrom && { history: resumeFrom.history }),
     ...{ samples, parameterServer, numericsCheck, referenceGradient },
     referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
     clock: systemClock,
@@ -126,8 +131,8 @@ export async function createRun(options: CreateRunOptions) {
 /** Weights and optimizer state before the first step. */
 function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
   if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
-  const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
-  return { weights, optimizerState, firstStep };
+  const { weights, optimizer: optimizerState } = resumeFrom;
+  return { weights, optimizerState };
 }
 
 /** Computes the numerics check in this process, as the reference for the workers' answers and for the speed. */

@@ -1,8 +1,15 @@
 /** One training run from its first worker to its last evaluation. */
 
-import { createPause } from '@lockstep/compute';
-import { fieldOf } from '@lockstep/data';
-import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
+import { createPause, type ParameterServer } from '@lockstep/compute';
+import { type Dataset, fieldOf } from '@lockstep/data';
+import {
+  createEvaluator,
+  type Evaluator,
+  type Metrics,
+  monitors,
+  parameterCount,
+  type WeightsMemory,
+} from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -12,9 +19,9 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { RunEnding, StepEvent, TrainingEvent } from '../events.ts';
-import { openInlineCompute, type Platform } from '../platform.ts';
+import { type EvaluationSetup, openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
-import { Recorder } from '../record/recorder.ts';
+import { type OnEpoch, Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
@@ -26,6 +33,7 @@ export interface TrainingJob {
   readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
+  readonly onEpoch: OnEpoch | undefined;
   /** Called once, with a function that starts, pauses and resumes the run, and one that copies its weights. */
   readonly onControl: (control: Run['control'], weights: () => Float32Array<ArrayBuffer>) => void;
   readonly onRunAgain: OnRunAgain | undefined;
@@ -38,7 +46,7 @@ export interface TrainingJob {
 }
 
 export interface Trained {
-  /** Undefined if every step was taken. */
+  /** Undefined if every step was taken, or the run stopped early by itself. */
   readonly ending: RunEnding | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
@@ -62,11 +70,10 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   );
   const { run, parameterServer } = created;
   recorder.ended(await run.outcome);
-  const { ending } = recorder.data;
   // Counted before the goodbyes, which are not part of training.
   const wire = wireSoFar();
   // A failed run would fail again from its last step.
-  const isWorthKeeping = ending?.type !== 'failed';
+  const isWorthKeeping = recorder.data.ending?.type !== 'failed';
   const written = isWorthKeeping ? checkpointer?.finish() : undefined;
   const turnedAway = pool.turnedAway?.();
   await pool.stop();
@@ -77,14 +84,21 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   };
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
+    const isMeasured = isWorthKeeping && recorder.data.epochs.length > 0;
+    const metricsOn = (data: Dataset): Promise<Metrics | null> | null =>
+      isMeasured ? measure(job, opened.backend, created, data, weights) : null;
+    const { test, validation } = prepared;
+    const metrics = await metricsOn(test);
+    const validationMetrics = validation && (await metricsOn(validation));
     const report = createReport({
-      ...{ startedAt, machine: platform.machine, wire, turnedAway },
+      ...{ startedAt, machine: platform.machine, wire, turnedAway, metrics, validationMetrics },
       data: { name: prepared.data.name ?? null, sha256: dataHash(prepared.train, platform.newSha256) },
       ...{ model: prepared.model, config: prepared.config, state: run.state, record: recorder.data },
       weightsSha256: platform.sha256(bytesOf(weights)),
     });
     recorder.reported(report, weights);
-    const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
+    const { ending, checkpoint: checkpoints } = recorder.data;
+    const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
     if (!prepared.listen?.stay) await close();
@@ -164,7 +178,9 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
       bytesReceived: bytesReceived + (before?.bytesReceived ?? 0),
     };
   };
-  const checkpointer = checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
+  // A run that had stopped early has nothing to add to its last checkpoint.
+  const isSaved = recorder.data.stoppedAfterEpoch !== undefined;
+  const checkpointer = isSaved ? undefined : checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
   const computing = isOver(run) ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
   pool = await startWorkers(job, opened, created, recorder).catch((error: unknown) => {
@@ -184,7 +200,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   return { created, recorder, checkpointer, pool, wireSoFar };
 }
 
-/** Whether a checkpoint was of the last step. */
+/** Whether a checkpoint was of the run's end. */
 function isOver({ state }: Run): boolean {
   return state.phase === 'finished';
 }
@@ -204,15 +220,18 @@ async function startWorkers(job: TrainingJob, { backend, inline }: Opened, creat
 }
 
 async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
-  const { prepared, platform, emit, onStep, onStart, signal } = job;
-  const { plan, listen, workers, colocate } = prepared;
+  const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
+  const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
+  const evaluatorOf = (data: Dataset, hasMetrics = false): Evaluator =>
+    createRunEvaluator(job, backend, { model: prepared.model, data, hasMetrics }, () => parameterServer);
   const recorder = new Recorder({
-    ...{ plan, signal, resumeFrom, resumed, emit, onStep },
-    evaluator: createRunEvaluator(job, backend, {
-      take: () => parameterServer.aggregator.reserveVector(),
-      give: (vector) => parameterServer.aggregator.release(vector),
-    }),
+    ...{ plan, signal, resumeFrom, resumed, emit, onStep, onEpoch },
+    evaluator: evaluatorOf(prepared.test),
+    validation: validation && {
+      evaluator: evaluatorOf(validation, monitors[config.validation!.monitor].needsMetrics),
+      config: config.validation!,
+    },
     targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
@@ -228,31 +247,72 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     onStart: onStart && (() => onStart(run, recorder)),
   });
   const { run, parameterServer } = created;
+  recorder.limitSteps();
   return { created, recorder };
 }
 
 /** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
-/**
- * In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models.
- * @param vectors of the parameter server, which hold the weights of a large model while it is evaluated
- */
+/** The model and samples of an evaluator, and whether it measures metrics too. */
+type Measured = Pick<EvaluationSetup, 'model' | 'data' | 'hasMetrics'>;
+
+/** In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models. */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
   backend: HostBackend,
-  vectors: WeightsMemory,
+  measured: Measured,
+  parameterServer: () => ParameterServer,
 ): Evaluator {
-  const { model, test, listen } = prepared;
-  const isLarge = parameterCount(model) > mostParametersBeside;
-  const inline = (): Evaluator => createEvaluator(backend, model, test, isLarge ? vectors : undefined);
-  if (!listen || !platform.host || isLarge) return inline();
+  const { listen } = prepared;
+  const inline = (): Evaluator => createInlineEvaluator(backend, measured, parameterServer);
+  if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
   const { name, threads = 1 } = backend;
-  return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
+  return platform.host.createEvaluator({ backend: name, threads, ...measured }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
     return inline();
   });
+}
+
+/** Vectors of the parameter server hold the weights of a large model while it is evaluated. */
+function createInlineEvaluator(
+  backend: HostBackend,
+  { model, data, hasMetrics }: Measured,
+  parameterServer: () => ParameterServer,
+): Evaluator {
+  const vectors: WeightsMemory = {
+    take: () => parameterServer().aggregator.reserveVector(),
+    give: (vector) => parameterServer().aggregator.release(vector),
+  };
+  const isLarge = parameterCount(model) > mostParametersBeside;
+  return createEvaluator(backend, model, data, isLarge ? vectors : undefined, hasMetrics);
+}
+
+/** Measures the final weights; null if an output is not finite, or the run must end at once. */
+async function measure(
+  { prepared, signal }: TrainingJob,
+  backend: HostBackend,
+  { parameterServer }: CreatedRun,
+  data: Dataset,
+  weights: Float32Array,
+): Promise<Metrics | null> {
+  const measured = { model: prepared.model, data, hasMetrics: true };
+  const evaluator = createInlineEvaluator(backend, measured, () => parameterServer);
+  const pause = createPause(prepared.listen === undefined, systemClock);
+  try {
+    signal.throwIfAborted();
+    const { metrics = null } = await evaluator.evaluate(weights, async () => {
+      await pause();
+      signal.throwIfAborted();
+    });
+    return metrics;
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    return null;
+  } finally {
+    evaluator.dispose();
+  }
 }
 
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
@@ -267,7 +327,7 @@ function writeCheckpoints(
     nowMs: systemClock.nowMs,
     stepsTaken,
     copy() {
-      const { progress, unevaluated } = recorder.progress();
+      const { progress, ...epochs } = recorder.progress();
       return {
         step: stepsTaken(),
         identity: checkpoints.identity,
@@ -275,7 +335,7 @@ function writeCheckpoints(
         optimizer: parameterServer.optimizerState(),
         progress: { ...progress, wire: wireSoFar() },
         history: historyOf(run.state, systemClock.nowMs()),
-        unevaluated,
+        ...epochs,
       };
     },
     onWritten: (written) => recorder.written(written),

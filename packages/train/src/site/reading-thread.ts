@@ -62,7 +62,11 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
     const rows = await openRows(path);
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
     if (rows) table = tablePreviewOf(rows.table, label, request.task);
-    const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openDataset(path, { seed });
+    const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openOther(path, seed);
+    if (rows && table && opened.reading?.type === 'rows') {
+      const { label: learned } = opened.reading;
+      table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === learned) };
+    }
     // A table already shows its rows as they are in the file.
     return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
   } catch (error) {
@@ -71,6 +75,12 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
     const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
     return { table, opened: { fault: toMessageText(fault) }, examples: [] };
   }
+}
+
+/** Opens data other than rows; their owner sees which pictures were skipped before the run starts. */
+async function openOther(path: string, seed: number): Promise<OpenedDataset> {
+  const hasFolders = readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
+  return openDataset(path, hasFolders ? { seed, skipBad: true } : { seed });
 }
 
 /** A single uploaded file or folder is the data; several are the content of a folder. */

@@ -66,10 +66,10 @@ export class Lobby {
   /** Begins an upload of the files in a JSON list. @throws UploadError */
   begin(json: string): Upload {
     const { phase } = this.#state;
-    if (phase === 'starting') throw new UploadError('the upload: expected none, since the run has its data', 409);
+    if (phase === 'starting') throw new UploadError('the upload: the run already has its data', 409);
     const isStalled = this.#options.nowMs() - this.#arrivedAtMs > stalledAfterMs;
     if (phase === 'receiving' && !isStalled) {
-      throw new UploadError('the upload: expected one at a time, another one is under way', 409);
+      throw new UploadError('the upload: expected one at a time, but another one is in progress', 409);
     }
     const upload = new Upload(newSecret(), uploadPlanOf(json));
     this.dispose();
@@ -83,7 +83,7 @@ export class Lobby {
   async add(id: string, offset: number, bytes: Uint8Array): Promise<Upload> {
     const upload = this.#upload;
     if (upload?.id !== id || this.#state.phase !== 'receiving') {
-      throw new UploadError('the upload: expected one that goes on, got another', 409);
+      throw new UploadError('the upload: expected a piece of the current upload, got one of another upload', 409);
     }
     this.#arrivedAtMs = this.#options.nowMs();
     try {
@@ -103,12 +103,12 @@ export class Lobby {
     const { phase, table } = this.#state;
     if (request.type === 'readData') {
       const { label, task } = request;
-      if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to be read');
+      if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to read');
       if (label !== undefined && label >= table.columns.length) return refused('there is no such column');
       this.#startReading(this.#upload, { label, task });
       return undefined;
     }
-    if (request.type !== 'admin' || request.action !== 'start') return refused('the run has not begun');
+    if (request.type !== 'admin' || request.action !== 'start') return refused('the run has not started');
     if (!this.#prepared || phase !== 'ready') return refused('the run has no data yet');
     this.#show({ ...this.#state, phase: 'starting' });
     this.#options.onStart(this.#prepared);
@@ -237,7 +237,7 @@ export function createUploadAnswer(
     take(request, response).catch((error: unknown) => {
       response.setHeader('connection', 'close');
       if (error instanceof UploadError) sendText(response, error.status, error.message);
-      else sendText(response, 500, 'the upload could not be taken');
+      else sendText(response, 500, 'the upload failed');
     });
   };
 }

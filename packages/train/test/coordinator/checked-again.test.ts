@@ -45,7 +45,7 @@ describe.each([
       fixture.run.connect(pair.coordinator);
       await fixture.finish();
       await fixture.until(() => end !== undefined);
-      expect(end).toMatchObject({ type: 'finished', message: 'the run is finished' });
+      expect(end).toMatchObject({ type: 'finished', message: 'the run has finished' });
       const { faults, records } = fixture.run.state;
       expect([faults.rejected, faults.disconnects, records.size]).toEqual([1, 0, 1]);
     },

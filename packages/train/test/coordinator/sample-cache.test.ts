@@ -139,7 +139,7 @@ describe.each([false, true])('a sample cache whose samples belong to the compute
   it.each<[what: string, ArrivedBatch, message: string]>([
     ['has not arrived', arrived(sampleNumbers([1, 2], 1), 1), 'samples that have arrived, got sample 1'],
     ['is not in the training set', one(9, 0, 1), 'samples below 6, got 9'],
-    ['has more targets', { ...one(3, 0, 1), targets: new Uint16Array(2) }, '1 targets a sample, got 2'],
+    ['has more targets', { ...one(3, 0, 1), targets: new Uint16Array(2) }, '1 targets per sample, got 2'],
     ['is one too many', arrived(sampleNumbers([0, 0, 0, 0, 0, 0, 0]), 0), 'at most 6 samples, got 7'],
   ])('refuses a task where a sample %s', (_, batch, message) => {
     const samplesOf = open(6, 36);

@@ -141,7 +141,7 @@ describe('a relay', () => {
     const relay = tree.relay();
     await tree.fixture.until(() => relay.events.some(({ type }) => type === 'idle'));
     tree.worker(tree.root, { name: 'direct' });
-    expect(await endOf(tree, relay)).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await endOf(tree, relay)).toEqual({ type: 'finished', message: 'the run has finished' });
   });
 
   it('says how many workers stand behind it, behind other relays too', async () => {
@@ -262,6 +262,6 @@ describe('after a run', () => {
     const workers = tree.workers(relay, 2);
     await tree.fixture.finish();
     await tree.fixture.until(() => workers.every(({ ended }) => ended));
-    expect(await relay.relay.ended).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await relay.relay.ended).toEqual({ type: 'finished', message: 'the run has finished' });
   });
 });

@@ -35,6 +35,8 @@ export interface EndedState {
   readonly phase: 'ended';
   readonly end: 'finished' | 'left' | 'refused' | 'failed' | 'unreachable';
   readonly message: string;
+  /** Whether the coordinator refused the token or code of the tab. */
+  readonly isTokenWrong?: boolean;
 }
 
 /** A typical shard of this run, used to choose the fastest backend. */

@@ -91,10 +91,12 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
     });
     if (hidden) membership.reportStatus({ hidden });
     if (hasLeft) membership.leave('the tab leaves');
-    const { type, message } = await membership.ended;
+    const end = await membership.ended;
+    const { type, message } = end;
     membership = undefined;
     if (hasLeft || deviceLost === undefined) {
-      return { phase: 'ended', end: hasLeft && type === 'finished' ? 'left' : type, message };
+      const isTokenWrong = end.type === 'refused' && end.code === 'token';
+      return { phase: 'ended', end: hasLeft && type === 'finished' ? 'left' : type, message, isTokenWrong };
     }
     state = { ...state, reasons: [...state.reasons, `${deviceLost}: this tab continues on the CPU`] };
     choice = 'cpu';

@@ -225,7 +225,7 @@ export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBac
 function isShared(threads: ThreadOptions | undefined): boolean {
   if (threads === undefined || threads.count === 1) return false;
   if ((globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer === undefined) {
-    throw new Error('threads need shared memory (SharedArrayBuffer), which there is none of here');
+    throw new Error('threads need shared memory (SharedArrayBuffer), which is not available here');
   }
   return true;
 }

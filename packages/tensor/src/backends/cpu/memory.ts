@@ -77,7 +77,7 @@ export class Allocator {
         this.#memory.grow(needed);
       } catch {
         const [more, given] = [size, before].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);
-        throw new RangeError(`cpu: expected ${more} more memory than ${given}, the engine refused`);
+        throw new RangeError(`cpu: WebAssembly memory could not grow from ${given} by ${more}`);
       }
     }
     const newEnd = this.#memory.buffer.byteLength - slackBytes;

@@ -447,7 +447,7 @@ function contextOf(gpu: GpuJsInstance): WebGlContext {
 
 /** @throws Error with one sentence if there is no such context, or it has no float textures */
 export function openWebGlDevice({ GPU }: GpuJs): Device {
-  if (!GPU.isWebGL2Supported) throw new Error('there is no webgl2 here');
+  if (!GPU.isWebGL2Supported) throw new Error('WebGL 2 is not available here');
   const gpu = new GPU({ mode: 'webgl2' });
   try {
     return new WebGlDevice(gpu);

@@ -395,11 +395,11 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
 export async function openWebGpuDevice(gpuJs: GpuJs): Promise<Device> {
   if (!gpuJs.GPU.isWebGPUSupported) {
     throw new Error(
-      'there is no WebGPU here (in a browser it needs https or localhost; in Node the package webgpu, which npm run setup gets in a clone of Lockstep)',
+      'WebGPU is not available here (in a browser it needs https or localhost; in Node the package webgpu, which npm run setup gets in a clone of Lockstep)',
     );
   }
   if (!(await gpuJs.GPU.isWebGPUAvailable())) {
-    throw new Error('WebGPU finds no adapter here (a GPU, or a software Vulkan driver, that it may use)');
+    throw new Error('WebGPU found no adapter (a GPU or a software Vulkan driver)');
   }
   return new WebGpuDevice(gpuJs, await gpuJs.WebGPUContext.acquire());
 }

@@ -1,0 +1,250 @@
+/** What the columns of a table hold: numbers or categories, missing cells, and columns that a model gains nothing from. */
+
+import { DataError, unexpected } from '../data-error.ts';
+import { type Column, cellError, isMissing, listed, shownName, shownText, type TableFile } from './table.ts';
+
+/** `error` refuses, the three fills are fitted on the training rows, and `drop` leaves the row out. */
+export const missingPolicies = ['error', 'mean', 'median', 'most-frequent', 'drop'] as const;
+
+/** What becomes of missing values. Categories take the most frequent one under every fill. */
+export type MissingPolicy = (typeof missingPolicies)[number];
+
+/** What is known of a column after one pass over it. */
+export interface SurveyedColumn {
+  readonly column: Column;
+  readonly type: 'number' | 'category';
+  /** Number of missing cells. */
+  readonly missing: number;
+  /** Number of cells with each category; of a column of numbers, with each text that is neither number nor missing. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export const maxCategories = 256;
+const infinities = /^infinity$|^inf$/i;
+
+/** Surveys a column. A few texts among numbers are mistakes, not categories. */
+export function surveyOf(column: Column): SurveyedColumn {
+  const counts = new Map<string, number>();
+  let cells = 0;
+  column.eachText((text) => {
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+    cells += 1;
+  });
+  const numbers = column.count - cells;
+  let texts = 0;
+  for (const [text, count] of counts) if (!isMissing(text, 'number') && !infinities.test(text)) texts += count;
+  const type = texts > numbers ? 'category' : 'number';
+  let missing = 0;
+  for (const [text, count] of counts) {
+    if (!isMissing(text, type)) continue;
+    missing += count;
+    counts.delete(text);
+  }
+  if (type === 'category' && numbers > 0) {
+    for (let row = 0; row < column.count; row += 1) {
+      if (column.numberAt(row) === undefined) continue;
+      const text = column.textAt(row);
+      counts.set(text, (counts.get(text) ?? 0) + 1);
+    }
+  }
+  return { column, type, missing, counts };
+}
+
+interface ColumnFault {
+  readonly column: Column;
+  /** Such as `300 texts such as "text 0"`. */
+  readonly got: string;
+  /** The error, if no other column has a fault. */
+  readonly error: () => DataError;
+}
+
+/** Refuses columns that cannot be used, all of them in one message. @throws DataError */
+export function requireUsable(table: TableFile, surveys: readonly SurveyedColumn[]): void {
+  const faults = surveys.flatMap((survey) => faultOf(table, survey) ?? []);
+  if (faults.length === 1) throw faults[0]!.error();
+  if (faults.length === 0) return;
+  const got = faults.map(({ column, got }) => `${shownName(column.name)} (${got})`);
+  const advice = `leave them out with --ignore ${faults.map(({ column }) => shownName(column.name)).join()}`;
+  throw unexpected(table.name, usable(true), `${shownList(got)}: ${advice}`);
+}
+
+function usable(areMany: boolean): string {
+  return `${areMany ? 'columns of ' : ''}numbers or ${areMany ? 'of ' : ''}at most ${maxCategories} categories`;
+}
+
+function faultOf(table: TableFile, survey: SurveyedColumn): ColumnFault | undefined {
+  const { column, type, missing, counts } = survey;
+  if (type === 'number' && counts.size > 0) return strayTexts(table, survey);
+  if (missing < column.count && counts.size <= maxCategories) return undefined;
+  const [example] = counts.keys();
+  const got =
+    missing === column.count
+      ? 'no values'
+      : `${counts.size} ${areDates(survey) ? 'dates' : 'texts'} such as ${shownText(example!)}`;
+  const name = shownName(column.name);
+  const error = () =>
+    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: leave it out with --ignore ${name}`);
+  return { column, got, error };
+}
+
+/** The fault of a column of numbers with texts among them. */
+function strayTexts(table: TableFile, { column, counts }: SurveyedColumn): ColumnFault {
+  let first = -1;
+  let cells = 0;
+  column.eachText((text, row) => {
+    if (!counts.has(text)) return;
+    if (first < 0) first = row;
+    cells += 1;
+  });
+  const others = cells === 1 ? '' : ` and ${cells - 1} more`;
+  const error = () => {
+    const { message } = cellError(table, first, column, 'a finite number');
+    const advice = `${others} texts: correct them, or leave the column out with --ignore ${shownName(column.name)}`;
+    return new DataError(others === '' ? message : `${message}${advice}`);
+  };
+  const got = `${shownText(column.textAt(first))} in ${table.placeOf(first)}${others} among numbers`;
+  return { column, got, error };
+}
+
+/** A column whose missing values nothing fills. */
+export interface UnfilledColumn {
+  readonly column: Column;
+  readonly type: SurveyedColumn['type'];
+  /** Whether rows without its value are left out; otherwise they are refused. */
+  readonly isDropped: boolean;
+}
+
+interface MissingCells extends UnfilledColumn {
+  readonly count: number;
+  readonly first: number;
+}
+
+/**
+ * Returns the rows that have all values they need.
+ * @throws DataError that names all columns whose missing values are refused, or if no row is left
+ */
+export function usableRows(
+  table: TableFile,
+  columns: readonly UnfilledColumn[],
+  label: Column,
+): Uint32Array<ArrayBuffer> {
+  const isLeftOut = new Uint8Array(table.count);
+  const refused: MissingCells[] = [];
+  let leftOut = 0;
+  for (const unfilled of columns) {
+    const { column, type, isDropped } = unfilled;
+    let count = 0;
+    let first = -1;
+    column.eachText((text, row) => {
+      if (!isMissing(text, type)) return;
+      if (count === 0) first = row;
+      count += 1;
+      if (!isDropped || isLeftOut[row] === 1) return;
+      isLeftOut[row] = 1;
+      leftOut += 1;
+    });
+    if (count > 0 && !isDropped) refused.push({ ...unfilled, count, first });
+  }
+  if (refused.length > 0) throw missingError(table, refused, label);
+  if (leftOut === table.count) throw unexpected(table.name, 'a row without missing values', 'none');
+  const rows = new Uint32Array(table.count - leftOut);
+  let at = 0;
+  for (let row = 0; row < table.count; row += 1) {
+    if (isLeftOut[row] === 1) continue;
+    rows[at] = row;
+    at += 1;
+  }
+  return rows;
+}
+
+const fillIn = 'fill missing values in with --missing median, mean or most-frequent';
+const leaveOut = 'leave such rows out with --missing drop';
+
+function missingError(table: TableFile, refused: readonly MissingCells[], label: Column): DataError {
+  const [one] = refused;
+  const { column, type, count, first } = one!;
+  const isLabel = column === label;
+  if (refused.length === 1 && (isLabel || count === 1)) {
+    const expected = isLabel ? 'a label' : type === 'number' ? 'a finite number' : 'a category';
+    const { message } = cellError(table, first, column, expected);
+    const others = count === 1 ? '' : `, as in ${count - 1} more`;
+    return new DataError(`${message}${others}: ${isLabel ? leaveOut : `${fillIn}, or ${leaveOut}`}`);
+  }
+  const shown = refused.map((cells, index) => {
+    const others = index === 0 ? `${cells.count} of ${table.count} rows` : `${cells.count}`;
+    return `${shownName(cells.column.name)} (${cells.count === 1 ? table.placeOf(cells.first) : others})`;
+  });
+  const advice = `${fillIn}, ${leaveOut}, or leave columns out with --ignore`;
+  return unexpected(table.name, 'no missing values', `some in ${shownList(shown)}: ${advice}`);
+}
+
+const maxShown = 40;
+
+/** Like `listed`, for parts that are more than names. */
+function shownList(parts: readonly string[]): string {
+  if (parts.length <= maxShown) return parts.join(', ');
+  return `${parts.slice(0, maxShown).join(', ')}, and ${parts.length - maxShown} more`;
+}
+
+/** In fewer rows, different values are no sign of an identifier. */
+const fewestRows = 20;
+const nearlyAll = 0.9;
+const dateForm = /^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}))(?:[T ].*)?$/;
+
+function areDates({ type, counts }: SurveyedColumn): boolean {
+  if (type === 'number') return false;
+  for (const text of counts.keys()) if (!dateForm.test(text)) return false;
+  return true;
+}
+
+/** Whether nearly every row has its own text, or whole numbers grow or count the rows in any order. */
+function isIdentifier({ column, type, missing, counts }: SurveyedColumn): boolean {
+  const { count } = column;
+  if (count < fewestRows) return false;
+  if (type === 'category') return counts.size >= nearlyAll * (count - missing);
+  if (missing > 0) return false;
+  let least = Number.POSITIVE_INFINITY;
+  let most = Number.NEGATIVE_INFINITY;
+  let isGrowing = true;
+  for (let row = 0; row < count; row += 1) {
+    const value = column.numberAt(row)!;
+    if (!Number.isSafeInteger(value)) return false;
+    isGrowing &&= value > most;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  if (isGrowing) return true;
+  if (most - least + 1 !== count) return false;
+  const isSeen = new Uint8Array(count);
+  for (let row = 0; row < count; row += 1) isSeen[column.numberAt(row)! - least] = 1;
+  return !isSeen.includes(0);
+}
+
+function isConstant({ column, type, missing, counts }: SurveyedColumn): boolean {
+  if (missing > 0 || column.count < 2) return false;
+  if (type === 'category') return counts.size === 1;
+  const first = column.numberAt(0);
+  for (let row = 1; row < column.count; row += 1) if (column.numberAt(row) !== first) return false;
+  return true;
+}
+
+/** Columns that can be used, but seldom help; the first kind that a column is of counts. */
+const doubtful = [
+  { is: areDates, what: 'a date becomes a category of its own' },
+  { is: isIdentifier, what: 'different in nearly every row' },
+  { is: isConstant, what: 'equal in all rows' },
+] as const;
+
+/** Returns a line for each kind of column that seldom helps, with the option that leaves them out. */
+export function doubtfulColumns(surveys: readonly SurveyedColumn[]): string[] {
+  const kinds = surveys.map((survey) => doubtful.find(({ is }) => is(survey)));
+  return doubtful.flatMap((kind) => {
+    const names = surveys.flatMap(({ column }, index) => (kinds[index] === kind ? [column.name] : []));
+    if (names.length === 0 || names.length === surveys.length) return [];
+    return [`${listed(names)}: ${kind.what}; --ignore ${names.map(shownName).join()} leaves ${them(names)} out`];
+  });
+}
+
+function them(names: readonly string[]): string {
+  return names.length === 1 ? 'it' : 'them';
+}

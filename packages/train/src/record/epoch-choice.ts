@@ -1,0 +1,110 @@
+/** Chooses the epoch whose weights a run keeps, and the epoch it stops after: a function of the evaluations alone. */
+import { percent, significant } from '@lockstep/data/shown';
+import { type Evaluation, type Monitor, type MonitorName, monitors } from '@lockstep/nn';
+
+/** How a run uses its validation samples. */
+export interface ValidationConfig {
+  /** Samples held out from training to choose the epoch. */
+  readonly samples: number;
+  /** Measure by which epochs are compared. */
+  readonly monitor: MonitorName;
+  /** The weights that the run ends with: those of its best epoch, or the last ones. */
+  readonly keep: 'best' | 'last';
+  /** Number of epochs without improvement after which the run stops; omitted if it takes all. */
+  readonly patience?: number;
+}
+
+/** The epoch whose weights a run keeps. */
+export interface KeptEpoch {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Steps that its weights have taken. */
+  readonly step: number;
+  /** Measure by which it was best, and its value on the validation samples. */
+  readonly monitor: MonitorName;
+  readonly value: number;
+}
+
+/** The choice among the epochs so far, for a checkpoint. */
+export interface SavedChoice {
+  /** Null before the first epoch with a finite value. */
+  readonly best: KeptEpoch | null;
+  /** The last epoch, once patience has run out. */
+  readonly lastEpoch: number | null;
+  /** Weights to end with: of the best epoch, or of the last one once patience has run out. */
+  readonly weights: Float32Array<ArrayBuffer> | null;
+}
+
+interface JudgedEpoch {
+  readonly epoch: number;
+  readonly step: number;
+  /** Whether the epoch is complete; the end of a run may cut the last one short. */
+  readonly isWhole: boolean;
+  /** On the validation samples. */
+  readonly evaluation: Evaluation;
+  readonly weights: Float32Array<ArrayBuffer>;
+}
+
+export class EpochChoice {
+  readonly #config: ValidationConfig;
+  #choice: SavedChoice;
+  /** The choice among whole epochs. If the run is continued, an epoch that was cut short is judged again. */
+  #saved: SavedChoice;
+
+  constructor(config: ValidationConfig, saved: SavedChoice = { best: null, lastEpoch: null, weights: null }) {
+    this.#config = config;
+    this.#choice = saved;
+    this.#saved = saved;
+  }
+
+  get saved(): SavedChoice {
+    return this.#saved;
+  }
+
+  /** Undefined if the run keeps the last weights, or no epoch had a finite value. */
+  get kept(): KeptEpoch | undefined {
+    return this.#config.keep === 'best' ? (this.#choice.best ?? undefined) : undefined;
+  }
+
+  /** Undefined until patience has run out. */
+  get lastEpoch(): number | undefined {
+    return this.#choice.lastEpoch ?? undefined;
+  }
+
+  /** Weights to end with; undefined if they are the last ones that the run computed. */
+  get weights(): Float32Array<ArrayBuffer> | undefined {
+    return this.#choice.weights ?? undefined;
+  }
+
+  /** Judges the next epoch. Equal values count as no improvement, so the earlier epoch stays the best. */
+  judge({ epoch, step, isWhole, evaluation, weights }: JudgedEpoch): void {
+    const { monitor, keep, patience = Number.POSITIVE_INFINITY } = this.#config;
+    const { of, better } = monitors[monitor];
+    const value = of(evaluation);
+    const before = this.#choice.best;
+    const sign = better === 'lower' ? -1 : 1;
+    const isBest = value !== null && Number.isFinite(value) && (!before || sign * value > sign * before.value);
+    const best = isBest ? { epoch, step, monitor, value } : before;
+    const isLast = isWhole && epoch - (best?.epoch ?? 0) >= patience;
+    const keepsThese = keep === 'best' ? isBest || (isLast && !best) : isLast;
+    this.#choice = {
+      best,
+      lastEpoch: isLast ? epoch : null,
+      weights: keepsThese ? weights : this.#choice.weights,
+    };
+    if (isWhole) this.#saved = this.#choice;
+  }
+}
+
+/** Such as `Kept epoch 7 of 20 (best validation loss 0.312)`. @param epochs number of epochs that were trained */
+export function keptText({ epoch, monitor, value }: KeptEpoch, epochs: number): string {
+  const { label, role } = monitors[monitor] as Monitor;
+  const shown = role === 'index' ? percent(value) : significant(value, 3);
+  return `Kept epoch ${epoch} of ${epochs} (best validation ${label} ${shown})`;
+}
+
+/** Why a run has stopped early, as a sentence. */
+export function earlyStopText(epoch: number, { monitor, patience = 0 }: ValidationConfig): string {
+  const epochs = patience === 1 ? '1 epoch' : `${patience} epochs`;
+  return `Stopped early after epoch ${epoch}: validation ${monitors[monitor].label} has not improved for ${epochs}`;
+}
