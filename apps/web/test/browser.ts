@@ -53,7 +53,12 @@ const browsers = {
       chromium.launch({
         ...launchOptions,
         executablePath,
-        args: [...browserFlags, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`],
+        // The webcam shows a moving pattern, and pages may use it.
+        args: [
+          ...browserFlags,
+          ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+          `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`,
+        ],
       }),
   },
   firefox: { find: findFirefox, title: inFirefox, launch: launchFirefox },

@@ -21,13 +21,14 @@ export async function openTab(context: BrowserContext, run: RunAddresses, url: s
   const page = await context.newPage();
   page.setDefaultTimeout(waitMs);
   const tab = new Tab(page, run);
-  page.on('pageerror', (error) => tab.errors.push(error.message));
-  page.on('console', (message) => {
+  const note = (error: string): void => {
     // The browser reports each attempt to reconnect.
-    const isReconnect = /^WebSocket connection to .* failed|^Firefox .* connection to the server at ws/.test(
-      message.text(),
-    );
-    if (message.type() === 'error' && !isReconnect) tab.errors.push(message.text());
+    const isReconnect = /^WebSocket connection to .* failed|^Firefox .* connection to the server at ws/.test(error);
+    if (!isReconnect) tab.errors.push(error);
+  };
+  page.on('pageerror', ({ message }) => note(message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') note(message.text());
   });
   context.on('request', (request) => {
     const { host, protocol } = new URL(request.url());

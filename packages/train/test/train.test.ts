@@ -227,6 +227,9 @@ describe('an option that is wrong', () => {
     ],
     [{ model: 'vast' }, 'model: '],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
+    [{ initialWeights: new Uint8Array(3), transfer: true }, 'initialWeights: '],
+    [{ transfer: true }, 'transfer: requires initialWeights, whose layers it takes'],
+    [{ freeze: 2 }, 'freeze: expected fewer than the 2 layers with parameters of tiny, got 2'],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
     [{ optimizer: { type: 'sgd', learningRate: 0 } }, 'optimizer.learningRate: expected a number above 0, got 0'],
     [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
@@ -288,6 +291,10 @@ describe('an option that is wrong', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.message.startsWith(message), error.message).toBe(true);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('is one sentence for options that are no object', async () => {
+    await expect(train(3 as never).result).rejects.toThrow('options: expected an object, got 3');
   });
 });
 

@@ -12,12 +12,13 @@ import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
 import { Draw } from '@lockstep/web/page/panels/draw.tsx';
 import { EndingPanel } from '@lockstep/web/page/panels/ending.tsx';
-import { ConfusionView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
+import { type Cell, ConfusionView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
 import { effect, signal, useSignal } from '@preact/signals';
 import { render } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { workOffline } from '../../work-offline.ts';
 import { LocalRun } from './local-run.ts';
 
@@ -50,6 +51,11 @@ function Views() {
 function TrainView() {
   const result = store.isOver.value ? store.result.value : undefined;
   const evaluation = store.evaluation.value;
+  const opened = useSignal<Cell | undefined>(undefined);
+  // Another run may have other classes.
+  useEffect(() => {
+    opened.value = undefined;
+  }, [store.run.value]);
   return (
     <>
       <Top
@@ -75,8 +81,8 @@ function TrainView() {
           </Card>
           <CurvesCard store={store} />
           <Draw predictor={predictor} run={store.run.value} />
-          {store.run.value && evaluation?.confusion && <ConfusionView {...{ evaluation, store }} />}
-          {store.run.value && evaluation && <TopErrors evaluation={evaluation} run={store.run.value} />}
+          {store.run.value && evaluation?.confusion && <ConfusionView {...{ evaluation, store, opened }} />}
+          {store.run.value && evaluation && <TopErrors {...{ evaluation, opened }} run={store.run.value} />}
         </div>
       </main>
     </>

@@ -154,7 +154,7 @@ class Account {
     if (epoch === undefined || !Number.isFinite(testLoss)) return;
     const { backend } = await openBackend('auto');
     const prepared = { model: this.#prepared!.model, test: this.#data.test };
-    post(await evaluatorOf(backend, prepared, async () => {})(epoch, weights));
+    post(await evaluatorOf(backend, prepared, async () => {})(epoch, weights, true));
   }
 
   #progress(phase: ProgressMessage['phase'], more: Partial<ProgressMessage> = {}): void {

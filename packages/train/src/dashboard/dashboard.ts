@@ -179,16 +179,17 @@ export class Dashboard {
   /** Sends the report and the kept weights. */
   #leave(report: Report): void {
     const { prepared, recorder } = this.#options;
-    const { kept, weightsSha256 } = report;
+    const { kept, epochs, metrics, weightsSha256 } = report;
     const { step, weights } = recorder.data.final!;
     const bytes = bytesOf(weights);
     this.#weights.end(recorder.data.final!, weightsSha256);
     if (bytes.byteLength <= maxFinalWeightsBytes) this.#viewers.broadcast({ type: 'weights', step, bytes });
-    const json = new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`);
+    const json = new TextEncoder().encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
     const metadata = metadataOf({ prepared, weightsSha256, steps: step });
     this.#result = { type: 'result', step, report: json, metadata };
     this.#viewers.broadcast(this.#result);
-    if (kept) this.#evaluation.add({ epoch: kept.epoch, weights, isLast: true });
+    const epoch = kept?.epoch ?? (metrics ? epochs.at(-1)?.epoch : undefined);
+    if (epoch !== undefined) this.#evaluation.add({ epoch, weights, isLast: true });
   }
 
   #welcome(sendSnapshot: () => void): void {
@@ -265,6 +266,17 @@ export class Dashboard {
   }
 }
 
+/** Maximum number of classes whose metrics viewers get. */
+const maxMeasuredClasses = 1_000;
+
+/** The report, without the metrics of single classes if there are very many. */
+function boundedReport(report: Report): Report {
+  const { metrics } = report;
+  if (!metrics || !('classes' in metrics) || metrics.classes.length <= maxMeasuredClasses) return report;
+  const { validationMetrics: _, ...rest } = report;
+  return { ...rest, metrics: { ...metrics, classes: [] } };
+}
+
 interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
@@ -317,6 +329,7 @@ export class EvaluationFeed {
   message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
+  #isLastShown = false;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #evaluationOf: ReturnType<typeof evaluatorOf> | undefined;
   #newest: Evaluated | undefined;
@@ -338,9 +351,9 @@ export class EvaluationFeed {
   /** Evaluates the newest weights if there are viewers, once per set of weights and one evaluation at a time. */
   refresh(): void {
     const newest = this.#newest;
-    const isDone = !newest || this.message?.epoch === newest.epoch;
+    const isDone = !newest || (this.message?.epoch === newest.epoch && this.#isLastShown === newest.isLast);
     if (isDone || this.#evaluation || this.#viewers.size === 0) return;
-    this.#evaluation = this.#evaluate(newest.epoch, newest.weights)
+    this.#evaluation = this.#evaluate(newest)
       .catch(this.#options.onError)
       .finally(() => {
         this.#evaluation = undefined;
@@ -359,10 +372,12 @@ export class EvaluationFeed {
     if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 
-  async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
+  async #evaluate({ epoch, weights, isLast }: Evaluated): Promise<void> {
     const { backend, prepared } = this.#options;
     this.#evaluationOf ??= evaluatorOf(backend, prepared, () => nextTurn());
-    this.message = await this.#evaluationOf(epoch, weights);
+    const message = await this.#evaluationOf(epoch, weights, isLast);
+    this.#isLastShown = isLast;
+    this.message = message;
     this.#viewers.broadcast(this.message);
   }
 }

@@ -58,6 +58,7 @@ export function runMessage(prepared: ShownRun, faultInjection: boolean): RunMess
     ...formatOf(test),
     ...outputsOf(test),
     ...shownColumnsOf(reading),
+    ...(reading?.type === 'pictures' && { fit: reading.fit }),
     ...(targets.role === 'value' &&
       targets.standardization && {
         standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },
@@ -185,18 +186,20 @@ export function finiteReport({ validation: _, ...report }: EpochReport): EpochRe
 }
 
 const mostErrors = 16;
+const mostCellSamples = 24;
 /** Maximum bytes of the samples in a message. */
 const mostSampleBytes = 2 ** 20;
 
 /**
  * Returns a function that evaluates weights on the test set: its confusion matrix and top errors, or the largest errors.
+ * The last evaluation of a run shows samples of each cell of the matrix too.
  * @param pause called between batches, to let other work happen
  */
 export function evaluatorOf(
   backend: HostBackend,
   { model, test }: Pick<Prepared, 'model' | 'test'>,
   pause: () => Promise<void>,
-): (epoch: number, weights: Float32Array) => Promise<WatchMessageOf<'evaluation'>> {
+): (epoch: number, weights: Float32Array, isLast: boolean) => Promise<WatchMessageOf<'evaluation'>> {
   const { samples, targets } = test;
   const outputs = targets.names.length;
   const size = sizeOfField(samples);
@@ -215,13 +218,17 @@ export function evaluatorOf(
       return { type: 'evaluation', epoch, outputs, topErrors: [], farthest };
     };
   }
+  const isShown = outputs <= maxNames;
+  const mostInCells = Math.floor(mostSampleBytes / bytesOfField(samples));
   const evaluator = createConfusionEvaluator(backend, model, test, most);
-  return async (epoch, weights) => {
-    const { counts, topErrors } = await evaluator.evaluate(weights, pause);
+  const lastEvaluator = createConfusionEvaluator(backend, model, test, most, isShown ? mostCellSamples : 0);
+  return async (epoch, weights, isLast) => {
+    const { counts, topErrors, cellSamples } = await (isLast ? lastEvaluator : evaluator).evaluate(weights, pause);
+    const shown = (all: typeof topErrors) => all.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) }));
     return {
-      ...{ type: 'evaluation', epoch, outputs, farthest: [] },
-      ...(counts && outputs <= maxNames ? { confusion: bytesOf(counts) } : {}),
-      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
+      ...{ type: 'evaluation', epoch, outputs, topErrors: shown(topErrors), farthest: [] },
+      ...(counts && isShown && { confusion: bytesOf(counts) }),
+      ...(isLast && isShown && { cellSamples: shown(cellSamples.slice(0, mostInCells)) }),
     };
   };
 }
