@@ -81,7 +81,7 @@ export function splitDataset(dataset: Dataset, options: SplitOptions = {}): Spli
   return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
 }
 
-/** Which of several folds is held out for testing, and by which seed samples are dealt out. */
+/** The fold that is held out for testing, of several, and the seed that deals out the samples. */
 export interface FoldOptions {
   /** Number of folds, at least 2. */
   readonly folds: number;
