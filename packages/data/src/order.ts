@@ -92,8 +92,8 @@ export interface FoldOptions {
 }
 
 /**
- * Holds out one of several folds for testing (stratified k-fold): each sample is in exactly one, and each fold has its
- * part of each class. The same data, folds and seed give the same parts on every engine.
+ * Holds out one of several folds for testing (stratified k-fold).
+ * Each sample is in exactly one fold, and each fold has its part of each class. The same data, folds and seed give the same parts on every engine.
  * @throws RangeError if an option is out of range, or there are more folds than samples
  */
 export function foldDataset(dataset: Dataset, { folds, fold, seed = defaultSplitSeed }: FoldOptions): SplitDataset {
