@@ -102,7 +102,10 @@ describe('a model of tables', () => {
   });
 
   it('fills missing values in, or leaves such rows out of an evaluation and refuses to predict them', async () => {
-    writeFileSync(place('gaps.csv'), `size,color,kind\n${'NA,red,large\n16,,small\n16,blue,small\n9,red,large\n'.repeat(4)}`);
+    writeFileSync(
+      place('gaps.csv'),
+      `size,color,kind\n${'NA,red,large\n16,,small\n16,blue,small\n9,red,large\n'.repeat(4)}`,
+    );
     const args = (name: string) => ['--load', place(name), '--data', place('gaps.csv'), '--all'];
     expect((await printed(() => evaluate(args('filled')))).stdout).toContain('16 samples of 3');
     expect((await printed(() => evaluate(args('dropping')))).stdout).toContain('8 samples of 3');

@@ -23,7 +23,7 @@ describePage('control', ({ browser, folder }) => {
     for (const token of ['guess', new URLSearchParams(new URL(run.owner).hash.slice(1)).get('admin')!]) {
       await guest.page.getByLabel('Admin token').fill(token);
       await guest.press('Unlock');
-      if (token === 'guess') await guest.shows(/rong admin token/);
+      if (token === 'guess') await guest.shows(/dmin token is wrong/);
     }
     await guest.press('Resume');
     await tab.shows('Training', { exact: true });

@@ -142,7 +142,7 @@ const lostRun: Readonly<Record<string, State>> = {
         await guest.press('Unlock');
       }),
     title: 'Training',
-    shows: [/rong admin token/],
+    shows: [/dmin token is wrong/],
     hides: [],
   },
   'with a dead coordinator': {
@@ -317,7 +317,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
     await walk(divergedRun, { run, pages: await open(run, 'owner') });
     await run.program.printed(/test loss not finite/);
-    await run.program.printed(/training diverged: the test loss is not finite; try a smaller learning rate/);
+    await run.program.printed(/Training diverged: the test loss is not finite; try a smaller learning rate/);
   });
 
   it('of a run that waits for its data', async () => {
@@ -392,7 +392,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await look(rooms, 'training');
     await each(rooms, async (room) => {
       await room.shows('Finished');
-      await room.shows('1 device trained it');
+      await room.shows('Trained by 1 device');
       await room.shows(/^local-1$/);
     });
     await look(rooms, 'over');

@@ -80,11 +80,11 @@ export const dataOptions = inGroup('data', {
   }),
   missing: option(
     oneOfKind(['error', 'mean', 'median', 'most-frequent', 'drop']),
-    'what becomes of missing values of a table: an error, a value fitted on the training rows (for texts, the most frequent one), or no row that has any',
+    'how to treat missing values in a table: refuse them, fill in a value fitted on the training rows (for texts, the most frequent one), or drop their rows',
     { defaultText: 'error', with: data },
   ),
   size: option(size, 'size to scale pictures to, width first', {
-    defaultText: 'the most common size, scaled down to at most 64 a side, or 32x32 if there is none',
+    defaultText: 'the most common size, scaled down to at most 64 pixels per side, or 32x32 if there is none',
     with: data,
   }),
   gray: option(flagKind, 'convert pictures to gray', { with: data }),

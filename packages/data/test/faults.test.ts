@@ -27,9 +27,9 @@ const picture = golden('color-6x4.png');
 const numbered = (count: number, row: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => `${row(index)}\n`).join('');
 const fillIn = 'fill missing values in with --missing median, mean or most-frequent';
-const leaveOut = 'leave such rows out with --missing drop';
+const leaveOut = 'drop such rows with --missing drop';
 const missing = (where: string): string =>
-  `expected no missing values, got some in ${where}: ${fillIn}, ${leaveOut}, or leave columns out with --ignore`;
+  `expected no missing values, got some in ${where}: ${fillIn}, ${leaveOut}, or ignore columns with --ignore`;
 const withCell = (cell: string): string => `a,b,label\n1,2,x\n3,${cell},y\n5,6,x\n7,8,y\n`;
 
 const csv: readonly Case[] = [
@@ -90,18 +90,18 @@ const csv: readonly Case[] = [
   [
     'a column without values',
     'a,b,label\n1,,u\n2,,v\n',
-    'column b: expected numbers or at most 256 categories, got no values: leave it out with --ignore b',
+    'column b: expected numbers or at most 256 categories, got no values: ignore it with --ignore b',
     { missing: 'mean' },
   ],
   [
     'several texts among numbers',
     'a,label\n1,u\nx,v\n2,u\n3,v\ny,u\n',
-    'line 3, column a: expected a finite number, got "x" and 1 more texts: correct them, or leave the column out with --ignore a',
+    'line 3, column a: expected a finite number, got "x" and 1 more texts: correct them, or ignore the column with --ignore a',
   ],
   [
     'several columns that cannot be used',
     `name,ticket,day,a,label\n${numbered(300, (index) => `n ${index},${index % 3 ? index : `A ${index}`},20${10 + (index % 30)}-1-${1 + Math.floor(index / 30)},2,${index % 2}`)}`,
-    'expected columns of numbers or of at most 256 categories, got name (300 texts such as "n 0"), ticket ("A 0" in line 2 and 99 more among numbers), day (300 dates such as "2010-1-1"): leave them out with --ignore name,ticket,day',
+    'expected columns of numbers or of at most 256 categories, got name (300 texts such as "n 0"), ticket ("A 0" in line 2 and 99 more among numbers), day (300 dates such as "2010-1-1"): ignore them with --ignore name,ticket,day',
   ],
   [
     'no header row before texts',
@@ -129,7 +129,7 @@ const csv: readonly Case[] = [
   [
     'a column of different texts',
     `a,label\n${numbered(300, (index) => `text ${index},${index % 2}`)}`,
-    'column a: expected numbers or at most 256 categories, got 300 texts such as "text 0": leave it out with --ignore a',
+    'column a: expected numbers or at most 256 categories, got 300 texts such as "text 0": ignore it with --ignore a',
   ],
   [
     'no label column of that name',
@@ -146,7 +146,7 @@ const csv: readonly Case[] = [
   [
     'a missing label',
     'a,label\n1,x\n2,\n3,y\n',
-    'line 3, column label: expected a label, got none: leave such rows out with --missing drop',
+    'line 3, column label: expected a label, got none: drop such rows with --missing drop',
   ],
   ['one class', 'a,label\n1,x\n2,x\n', 'column label: expected at least 2 classes, got 1 (x)'],
   [

@@ -1,4 +1,4 @@
-/** Missing values are named, filled in as scikit-learn does, or left out with their rows; doubtful columns are noticed. */
+/** Missing values are named, filled in as scikit-learn does, or dropped with their rows; doubtful columns are noticed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -93,7 +93,7 @@ describe('missing values', () => {
         const whole = rows.filter(({ size, zone }) => size !== null && zone !== null);
         const same = datasetFromTable(parse(csvOf(whole)));
         expect([same.train, same.test]).toEqual([opened.train, opened.test]);
-        expect(opened.found).toContain(`\n${rows.length - whole.length} of ${rows.length} rows left out`);
+        expect(opened.found).toContain(`\n${rows.length - whole.length} of ${rows.length} rows dropped`);
         expect(opened.reading).toEqual({ ...same.reading, missing: 'drop' });
       }),
     );
@@ -136,7 +136,7 @@ describe('missing values', () => {
   it('of a label leave the row out or are refused, also beside arrays', () => {
     const text = 'a,label\n1,u\n2,\n3,v\n4,\n5,u\n6,v\n';
     expect(() => datasetFromTable(parse(text), { missing: 'mean' })).toThrow(
-      'x.csv: line 3, column label: expected a label, got none, as in 1 more: leave such rows out with --missing drop',
+      'x.csv: line 3, column label: expected a label, got none, as in 1 more: drop such rows with --missing drop',
     );
     const opened = datasetFromTable(parse(text), { missing: 'drop' });
     expect(opened.train.count + opened.test.count).toBe(4);
@@ -155,7 +155,7 @@ describe('missing values', () => {
     expect(() => datasetFromJsonLines(arrays)).toThrow('x.jsonl: line 2, column label: expected a label, got none');
     const kept = datasetFromJsonLines(arrays, { missing: 'drop' });
     expect(new Set([...kept.train.samples.values, ...kept.test.samples.values])).toEqual(new Set([1, 3, 5, 6, 7]));
-    expect(kept.found).toContain('\n2 of 6 rows left out, with missing values');
+    expect(kept.found).toContain('\n2 of 6 rows dropped because of missing values');
   });
 
   it('are filled in or refused in the rows of a trained model', () => {
@@ -222,31 +222,31 @@ describe('a notice', () => {
       'rows that are counted in any order',
       'id,a,label',
       (index) => `${1 + ((index * 7) % 40)},${index % 3},${index % 2}`,
-      'id: different in nearly every row; --ignore id leaves it out',
+      'id: different in nearly every row; ignore it with --ignore id',
     ],
     [
       'numbers that grow, and texts that differ',
       'id,name,a,label',
       (index) => `${index * 3},n${index},${index % 3},${index % 2}`,
-      'id, name: different in nearly every row; --ignore id,name leaves them out',
+      'id, name: different in nearly every row; ignore them with --ignore id,name',
     ],
     [
       'dates',
       'day,a,label',
       (index) => `2024-01-${10 + (index % 20)},${index % 3},${index % 2}`,
-      'day: a date becomes a category of its own; --ignore day leaves it out',
+      'day: a date becomes a category of its own; ignore it with --ignore day',
     ],
     [
       'equal cells',
       'unit,rate,a,label',
       (index) => `m,7,${index % 3},${index % 2}`,
-      'unit, rate: equal in all rows; --ignore unit,rate leaves them out',
+      'unit, rate: equal in all rows; ignore them with --ignore unit,rate',
     ],
     [
       'values that are filled in',
       'a,b,label',
       (index) => `${index % 4 === 0 ? 'NA' : index % 3},${index % 5 === 0 ? '' : 'xy'[index % 2]},${index % 2}`,
-      'missing values filled in: a 0 (10), b x (8)',
+      'missing values filled in: a with 0 (10), b with x (8)',
     ],
   ])('names %s', (_, header, row, notice) => {
     const { found } = datasetFromTable(parse(`${header}\n${numbered(row)}`), { missing: 'most-frequent' });
@@ -273,7 +273,7 @@ describe('a notice', () => {
     expect([own.count, test.count]).toEqual([32, 8]);
     expect(found).toBe(
       'train.csv: 40 rows, 1 number each, 2 classes (x, y) in column kind; 32 to train, 8 to test (split by seed 1)\n' +
-        'test.csv has no column kind, so a part of train.csv is for testing; predict --out FILE.csv answers test.csv',
+        'test.csv has no column kind, so a part of train.csv is used for testing; predict --out FILE.csv predicts test.csv',
     );
     const alone = await openDataset(join(folder, 'train.csv'), { ignore: ['id'], label: 'kind' });
     expect([own, test]).toEqual([alone.train, alone.test]);

@@ -131,7 +131,7 @@ export const pictureFormats: readonly PictureFormat[] = [
   },
 ];
 
-/** What a decoder made of a file: its size and all pixels, or its error. */
+/** A decoder's answer for a file: its size and all pixels, or its error. */
 export type Decoded = { readonly size: readonly number[]; readonly pixels: readonly number[] } | string;
 
 /** Differences from what is expected; none if the decoder is right. */

@@ -44,7 +44,7 @@ describe('the kept epoch', () => {
 
 it('the choice is told in a sentence', () => {
   expect(keptText({ epoch: 7, step: 70, monitor: 'loss', value: 0.31234 }, 20)).toBe(
-    'Kept epoch 7 of 20 (best validation loss 0.312)',
+    'Kept epoch 7 of 20 (best validation loss 0.3123)',
   );
   expect(keptText({ epoch: 1, step: 10, monitor: 'accuracy', value: 0.9725 }, 1)).toBe(
     'Kept epoch 1 of 1 (best validation accuracy 97.25 %)',

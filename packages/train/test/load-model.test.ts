@@ -116,7 +116,10 @@ describe('a loaded model', () => {
         classesOf(labels, ['0', 'two', 'one']),
         'expected "two" to be class 2, as in the model, got class 1: use the classes of the model',
       ],
-      [{ targets: valueTargets(new Float32Array(3000), []) }, 'expected targets that the model gives, got values'],
+      [
+        { targets: valueTargets(new Float32Array(3000), []) },
+        'expected classes as targets, as the model predicts them, got values',
+      ],
       [
         { samples: samplesOf(Float32Array.from(images), [28, 28, 1]) },
         'expected samples in a Uint8Array, as in training, got a Float32Array',
@@ -191,6 +194,7 @@ describe('loadModel', () => {
     loaded.dispose();
     writeFileSync(path, file.subarray(0, 100));
     await expect(loadModel(path)).rejects.toThrow(`${path}: safetensors: the header claims`);
+    await expect(loadModel(3 as never)).rejects.toThrow('loadModel: expected a path or bytes, got 3');
     await expect(loadModel(join(folder, 'none'))).rejects.toThrow(/none: no such file or folder$/);
   });
 

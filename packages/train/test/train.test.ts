@@ -289,6 +289,10 @@ describe('an option that is wrong', () => {
     expect(error.message.startsWith(message), error.message).toBe(true);
     expect(error.message).not.toContain('\n');
   });
+
+  it('is one sentence for options that are no object', async () => {
+    await expect(train(3 as never).result).rejects.toThrow('options: expected an object, got 3');
+  });
 });
 
 describe('a path that cannot be read', () => {

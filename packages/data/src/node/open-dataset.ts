@@ -236,8 +236,8 @@ function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOpt
   const label = labelColumn(train, options.label ?? (lacking.length === 1 ? only!.name : undefined));
   if (known.has(label.name)) return datasetFromJsonLines(rows, options, testRows);
   const opened = datasetFromJsonLines(rows, { ...options, label: label.name });
-  const [name, split] = [shownName(label.name), `a part of ${train.name} is for testing`];
-  const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv answers ${test.name}`;
+  const [name, split] = [shownName(label.name), `a part of ${train.name} is used for testing`];
+  const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv predicts ${test.name}`;
   return { ...opened, found: `${opened.found}\n${shownLine(notice)}` };
 }
 

@@ -281,7 +281,7 @@ function skippedText(bad: readonly BadPicture[]): string {
 /** Form and classes of the pictures. */
 export interface PictureOptions {
   /**
-   * Default: the size of more than half of the pictures, scaled down to at most 64 a side, or 32 x 32 if there is none.
+   * Default: the size of more than half of the pictures, scaled down to at most 64 pixels per side, or 32 x 32 if there is none.
    */
   readonly size?: PictureSize | undefined;
   /** Default: whether no picture has colors. */

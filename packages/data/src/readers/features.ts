@@ -117,7 +117,7 @@ function mostFrequentCategory(table: TableFile, column: Column, rows: Uint32Arra
 }
 
 function noFill(table: TableFile, { name }: Column): DataError {
-  const got = `none: leave it out with --ignore ${shownName(name)}`;
+  const got = `none: ignore it with --ignore ${shownName(name)}`;
   return unexpected(`${table.name}: column ${shownName(name)}`, 'a value in some training row', got);
 }
 
@@ -172,7 +172,7 @@ function requireFeatures({ name }: TableFile, rows: number, size: number): void 
   if (rows * size <= maxFeatureValues) return;
   const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
   const got = `${thousands(rows)} rows of ${thousands(size)}`;
-  throw unexpected(name, expected, `${got}: leave columns out with --ignore`);
+  throw unexpected(name, expected, `${got}: ignore columns with --ignore`);
 }
 
 interface ColumnWriter {

@@ -1,4 +1,4 @@
-/** What the columns of a table hold: numbers or categories, missing cells, and columns that a model gains nothing from. */
+/** Surveys the columns of a table: numbers or categories, missing cells, and columns that do not help a model. */
 
 import { DataError, unexpected } from '../data-error.ts';
 import { type Column, cellError, isMissing, listed, shownName, shownText, type TableFile } from './table.ts';
@@ -6,10 +6,10 @@ import { type Column, cellError, isMissing, listed, shownName, shownText, type T
 /** `error` refuses, the three fills are fitted on the training rows, and `drop` leaves the row out. */
 export const missingPolicies = ['error', 'mean', 'median', 'most-frequent', 'drop'] as const;
 
-/** What becomes of missing values. Categories take the most frequent one under every fill. */
+/** How missing values are treated. Categories take the most frequent one under every fill. */
 export type MissingPolicy = (typeof missingPolicies)[number];
 
-/** What is known of a column after one pass over it. */
+/** Facts about a column after one pass over it. */
 export interface SurveyedColumn {
   readonly column: Column;
   readonly type: 'number' | 'category';
@@ -64,7 +64,7 @@ export function requireUsable(table: TableFile, surveys: readonly SurveyedColumn
   if (faults.length === 1) throw faults[0]!.error();
   if (faults.length === 0) return;
   const got = faults.map(({ column, got }) => `${shownName(column.name)} (${got})`);
-  const advice = `leave them out with --ignore ${faults.map(({ column }) => shownName(column.name)).join()}`;
+  const advice = `ignore them with --ignore ${faults.map(({ column }) => shownName(column.name)).join()}`;
   throw unexpected(table.name, usable(true), `${shownList(got)}: ${advice}`);
 }
 
@@ -83,7 +83,7 @@ function faultOf(table: TableFile, survey: SurveyedColumn): ColumnFault | undefi
       : `${counts.size} ${areDates(survey) ? 'dates' : 'texts'} such as ${shownText(example!)}`;
   const name = shownName(column.name);
   const error = () =>
-    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: leave it out with --ignore ${name}`);
+    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: ignore it with --ignore ${name}`);
   return { column, got, error };
 }
 
@@ -99,7 +99,7 @@ function strayTexts(table: TableFile, { column, counts }: SurveyedColumn): Colum
   const others = cells === 1 ? '' : ` and ${cells - 1} more`;
   const error = () => {
     const { message } = cellError(table, first, column, 'a finite number');
-    const advice = `${others} texts: correct them, or leave the column out with --ignore ${shownName(column.name)}`;
+    const advice = `${others} texts: correct them, or ignore the column with --ignore ${shownName(column.name)}`;
     return new DataError(others === '' ? message : `${message}${advice}`);
   };
   const got = `${shownText(column.textAt(first))} in ${table.placeOf(first)}${others} among numbers`;
@@ -110,7 +110,7 @@ function strayTexts(table: TableFile, { column, counts }: SurveyedColumn): Colum
 export interface UnfilledColumn {
   readonly column: Column;
   readonly type: SurveyedColumn['type'];
-  /** Whether rows without its value are left out; otherwise they are refused. */
+  /** Whether rows without its value are dropped; otherwise they are refused. */
   readonly isDropped: boolean;
 }
 
@@ -158,7 +158,7 @@ export function usableRows(
 }
 
 const fillIn = 'fill missing values in with --missing median, mean or most-frequent';
-const leaveOut = 'leave such rows out with --missing drop';
+const leaveOut = 'drop such rows with --missing drop';
 
 function missingError(table: TableFile, refused: readonly MissingCells[], label: Column): DataError {
   const [one] = refused;
@@ -174,7 +174,7 @@ function missingError(table: TableFile, refused: readonly MissingCells[], label:
     const others = index === 0 ? `${cells.count} of ${table.count} rows` : `${cells.count}`;
     return `${shownName(cells.column.name)} (${cells.count === 1 ? table.placeOf(cells.first) : others})`;
   });
-  const advice = `${fillIn}, ${leaveOut}, or leave columns out with --ignore`;
+  const advice = `${fillIn}, ${leaveOut}, or ignore columns with --ignore`;
   return unexpected(table.name, 'no missing values', `some in ${shownList(shown)}: ${advice}`);
 }
 
@@ -241,7 +241,7 @@ export function doubtfulColumns(surveys: readonly SurveyedColumn[]): string[] {
   return doubtful.flatMap((kind) => {
     const names = surveys.flatMap(({ column }, index) => (kinds[index] === kind ? [column.name] : []));
     if (names.length === 0 || names.length === surveys.length) return [];
-    return [`${listed(names)}: ${kind.what}; --ignore ${names.map(shownName).join()} leaves ${them(names)} out`];
+    return [`${listed(names)}: ${kind.what}; ignore ${them(names)} with --ignore ${names.map(shownName).join()}`];
   });
 }
 

@@ -48,7 +48,7 @@ export type Reading =
       readonly columns: readonly FeatureColumn[];
       /** Name of the label's column; undefined in files of earlier versions. */
       readonly label?: string | undefined;
-      /** Whether rows with a missing value that no column replaces were left out; otherwise there were none. */
+      /** Whether rows with a missing value that no column replaces were dropped; otherwise there were none. */
       readonly missing?: 'drop' | undefined;
     }
   /** A picture, scaled to the sample's height and width. */
@@ -103,7 +103,7 @@ export interface TableOptions extends SplitOptions {
   readonly ignore?: readonly string[] | undefined;
   /** Default `classification`. */
   readonly task?: Task | undefined;
-  /** What becomes of missing values, in all columns or by column. Default `error`. */
+  /** How missing values are treated, in all columns or by column. Default `error`. */
   readonly missing?: MissingPolicy | Readonly<Record<string, MissingPolicy>> | undefined;
   /** An already trained model: rows are encoded as in its training, and have its classes. */
   readonly like?: TrainedTable | undefined;
@@ -113,7 +113,7 @@ export interface TableOptions extends SplitOptions {
 export interface TrainedTable {
   /** Undefined if samples are arrays. */
   readonly columns?: readonly FeatureColumn[] | undefined;
-  /** Whether rows with a missing value that no column replaces are left out. */
+  /** Whether rows with a missing value that no column replaces are dropped. */
   readonly missing?: 'drop' | undefined;
   /** Whether samples that are arrays were bytes; if undefined, their numbers decide. */
   readonly bytes?: boolean | undefined;
@@ -289,13 +289,13 @@ function filledText(surveys: readonly SurveyedColumn[], features: readonly Featu
     const value = features[index]!.missing;
     if (missing === 0 || value === undefined) return [];
     const shown = typeof value === 'number' ? short(value) : shownName(value);
-    return [`${shownName(column.name)} ${shown} (${thousands(missing)})`];
+    return [`${shownName(column.name)} with ${shown} (${thousands(missing)})`];
   });
   return filled.length === 0 ? [] : [`missing values filled in: ${listed(filled)}`];
 }
 
 function droppedText(dropped: number, rows: number): string[] {
-  return dropped === 0 ? [] : [`${thousands(dropped)} of ${plural(rows, 'row')} left out, with missing values`];
+  return dropped === 0 ? [] : [`${thousands(dropped)} of ${plural(rows, 'row')} dropped because of missing values`];
 }
 
 const linesKind = objectWith('lines, which parseJsonLines gives', 'table');

@@ -1,5 +1,5 @@
 /** Chooses the epoch whose weights a run keeps, and the epoch it stops after: a function of the evaluations alone. */
-import { percent, significant } from '@lockstep/data/shown';
+import { decimals, percent } from '@lockstep/data/shown';
 import { type Evaluation, type Monitor, type MonitorName, monitors } from '@lockstep/nn';
 
 /** How a run uses its validation samples. */
@@ -96,10 +96,10 @@ export class EpochChoice {
   }
 }
 
-/** Such as `Kept epoch 7 of 20 (best validation loss 0.312)`. @param epochs number of epochs that were trained */
+/** Such as `Kept epoch 7 of 20 (best validation loss 0.3123)`. @param epochs number of epochs that were trained */
 export function keptText({ epoch, monitor, value }: KeptEpoch, epochs: number): string {
   const { label, role } = monitors[monitor] as Monitor;
-  const shown = role === 'index' ? percent(value) : significant(value, 3);
+  const shown = role === 'index' ? percent(value) : decimals(value);
   return `Kept epoch ${epoch} of ${epochs} (best validation ${label} ${shown})`;
 }
 

@@ -81,7 +81,7 @@ export type RelayEvent =
 export const relayCommand = {
   name: 'relay',
   args: '--url ws://HOST:PORT [options]',
-  summary: 'Joins a coordinator, divides the work among its own workers, and sends one gradient for all.',
+  summary: 'Joins a coordinator, divides its work among other workers, and sends one gradient.',
   options: {
     url: { ...joinOptions.url, help: 'address that the coordinator, or another relay, printed' },
     ...listenOptions('workers'),
