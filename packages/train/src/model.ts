@@ -12,11 +12,15 @@ import type { OpenOptions } from '@lockstep/data/node';
 import { encodeRows, type FeatureColumn, type TableRow } from '@lockstep/data/readers';
 import { errorMessage, shownValue, significant } from '@lockstep/data/shown';
 import {
+  builtInModels,
   createConfusionEvaluator,
   createEvaluator,
   createPrediction,
   type DatasetEvaluator,
   describeModel,
+  everyLayer,
+  fromTorch,
+  initialize,
   inputSize,
   largestScore,
   type Metrics,
@@ -60,9 +64,7 @@ export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
  */
 export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   const { metadata } = readSafetensors(bytes);
-  if (metadata['format'] === checkpointFormat) {
-    throw new Error('expected a model file from --save, got a checkpoint; use --resume for that');
-  }
+  refuseCheckpoint(metadata);
   const description = parseDescription(metadata, given);
   const weights = readModelFile(description.model, bytes);
   const weightsSha256 = bytesToHex(sha256(bytesOf(weights)));
@@ -110,12 +112,73 @@ type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
 export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {
   try {
     const { weights, weightsSha256 } = readStoredModel(bytes, model);
-    const wrong = weights.find((weight) => !Number.isFinite(weight));
-    if (wrong === undefined) return { weights, weightsSha256 };
-    throw new Error(`expected finite weights, got ${wrong}`);
+    requireFinite(weights);
+    return { weights, weightsSha256 };
   } catch (error) {
     throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
   }
+}
+
+/** The initial weights of a run that takes some layers from a file. */
+interface TransferredWeights extends InitialWeights {
+  /** Names of the layers from the file, and of those that the seed drew, such as `0 conv2d`. */
+  readonly transfer: { readonly taken: readonly string[]; readonly drawn: readonly string[] };
+}
+
+/**
+ * Takes the layers whose parameters the file has with the same names and shapes, and draws the others by the seed.
+ * @throws ConfigurationError if the file has no such layer
+ */
+export function transferWeights(bytes: Uint8Array, model: Model, seed: number): TransferredWeights {
+  try {
+    const { tensors, metadata } = readSafetensors(bytes);
+    refuseCheckpoint(metadata);
+    const given = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    const weights = initialize(model, seed);
+    const [taken, drawn]: [string[], string[]] = [[], []];
+    for (const { path, layer, parameters } of everyLayer(model)) {
+      if (parameters.length === 0) continue;
+      const fits = parameters.every(({ name, torch }) => given.get(name)?.shape.join() === torch.shape.join());
+      (fits ? taken : drawn).push(`${path} ${layer.type}`);
+      if (!fits) continue;
+      for (const { name, torch, offset } of parameters) weights.set(fromTorch(given.get(name)!.values, torch), offset);
+    }
+    if (taken.length === 0) throw new Error('expected a layer whose shape fits the model, got none');
+    requireFinite(weights);
+    return { weights, weightsSha256: bytesToHex(sha256(bytesOf(weights))), transfer: { taken, drawn } };
+  } catch (error) {
+    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
+  }
+}
+
+/**
+ * Returns the model of a file for other data: a built-in model by its name, otherwise its layers, of which the last one
+ * gets as many outputs as the data need.
+ * @throws ConfigurationError if the file has no layers
+ */
+export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
+  try {
+    const { metadata } = readSafetensors(bytes);
+    refuseCheckpoint(metadata);
+    const { model } = parseDescription(metadata);
+    if (builtInModels.includes(model.name)) return model.name;
+    const last = model.layers.at(-1)!;
+    const layers = last.type === 'dense' ? model.layers.with(-1, { ...last, units: outputs }) : model.layers;
+    return JSON.stringify({ ...model, layers });
+  } catch (error) {
+    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
+  }
+}
+
+function refuseCheckpoint(metadata: Readonly<Record<string, string>>): void {
+  if (metadata['format'] !== checkpointFormat) return;
+  throw new Error('expected a model file from --save, got a checkpoint; use --resume for that');
+}
+
+/** @throws Error with one sentence if training could not go on from the weights */
+function requireFinite(weights: Float32Array): void {
+  const wrong = weights.find((weight) => !Number.isFinite(weight));
+  if (wrong !== undefined) throw new Error(`expected finite weights, got ${wrong}`);
 }
 
 /** Facts that a model file may lack. */

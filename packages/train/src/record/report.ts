@@ -87,6 +87,10 @@ export interface RunConfig {
   readonly initSha256?: string;
   /** Random changes to the training pictures; omitted if there are none. */
   readonly augment?: readonly Augmentation[];
+  /** Names of the layers that came from the file of initial weights, and of those drawn by the seed, with `transfer`. */
+  readonly transfer?: { readonly taken: readonly string[]; readonly drawn: readonly string[] };
+  /** Number of first layers with parameters that kept their weights; omitted if all were trained. */
+  readonly freeze?: number;
 }
 
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */
@@ -221,6 +225,11 @@ export function createReport(options: ReportOptions): Report {
     stepTimes: timing.times() ?? null,
     curve: curve.points(),
   };
+}
+
+/** The epoch whose weights a run has kept; undefined if no epoch was evaluated. */
+export function keptEpochOf({ kept, epochs }: Pick<Report, 'kept' | 'epochs'>): EpochReport | undefined {
+  return kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
 }
 
 function workerReport(record: WorkerRecord): WorkerReport {
