@@ -22,7 +22,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
   if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
-  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, true));
+  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, 'classWeights' in data.targetField));
   if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);

@@ -1,7 +1,8 @@
 /** `--init`: a run starts from the weights of a file. `one-process.test.ts` has it with several workers. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { initialize, parseModel, resolveModel, writeModelFile, writeSafetensors } from '@lockstep/nn';
+import { fileURLToPath } from 'node:url';
+import { initialize, parseModel, readSafetensors, resolveModel, writeModelFile, writeSafetensors } from '@lockstep/nn';
 import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -42,12 +43,68 @@ describe('--init', () => {
     const args = ['--single', '--checkpoint', place('checkpoints')];
     await run(...args, '--init', trained);
     const again = await run(...args, '--init', trained, '--resume');
-    expect(again.stdout).toContain('is the end of this run: every step has been taken.');
+    expect(again.stdout).toContain('holds the end of this run: all steps have been taken.');
     const without = await run(...args, '--resume');
     expect(without.stdout).toMatch(/Skipped .*: it belongs to another run: expected initSha256 none, got [0-9a-f]+/);
     expect(without.report.weightsSha256).toBe(first.weightsSha256);
     const other = await run(...args, '--init', place('drawn'), '--resume');
     expect(other.stdout).toMatch(/Skipped .*: expected initSha256 [0-9a-f]+…, got none\./);
+  });
+});
+
+describe('--transfer and --freeze', () => {
+  const wide = (units: number) =>
+    parseModel({
+      name: 'wide',
+      input: [784],
+      layers: [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units }, { type: 'dense', units: 10 }],
+    });
+
+  it('take the layers that fit, draw the others, and keep the frozen ones', async () => {
+    writeFileSync(place('wide.json'), JSON.stringify(wide(10)));
+    const args = ['--init', trained, '--transfer', '--model', place('wide.json'), '--freeze', '1'];
+    const { stdout, report } = await run('--single', '--verify', ...args, '--save', place('moved.safetensors'));
+    const drawn = 'drawn anew: 3 dense), the first layer frozen: ';
+    expect(stdout).toContain(drawn);
+    expect(report.config).toMatchObject({ transfer: { taken: ['0 dense', '2 dense'], drawn: ['3 dense'] }, freeze: 1 });
+    const [before, after] = [trained, place('moved.safetensors')].map((file) => {
+      const { tensors } = readSafetensors(readFileSync(file));
+      return Object.fromEntries(tensors.map(({ name, values }) => [name, values]));
+    });
+    for (const name of ['0.weight', '0.bias']) expect(after![name]).toEqual(before![name]);
+    expect(after!['2.weight']).not.toEqual(before!['2.weight']);
+  });
+
+  it('take the model of the file, with the outputs of the data', async () => {
+    const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+    const layers = [{ type: 'dense', units: 6 }, { type: 'relu' }, { type: 'dense', units: 5 }];
+    const given = parseModel({ name: 'flowers', input: [4], layers });
+    writeFileSync(place('flowers'), writeModelFile(given, initialize(given, 1)));
+    const { report } = await runToReport(folder, [
+      '--single',
+      '--data',
+      iris,
+      '--init',
+      place('flowers'),
+      '--transfer',
+      ...steps,
+    ]);
+    expect(report.model).toEqual({ name: 'flowers', parameters: 4 * 6 + 6 + 6 * 3 + 3 });
+    expect(report.config.transfer).toEqual({ taken: ['0 dense'], drawn: ['2 dense'] });
+  });
+
+  it('say what is wrong', async () => {
+    const wrong = (args: string[], message: RegExp) =>
+      expectRefused('coordinator', ['start', ...tiny, '--single', ...args], message);
+    await wrong(['--transfer'], /^lockstep: --transfer: requires --init FILE, whose layers it takes\n$/);
+    await wrong(
+      ['--init', trained, '--transfer', '--model', 'cnn'],
+      /^lockstep: --init .*: expected a layer whose shape fits the model, got none\n$/,
+    );
+    await wrong(
+      ['--freeze', '2'],
+      /^lockstep: --freeze: expected fewer than the 2 layers with parameters of mlp, got 2\n$/,
+    );
   });
 });
 

@@ -37,7 +37,9 @@ export function describePage(name: string, define: (suite: PageSuite) => void): 
 let launched: Promise<Browser> | undefined;
 
 function useBrowser(executablePath: string): TestBrowser {
-  const args = [...browserFlags, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
+  // A webcam that shows a moving pattern, and that pages may use.
+  const webcam = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+  const args = [...browserFlags, ...webcam, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
   // Playwright would keep a process that is told to end.
   const endsWithProcess = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   const launch = (): Promise<Browser> => {

@@ -103,6 +103,8 @@ interface ParameterServerOptions extends ParametersOptions {
   readonly optimizer: OptimizerConfig;
   /** Parameters that decay; all by default. */
   readonly layout?: readonly DecayRange[];
+  /** Number of leading parameters that keep their values; 0 by default. */
+  readonly frozen?: number | undefined;
   readonly optimizerState?: OptimizerState;
   /** First step to take; 0 by default. */
   readonly firstStep?: number;
@@ -112,10 +114,10 @@ export class ParameterServer extends Parameters {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
 
-  constructor({ optimizer, layout, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
+  constructor({ optimizer, layout, frozen, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
     super(options);
     this.#plan = options.plan;
-    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters, layout);
+    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters, layout, frozen);
     if (optimizerState) this.#optimizer.restore(optimizerState);
     this.beginStep(firstStep);
   }

@@ -191,9 +191,13 @@ export class ReplicaPiece implements PieceCompute {
   #stepFor(samples: number): Program {
     const known = this.#steps.get(samples);
     if (known) return known;
-    const { backend } = this.#options;
-    const [parameters, slots, figures] = [this.#weights, this.#slots, this.#figures];
-    const [gradient, ofStep] = this.#halves(this.#gradient);
+    const { backend, innerSteps } = this.#options;
+    const { frozen = 0 } = innerSteps;
+    const trained = (vector: Storage): Storage =>
+      frozen === 0 ? vector : backend.slice(vector, frozen, vector.length - frozen);
+    const [all, ofStep] = this.#halves(this.#gradient);
+    const [parameters, gradient, figures] = [trained(this.#weights), trained(all), this.#figures];
+    const slots = new Map(Array.from(this.#slots, ([name, slot]) => [name, trained(slot)]));
     // Without dampening or a schedule all steps have the same scalars.
     const step = backend.prepare([
       ...stepCalls(this.#optimizer, { step: 1, samples, parameters, gradient, slots }),

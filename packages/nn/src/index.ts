@@ -28,7 +28,7 @@ export {
   replay,
   type Tape,
 } from './forward.ts';
-export { type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
+export { fromTorch, type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
 export { losses } from './losses.ts';
 export {
   type ClassificationMetrics,

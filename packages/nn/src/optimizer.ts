@@ -30,11 +30,12 @@ export interface DecayRange {
   readonly decays: boolean;
 }
 
-/** Joins neighbors with equal `decays`; by default all `size` values decay. */
-function joined(layout: readonly DecayRange[], size: number): readonly DecayRange[] {
-  if (layout.every(({ decays }) => decays)) return [{ offset: 0, size, decays: true }];
+/** Joins neighbors with equal `decays` from `first` on; by default all `size` values decay. */
+function joined(layout: readonly DecayRange[], size: number, first: number): readonly DecayRange[] {
+  if (layout.every(({ decays }) => decays)) return [{ offset: first, size: size - first, decays: true }];
   const ranges: DecayRange[] = [];
   for (const { offset, size: own, decays } of layout) {
+    if (offset < first) continue;
     const last = ranges.at(-1);
     if (last?.decays === decays) ranges.splice(-1, 1, { ...last, size: last.size + own });
     else ranges.push({ offset, size: own, decays });
@@ -247,12 +248,14 @@ export interface Optimizer {
 /**
  * Creates an optimizer that updates `parameters` [P], which the caller owns, in place.
  * @param layout which parameters decay, by default all: `parameterLayout(model)`
+ * @param frozen number of leading parameters that keep their values and do not count for clipping; whole layers
  */
 export function createOptimizer(
   backend: HostBackend,
   config: OptimizerConfig,
   parameters: Storage,
   layout: readonly DecayRange[] = [],
+  frozen = 0,
 ): Optimizer {
   checkArguments('createOptimizer', [kinds.backend, backend], [kinds.storage, parameters], [kinds.ranges, layout]);
   const size = parameters.length;
@@ -264,7 +267,7 @@ export function createOptimizer(
   const scalars = backend.allocate(scalarValues.length);
   const programs = new StepPrograms(backend, config, {
     parameters,
-    ranges: joined(layout, size),
+    ranges: joined(layout, size, frozen),
     slots,
     scalarNames,
     scalars,
@@ -281,7 +284,7 @@ export function createOptimizer(
       if (clipNorm !== undefined) {
         // The norm is known only after the whole sum is computed.
         const vector = programs.added(gradient);
-        clip.push(clipFactor(backend.view(vector).subarray(0, size), samples, clipNorm));
+        clip.push(clipFactor(backend.view(vector).subarray(frozen, size), samples, clipNorm));
         sum = vector;
       }
       const program = programs.programFor(sum, samples);

@@ -31,12 +31,12 @@ const configs: Record<OptimizerType, OptimizerConfig> = {
 describe.each(backends)('on $name', ({ open }) => {
   const opening = open();
 
-  async function setUp(config: OptimizerConfig, start: Float32Array, layout?: readonly DecayRange[]) {
+  async function setUp(config: OptimizerConfig, start: Float32Array, layout?: readonly DecayRange[], frozen?: number) {
     const backend = await opening;
     const parameters = backend.allocate(start.length);
     const gradient = backend.allocate(start.length);
     backend.upload(parameters, start);
-    const optimizer = createOptimizer(backend, config, parameters, layout);
+    const optimizer = createOptimizer(backend, config, parameters, layout, frozen);
     const step = (values: Float32Array, samples: number) => {
       backend.upload(gradient, values);
       optimizer.step(samples, gradient);
@@ -91,6 +91,24 @@ describe.each(backends)('on $name', ({ open }) => {
       expect(await after(0.1, layout)).toEqual(
         all.map((value, index) => (index === 2 || index === 3 ? none[index]! : value)),
       );
+    });
+
+    test('keeps frozen parameters, and trains the others with the bits of a model without the frozen ones', async () => {
+      const clipped = { ...config, weightDecay: 0.1, clipNorm: 0.5 };
+      const [start, gradient] = [Float32Array.of(1, 2, 3, 4, 5), Float32Array.of(9, -9, 3, 1, -2)];
+      const layout = [
+        { offset: 0, size: 2, decays: true },
+        { offset: 2, size: 2, decays: true },
+        { offset: 4, size: 1, decays: false },
+      ];
+      const alone = layout.slice(1).map((range) => ({ ...range, offset: range.offset - 2 }));
+      const whole = await setUp(clipped, start, layout, 2);
+      const rest = await setUp(clipped, start.slice(2), alone);
+      for (let step = 0; step < 3; step++) {
+        const [all, trained] = [whole.step(gradient, 4), rest.step(gradient.slice(2), 4)];
+        expect([...all.subarray(0, 2)]).toEqual([1, 2]);
+        expect(all.subarray(2)).toEqual(trained);
+      }
     });
 
     test('divides the sum by the count, once', async () => {

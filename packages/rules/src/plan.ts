@@ -111,6 +111,8 @@ export interface InnerSteps {
   readonly learningRate: number;
   /** At least 0 and less than 1. */
   readonly momentum: number;
+  /** Number of leading parameters that keep their values; omitted if all are trained. */
+  readonly frozen?: number;
 }
 
 /** Below 16 samples a gradient costs more to write than to compute … */

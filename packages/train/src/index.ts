@@ -24,7 +24,7 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './events.ts';
-export type { Prediction } from './model.ts';
+export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type {
   CheckpointInterval,

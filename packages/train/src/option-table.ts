@@ -47,6 +47,7 @@ import {
 } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
+import { areClassWeights, balanced, type ClassWeights } from './class-weights.ts';
 import {
   defaultEpochsText,
   defaultLearningRates,
@@ -254,11 +255,20 @@ export const runOptions = {
     summary: option(flagKind, "print the model's layers and parameters for this data, and exit", {
       without: { 'data upload': 'whose page takes the data of a run' },
     }),
-    init: option(textKind, 'start from the weights in this file, which must fit the model', {
+    init: option(textKind, 'start from the weights in this file, which must fit the model unless --transfer is given', {
       placeholder: 'FILE.safetensors',
       library: 'initialWeights',
       isNamedWithValue: true,
       without: training,
+    }),
+    transfer: option(
+      flagKind,
+      "take only the layers whose shapes fit from --init, draw the others by the seed, and default to the file's model",
+      { library: 'transfer', with: { oneOf: ['init'], expected: '--init FILE, whose layers it takes' } },
+    ),
+    freeze: option(wholeKind({ to: 256 }), 'keep the weights of the first N layers that have parameters', {
+      default: 0 as number,
+      library: 'freeze',
     }),
   }),
   ...inGroup('data', {
@@ -289,6 +299,13 @@ export const runOptions = {
         defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
         library: 'validation',
       },
+    ),
+  }),
+  ...inGroup('data', {
+    'class-weights': option(
+      textKind,
+      `factor of the loss for the training samples of each class: ${balanced}, which gives each class the same total weight, or a file with a weight for each class name, as JSON or CSV`,
+      { placeholder: `${balanced}|FILE`, defaultText: '1 for every class', library: 'classWeights', isEssential: true },
     ),
   }),
   ...inGroup('distribution', {
@@ -491,6 +508,10 @@ const kinds = {
   checkpoint: textKind,
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
+  ),
+  classWeights: eitherKind(
+    oneOfKind([balanced]),
+    objectKind<ClassWeights>('an object of numbers of at least 0 by class name', areClassWeights),
   ),
   validation: eitherKind(
     runOptions.validation.kind,

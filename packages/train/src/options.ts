@@ -4,6 +4,7 @@ import type { Augmentation, Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
+import type { ClassWeights } from './class-weights.ts';
 import type { OnEpoch, StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
@@ -27,6 +28,13 @@ export interface TrainOptions {
   readonly model?: string | Model | undefined;
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
+  /**
+   * Whether to take only those layers of `initialWeights` whose names and shapes fit, and to draw the others by the
+   * seed; by default false. If `model` is omitted, the file's layers are used, with as many outputs as the data need.
+   */
+  readonly transfer?: boolean | undefined;
+  /** Number of first layers with parameters that keep their weights, from 0 to 256; by default 0. */
+  readonly freeze?: number | undefined;
   /**
    * An optimizer by name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer step.
    */
@@ -76,6 +84,11 @@ export interface TrainOptions {
    * Network settings for workers and viewers. By default only local workers join; without any, this process computes.
    */
   readonly listen?: boolean | ListenOptions | undefined;
+  /**
+   * Factors of the samples' losses in training, by class name: omitted classes have 1. `balanced` gives each class the
+   * same total weight, `samples / (classes * samples of the class)`. By default all are 1.
+   */
+  readonly classWeights?: ClassWeights | 'balanced' | undefined;
   /**
    * Validation samples, on which each epoch is evaluated besides the test samples: a fraction of the training samples,
    * above 0 and below 1, held out by the seed; a data set; or the path of a file or folder, read as the training

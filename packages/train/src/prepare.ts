@@ -13,11 +13,21 @@ import {
 } from '@lockstep/data';
 import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import { inputSize, type Model, type Monitor, monitors, outputCount, parseModel, resolveModel } from '@lockstep/nn';
+import {
+  everyLayer,
+  inputSize,
+  type Model,
+  type Monitor,
+  monitors,
+  outputCount,
+  parseModel,
+  resolveModel,
+} from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
+import { withClassWeights } from './class-weights.ts';
 import { defaultModel, recipeOf } from './defaults.ts';
-import { readInitialWeights } from './model.ts';
+import { modelToTransfer, readInitialWeights, transferWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
@@ -46,12 +56,14 @@ export async function prepare(
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { test, reading } = data;
-  const { train, validation, choosing } = await holdOut(options, data, seed, platform);
+  const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
+  const train = withClassWeights(unweighted, options.classWeights);
   const augment = augmentOf(options, train);
-  const model = fittingModel(options.model ?? defaultModel(data), train);
-  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
+  const model = fittingModel(options.model ?? modelFor(options, data), train);
+  const frozen = frozenBy(options, model);
+  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name), frozen);
   const { plan, optimizer } = planned;
-  const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
+  const initial = initialOf(options, model, seed);
   const config: RunConfig = {
     ...{ data: dataSummary(train), seed, samples: train.count, testSamples: test.count },
     ...(choosing && { validation: choosing }),
@@ -63,6 +75,8 @@ export async function prepare(
     ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
     ...(augment.length > 0 && { augment }),
+    ...(initial?.transfer && { transfer: initial.transfer }),
+    ...(frozen > 0 && { freeze: options.freeze! }),
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
@@ -77,7 +91,7 @@ export async function prepare(
   const kept = options.listen ? checkpoint : undefined;
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
-    ...{ model, initialWeights: initial?.weights, data, train, test, validation, reading },
+    ...{ model, initialWeights: initial?.weights, frozen, data, train, test, validation, reading },
     ...{ ...planned, config, ...computing, rules, checkpoint },
     ...(network ?? noNetwork),
   };
@@ -183,6 +197,30 @@ function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset)
   }
   if (outputs === names.length) return model;
   throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+}
+
+/** The model of a run without a model: the one of the file to transfer from, or the default. */
+function modelFor({ transfer, initialWeights }: TrainOptions, data: TrainingData): string {
+  if (!transfer || !initialWeights) return defaultModel(data);
+  return modelToTransfer(initialWeights, data.train.targets.names.length);
+}
+
+/** The initial weights of a file; undefined if the seed draws all. @throws ConfigurationError */
+function initialOf({ transfer, initialWeights }: TrainOptions, model: Model, seed: number) {
+  if (transfer && !initialWeights) {
+    throw configurationError`${optionName('transfer')}: requires ${optionName('initialWeights')}, whose layers it takes`;
+  }
+  if (!initialWeights) return undefined;
+  if (transfer) return transferWeights(initialWeights, model, seed);
+  return { ...readInitialWeights(initialWeights, model), transfer: undefined };
+}
+
+/** Number of leading parameters in the frozen layers. @throws ConfigurationError unless a layer remains to train */
+function frozenBy({ freeze = runOptions.freeze.default }: TrainOptions, model: Model): number {
+  const layers = everyLayer(model).filter(({ parameters }) => parameters.length > 0);
+  const first = layers[freeze];
+  if (first) return first.parameters[0]!.offset;
+  throw configurationError`${optionName('freeze')}: expected fewer than the ${layers.length} layers with parameters of ${model.name}, got ${freeze}`;
 }
 
 /** The augmentations in the order in which they apply. @throws ConfigurationError unless samples are pictures */

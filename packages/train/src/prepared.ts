@@ -29,6 +29,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly model: Model;
   /** Initial weights; undefined if the seed draws them. */
   readonly initialWeights: Float32Array | undefined;
+  /** Number of leading parameters that keep their values. */
+  readonly frozen: number;
   /** The data as they were given or loaded. */
   readonly data: TrainingData;
   readonly train: Dataset;
@@ -55,14 +57,18 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 /** Such as `Training mlp, 101,770 parameters: 5 epochs of 60,000 images, batch 128, momentum, learning rate 0.05`. */
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
-  const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
+  const { transfer, freeze = 0 } = config;
+  const drawn = transfer && transfer.drawn.length > 0 ? ` (drawn anew: ${transfer.drawn.join(', ')})` : '';
+  const kept = freeze === 0 ? '' : `, ${freeze === 1 ? 'the first layer' : `the first ${freeze} layers`} frozen`;
+  const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}${drawn}${kept}`;
   const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
   const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
   const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;
+  const weighted = 'classWeights' in config.data.targetField ? ', weighted by class' : '';
+  return `Training ${what}: ${epochs} of ${samples}${weighted}, ${step}, ${describeOptimizer(optimizer)}`;
 }
 
 /** A description of a round, to be followed by one of the outer optimizer. */
@@ -90,13 +96,16 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
 export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
   const { model, train, validation, plan, config, optimizer } = prepared;
   const { batch, microbatchSize, innerSteps } = plan;
-  const { seed, gradients = 'exact', initSha256, augment } = config;
+  const { seed, gradients = 'exact', initSha256, augment, freeze } = config;
+  const { targets } = train;
   return {
     ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
+    ...(targets.role === 'index' && targets.classWeights && { classWeights: targets.classWeights }),
     ...(augment && { augment: augment.join(',') }),
+    ...(freeze !== undefined && { freeze }),
     ...(validation && { validation: { data: dataHash(validation, newHash), ...config.validation! } }),
   };
 }

@@ -44,14 +44,17 @@ export interface PlannedRun {
   readonly allTakePart: boolean;
 }
 
-/** @throws ConfigurationError if batch, microbatch, workers, optimizer and data do not fit together */
-export function planOf(options: TrainOptions, samples: number, recipe: Recipe): PlannedRun {
+/**
+ * @param frozen number of leading parameters that keep their values
+ * @throws ConfigurationError if batch, microbatch, workers, optimizer and data do not fit together
+ */
+export function planOf(options: TrainOptions, samples: number, recipe: Recipe, frozen = 0): PlannedRun {
   const { batch, epochs, steps, gradients, optimizer: asked } = options;
   const diloco = dilocoOf(options);
   if (diloco) requireSynchronous(options);
   const planAtStart = diloco ? undefined : planAtStartOf(options, samples, recipe.batch);
   const workers = diloco || planAtStart ? undefined : expectedWorkers(options);
-  const size = diloco ? roundOf(diloco, samples) : batchOf(options, samples, recipe.batch, workers);
+  const size = diloco ? roundOf(diloco, samples, frozen) : batchOf(options, samples, recipe.batch, workers);
   const stepsPerEpoch = Math.ceil(samples / size.batch);
   // As many epochs as if each inner step were a step.
   const innerSteps = diloco && steps === undefined ? diloco.innerSteps : 1;
@@ -137,14 +140,18 @@ function requireSynchronous(asked: TrainOptions): void {
  * A round as a step of the plan, in which each replica is a microbatch.
  * @throws ConfigurationError if the training set is smaller than a round
  */
-function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig, samples: number) {
+function roundOf(
+  { replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig,
+  samples: number,
+  frozen: number,
+) {
   const microbatchSize = innerSteps * batch;
   const round = replicas * microbatchSize;
   if (round > samples) {
     const product = `${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
     throw configurationError`${optionName('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product} = ${round}`;
   }
-  return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
+  return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum, ...(frozen > 0 && { frozen }) } };
 }
 
 /** Default learning rate of sgd and momentum: that of DiLoCo's outer step, or their own times a factor. */

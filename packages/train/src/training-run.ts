@@ -329,7 +329,7 @@ async function changedOptions({ checkpoint: _, ...options }: TrainOptions, chang
   return {
     ...options,
     ...(seed !== undefined && { seed, data: await splitBy(options.data, seed) }),
-    ...(model !== undefined && { model, initialWeights: undefined }),
+    ...(model !== undefined && { model, initialWeights: undefined, transfer: undefined, freeze: undefined }),
     ...(batch !== undefined && { batch }),
     // A limit of steps would cut the requested epochs short.
     ...(epochs !== undefined && { epochs, steps: undefined }),

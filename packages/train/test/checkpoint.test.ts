@@ -72,6 +72,7 @@ describe('identityDifference', () => {
     ['gradients', 'fp16-exact'],
     ['initSha256', 'cc'],
     ['augment', 'flip,shift'],
+    ['freeze', 1],
   ] as const)('names another %s', (key, value) => {
     expect(identityDifference(identity, { ...identity, [key]: value })).toMatch(
       new RegExp(`^expected ${key}[.a-zA-Z]* .*, got `),

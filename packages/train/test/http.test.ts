@@ -118,6 +118,7 @@ describe('the site', () => {
       expect(policy).toContain("frame-ancestors 'none'");
       expect(policy).not.toMatch(/'unsafe-(eval|inline)'|\*|https?:/);
       expect(headers).toMatchObject({
+        'permissions-policy': `camera=${path === '/' ? '(self)' : '()'}, microphone=(), geolocation=()`,
         'x-content-type-options': 'nosniff',
         'referrer-policy': 'no-referrer',
         'cross-origin-opener-policy': 'same-origin',

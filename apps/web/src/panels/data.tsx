@@ -6,6 +6,7 @@ import { Card, Choice } from '../look/controls.tsx';
 import { percent } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { DataSetup } from '../watch/run-store.ts';
+import { Classes } from './classes.tsx';
 import { SampleView } from './sample-view.tsx';
 
 /** How to read a table: its label column and its task. */
@@ -83,30 +84,36 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
     currentTarget.value = '';
   };
   return (
-    // Each drop target has an equivalent button.
-    <section
-      aria-label="Choose the data"
-      class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
-      onDragOver={(event) => {
-        event.preventDefault();
-        isOver.value = true;
-      }}
-      onDragLeave={() => (isOver.value = false)}
-      onDrop={drop}
-    >
-      <p>
-        Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
-        class, or four IDX files.
-      </p>
-      <label>
-        Files
-        <input type="file" multiple disabled={isDisabled} onChange={choose} />
-      </label>
-      <label>
-        Folder
-        <input type="file" disabled={isDisabled} onChange={choose} {...{ webkitdirectory: true }} />
-      </label>
-    </section>
+    <>
+      {/* Each drop target has an equivalent button. */}
+      <section
+        aria-label="Choose the data"
+        class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
+        onDragOver={(event) => {
+          event.preventDefault();
+          isOver.value = true;
+        }}
+        onDragLeave={() => (isOver.value = false)}
+        onDrop={drop}
+      >
+        <p>
+          Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
+          class, or four IDX files.
+        </p>
+        <label>
+          Files
+          <input type="file" multiple disabled={isDisabled} onChange={choose} />
+        </label>
+        <label>
+          Folder
+          <input type="file" disabled={isDisabled} onChange={choose} {...{ webkitdirectory: true }} />
+        </label>
+      </section>
+      <details>
+        <summary>Or collect pictures here, by class</summary>
+        <Classes isDisabled={isDisabled} onUse={send} />
+      </details>
+    </>
   );
 }
 
@@ -203,7 +210,7 @@ function Examples({ data }: { readonly data: Data }) {
   );
 }
 
-interface NamedFile {
+export interface NamedFile {
   /** Path separated by slashes. */
   readonly path: string;
   readonly file: File;

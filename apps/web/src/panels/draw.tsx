@@ -1,9 +1,11 @@
-/** A drawing or a row of the run's table to try, with the current model's prediction. */
+/** A drawing, a picture or a row of the run's table to try, with the current model's prediction. */
 
+import { errorMessage } from '@lockstep/data/shown';
 import { restoreValues } from '@lockstep/nn';
 import type { RunMessage } from '@lockstep/protocol';
 import { untracked, useSignal, useSignalEffect } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
+import { Camera } from '../draw/camera.tsx';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
 import { type Predictor, softmaxAt } from '../draw/predictor.ts';
 import { canvasSide } from '../draw/sketch.ts';
@@ -11,18 +13,22 @@ import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { BarChart, type ShownBar } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
+import { isPicture } from '../watch/run-store.ts';
 import { allColumns, sampleOfRow, type TableColumn } from '../watch/table-row.ts';
 import { DrawingPad, SketchButtons } from './drawing-canvas.tsx';
+import { SampleView } from './sample-view.tsx';
 
 interface DrawProps {
   readonly predictor: Predictor;
   readonly run: RunMessage | undefined;
 }
 
-/** Renders nothing unless samples are drawings, or rows whose columns are known. */
+/** Renders nothing unless samples are drawings, pictures, or rows whose columns are known. */
 export function Draw({ predictor, run }: DrawProps) {
   if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
   const columns = allColumns(run);
+  if (run && isPicture(run) && run.sampleField.role === 'scaled')
+    return <PictureForm predictor={predictor} run={run} />;
   if (!run || !columns) return null;
   return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
 }
@@ -73,6 +79,94 @@ function DrawCard({ predictor, run }: DrawProps) {
         </DrawingPad>
       </div>
       {predictor.error.value && <p class="error">{predictor.error.value}</p>}
+    </Card>
+  );
+}
+
+/** Time between two predictions of the webcam's picture. */
+const webcamMs = 150;
+
+interface PictureFormProps {
+  readonly predictor: Predictor;
+  readonly run: RunMessage;
+}
+
+/** A picture from a file, from the clipboard, dropped, or from the webcam. */
+function PictureForm({ predictor, run }: PictureFormProps) {
+  const video = useRef<HTMLVideoElement>(null);
+  const isCameraOn = useSignal(false);
+  const fault = useSignal<string>();
+  const { sample, output } = predictor.prediction.value;
+  const show = async (pixels: () => Promise<Uint8Array>): Promise<void> => {
+    predictor.activate();
+    try {
+      predictor.show(await pixels());
+      fault.value = undefined;
+    } catch (error) {
+      fault.value = `This picture cannot be read: ${errorMessage(error)}.`;
+    }
+  };
+  const take = (files: FileList | undefined): void => {
+    const file = files?.[0];
+    if (!file) return;
+    void show(async () => {
+      const { formOf, pixelsOfFile } = await import('../draw/picture-input.ts');
+      return pixelsOfFile(file, formOf(run));
+    });
+  };
+  useEffect(() => {
+    const paste = ({ clipboardData }: ClipboardEvent): void => take(clipboardData?.files);
+    addEventListener('paste', paste);
+    return () => removeEventListener('paste', paste);
+  }, [run]);
+  useSignalEffect(() => {
+    if (!isCameraOn.value) return undefined;
+    const timer = setInterval(() => {
+      void show(async () => {
+        const { formOf, pixelsOfFrame } = await import('../draw/picture-input.ts');
+        return pixelsOfFrame(video.current!, formOf(run));
+      });
+    }, webcamMs);
+    return () => clearInterval(timer);
+  });
+  return (
+    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+      {/* Each way to drop or paste has an equivalent button. */}
+      <section
+        class="picture-grid"
+        aria-label="Your own picture"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          take(event.dataTransfer?.files);
+        }}
+      >
+        <div class="picture-inputs">
+          <Camera video={video} onChange={(isOn) => (isCameraOn.value = isOn)} />
+          <label>
+            Or choose, drop or paste a picture
+            <input
+              type="file"
+              accept="image/png,image/jpeg,image/webp"
+              onChange={({ currentTarget }) => take(currentTarget.files ?? undefined)}
+            />
+          </label>
+          {sample instanceof Uint8Array && (
+            <div class="network-input">
+              <SampleView run={run} sample={sample} label="The picture as the network sees it" />
+              <p>As the network sees it</p>
+            </div>
+          )}
+        </div>
+        {run.targetField.role === 'index' ? (
+          <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
+        ) : (
+          <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
+        )}
+      </section>
+      <p class="error" role="status">
+        {fault.value ?? predictor.error.value ?? ''}
+      </p>
     </Card>
   );
 }

@@ -42,8 +42,13 @@ interface Page {
 const grayWeights = [0.2126, 0.7152, 0.0722] as const;
 const bytesPerPixel = 4;
 
+interface PageDecoder extends PictureDecoder {
+  /** Returns the pixels of a bitmap, such as a frame of a video, as `decode` does; closes the bitmap. */
+  readonly pixelsOf: (bitmap: Bitmap, form: PictureForm) => Uint8Array;
+}
+
 /** Opens a decoder that uses the browser. @throws Error with one sentence outside of a page */
-export function openPageDecoder(): PictureDecoder {
+export function openPageDecoder(): PageDecoder {
   const page = globalThis as unknown as Partial<Page>;
   if (!page.createImageBitmap || !page.OffscreenCanvas) {
     throw new Error('expected createImageBitmap and OffscreenCanvas, as pages have them, got none');
@@ -54,6 +59,7 @@ export function openPageDecoder(): PictureDecoder {
       throw new Error('it is damaged');
     });
   };
+  const pixelsOf = (bitmap: Bitmap, form: PictureForm) => valuesOf(draw(page as Page, bitmap, form), form.channels);
   return {
     describe: async (bytes) => {
       const bitmap = await open(bytes);
@@ -65,7 +71,8 @@ export function openPageDecoder(): PictureDecoder {
       };
       return { width, height, isGray };
     },
-    decode: async (bytes, form) => valuesOf(draw(page as Page, await open(bytes), form), form.channels),
+    decode: async (bytes, form) => pixelsOf(await open(bytes), form),
+    pixelsOf,
   };
 }
 

@@ -52,6 +52,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     ...formatOf(test),
     ...outputsOf(test),
     ...shownColumnsOf(reading),
+    ...(reading?.type === 'pictures' && { fit: reading.fit }),
     ...(targets.role === 'value' &&
       targets.standardization && {
         standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },

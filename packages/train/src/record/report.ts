@@ -87,6 +87,10 @@ export interface RunConfig {
   readonly initSha256?: string;
   /** Random changes to the training pictures; omitted if there are none. */
   readonly augment?: readonly Augmentation[];
+  /** Names of the layers that came from the file of initial weights, and of those drawn by the seed, with `transfer`. */
+  readonly transfer?: { readonly taken: readonly string[]; readonly drawn: readonly string[] };
+  /** Number of first layers with parameters that kept their weights; omitted if all were trained. */
+  readonly freeze?: number;
 }
 
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */

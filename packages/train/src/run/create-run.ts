@@ -66,7 +66,7 @@ export async function createRun(options: CreateRunOptions) {
   const numerics = await checkOwnNumerics(backend, setup, numericsCheck, platform.sha256);
   const { gradient: referenceGradient } = numerics;
   const parameterServer = new ParameterServer({
-    ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model) },
+    ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model), frozen: prepared.frozen },
     ...beginning(prepared, resumeFrom),
     ...(firstStep !== undefined && { firstStep }),
   });

@@ -50,12 +50,17 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** @param camera who may use the camera: nobody, or the page itself for a person's own pictures */
+function permissions(camera: '()' | '(self)'): string {
+  return `camera=${camera}, microphone=(), geolocation=()`;
+}
+
 const securityHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': contentSecurityPolicy,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
-  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+  'permissions-policy': permissions('()'),
 };
 
 /** The page's threads can share memory only if no other site shares the process. */
@@ -197,6 +202,7 @@ export function openPageFiles(
       // Vite puts a hash of the content into the name of every file in this folder.
       'cache-control': path.startsWith('/assets/') ? `public, max-age=${yearSeconds}, immutable` : 'no-cache',
       vary: 'Accept-Encoding',
+      ...(path === '/index.html' && { 'permissions-policy': permissions('(self)') }),
     };
     files.set(path, { headers, br, gzip, plain: gzip ? undefined : encoded(bytes) });
   }

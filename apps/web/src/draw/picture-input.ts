@@ -1,0 +1,19 @@
+/** Pictures of a person, from a file or a webcam, in the form that a model sees. */
+import { openPageDecoder, type PictureForm } from '@lockstep/data/readers';
+import type { RunMessage } from '@lockstep/protocol';
+
+/** Returns the form of a run's samples. */
+export function formOf({ sampleField: { shape }, fit = 'cover' }: RunMessage): PictureForm {
+  const [height = 1, width = 1, channels = 1] = shape;
+  return { height, width, channels: channels === 3 ? 3 : 1, fit };
+}
+
+/** @throws Error with a phrase about the file */
+export async function pixelsOfFile(file: Blob, form: PictureForm): Promise<Uint8Array> {
+  return openPageDecoder().decode(new Uint8Array(await file.arrayBuffer()), form);
+}
+
+/** Pixels of a video's current frame. */
+export async function pixelsOfFrame(video: HTMLVideoElement, form: PictureForm): Promise<Uint8Array> {
+  return openPageDecoder().pixelsOf(await createImageBitmap(video), form);
+}
