@@ -56,7 +56,8 @@ export async function setUp({ packages, build, isForeign = false }) {
 
 async function runBuild(build) {
   const startedAtMs = Date.now();
-  const slow = setTimeout(() => log('Building what has changed …'), quietMs);
+  const isFirst = builds()[build.join(' ')] === undefined;
+  const slow = setTimeout(() => log(isFirst ? 'Building (once) …' : 'Building what has changed …'), quietMs);
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
   const isDone = await quietly('the build', turbo, ['run', ...build, '--output-logs=errors-only'], isMeddledWith);
   clearTimeout(slow);

@@ -30,6 +30,7 @@ import { colorsFor, RunDisplay } from './display.ts';
 import { type FleetMember, joinFleet } from './fleet.ts';
 import { type CommandName, openData, resumeCommand, trainOptionsOf } from './run-options.ts';
 import { summaryLines } from './summary.ts';
+import { isSweep, sweepRuns } from './sweep.ts';
 
 const colors = colorsFor(process.stdout);
 
@@ -48,6 +49,11 @@ async function main(): Promise<number> {
   const opened = await openData(options);
   // Before this line, a signal ends the process by default.
   const signal = onInterruption();
+  if (isSweep(options)) {
+    return sweepRuns({ ...asked, ...(opened && { data: opened }), signal }, options, opened?.found).catch((error) =>
+      exitOf(error, options, signal),
+    );
+  }
   const display = new RunDisplay(opened?.found, options.addresses);
   const fleet = await joinFleet(options, { asked, signal, log: (line) => display.line(line) });
   const stop = fleet ? AbortSignal.any([signal, fleet.deposed]) : signal;
@@ -55,16 +61,20 @@ async function main(): Promise<number> {
   try {
     return await follow(run, { name: name as CommandName, args, options, display, fleet, signal });
   } catch (error) {
-    // The signal ends a waiting standby, or a run without data, which leaves nothing behind.
-    if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
-    if (error instanceof DataError) throw usageFailure(error.message);
-    if (error instanceof ConfigurationError)
-      throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
-    throw error;
+    return exitOf(error, options, signal);
   } finally {
     await run[Symbol.asyncDispose]();
     await fleet?.end(undefined);
   }
+}
+
+/** @returns the exit code of an interruption @throws CommandFailure for an impossible request; other errors as they are */
+function exitOf(error: unknown, options: RunValues, signal: AbortSignal): number {
+  // The signal ends a waiting standby, or a run without data, which leaves nothing behind.
+  if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
+  if (error instanceof DataError) throw usageFailure(error.message);
+  if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
+  throw error;
 }
 
 function isAbort(error: unknown): boolean {

@@ -1,11 +1,13 @@
 /** A command line as options of the library, with the files that it names, and as the command that resumes its run. */
 import { basename, resolve } from 'node:path';
 import {
+  CommandFailure,
   commandText,
   isModelFile,
   libraryOptions,
   modelText,
   readOptionBytes,
+  readOptionFile,
   requireOutputs,
   shellWord,
   tlsOf,
@@ -15,9 +17,12 @@ import {
 import { DataError, movableSamples } from '@lockstep/data';
 import { openDataset } from '@lockstep/data/node';
 import type { OpenedDataset } from '@lockstep/data/readers';
+import { errorMessage } from '@lockstep/data/shown';
 import type { ListenOptions, TrainingData, TrainOptions } from '@lockstep/train';
 import {
+  balanced,
   maxModelFileBytes,
+  parseClassWeights,
   type RunValues,
   type runCommands,
   runOptions,
@@ -40,10 +45,22 @@ export function trainOptionsOf(options: RunValues): TrainOptions {
   return {
     ...asked,
     model: model === undefined ? undefined : modelText(model),
+    classWeights: classWeightsOf(options['class-weights']),
     initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
     listen: single ? false : { ...listen, tls: tlsOf(options), token, workerCommand },
     workers: single ? 0 : options.workers,
   };
+}
+
+/** @throws CommandFailure with exit code 2 if a file does not contain weights */
+function classWeightsOf(given: string | undefined): TrainOptions['classWeights'] {
+  if (given === undefined || given === balanced) return given;
+  try {
+    return parseClassWeights(readOptionFile('class-weights', given));
+  } catch (error) {
+    if (error instanceof CommandFailure) throw error;
+    throw usageFailure(`--class-weights ${given}: ${errorMessage(error)}`);
+  }
 }
 
 /** Input files, which would be lost if a run overwrote them. */
@@ -53,6 +70,7 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
   return {
     data: data === uploadedData ? undefined : data,
     model: model !== undefined && isModelFile(model) ? model : undefined,
+    'class-weights': options['class-weights'] === balanced ? undefined : options['class-weights'],
     ...Object.fromEntries(others.map((name) => [name, options[name]])),
   };
 }

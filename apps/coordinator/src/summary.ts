@@ -11,18 +11,18 @@ import {
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { imbalanceLines, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
+import { imbalanceLines, keptEpochOf, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const { kept, epochs } = report;
-  const last = kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
+  const last = keptEpochOf(report);
   const lines: string[] = [''];
   const { metrics } = report;
   const { data, testSamples } = report.config;
   const samples = samplesWord(data);
   if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
-  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, true));
+  if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, 'classWeights' in data.targetField));
   if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);

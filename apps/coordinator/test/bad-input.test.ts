@@ -14,6 +14,7 @@ const small = (): string[] => ['--data', tiny, '--batch', '32'];
 const layers = [{ type: 'dense', units: 10 }];
 const models = {
   'no-json.json': '{ "name": "x", ',
+  'horse.json': '{ "horse": 2 }',
   'no-layers.json': JSON.stringify({ name: 'x', input: [784], layers: [] }),
   'strange-layer.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'wormhole', units: 10 }] }),
   'wrong-input.json': JSON.stringify({ name: 'x', input: [100], layers }),
@@ -53,6 +54,9 @@ async function expectFailure(program: Program, code: number, message: RegExp): P
 describe('an impossible request', () => {
   it.each<[line: string | string[], message: RegExp]>([
     [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
+    ['--class-weights {none}', /--class-weights: .*none: no such file or folder$/m],
+    ['--class-weights {no-json.json}', /--class-weights .*no-json\.json: .*JSON/],
+    ['--class-weights {horse.json}', /--class-weights: expected the classes "0", "1", .*"9", got "horse"$/m],
     ['--batch 0', /--batch: expected a whole number from 1 to \d+, or auto, got 0/],
     ['--batch 60001', /--batch: expected at most the 60000 samples of the training set, got 60001/],
     [
@@ -70,7 +74,7 @@ describe('an impossible request', () => {
     ],
     ['--threads 2 --backend tfjs-node', /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     ['--threads 2 --backend reference', /--threads: expected 1 with --backend reference, which uses one thread, got 2/],
-    ['--model nosuch', /--model nosuch: expected mlp, cnn, or JSON with a list of layers, got "nosuch"/],
+    ['--model nosuch', /--model nosuch: expected mlp, cnn, cnn-large, or JSON with a list of layers, got "nosuch"/],
     ['--model {missing.json}', /--model: .*missing\.json: no such file or folder/],
     ['--model {no-json.json}', /--model .*no-json\.json: cannot be read as JSON: /],
     ['--model {no-layers.json}', /--model [^:]*: layers: expected a list of 1 to 256 layers, got a list of 0/],
@@ -98,9 +102,9 @@ describe('an impossible request', () => {
     ['--fleet a:4222', /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, separated by commas/],
     ['--colocate --backend webgpu', /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
     ['--checkpoint-every 5s', /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
-    ['--checkpoint {no-json.json}', /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
-    ['--checkpoint {no-json.json/sub}', /--checkpoint: expected a folder that can be made, .*got .*sub/],
-    [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be made/],
+    ['--checkpoint {no-json.json}', /--checkpoint: expected a folder that can be created, .*got .*no-json\.json/],
+    ['--checkpoint {no-json.json/sub}', /--checkpoint: expected a folder that can be created, .*got .*sub/],
+    [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be created/],
     ['--report {}', /--report: .*: expected a file, got a folder/],
     ['--save {out} --report {./link}', /--report: expected a file that no other option uses, but --save writes /],
     [

@@ -46,7 +46,7 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await worker.ended).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/: back as w\d+\n.*is finished/s),
+      stderr: expect.stringMatching(/: rejoined as w\d+\n.*run has finished/s),
     });
     expect(readReport(file).weightsSha256).toBe(expected.weightsSha256);
   });

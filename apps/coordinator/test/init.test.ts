@@ -43,7 +43,7 @@ describe('--init', () => {
     const args = ['--single', '--checkpoint', place('checkpoints')];
     await run(...args, '--init', trained);
     const again = await run(...args, '--init', trained, '--resume');
-    expect(again.stdout).toContain('is the end of this run: every step has been taken.');
+    expect(again.stdout).toContain('holds the end of this run: all steps have been taken.');
     const without = await run(...args, '--resume');
     expect(without.stdout).toMatch(/Skipped .*: it belongs to another run: expected initSha256 none, got [0-9a-f]+/);
     expect(without.report.weightsSha256).toBe(first.weightsSha256);

@@ -119,5 +119,5 @@ export async function killCoordinator({
   expect(samples).toBe(expected.workers[0]!.samples);
   for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
   const { stderr } = await worker.ended;
-  expect(stderr.match(/: back as w\d+$/gm)).toHaveLength(kills);
+  expect(stderr.match(/: rejoined as w\d+$/gm)).toHaveLength(kills);
 }

@@ -53,6 +53,21 @@ const recipes = {
   augmented: [...small, '--model', 'cnn', '--steps', '6', '--augment', 'shift,rotate,brightness'],
   dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
   'values of a table': ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--steps', '20'],
+  'classes with weights': [
+    ...[...small, '--steps', '20'],
+    ...['--class-weights', file('weights.csv', 'class,weight\n3,2.5\n7,0\n')],
+  ],
+  'weighted replicas': [
+    ...small,
+    '--replicas',
+    '4',
+    '--inner-steps',
+    '5',
+    '--steps',
+    '4',
+    '--class-weights',
+    'balanced',
+  ],
   'best epoch': ['--data', iris, '--epochs', '15', '--lr', '0.3', '--keep', 'best', '--validation', '0.2'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.
   DiLoCo: [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '4'],
@@ -96,6 +111,8 @@ describe('weights do not depend on who computes', () => {
     ['dropout', '--single --threads 2'],
     ['dropout', '--colocate --workers 1 --threads 2'],
     ['values of a table', '--workers 2 --threads 1'],
+    ['classes with weights', '--workers 3 --threads 1'],
+    ['weighted replicas', '--workers 2 --threads 1'],
     ['best epoch', '--workers 3 --threads 1 --verify'],
     ['DiLoCo', '--single --threads 3'],
     ['DiLoCo', '--workers 3 --threads 2 --verify-rate 0.5'],
@@ -130,6 +147,13 @@ describe('they depend', () => {
     expect(other.report.weightsSha256).not.toBe((await oracle('mlp')).report.weightsSha256);
     const exact = await runToReport(folder, [...fewSamples, '--single']);
     expect(exact.report.weightsSha256).not.toBe((await oracle('mlp, rounded')).report.weightsSha256);
+  });
+
+  it('on the weights of classes', async () => {
+    const unweighted = await runToReport(folder, [...small, '--steps', '20', '--single']);
+    const { report } = await oracle('classes with weights');
+    expect(report.weightsSha256).not.toBe(unweighted.report.weightsSha256);
+    expect(report.config.data.targetField).toMatchObject({ classWeights: [1, 1, 1, 2.5, 1, 1, 1, 0, 1, 1] });
   });
 
   it('on each setting of the inner steps', async () => {

@@ -112,7 +112,7 @@ describe('--resume', () => {
     const args = [...tiny, '--steps', '5', '--workers', '2', '--checkpoint', path('finished')];
     const first = await runToReport(folder, args);
     const again = await runToReport(folder, [...args, '--resume']);
-    expect(again.stdout).toMatch(/finished\/checkpoint-.* is the end of this run: every step has been taken\.$/m);
+    expect(again.stdout).toMatch(/finished\/checkpoint-.* holds the end of this run: all steps have been taken\.$/m);
     expect(again.stdout).not.toContain('Join with');
     // Both runs use a single process.
     const { startedAt } = again.report;

@@ -80,7 +80,7 @@ describe('kill -9 of the coordinator', () => {
     expect(lines.filter((line) => !line.includes('(Ctrl-C to stop)'))).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
-      'worker faithful: back as w1',
+      'worker faithful: rejoined as w1',
       'worker faithful: the run has finished',
     ]);
     // At first, a new worker of a run computes single microbatches.

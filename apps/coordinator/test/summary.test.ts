@@ -121,11 +121,12 @@ describe('summary', () => {
 
   it('has a table of the classes, and says what accuracy hides if one class has most samples', () => {
     expect(
-      summaryLines(withClasses([ofClass('honest', 388, 1), ofClass('fraud', 12, 0.25)]), colors).slice(0, 9),
+      summaryLines(withClasses([ofClass('honest', 388, 1), ofClass('fraud', 12, 0.25)]), colors).slice(0, 10),
     ).toEqual([
       '',
       'Test accuracy 97.31 % (10,000 images)',
       'Imbalanced classes: balanced accuracy 62.50 %, recall of fraud 25.00 % (3 of 12)',
+      'To give rare classes more weight in training, use --class-weights balanced.',
       '1,500 steps in 6.0 s, 31,788 images/s',
       '',
       'class          samples  precision  recall      F1  ROC AUC  PR AUC',

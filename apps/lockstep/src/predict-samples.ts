@@ -15,10 +15,12 @@ export interface Sample {
   readonly values: SampleValues;
   /** How the file was converted, for people; undefined for rows of a table, since there may be many. */
   readonly reading: string | undefined;
+  /** Cells of a row's columns that the model does not see, such as an identifier; none of other files. */
+  readonly others: Readonly<Record<string, string>>;
 }
 
 type SampleShape = LoadedModel['samples']['shape'];
-type Values = Omit<Sample, 'file'>;
+type Values = Pick<Sample, 'values' | 'reading'>;
 
 const maxFileBytes = 2 ** 28;
 
@@ -29,10 +31,10 @@ export async function readSamples(file: string, model: LoadedModel, invert: bool
   if (reading?.type === 'rows') return readTable(file, reading.columns, invert);
   const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(shape) : maxFileBytes);
   try {
-    if (samples.role === 'value') return [{ file, ...readFloats(file, bytes, shape, invert) }];
-    if (file.endsWith('.json')) return [{ file, ...readBytes(bytes, shape, invert) }];
+    if (samples.role === 'value') return [{ file, others: {}, ...readFloats(file, bytes, shape, invert) }];
+    if (file.endsWith('.json')) return [{ file, others: {}, ...readBytes(bytes, shape, invert) }];
     const fit = reading?.fit ?? 'stretch';
-    return [{ file, ...(await readPicture(bytes, { ...pictureSize(shape), fit }, invert)) }];
+    return [{ file, others: {}, ...(await readPicture(bytes, { ...pictureSize(shape), fit }, invert)) }];
   } catch (error) {
     throw usageFailure(`${file}: ${errorMessage(error)}`);
   }
@@ -141,10 +143,13 @@ async function readTable(file: string, columns: readonly FeatureColumn[], invert
     const rows = Uint32Array.from({ length: table.count }, (_, row) => row);
     const values = encodeFeatures(table, columns, rows);
     const size = values.length / table.count;
+    const seen = new Set(columns.map(({ name }) => name));
+    const others = table.columns.filter(({ name }) => !seen.has(name));
     return Array.from(rows, (row) => ({
       file: `${file}, ${table.placeOf(row)}`,
       values: values.subarray(row * size, (row + 1) * size),
       reading: undefined,
+      others: Object.fromEntries(others.map((column) => [column.name, column.givenAt(row)])),
     }));
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(error.message);

@@ -6,15 +6,20 @@ import {
   operands,
   percent,
   readCommandLine,
+  requireOutputs,
+  saveFile,
   shownLine,
   significant,
+  textKind,
+  thousands,
   usageFailure,
   wholeKind,
 } from '@lockstep/command';
 import type { SampleValues } from '@lockstep/data';
+import { fileIdentity } from '@lockstep/data/files';
 import type { LoadedModel, Prediction } from '@lockstep/train';
 import { readSamples, type Sample } from './predict-samples.ts';
-import { loadOptions, openModel } from './saved-model.ts';
+import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
   name: 'predict',
@@ -28,6 +33,16 @@ const commandLine = {
     ...loadOptions,
     invert: { kind: flagKind, help: 'invert pictures before prediction: MNIST digits are light on dark' },
     top: { kind: wholeKind({ from: 1 }), help: 'number of classes to print, most probable first', default: 3 },
+    out: {
+      kind: textKind,
+      placeholder: 'FILE.csv',
+      help: 'file for the predictions: a row for each sample, with the columns of a table that the model does not see',
+    },
+    probabilities: {
+      kind: flagKind,
+      help: 'with --out: a column with the probability of each class',
+      with: { oneOf: ['out'], expected: '--out FILE.csv, which gets the columns' },
+    },
     json: { kind: flagKind, help: 'print all scores of each file as JSON' },
     ...generalOptions,
   },
@@ -37,33 +52,33 @@ const commandLine = {
 export async function predictFiles(args: readonly string[]): Promise<number> {
   const options = readCommandLine(commandLine, args);
   if (!options) return 0;
-  const { files, invert, top, json } = options;
+  const { files, invert, top, json, out, probabilities } = options;
   if (files.length === 0) throw usageFailure('predict: expected at least one file, got none');
+  requireOutputs({ out }, inputsOf(options));
+  const identity = out === undefined ? undefined : fileIdentity(out);
+  if (identity !== undefined && files.some((file) => fileIdentity(file) === identity)) {
+    throw usageFailure(`--out: expected another file than those to predict, got ${out}`);
+  }
   const model = await openModel(options);
   const samples: Sample[] = [];
   for (const file of files) for (const sample of await readSamples(file, model, invert)) samples.push(sample);
-  const given = joined(samples.map(({ values }) => values));
-  const text = await predictionsOf(model, samples, given, { json, top });
+  const results = await resultsOf(model, joined(samples.map(({ values }) => values)), top);
   model.dispose();
-  process.stdout.write(text);
+  if (out !== undefined) await saveFile(out, csvOf(rowsOf(model, samples, results, probabilities)));
+  if (out === undefined || json) process.stdout.write(textOf(samples, results, json));
+  else process.stdout.write(`${thousands(samples.length)} predictions written to ${out}\n`);
   return 0;
 }
 
-/** Predictions of each sample as lines of text, or as JSON: a class with its scores, or values by name. */
-async function predictionsOf(
-  model: LoadedModel,
-  samples: readonly Sample[],
-  values: SampleValues,
-  { json, top }: { readonly json: boolean; readonly top: number },
-): Promise<string> {
-  let results: readonly Result[];
+async function resultsOf(model: LoadedModel, values: SampleValues, top: number): Promise<readonly Result[]> {
   if (model.values.length > 0) {
-    const outputs = await model.predictValues(values);
-    results = samples.map((_, index) => ofValues(model.values, outputs[index]!));
-  } else {
-    const predictions = await model.predict(values);
-    results = samples.map((_, index) => ofClasses(model.classes, predictions[index]!, top));
+    return (await model.predictValues(values)).map((outputs) => ofValues(model.values, outputs));
   }
+  return (await model.predict(values)).map((prediction) => ofClasses(model.classes, prediction, top));
+}
+
+/** Predictions of each sample as lines of text, or as JSON: a class with its scores, or values by name. */
+function textOf(samples: readonly Sample[], results: readonly Result[], json: boolean): string {
   if (json) {
     const list = samples.map(({ file, reading }, index) => ({ file, reading, ...results[index]!.json }));
     return `${JSON.stringify(list, undefined, 2)}\n`;
@@ -73,6 +88,55 @@ async function predictionsOf(
     return [...(reading === undefined ? [] : [`${shown}: ${reading}`]), `${shown}: ${results[index]!.text}`];
   });
   return `${lines.join('\n')}\n`;
+}
+
+type Cells = Readonly<Record<string, string>>;
+
+/**
+ * The rows of a file of predictions: the other columns of a table, or the name of another file; then the label, as in
+ * the training table, or `predicted LABEL` if the rows have one; then the probabilities.
+ */
+function rowsOf(
+  { reading, classes }: LoadedModel,
+  samples: readonly Sample[],
+  results: readonly Result[],
+  probabilities: boolean,
+): readonly Cells[] {
+  const isTable = reading?.type === 'rows';
+  const given = new Set(samples.flatMap(({ others }) => Object.keys(others)));
+  const free = (name: string): string => (given.has(name) ? free(`predicted ${name}`) : name);
+  const label = (isTable ? reading.label : undefined) ?? 'class';
+  return samples.map(({ file, others }, index) => {
+    const { cells } = results[index]!;
+    const predicted = 'values' in cells ? cells.values : { [label]: cells.class };
+    const scored = probabilities && 'class' in cells ? cells.probabilities : [];
+    const entries = [
+      ...Object.entries(predicted),
+      ...scored.map((probability, at) => [`probability ${classes[at]}`, `${probability}`] as const),
+    ];
+    return {
+      ...(isTable ? others : { file }),
+      ...Object.fromEntries(entries.map(([name, cell]) => [free(name), cell])),
+    };
+  });
+}
+
+/** CSV as in RFC 4180, with the columns of all rows. A cell that would not be read as it is stands in quotes. */
+function csvOf(rows: readonly Cells[]): string {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const quoted = (cell: string): string =>
+    /[",;\t\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  const lines = [names, ...rows.map((row) => names.map((name) => row[name] ?? ''))];
+  return lines.map((cells) => `${cells.map(quoted).join()}\n`).join('');
+}
+
+/** The shortest decimal number that is this float32. */
+function shortest(value: number): string {
+  for (let digits = 1; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return `${short}`;
+  }
+  return `${Number(value.toPrecision(9))}`;
 }
 
 /** Concatenates samples of one type, which the model takes. */
@@ -92,6 +156,10 @@ const nameLength = 60;
 interface Result {
   readonly text: string;
   readonly json: object;
+  /** What a file of predictions gets. */
+  readonly cells:
+    | { readonly class: string; readonly probabilities: readonly number[] }
+    | { readonly values: Readonly<Record<string, string>> };
 }
 
 /** The class, then the next most probable ones; `scores` are the logits, in the order of the classes. */
@@ -104,10 +172,13 @@ function ofClasses(classes: readonly string[], prediction: Prediction, count: nu
     .slice(0, count);
   const [first, ...others] = top.map((one) => `${shownLine(one.class, nameLength)} ${percent(one.probability)}`);
   const text = others.length === 0 ? first! : `${first}, then ${others.join(', ')}`;
-  return { text, json: { class: name, index, probability, top, scores: [...scores] } };
+  const json = { class: name, index, probability, top, scores: [...scores] };
+  return { text, json, cells: { class: name, probabilities } };
 }
 
 function ofValues(names: readonly string[], values: Float32Array): Result {
   const named = names.map((name, index) => `${shownLine(name, nameLength)} ${significant(values[index]!)}`);
-  return { text: named.join(', '), json: { values: Object.fromEntries(names.map((name, at) => [name, values[at]!])) } };
+  const byName = <Value>(cellOf: (value: number) => Value) =>
+    Object.fromEntries(names.map((name, index) => [name, cellOf(values[index]!)]));
+  return { text: named.join(', '), json: { values: byName(Number) }, cells: { values: byName(shortest) } };
 }

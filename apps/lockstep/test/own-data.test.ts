@@ -35,6 +35,16 @@ beforeAll(() => {
   // The class is large if (size - 10) / 2, minus 1 for blue and plus 1 for red, is above 0.
   const scores = [0, 1, 0, -1, 0, 1];
   save('classes', scores, { ...rows, targets: { ...classField, names: ['small', 'large'] } });
+  const named = { ...rows.reading, label: 'kind' } as const;
+  const kinds = { ...classField, names: ['small', 'large'] };
+  const [size, color] = columns;
+  const filled = [
+    { ...size, missing: 12 },
+    { ...color, missing: 'red' },
+  ] as const;
+  save('labeled', scores, { ...rows, reading: named, targets: kinds });
+  save('dropping', scores, { ...rows, reading: { ...named, missing: 'drop' }, targets: kinds });
+  save('filled', scores, { ...rows, reading: { ...named, columns: filled }, targets: kinds });
   save('values', [2, 30, 40], { ...rows, targets: { ...valueField([1]), names: ['price'] } });
   const picture = {
     samples: scaledField([4, 4, 3]),
@@ -66,6 +76,55 @@ describe('a model of tables', () => {
       [0, -1.25],
       [0, 2],
     ]);
+  });
+
+  it('writes predictions with the columns that it does not see, as they are in the file', async () => {
+    const ids = 'Id,color,size,note\n007,red,9.5,"a, b"\n12345678901234567890,blue,9.5,\n1.50,blue,16," c"\n';
+    writeFileSync(place('test.csv'), ids);
+    const out = place('answers.csv');
+    const { stdout } = await printed(() =>
+      predictFiles(['--load', place('labeled'), place('test.csv'), '--out', out, '--probabilities']),
+    );
+    expect(stdout).toBe(`3 predictions written to ${out}\n`);
+    const [header, ...rows] = readFileSync(out, 'utf8').trimEnd().split('\n');
+    expect(header).toBe('Id,note,kind,probability small,probability large');
+    const begins = ['007,"a, b",large,0.32', '12345678901234567890,,small,0.77', '1.5,c,large,0.11'];
+    expect(rows.map((row, index) => row.startsWith(begins[index]!))).toEqual([true, true, true]);
+    const again = await printed(() => predictFiles(['--load', place('labeled'), out, '--out', out]).catch(() => 2));
+    expect(again.stdout).toBe('');
+    writeFileSync(place('known.csv'), 'kind,color,size\nsmall,red,9.5\n');
+    await printed(() => predictFiles(['--load', place('labeled'), place('known.csv'), '--out', out]));
+    expect(readFileSync(out, 'utf8')).toBe('kind,predicted kind\nsmall,large\n');
+    await printed(() => predictFiles(['--load', place('values'), place('priced.jsonl'), '--out', out]));
+    expect(readFileSync(out, 'utf8')).toBe('price,predicted price\n41,42\n0,30\n');
+    await printed(() => predictFiles(['--load', place('pictures'), place('wide.png'), '--out', out]));
+    expect(readFileSync(out, 'utf8')).toBe(`file,class\n${place('wide.png')},cat\n`);
+  });
+
+  it('fills missing values in, or leaves such rows out of an evaluation and refuses to predict them', async () => {
+    writeFileSync(
+      place('gaps.csv'),
+      `size,color,kind\n${'NA,red,large\n16,,small\n16,blue,small\n9,red,large\n'.repeat(4)}`,
+    );
+    const args = (name: string) => ['--load', place(name), '--data', place('gaps.csv'), '--all'];
+    expect((await printed(() => evaluate(args('filled')))).stdout).toContain('16 samples of 3');
+    expect((await printed(() => evaluate(args('dropping')))).stdout).toContain('8 samples of 3');
+    const load = (name: string) => ['--load', place(name), place('gaps.csv'), '--json'];
+    const { stdout } = await printed(() => predictFiles(load('filled')));
+    // A missing size is 12, and a missing color is red.
+    const scores = (JSON.parse(stdout) as { scores: number[] }[]).slice(0, 2).map(({ scores }) => scores);
+    expect(scores).toEqual([
+      [0, 2],
+      [0, 4],
+    ]);
+    await expectRefusal(
+      () => predictFiles(load('dropping')),
+      /^gaps\.csv: line 2, column size: expected a finite number, got "NA"$/,
+    );
+    await expectRefusal(
+      () => evaluate(args('labeled')),
+      /^--data: gaps\.csv: expected no missing values, got some in size \(4 of 16 rows\), color \(4\): fill/,
+    );
   });
 
   it('predicts values, a line for each row', async () => {

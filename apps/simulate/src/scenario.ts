@@ -159,7 +159,8 @@ function streamOf(seed: number, part: string): () => number {
 function drawFields(seed: number) {
   const chance = streamOf(seed, 'data');
   const sampleField = sampleFields[chance() < 0.6 ? 'u8' : 'f32'];
-  const targetField = targetFields[chance() < 0.6 ? 'u16' : 'f32'];
+  const targets = chance();
+  const targetField = targetFields[targets < 0.4 ? 'u16' : targets < 0.6 ? 'weighted' : 'f32'];
   return { sampleField, targetField };
 }
 
@@ -259,7 +260,7 @@ function describe(seed: number, scenario: Scenario): string {
   const { samples, batch, microbatchSize, innerSteps, roundsToHalves, participation, epochs } = problem;
   const { verifyRate, sampleField, targetField } = problem;
   const parts = [
-    `${epochs} epochs of ${samples} ${sampleField.dtype} samples with ${targetField.dtype} targets, batch ${batch}, microbatches of ${microbatchSize}`,
+    `${epochs} epochs of ${samples} ${sampleField.dtype} samples with ${'classWeights' in targetField ? 'weighted ' : ''}${targetField.dtype} targets, batch ${batch}, microbatches of ${microbatchSize}`,
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     ...(roundsToHalves ? ['nodes rounded to halves'] : []),
     `${workers} workers at the start`,

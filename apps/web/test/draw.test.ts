@@ -19,7 +19,7 @@ describePage('drawing', ({ browser, folder }) => {
       await draw(tab, strokes);
       // Before that, older weights classify the drawing.
       await page.getByText('model after step 469').waitFor();
-      const text = await page.getByText(/^Looks like \d, \d+ %$/).textContent();
+      const text = await page.getByText(/^Looks like \d, [\d.]+ %$/).textContent();
       predictions.push(Number(/\d/.exec(text!)![0]));
       await page.getByRole('button', { name: 'Clear' }).click();
     }

@@ -145,7 +145,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await guest.panelShows('This tab has left.');
     expect(guest.page.url()).toBe(run.page);
     await guest.page.reload();
-    await guest.panelShows(/^Lend this device/);
+    await guest.panelShows(/^Let this device help/);
     expect(await guest.page.locator('.join-card .pill').textContent()).toBe('watching');
     expect(guest.errors).toEqual([]);
     const report = await run.stop();

@@ -73,7 +73,11 @@ const runOfOwner: Readonly<Record<string, State>> = {
       run.program.kill('SIGSTOP');
     },
     title: 'Coordinator silent',
-    shows: [/^The coordinator has sent nothing for \d+ s: it may be frozen/, '2 workers at last contact', 'unknown'],
+    shows: [
+      /^The coordinator has sent nothing for \d+ s: it or the network may be frozen/,
+      '2 workers at last contact',
+      'unknown',
+    ],
     hides: [timeLeft, 'good', 'Training'],
     tab: /^(waiting for the coordinator|reconnecting)$/,
   },

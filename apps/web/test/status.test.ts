@@ -104,7 +104,7 @@ const rows: Readonly<Record<string, Row>> = {
     'silent',
     'Coordinator silent',
     'before',
-    /nothing for 12 s: it may be frozen/,
+    /nothing for 12 s: it or the network may be frozen/,
   ],
   'training, silent on a second connection': [
     connecting,

@@ -89,8 +89,10 @@ function givenValues(table: Options, args: readonly string[]): Given {
     const option = Object.hasOwn(named, name) ? named[name] : undefined;
     if (!option || !(rawName === '-h' || rawName.startsWith('--')))
       throw usageFailure(unknownOption(rawName, Object.keys(named)));
-    if (name in given) throw usageFailure(`${rawName}: given twice, expected once`);
-    given[name] = readValue(option, rawName, value);
+    const before = given[name];
+    if (before !== undefined && !option.isRepeatable) throw usageFailure(`${rawName}: given twice, expected once`);
+    const read = readValue(option, rawName, value);
+    given[name] = option.isRepeatable ? [...((before ?? []) as unknown[]), ...(read as unknown[])] : read;
   }
   if (operands) given[operands[0]] = words;
   return given;

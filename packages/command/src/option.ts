@@ -55,6 +55,8 @@ export interface Option<Value = unknown> {
   readonly with?: Requirement;
   /** Whether the values are the words that belong to no option. */
   readonly isOperand?: boolean;
+  /** Whether the option may be given several times; its values are lists, which are joined. */
+  readonly isRepeatable?: boolean;
   /** Whether the option is also valid without its value, as `--help` is; it is then `true`. */
   readonly isValueOptional?: boolean;
 }

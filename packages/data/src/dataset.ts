@@ -31,11 +31,17 @@ export interface Field<D extends Dtype = Dtype, R extends FieldRole = FieldRole>
 /** Bytes, or floats as they are. */
 export type SampleField = Field<'u8', 'scaled'> | Field<'f32', 'value'>;
 
+/** Classes, whose samples may count differently. */
+export interface ClassField extends Field<'u16', 'index'> {
+  /** Factors of the samples' losses in training, one for each class; omitted if all are 1. */
+  readonly classWeights?: readonly number[];
+}
+
 /** Classes, or one or more values to learn. */
-export type TargetField = Field<'u16', 'index'> | Field<'f32', 'value'>;
+export type TargetField = ClassField | Field<'f32', 'value'>;
 
 /** One class a sample. */
-export const classField: Field<'u16', 'index'> = { dtype: 'u16', shape: [], role: 'index' };
+export const classField: ClassField = { dtype: 'u16', shape: [], role: 'index' };
 
 /** Bytes that a model sees as byte / 255. */
 export const scaledField = (shape: readonly number[]): Field<'u8', 'scaled'> => ({
@@ -61,7 +67,7 @@ export type Samples = WithValues<SampleField>;
 
 /** Numbers of a sample's classes or values, with a name for each class or each value. */
 export type Targets =
-  | (WithValues<Field<'u16', 'index'>> & { readonly names: readonly string[] })
+  | (WithValues<ClassField> & { readonly names: readonly string[] })
   | (WithValues<Field<'f32', 'value'>> & {
       readonly names: readonly string[];
       /** Shared by all values; omitted if the values are as given. */
@@ -106,11 +112,15 @@ export function valueTargets(
   return standardization ? { ...field, standardization } : field;
 }
 
-type WithoutValues<F extends Field> = F extends unknown ? Pick<F, 'dtype' | 'shape' | 'role'> : never;
+type WithoutValues<F extends Field> = F extends unknown
+  ? Pick<F, 'dtype' | 'shape' | 'role' | Extract<keyof F, 'classWeights'>>
+  : never;
 
 /** Returns a field without its values and names. */
-export function fieldOf<F extends Samples | Targets>({ dtype, shape, role }: F): WithoutValues<F> {
-  return { dtype, shape, role } as WithoutValues<F>;
+export function fieldOf<F extends Samples | Targets>(field: F): WithoutValues<F> {
+  const { dtype, shape, role } = field;
+  const weights = 'classWeights' in field && field.classWeights ? { classWeights: field.classWeights } : {};
+  return { dtype, shape, role, ...weights } as WithoutValues<F>;
 }
 
 /** Words for targets, by role. */
@@ -175,6 +185,10 @@ function targetsFault({ count, targets }: Dataset): string | undefined {
   }
   if (names.length < 2 || names.length > maxClasses) {
     return `expected from 2 to ${maxClasses} classes, got ${names.length}`;
+  }
+  const { classWeights = names } = targets;
+  if (classWeights.length !== names.length) {
+    return `expected ${names.length} weights of classes, got ${classWeights.length}`;
   }
   const wrong = values.findIndex((label) => label >= names.length);
   if (wrong < 0) return undefined;
@@ -307,6 +321,20 @@ export function movableSamples(given: Dataset): Dataset {
 export function moveSamples(dataset: Dataset, read: ReadSamples): void {
   movers.get(dataset)?.(read);
   movers.delete(dataset);
+}
+
+/**
+ * Returns the same samples with weights of their classes. Samples that can be moved still can.
+ * @throws Error if targets are values
+ */
+export function weightClasses(given: Dataset, classWeights: readonly number[]): Dataset {
+  checkArguments('weightClasses', [argumentKinds.dataset, given]);
+  const { targets } = given;
+  if (targets.role !== 'index') throw new Error('weightClasses: expected targets that are classes, got values');
+  const weighted = { ...given, targets: { ...targets, classWeights } };
+  const mover = movers.get(given);
+  if (mover) movers.set(weighted, mover);
+  return weighted;
 }
 
 function constant(samples: SampleValues): ReadSamples {

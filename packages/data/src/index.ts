@@ -14,6 +14,7 @@ export {
 export {
   bytesOfField,
   bytesPerSample,
+  type ClassField,
   checkDataset,
   classField,
   classTargets,
@@ -42,6 +43,7 @@ export {
   targetWords,
   valueField,
   valueTargets,
+  weightClasses,
 } from './dataset.ts';
 export { permutation } from './order.ts';
 export { type Augmentation, augmentations, createAugmenter } from './pictures/augment.ts';

@@ -81,6 +81,41 @@ export function splitDataset(dataset: Dataset, options: SplitOptions = {}): Spli
   return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
 }
 
+/** Which of several folds is held out for testing, and by which seed samples are dealt out. */
+export interface FoldOptions {
+  /** Number of folds, at least 2. */
+  readonly folds: number;
+  /** From 0. */
+  readonly fold: number;
+  /** u32; default 1. */
+  readonly seed?: number | undefined;
+}
+
+/**
+ * Holds out one of several folds for testing (stratified k-fold): each sample is in exactly one, and each fold has its
+ * part of each class. The same data, folds and seed give the same parts on every engine.
+ * @throws RangeError if an option is out of range, or there are more folds than samples
+ */
+export function foldDataset(dataset: Dataset, { folds, fold, seed = defaultSplitSeed }: FoldOptions): SplitDataset {
+  checkArguments('foldDataset', [argumentKinds.dataset, dataset]);
+  const { count, targets } = dataset;
+  checkWhole('folds', folds, 2, count);
+  checkWhole('fold', fold, 0, folds - 1);
+  checkWhole('seed', seed, 0, u32Max);
+  const order = shuffledIndices(count, xoroshiro128plus(seed));
+  const isTest = new Uint8Array(count);
+  // Dealt out class by class, so that neither the folds nor their parts of a class differ by more than one sample.
+  const dealt = Array.from(order);
+  if (targets.role === 'index') dealt.sort((one, other) => targets.values[one]! - targets.values[other]!);
+  for (const [at, sample] of dealt.entries()) if (at % folds === fold) isTest[sample] = 1;
+  const part = (test: number) =>
+    takeSamples(
+      dataset,
+      order.filter((sample) => isTest[sample] === test),
+    );
+  return { train: part(0), test: part(1) };
+}
+
 /** Returns the indices of the training and test samples. @param name prefix of a DataError's message */
 export function splitIndices(targets: Targets, count: number, name: string, options: SplitOptions): SplitIndices {
   const { testFraction = defaultTestFraction, seed = defaultSplitSeed } = options;

@@ -4,7 +4,7 @@
  * @module
  */
 
-export { type SplitOptions, splitDataset } from './order.ts';
+export { type FoldOptions, foldDataset, type SplitOptions, splitDataset } from './order.ts';
 export { datasetFromPictures, openPageDecoder } from './pictures/page-decoder.ts';
 export {
   type PictureDecoder,

@@ -33,6 +33,7 @@ describe('data', () => {
       scaledField: [[1]],
       valueField: [[1]],
       valueTargets: [Float32Array.of(1), ['a']],
+      weightClasses: [dataset(), [1, 2]],
     },
     [
       // Called for each shard and message, with values that were checked when they came.

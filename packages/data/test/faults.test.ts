@@ -320,17 +320,17 @@ const folders: readonly Case<Files>[] = [
   [
     'a corrupt picture',
     { 'cat/1.png': picture, 'cat/2.png': picture, 'dog/1.png': picture, 'dog/2.png': picture.subarray(0, 60) },
-    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged; use --skip-bad to go on without it',
+    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged; use --skip-bad to continue without it',
   ],
   [
     'an empty picture',
     { 'cat/1.png': picture, 'cat/2.png': '', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty; use --skip-bad to go on without it',
+    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty; use --skip-bad to continue without it',
   ],
   [
     'another file with the name of a picture',
     { 'cat/1.png': picture, 'cat/2.jpg': 'a text', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format; use --skip-bad to go on without it',
+    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format; use --skip-bad to continue without it',
   ],
   [
     'a class to test with alone',

@@ -234,7 +234,7 @@ describe('a notice', () => {
       'dates',
       'day,a,label',
       (index) => `2024-01-${10 + (index % 20)},${index % 3},${index % 2}`,
-      'day: a date becomes a category of its own; ignore it with --ignore day',
+      'day: each date becomes a category; ignore it with --ignore day',
     ],
     [
       'equal cells',

@@ -94,7 +94,7 @@ describe('a folder of pictures', () => {
   it('skips those that cannot be read on request, and names the first few', async () => {
     const bad = { 'a/0.heic': '....ftypheic', 'a/2.png': '', 'b/9.png': color.subarray(0, 60), 'b/8.jpg': 'x' };
     const folder = folderOf({ 'a/1.png': color, 'a/3.png': color, 'b/1.png': color, 'b/2.png': color, ...bad });
-    await expect(openDataset(folder)).rejects.toThrow(/cannot be read: .*; use --skip-bad to go on without it$/);
+    await expect(openDataset(folder)).rejects.toThrow(/cannot be read: .*; use --skip-bad to continue without it$/);
     const { train, test, found } = await openDataset(folder, { skipBad: true });
     expect([train.count, test.count]).toEqual([2, 2]);
     expect(found).toMatch(

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import { classTargets, type Dataset, samplesOf, valueTargets } from '../src/dataset.ts';
-import { splitDataset, splitIndices } from '../src/order.ts';
+import { foldDataset, splitDataset, splitIndices } from '../src/order.ts';
 
 function labeled(labels: readonly number[]): Dataset {
   const names = Array.from({ length: Math.max(...labels) + 1 }, (_, index) => `class ${index}`);
@@ -92,4 +92,26 @@ describe('the split of a data set', () => {
       new RangeError(`testFraction: expected a number above 0 and up to 1, got ${testFraction}`),
     );
   });
+});
+
+it('folds test each sample once, with each class in proportion, the same for one seed', () => {
+  const labels = Uint16Array.from({ length: 23 }, (_, index) => (index % 5 === 0 ? 1 : 0));
+  const samples = samplesOf(
+    Float32Array.from({ length: 23 }, (_, index) => index),
+    [1],
+  );
+  const dataset = { samples, targets: classTargets(labels, ['a', 'b']), count: 23 };
+  const folds = Array.from({ length: 5 }, (_, fold) => foldDataset(dataset, { folds: 5, fold, seed: 3 }));
+  const tested = folds.flatMap(({ test }) => [...test.samples.values]);
+  expect(tested.sort((a, b) => a - b)).toEqual(Array.from({ length: 23 }, (_, index) => index));
+  for (const { train, test } of folds) {
+    expect(train.count + test.count).toBe(23);
+    expect([4, 5]).toContain(test.count);
+    expect(test.targets.values.filter((label) => label === 1)).toHaveLength(1);
+    expect([...train.samples.values].filter((value) => test.samples.values.includes(value))).toEqual([]);
+  }
+  expect(foldDataset(dataset, { folds: 5, fold: 0, seed: 3 })).toEqual(folds[0]);
+  expect(foldDataset(dataset, { folds: 5, fold: 0 })).not.toEqual(folds[0]);
+  expect(() => foldDataset(dataset, { folds: 24, fold: 0 })).toThrow('folds');
+  expect(() => foldDataset(dataset, { folds: 5, fold: 5 })).toThrow('fold');
 });

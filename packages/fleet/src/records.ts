@@ -108,7 +108,7 @@ export class RunRecords {
     if (sha256 === own) return;
     const other = await objects.get(this.#objectName('config', sha256));
     const difference = other && differenceFrom(new TextDecoder().decode(other));
-    const what = difference ?? 'expected the configuration with which it began, got another';
+    const what = difference ?? 'expected the configuration that the run began with, got another';
     throw new FleetError(
       `${this.#run} has another configuration in this fleet: ${what}; use another name for another run`,
       'run',

@@ -176,7 +176,8 @@ export function probabilitiesOf(scores: Float32Array): number[] {
   return Array.from(scores, (score) => Math.exp(score - scores[best]!) * largest);
 }
 
-interface TopError {
+/** A sample with its label and its prediction. */
+interface ClassifiedSample {
   /** Index of the sample in the data set. */
   readonly index: number;
   readonly label: number;
@@ -185,7 +186,7 @@ interface TopError {
   readonly probability: number;
 }
 
-/** Counts of true and predicted classes, and the top errors. */
+/** Counts of true and predicted classes, the top errors, and samples of each cell. */
 export interface ConfusionMatrix {
   /**
    * Numbers of samples, [classes, classes]: one row for each true class, one column for each predicted class. Null for
@@ -193,7 +194,28 @@ export interface ConfusionMatrix {
    */
   readonly counts: Float32Array | null;
   /** The wrong predictions with the highest probabilities, in descending order. */
-  readonly topErrors: readonly TopError[];
+  readonly topErrors: readonly ClassifiedSample[];
+  /**
+   * Some samples of each cell: the wrong ones with the highest probabilities, the right ones with the lowest. The first
+   * of each cell come first, then the second of each cell, and so on.
+   */
+  readonly cellSamples: readonly ClassifiedSample[];
+}
+
+type Rank = (sample: ClassifiedSample) => number;
+
+const leastProbable: Rank = ({ probability }) => probability;
+const mostProbable: Rank = ({ probability }) => -probability;
+
+/** Inserts a sample into a sorted list of at most `most` samples. Equal ones stay in the order of the data set. */
+function insert(
+  list: readonly ClassifiedSample[],
+  sample: ClassifiedSample,
+  rank: Rank,
+  most: number,
+): readonly ClassifiedSample[] {
+  if (list.length === most && (most === 0 || rank(sample) >= rank(list.at(-1)!))) return list;
+  return [...list, sample].sort((a, b) => rank(a) - rank(b)).slice(0, most);
 }
 
 /** Maximum number of classes for which a matrix is computed: it then takes 4 MB. */
@@ -202,6 +224,7 @@ const maxMatrixClasses = 1000;
 /**
  * Creates an evaluator that computes the confusion matrix of a classifier on labeled samples.
  * @param topErrorCount maximum number of top errors
+ * @param samplesPerCell maximum number of samples of each cell
  * @throws Error if targets are values
  */
 export function createConfusionEvaluator(
@@ -209,6 +232,7 @@ export function createConfusionEvaluator(
   model: Model,
   data: Dataset,
   topErrorCount: number,
+  samplesPerCell = 0,
 ): DatasetEvaluator<ConfusionMatrix> {
   checkArguments('createConfusionEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const classes = outputCount(model);
@@ -217,7 +241,8 @@ export function createConfusionEvaluator(
   const { values: labels } = targets;
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const counts = classes > maxMatrixClasses ? null : new Float32Array(classes * classes);
-    let topErrors: TopError[] = [];
+    let topErrors: readonly ClassifiedSample[] = [];
+    const cells = new Map<number, readonly ClassifiedSample[]>();
     return {
       add(output, first) {
         for (let row = 0; row < output.length / classes; row++) {
@@ -225,13 +250,22 @@ export function createConfusionEvaluator(
           const index = first + row;
           const label = labels[index]!;
           const predicted = largestScore(scores);
-          if (counts) counts[label * classes + predicted]! += 1;
-          if (predicted === label) continue;
-          const error = { index, label, predicted, probability: largestProbability(scores, predicted) };
-          topErrors = [...topErrors, error].sort((a, b) => b.probability - a.probability).slice(0, topErrorCount);
+          const cell = label * classes + predicted;
+          if (counts) counts[cell]! += 1;
+          if (predicted === label && samplesPerCell === 0) continue;
+          const sample = { index, label, predicted, probability: largestProbability(scores, predicted) };
+          if (samplesPerCell > 0) {
+            const rank = predicted === label ? leastProbable : mostProbable;
+            cells.set(cell, insert(cells.get(cell) ?? [], sample, rank, samplesPerCell));
+          }
+          if (predicted !== label) topErrors = insert(topErrors, sample, mostProbable, topErrorCount);
         }
       },
-      result: () => ({ counts, topErrors }),
+      result() {
+        const ranked = [...cells.values()].flatMap((list) => list.map((sample, rank) => ({ sample, rank })));
+        const cellSamples = ranked.sort((a, b) => a.rank - b.rank).map(({ sample }) => sample);
+        return { counts, topErrors, cellSamples };
+      },
     };
   });
 }

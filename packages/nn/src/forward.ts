@@ -13,7 +13,7 @@ import {
 } from '@lockstep/tensor';
 import { kinds } from './check.ts';
 import { layerKind } from './layers.ts';
-import { losses } from './losses.ts';
+import { losses, trainingLosses } from './losses.ts';
 import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
 
 interface ForwardOptions {
@@ -48,15 +48,15 @@ export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], 
   return run(placeLayers(model), x);
 }
 
-/** Returns the sum of the samples' losses and the number classified correctly. */
+/** Returns the sum of the samples' losses, weighted by class if classes have weights, and the number correct. */
 export function lossSums(
   outputs: Tensor,
   targets: Tensor,
-  role: TargetField['role'],
+  field: TargetField,
   options: SumOptions,
 ): { readonly loss: Tensor; readonly correct: Tensor } {
-  const { each, correct } = losses[role];
-  return { correct: correct(outputs, targets, options), loss: sum(each(outputs, targets), options) };
+  const correct = losses[field.role].correct(outputs, targets, options);
+  return { correct, loss: sum(trainingLosses(outputs, targets, field), options) };
 }
 
 /** A recorded op, with the layer that called it; the loss has no layer. */
@@ -118,7 +118,7 @@ export function recordLoss(model: Model, samples: number, targetField: TargetFie
     (pass, x, targets, key, numbers, ...parameters) => {
       const random = { key: key!, samples: numbers! };
       const outputs = forward(model, x!, parameters, { random, pass: pass! });
-      const { loss, correct } = lossSums(outputs, targets!, targetField.role, {});
+      const { loss, correct } = lossSums(outputs, targets!, targetField, {});
       return [loss, correct];
     },
   );

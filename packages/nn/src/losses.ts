@@ -1,7 +1,9 @@
-/** Loss functions, one for each role of targets. */
+/** Loss functions, one for each role of targets, and the weights of classes. */
 import type { TargetField } from '@lockstep/data';
 import {
   correct,
+  fromArray,
+  indexSelect,
   mean,
   mul,
   type SumOptions,
@@ -35,3 +37,10 @@ export const losses = {
     correct: (outputs) => zeros(outputs.backend, []),
   },
 } satisfies Readonly<Record<TargetField['role'], Loss>>;
+
+/** Returns the loss of each sample in training: times the weight of its class, if classes have weights. */
+export function trainingLosses(outputs: Tensor, targets: Tensor, field: TargetField): Tensor {
+  const own = losses[field.role].each(outputs, targets);
+  if (field.role === 'value' || !field.classWeights) return own;
+  return mul(own, indexSelect(fromArray(outputs.backend, field.classWeights), targets));
+}

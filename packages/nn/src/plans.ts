@@ -221,7 +221,7 @@ function targetInput(
 }
 
 interface GradientPlanOptions {
-  /** Determines the loss; classes by default. */
+  /** Determines the loss, with the weights of classes; classes without weights by default. */
   readonly targetField?: TargetField | undefined;
   /** Number of microbatches to sum over separately; by default, sums run over all samples at once. */
   readonly microbatches?: number | undefined;
@@ -256,7 +256,7 @@ export function createMicrobatchGradient(
   return createLabeledPlan(backend, model, samples, parameters, planOptions, (x, targets, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
-      const sums = lossSums(forward(model, x, weights, { random }), targets, targetField.role, sumOptions);
+      const sums = lossSums(forward(model, x, weights, { random }), targets, targetField, sumOptions);
       correctSum = sums.correct;
       return sums.loss;
     };

@@ -1,4 +1,5 @@
 /** Gradients on a GPU or a software renderer, compared with the reference; skipped if Node has neither. */
+import { classField } from '@lockstep/data';
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import { createMicrobatchGradient, initialize, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
@@ -37,16 +38,24 @@ const dropping = parseModel({
   ],
 });
 
+const classWeights = Array.from({ length: 10 }, (_, at) => at / 4);
+
 describe.skipIf(typeof gpu === 'string')(title, () => {
-  test.each([resolveModel('mlp'), resolveModel('cnn'), resolveModel('cnn-large'), dropping])(
-    'the gradient of a microbatch of $name is that of the reference',
-    async (model) => {
+  test.each([
+    [resolveModel('mlp'), classField],
+    [resolveModel('mlp'), { ...classField, classWeights }],
+    [resolveModel('cnn'), classField],
+    [resolveModel('cnn-large'), classField],
+    [dropping, classField],
+  ])(
+    'the gradient of a microbatch of $name is that of the reference, with targets %j',
+    async (model, targetField) => {
       const weights = initialize(model, 5);
       const { pixels, labels } = mnistBatch(3);
       const gradientOn = async (backend: Backend): Promise<Float32Array> => {
         const parameters = backend.allocate(weights.length);
         backend.upload(parameters, weights);
-        const microbatch = createMicrobatchGradient(backend, model, samples, parameters);
+        const microbatch = createMicrobatchGradient(backend, model, samples, parameters, { targetField });
         microbatch.run(pixels.slice(0, samples * 784), labels.slice(0, samples), key);
         const result = await backend.download(microbatch.output);
         microbatch.dispose();

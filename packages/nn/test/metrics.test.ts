@@ -1,7 +1,10 @@
-/** Metrics compared with scikit-learn's (`goldens/make_metrics_goldens.py`). */
+/** Metrics and weighted losses compared with scikit-learn and NumPy (`goldens/make_metrics_goldens.py`). */
 import { readFileSync } from 'node:fs';
+import { classField } from '@lockstep/data';
 import { expect, test } from 'vitest';
+import { createMicrobatchGradient, createShardGradient, type LabeledPlan, parseModel } from '../src/index.ts';
 import { classificationMetrics, regressionMetrics } from '../src/metrics.ts';
+import { backends } from './backends.ts';
 
 type Rows = readonly (readonly number[])[];
 
@@ -10,6 +13,13 @@ interface Goldens {
   readonly regression: Readonly<
     Record<string, { targets: Rows; predicted: Rows; deviation: number; expected: object }>
   >;
+  readonly weightedLoss: {
+    readonly scores: Rows;
+    readonly labels: number[];
+    readonly balanced: number[];
+    readonly lossSum: number;
+    readonly scoresGradient: Rows;
+  };
 }
 
 const goldens: Goldens = JSON.parse(readFileSync(new URL('../goldens/metrics.json', import.meta.url), 'utf8'));
@@ -62,4 +72,30 @@ test('outputs that are not finite have no metrics', () => {
   const values = regressionMetrics(Float32Array.of(1, 2), ['a']);
   values.add(Float32Array.of(1, Number.POSITIVE_INFINITY), 0);
   expect(values.result()).toBeNull();
+});
+
+test.each(backends)('losses are weighted by class, in one sum and in microbatches, on $name', async ({ open }) => {
+  const { scores, labels, balanced, lossSum, scoresGradient } = goldens.weightedLoss;
+  const backend = await open();
+  // Weights of an identity, so that the samples are the scores.
+  const model = parseModel({ name: 'identity', input: [3], layers: [{ type: 'dense', units: 3 }] });
+  const parameters = backend.allocate(12);
+  backend.upload(parameters, Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0));
+  const column = (at: number): number[] => scoresGradient.map((row) => row[at]!);
+  const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+  const kernel = [0, 1, 2].flatMap((input) =>
+    [0, 1, 2].map((output) => sumOf(column(output).map((value, sample) => value * scores[sample]![input]!))),
+  );
+  const bias = [0, 1, 2].map((output) => sumOf(column(output)));
+  const options = { targetField: { ...classField, classWeights: balanced } };
+  const plans: LabeledPlan[] = [createMicrobatchGradient(backend, model, 9, parameters, options)];
+  if (backend.microbatchSums) {
+    plans.push(createShardGradient(backend, model, { microbatches: 3, microbatchSize: 3 }, parameters, options));
+  }
+  for (const plan of plans) {
+    plan.run(flat(scores), Uint16Array.from(labels));
+    const output = [...backend.view(plan.output)];
+    for (const [at, value] of [...kernel, ...bias, lossSum].entries()) expect(output[at]).toBeCloseTo(value, 4);
+    plan.dispose();
+  }
 });

@@ -5,7 +5,11 @@
 import type { Shape } from '@lockstep/tensor';
 import { PbfWriter } from 'pbf';
 
-type Attribute = { readonly int: number } | { readonly ints: readonly number[] } | { readonly float: number };
+type Attribute =
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly float: number }
+  | { readonly strings: readonly string[] };
 
 export interface Node {
   /** Operator, such as `Gemm`. */
@@ -14,18 +18,25 @@ export interface Node {
   readonly inputs: string[];
   readonly output: string;
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** The set of operators that has this one; ONNX's own if omitted. */
+  readonly domain?: typeof tableDomain | undefined;
 }
+
+/** Operators for tables, which are not among ONNX's own. */
+export const tableDomain = 'ai.onnx.ml';
 
 /** A constant of the graph. */
 type Initializer =
-  | { readonly name: string; readonly shape: Shape; readonly values: Float32Array }
+  | { readonly name: string; readonly shape: Shape; readonly values: Float32Array | Float64Array }
   | { readonly name: string; readonly integers: readonly number[] };
 
-/** An input or output: float32, any number of samples of this shape. */
+/** An input or output: any number of samples of this shape. */
 export interface Port {
   readonly name: string;
   readonly shape: Shape;
   readonly description: string;
+  /** Default `float`. */
+  readonly dtype?: keyof typeof dataTypes;
 }
 
 export class OnnxGraph {
@@ -33,6 +44,17 @@ export class OnnxGraph {
   readonly initializers: Initializer[] = [];
   /** Prefix of value names, which tells the layer that they come from. */
   #scope = '';
+  readonly #taken: ReadonlySet<string>;
+
+  /** @param taken names of inputs, which no other value may have */
+  constructor(taken: Iterable<string> = []) {
+    this.#taken = new Set(taken);
+  }
+
+  /** Returns the name, with underscores after it while an input has it. */
+  free(name: string): string {
+    return this.#taken.has(name) ? this.free(`${name}_`) : name;
+  }
 
   /** Names the nodes that follow after a layer. */
   enter(scope: string): void {
@@ -40,29 +62,40 @@ export class OnnxGraph {
   }
 
   /** Adds a node. @returns the name of its value */
-  node(type: string, inputs: readonly string[], attributes: Node['attributes'] = {}, name?: string): string {
-    const output = name ?? `${this.#scope}.${this.nodes.length}.${type}`;
-    this.nodes.push({ type, inputs: [...inputs], output, attributes });
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Node['attributes'] = {},
+    name = `${this.#scope}.${this.nodes.length}.${type}`,
+    domain?: Node['domain'],
+  ): string {
+    const output = this.free(name);
+    this.nodes.push({ type, inputs: [...inputs], output, attributes, domain });
     return output;
   }
 
+  /** Adds a node with an operator for tables. @returns the name of its value */
+  tableNode(type: string, input: string, attributes: Node['attributes']): string {
+    return this.node(type, [input], attributes, undefined, tableDomain);
+  }
+
   /** Adds a constant. @returns its name */
-  constant(values: Float32Array, shape: Shape): string {
-    const name = `${this.#scope}.constant.${this.initializers.length}`;
+  constant(values: Float32Array | Float64Array, shape: Shape): string {
+    const name = this.free(`${this.#scope}.constant.${this.initializers.length}`);
     this.initializers.push({ name, shape, values });
     return name;
   }
 
   /** Adds a scalar constant, unless the graph has it already. @returns its name */
   scalar(value: number): string {
-    const name = `constant.${value}`;
+    const name = this.free(`constant.${value}`);
     if (!this.#has(name)) this.initializers.push({ name, shape: [], values: Float32Array.of(value) });
     return name;
   }
 
   /** Adds a list of integers, such as the shape of a reshape, unless the graph has it already. @returns its name */
   integers(values: readonly number[]): string {
-    const name = `constant.[${values}]`;
+    const name = this.free(`constant.[${values}]`);
     if (!this.#has(name)) this.initializers.push({ name, integers: values });
     return name;
   }
@@ -75,7 +108,7 @@ export class OnnxGraph {
 interface OnnxModel {
   readonly name: string;
   readonly graph: OnnxGraph;
-  readonly input: Port;
+  readonly inputs: readonly Port[];
   readonly output: Port;
   /** Version of the program that wrote the file. */
   readonly version: string;
@@ -83,9 +116,10 @@ interface OnnxModel {
 }
 
 const irVersion = 8;
-const opset = 17;
-const dataTypes = { float: 1, int64: 7 };
-const attributeTypes = { float: 1, int: 2, ints: 7 };
+/** Version of each set of operators. */
+const opsets = { '': 17, [tableDomain]: 3 } as const;
+const dataTypes = { float: 1, int64: 7, string: 8, double: 11 };
+const attributeTypes = { float: 1, int: 2, ints: 7, strings: 8 };
 
 export function encodeModel(model: OnnxModel): Uint8Array {
   const file = new PbfWriter();
@@ -93,14 +127,16 @@ export function encodeModel(model: OnnxModel): Uint8Array {
   file.writeStringField(2, 'lockstep');
   file.writeStringField(3, model.version);
   file.writeMessage(7, writeGraph, model);
-  file.writeMessage(8, writeOpset, opset);
+  const domains = new Set<keyof typeof opsets>(['']);
+  for (const { domain = '' } of model.graph.nodes) domains.add(domain);
+  for (const domain of domains) file.writeMessage(8, writeOpset, domain);
   for (const entry of Object.entries(model.metadata)) file.writeMessage(14, writeEntry, entry);
   return file.finish();
 }
 
-function writeOpset(version: number, message: PbfWriter): void {
-  message.writeStringField(1, '');
-  message.writeVarintField(2, version);
+function writeOpset(domain: keyof typeof opsets, message: PbfWriter): void {
+  message.writeStringField(1, domain);
+  message.writeVarintField(2, opsets[domain]);
 }
 
 function writeEntry([key, value]: readonly [string, string], message: PbfWriter): void {
@@ -108,20 +144,21 @@ function writeEntry([key, value]: readonly [string, string], message: PbfWriter)
   message.writeStringField(2, value);
 }
 
-function writeGraph({ name, graph, input, output }: OnnxModel, message: PbfWriter): void {
+function writeGraph({ name, graph, inputs, output }: OnnxModel, message: PbfWriter): void {
   for (const node of graph.nodes) message.writeMessage(1, writeNode, node);
   message.writeStringField(2, name);
   for (const initializer of graph.initializers) message.writeMessage(5, writeInitializer, initializer);
-  message.writeMessage(11, writePort, input);
+  for (const input of inputs) message.writeMessage(11, writePort, input);
   message.writeMessage(12, writePort, output);
 }
 
-function writeNode({ type, inputs, output, attributes }: Node, message: PbfWriter): void {
+function writeNode({ type, inputs, output, attributes, domain }: Node, message: PbfWriter): void {
   for (const input of inputs) message.writeStringField(1, input);
   message.writeStringField(2, output);
   message.writeStringField(3, output);
   message.writeStringField(4, type);
   for (const attribute of Object.entries(attributes)) message.writeMessage(5, writeAttribute, attribute);
+  if (domain !== undefined) message.writeStringField(7, domain);
 }
 
 function writeAttribute([name, attribute]: readonly [string, Attribute], message: PbfWriter): void {
@@ -132,6 +169,9 @@ function writeAttribute([name, attribute]: readonly [string, Attribute], message
   } else if ('int' in attribute) {
     message.writeVarintField(3, attribute.int);
     message.writeVarintField(20, attributeTypes.int);
+  } else if ('strings' in attribute) {
+    for (const value of attribute.strings) message.writeStringField(9, value);
+    message.writeVarintField(20, attributeTypes.strings);
   } else {
     for (const value of attribute.ints) message.writeVarintField(8, value);
     message.writeVarintField(20, attributeTypes.ints);
@@ -142,13 +182,18 @@ function writeInitializer(initializer: Initializer, message: PbfWriter): void {
   const isFloat = 'values' in initializer;
   const shape = isFloat ? initializer.shape : [initializer.integers.length];
   for (const size of shape) message.writeVarintField(1, size);
-  message.writeVarintField(2, isFloat ? dataTypes.float : dataTypes.int64);
+  message.writeVarintField(2, dataTypes[dtypeOf(initializer)]);
   if (!isFloat) for (const value of initializer.integers) message.writeVarintField(7, value);
   message.writeStringField(8, initializer.name);
   if (!isFloat) return;
   // ONNX is little-endian, and so are the machines that Lockstep runs on.
   const { buffer, byteOffset, byteLength } = initializer.values;
   message.writeBytesField(9, new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+function dtypeOf(initializer: Initializer): keyof typeof dataTypes {
+  if (!('values' in initializer)) return 'int64';
+  return initializer.values instanceof Float32Array ? 'float' : 'double';
 }
 
 function writePort({ name, description, ...port }: Port, message: PbfWriter): void {
@@ -158,12 +203,12 @@ function writePort({ name, description, ...port }: Port, message: PbfWriter): vo
 }
 
 /** Writes a TypeProto, whose tensor type has an element type and a shape. */
-function writeType({ shape }: Pick<Port, 'shape'>, message: PbfWriter): void {
-  message.writeMessage(1, writeTensorType, shape);
+function writeType(port: Pick<Port, 'shape' | 'dtype'>, message: PbfWriter): void {
+  message.writeMessage(1, writeTensorType, port);
 }
 
-function writeTensorType(shape: Port['shape'], message: PbfWriter): void {
-  message.writeVarintField(1, dataTypes.float);
+function writeTensorType({ shape, dtype = 'float' }: Pick<Port, 'shape' | 'dtype'>, message: PbfWriter): void {
+  message.writeVarintField(1, dataTypes[dtype]);
   message.writeMessage(2, writeShape, shape);
 }
 

@@ -1,5 +1,6 @@
 /** Writes a model with its weights as an ONNX file: each op of its forward pass as ONNX operators. */
 import type { SampleField, Standardization } from '@lockstep/data';
+import type { FeatureColumn } from '@lockstep/data/readers';
 import {
   checkOps,
   type Model,
@@ -261,9 +262,11 @@ export function writeOps(graph: OnnxGraph, tape: Tape, inputs: readonly Omit<Val
 
 /**
  * Encodes a model as an ONNX file of opset 17.
- * The input is float32 [N, channels, height, width] if the model takes [height, width, channels], else [N, ...input].
- * Its name is `images` for pictures and bytes, else `samples`. A model that was trained on bytes takes byte / 255. The
- * output is `logits`, [N, classes], before the softmax, or `values`, [N, values].
+ * A model of a table takes each column as an input of its name, as it is in the table: numbers as float64 [N, 1], NaN
+ * if missing; categories as strings [N, 1], '' if missing. Another model takes float32 [N, channels, height, width] if
+ * its input is [height, width, channels], else [N, ...input]. That input's name is `images` for pictures and bytes, else
+ * `samples`. A model that was trained on bytes takes byte / 255. The output is `logits`, [N, classes], before the
+ * softmax, or `values`, [N, values]; an underscore follows if a column has that name.
  * @param parameters [parameterCount], in model order
  * @param metadata the model file's own metadata, which goes into the ONNX file's metadata
  */
@@ -272,31 +275,99 @@ export function writeOnnx(
   parameters: Float32Array,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const graph = new OnnxGraph();
-  graph.initializers.push(...torchTensors(model, parameters));
-  const { samples, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
-  const inputName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
+  const { samples, targets, reading } = parseDescription({ ...metadata, model: JSON.stringify(model) });
+  const columns = reading?.type === 'rows' ? reading.columns : undefined;
+  const graph = new OnnxGraph(columns?.map(({ name }) => name));
+  for (const tensor of torchTensors(model, parameters)) {
+    graph.initializers.push({ ...tensor, name: graph.free(tensor.name) });
+  }
   // The nodes are for any number of samples. A constant that a layer makes for its one sample is repeated for each.
   const tape = recordPrediction(model, 1);
   const { shape } = tape.inputs[0]!;
   const layout = shape.length === 4 ? channelsFirst(shape) : sameLayout(shape);
   const weights = parameterLayout(model).map(
-    ({ name, torch }) => ({ name, layout: torch, isParameter: true }) as const,
+    ({ name, torch }) => ({ name: graph.free(name), layout: torch, isParameter: true }) as const,
   );
-  let value = writeOps(graph, tape, [{ name: inputName, layout }, ...weights]);
+  const sampleName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
+  const inputs: readonly Port[] = columns?.map(columnPort) ?? [
+    { name: sampleName, shape: layout.shape.slice(1), description: inputDescription(model.input, samples) },
+  ];
+  const input = columns ? encodedRows(graph, columns, model.input) : sampleName;
+  let value = writeOps(graph, tape, [{ name: input, layout }, ...weights]);
   if (targets.standardization) value = restored(graph, value, targets.standardization);
   const isScores = targets.role === 'index';
-  const outputName = isScores ? 'logits' : 'values';
-  graph.node('Identity', [value], {}, outputName);
-  const description = inputDescription(model.input, samples);
-  const input: Port = { name: inputName, shape: layout.shape.slice(1), description };
   const output: Port = {
-    name: outputName,
+    name: graph.node('Identity', [value], {}, isScores ? 'logits' : 'values'),
     shape: [outputCount(model)],
     description: isScores ? 'a score for each class, before the softmax' : targets.names.join(', '),
   };
   const about = { model: JSON.stringify(model), ...metadata };
-  return encodeModel({ name: model.name, graph, input, output, version: metadata['lockstep'] ?? '', metadata: about });
+  return encodeModel({ name: model.name, graph, inputs, output, version: metadata['lockstep'] ?? '', metadata: about });
+}
+
+function columnPort({ type, name, missing }: FeatureColumn): Port {
+  const isNumber = type === 'number';
+  const kind = isNumber ? 'a number' : 'one of the categories in the metadata';
+  const blank = missing === undefined ? '' : `; ${isNumber ? 'NaN' : 'an empty string'} if missing`;
+  return { name, shape: [1], dtype: isNumber ? 'double' : 'string', description: `${kind}${blank}` };
+}
+
+type NumberColumn = Extract<FeatureColumn, { type: 'number' }>;
+
+/** Adds the encoding of a table's columns as samples. @returns the name of its value, [N, ...input] */
+function encodedRows(graph: OnnxGraph, columns: readonly FeatureColumn[], input: Shape): string {
+  graph.enter('rows');
+  const parts: string[] = [];
+  for (let at = 0; at < columns.length; ) {
+    const column = columns[at]!;
+    if (column.type === 'category') {
+      parts.push(encodedCategory(graph, column));
+      at += 1;
+      continue;
+    }
+    const end = columns.findIndex(({ type }, index) => index > at && type === 'category');
+    const numbers = columns.slice(at, end === -1 ? undefined : end) as NumberColumn[];
+    parts.push(encodedNumbers(graph, numbers));
+    at += numbers.length;
+  }
+  const rows = concatenated(graph, parts);
+  return input.length === 1 ? rows : graph.node('Reshape', [rows, graph.integers([-1, ...input])]);
+}
+
+function concatenated(graph: OnnxGraph, parts: readonly string[]): string {
+  return parts.length === 1 ? parts[0]! : graph.node('Concat', parts, { axis: { int: 1 } });
+}
+
+/** Computes in float64, as the reader does. A missing number that nothing replaces stays NaN, and so do all outputs. */
+function encodedNumbers(graph: OnnxGraph, columns: readonly NumberColumn[]): string {
+  const row = (numberOf: (column: NumberColumn) => number): string =>
+    graph.constant(Float64Array.from(columns, numberOf), [1, columns.length]);
+  let value = concatenated(
+    graph,
+    columns.map(({ name }) => name),
+  );
+  if (columns.some(({ missing }) => missing !== undefined)) {
+    const fill = row(({ missing }) => missing ?? Number.NaN);
+    value = graph.node('Where', [graph.node('IsNaN', [value]), fill, value]);
+  }
+  const centered = graph.node('Sub', [value, row(({ mean }) => mean)]);
+  return graph.node('Cast', [graph.node('Div', [centered, row(({ deviation }) => deviation)])], { to: { int: 1 } });
+}
+
+/** A category that the model does not know gets the index -1, which the one-hot encoder refuses. */
+function encodedCategory(
+  graph: OnnxGraph,
+  { name, categories, missing }: Extract<FeatureColumn, { type: 'category' }>,
+): string {
+  const known = [...categories.keys()];
+  const isFilled = missing !== undefined && !categories.includes('');
+  const index = graph.tableNode('LabelEncoder', name, {
+    keys_strings: { strings: isFilled ? [...categories, ''] : categories },
+    values_int64s: { ints: isFilled ? [...known, categories.indexOf(missing)] : known },
+    default_int64: { int: -1 },
+  });
+  const ones = graph.tableNode('OneHotEncoder', index, { cats_int64s: { ints: known }, zeros: { int: 0 } });
+  return graph.node('Flatten', [ones], { axis: { int: 1 } });
 }
 
 /** Converts standardized values back to their original unit. */

@@ -199,7 +199,7 @@ function encoded(body: (x: Tensor) => Tensor, input: Shape): Uint8Array {
   graph.node('Identity', [value], {}, 'logits');
   const port = { shape, description: '' };
   const output = { name: 'logits', ...port, shape: tape.outputs[0]!.shape.slice(1) };
-  return encodeModel({ name: 'ops', graph, input: { name: 'images', ...port }, output, version: '', metadata: {} });
+  return encodeModel({ name: 'ops', graph, inputs: [{ name: 'images', ...port }], output, version: '', metadata: {} });
 }
 
 test('constants are initializers with their values, whatever ops compute them', () => {

@@ -164,8 +164,13 @@ const timelineRow = v.strictObject({
 
 const checkpointFile = v.strictObject({ file: f.printableLine(100), step: f.step });
 
-/** A misclassified sample, encoded as in a task, and the model's probability of the class that it predicted. */
-const topError = v.strictObject({ sample: f.bytes, label: output, predicted: output, probability: f.proportion });
+/** A sample, encoded as in a task, and the model's probability of the class that it predicted. */
+const classifiedSample = v.strictObject({
+  sample: f.bytes,
+  label: output,
+  predicted: output,
+  probability: f.proportion,
+});
 
 /** A sample, encoded as in a task, with its target values and the predicted values. */
 const farSample = v.strictObject({ sample: f.bytes, target: f.floatBytes, predicted: f.floatBytes });
@@ -311,7 +316,12 @@ export const watchMessages = {
        */
       confusion: v.exactOptional(f.floatBytes),
       /** The most confident wrong predictions; at most 16. */
-      topErrors: v.array(topError, 'a list of errors'),
+      topErrors: v.array(classifiedSample, 'a list of errors'),
+      /**
+       * After the run: at most 24 samples of each cell of the matrix, of at most 1 MiB together; the wrong ones with the
+       * highest probabilities, the right ones with the lowest.
+       */
+      cellSamples: v.exactOptional(v.array(classifiedSample, 'a list of samples')),
       /** The samples with the largest errors; at most 16. */
       farthest: v.array(farSample, 'a list of samples'),
     },
@@ -325,13 +335,18 @@ export const watchMessages = {
       'two different classes in each error',
     ],
     [
+      ({ outputs, cellSamples = [] }) =>
+        cellSamples.every(({ label, predicted }) => label < outputs && predicted < outputs),
+      'classes in each sample of a cell',
+    ],
+    [
       ({ outputs, farthest }) =>
         farthest.every(({ target, predicted }) => [target, predicted].every((own) => own.byteLength === 4 * outputs)),
       'a value for each output',
     ],
     [
-      ({ topErrors, farthest }) =>
-        new Set([...topErrors, ...farthest].map(({ sample }) => sample.byteLength)).size <= 1,
+      ({ topErrors, cellSamples = [], farthest }) =>
+        new Set([...topErrors, ...cellSamples, ...farthest].map(({ sample }) => sample.byteLength)).size <= 1,
       'samples of one size',
     ],
   ),
@@ -342,7 +357,7 @@ export const watchMessages = {
    */
   weights: coordinator({ step: f.step, bytes: f.floatBytes }),
 
-  /** Outputs of a finished run, sent after its last evaluation. */
+  /** Outputs of a finished run, sent after its last epoch was evaluated. */
   result: coordinator({
     step: f.step,
     /** The report as UTF-8 JSON, as `--report` writes it. */

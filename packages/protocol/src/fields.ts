@@ -138,17 +138,31 @@ const field = <D extends Dtype, R extends FieldRole>(
   dtype: D,
   role: R,
   dimensions: readonly [least: number, most: number],
-) =>
-  v.strictObject({
-    dtype: v.literal(dtype),
-    shape: v.pipe(arrayOf(integer(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
-    role: v.literal(role),
-  });
+) => ({
+  dtype: v.literal(dtype),
+  shape: v.pipe(arrayOf(integer(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
+  role: v.literal(role),
+});
+
+/** Most classes that may have weights, so that the weights fit into a frame of any run. */
+export const maxWeightedClasses = 4_096;
+
+const classWeight = numberWhere('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
+const classField = v.strictObject({
+  ...field('u16', 'index', [0, 0]),
+  classWeights: v.exactOptional(
+    v.pipe(arrayOf(classWeight, 2, maxWeightedClasses, 'weights of classes'), v.readonly()),
+  ),
+});
 
 /** Samples and targets in all messages; their numbers are little-endian. */
 export const dataFields = {
-  sampleField: v.variant('role', [field('u8', 'scaled', [1, 4]), field('f32', 'value', [1, 4])], 'scaled or value'),
-  targetField: v.variant('role', [field('u16', 'index', [0, 0]), field('f32', 'value', [1, 1])], 'index or value'),
+  sampleField: v.variant(
+    'role',
+    [v.strictObject(field('u8', 'scaled', [1, 4])), v.strictObject(field('f32', 'value', [1, 4]))],
+    'scaled or value',
+  ),
+  targetField: v.variant('role', [classField, v.strictObject(field('f32', 'value', [1, 1]))], 'index or value'),
 } satisfies Readonly<Record<string, v.GenericSchema<unknown, SampleField | TargetField>>>;
 
 /** An inner step of DiLoCo: the samples and settings of one step of SGD. */

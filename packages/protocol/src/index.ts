@@ -3,7 +3,7 @@ export * from './broadcast.ts';
 export * from './bytes.ts';
 export { decode, decodeWatch, encode, encodeWatch, framed, ProtocolError } from './codec.ts';
 export * from './dashboard.ts';
-export { errorText, isPrintableLine, maxNameLength, sameSecret, toMessageText } from './fields.ts';
+export { errorText, isPrintableLine, maxNameLength, maxWeightedClasses, sameSecret, toMessageText } from './fields.ts';
 export * from './memory-pair.ts';
 export * from './messages.ts';
 export * from './transport.ts';

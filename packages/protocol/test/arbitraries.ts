@@ -108,6 +108,7 @@ const evaluation = fc
       outputs: fc.constant(outputs),
       confusion: isSmall ? floats(outputs * outputs) : fc.constant(undefined),
       topErrors: fc.array(topError, { maxLength: 5 }),
+      cellSamples: fc.option(fc.array(topError, { maxLength: 5 }), { nil: undefined }),
       farthest: fc.array(farSample, { maxLength: 5 }),
     });
   });

@@ -1,5 +1,5 @@
 /** Values of fields: which are accepted, and which are refused with what was expected and what came. */
-import { scaledField } from '@lockstep/data';
+import { classField, scaledField } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../src/codec.ts';
 import type { MessageOf } from '../src/messages.ts';
@@ -12,6 +12,7 @@ const farSample = { sample, target: value, predicted: value };
 const evaluation = (error: object, far: object): object => ({
   ...{ outputs: 2, confusion: new Uint8Array(16) },
   topErrors: [topError, { ...topError, ...error }],
+  cellSamples: [{ ...topError, predicted: topError.label }],
   farthest: [{ ...farSample, ...far }],
 });
 
@@ -21,6 +22,8 @@ const batch = (count: number, samples: number, targets: number): object => ({
 
 const noAddress = /^welcome\.addresses\.0: expected the address of a WebSocket without secrets/;
 const curves = { steps: value, seconds: value, losses: value, accuracies: value };
+
+const weighted = (classWeights: readonly number[]) => ({ targetField: { ...classField, classWeights } });
 
 const refused: readonly (readonly [type: string, fields: object, message: RegExp])[] = [
   ['hello', { name: '' }, /^hello\.name: expected one line of 1 to 80 printable .* 0 characters$/],
@@ -69,6 +72,12 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
   ['task', { ...batch(0, 0, 2) }, /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/],
   ['welcome', { sampleField: scaledField([]) }, /^welcome\.sampleField\.shape: expected a list of 1 to 4 sizes/],
   ['welcome', { sampleField: scaledField([4, 0]) }, /^welcome\.sampleField\.shape\.1: expected a whole number from 1 /],
+  ['welcome', weighted([1]), /^welcome\.targetField\.classWeights: expected a list of 2 to 4096 weights of classes/],
+  [
+    'welcome',
+    weighted([1, -1]),
+    /^welcome\.targetField\.classWeights\.1: expected a finite number of at least 0, got -1/,
+  ],
   ['gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
   ['gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
   ['gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
@@ -104,6 +113,11 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
   ['watch.evaluation', evaluation({ sample: value }, {}), /^evaluation: expected samples of one size/],
   ['watch.evaluation', evaluation({}, { sample: value }), /^evaluation: expected samples of one size/],
   ['watch.evaluation', evaluation({}, { target: sample }), /^evaluation: expected a value for each o/],
+  [
+    'watch.evaluation',
+    { ...evaluation({}, {}), cellSamples: [{ ...topError, label: 2 }] },
+    /classes in each sample of a cell/,
+  ],
   ['watch.run', { names: new Array(257).fill('a') }, /^run\.names: expected a list of at most 256 names/],
 ];
 
@@ -115,6 +129,7 @@ const accepted: readonly (readonly [type: string, fields: object])[] = [
     'welcome',
     { sampleField: scaledField([1, 2, 3, 2 ** 31 - 1]), halfUnit: 2 ** -64, seed: 2 ** 32 - 1, chunkBytes: 2 ** 30 },
   ],
+  ['welcome', weighted(new Array(4096).fill(0.1))],
   ['welcome', { addresses: ['wss://[::1]:7070/?fingerprint=00ff', 'ws://relay.example:80'], halfUnit: 2 ** 64 }],
   ['welcome', { innerSteps: { batch: 1, learningRate: 1e-9, momentum: 0 }, cachedSamples: 2 ** 31 - 1 }],
   ['weights', { values: 2 ** 28, bytes: new Uint8Array(0) }],

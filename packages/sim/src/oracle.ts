@@ -70,15 +70,16 @@ interface MicrobatchGradients {
   readonly planOf: (samples: number) => LabeledPlan;
 }
 
-const kept = new WeakMap<HostBackend, WeakMap<Model, Map<TargetField['role'], MicrobatchGradients>>>();
+const kept = new WeakMap<HostBackend, WeakMap<Model, Map<string, MicrobatchGradients>>>();
 
 /** Compiles the plans once and keeps them as long as the backend: thousands of runs train the same model. */
 function microbatchGradients(backend: HostBackend, model: Model, targetField: TargetField): MicrobatchGradients {
-  const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<TargetField['role'], MicrobatchGradients>>();
+  const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<string, MicrobatchGradients>>();
   kept.set(backend, ofBackend);
-  const ofModel = ofBackend.get(model) ?? new Map<TargetField['role'], MicrobatchGradients>();
+  const ofModel = ofBackend.get(model) ?? new Map<string, MicrobatchGradients>();
   ofBackend.set(model, ofModel);
-  const known = ofModel.get(targetField.role);
+  const key = JSON.stringify(targetField);
+  const known = ofModel.get(key);
   if (known) return known;
   const parameters = backend.allocate(parameterCount(model));
   const plans = new Map<number, LabeledPlan>();
@@ -87,7 +88,7 @@ function microbatchGradients(backend: HostBackend, model: Model, targetField: Ta
     plans.set(samples, plan);
     return plan;
   };
-  ofModel.set(targetField.role, { parameters, planOf });
+  ofModel.set(key, { parameters, planOf });
   return { parameters, planOf };
 }
 

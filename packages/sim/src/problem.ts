@@ -19,6 +19,7 @@ import {
   scaledField,
   valueField,
   valueTargets,
+  weightClasses,
 } from '@lockstep/data';
 import {
   initialize,
@@ -63,8 +64,9 @@ export const sampleFields: Record<'u8' | 'f32', DataFormat['sampleField']> = {
   u8: scaledField(shape),
   f32: valueField(shape),
 };
-export const targetFields: Record<'u16' | 'f32', DataFormat['targetField']> = {
+export const targetFields: Record<'u16' | 'weighted' | 'f32', DataFormat['targetField']> = {
   u16: classField,
+  weighted: { ...classField, classWeights: [0.3, 1, 2.5] },
   f32: valueField([names.length]),
 };
 const bytesAndClasses: DataFormat = { sampleField: sampleFields.u8, targetField: targetFields.u16 };
@@ -87,7 +89,9 @@ function tinyDataset(count: number, format: Partial<DataFormat> = {}): Dataset {
           Float32Array.from({ length: count * 3 }, () => 2 * random() - 1),
           names,
         );
-  return { samples: samplesOf(samples, shape), targets, count };
+  const data = { samples: samplesOf(samples, shape), targets, count };
+  const weights = targetField.role === 'index' ? targetField.classWeights : undefined;
+  return weights ? weightClasses(data, weights) : data;
 }
 
 /** The model, optimizer and data of every problem. */

@@ -101,6 +101,7 @@ export interface TensorFlow extends Unary, Binary, Reduction {
   pad(input: NativeTensor, around: [number, number][], value: number): NativeTensor;
   cast(input: NativeTensor, type: 'float32' | 'int32'): NativeTensor;
   oneHot(indices: NativeTensor, depth: number): NativeTensor;
+  gather(input: NativeTensor, indices: NativeTensor, axis?: number): NativeTensor;
   reshape(input: NativeTensor, shape: number[]): NativeTensor;
   transpose(input: NativeTensor, order: number[]): NativeTensor;
 }

@@ -149,6 +149,7 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
     max: (x, { axes, keepAxes } = {}) => tf.max(x, axes && [...axes], keepAxes),
     min: (x, { axes, keepAxes } = {}) => tf.min(x, axes && [...axes], keepAxes),
     argmax: (x, axis) => float(axis === undefined ? tf.argMax(tf.reshape(x, [-1]), 0) : tf.argMax(x, axis)),
+    indexSelect: (x, indices, axis) => tf.gather(x, tf.cast(indices, 'int32'), axis),
     softmaxCrossEntropy(logits, labels) {
       const expected = tf.oneHot(tf.cast(labels, 'int32'), logits.shape[1]!);
       // Dividing by 1 changes nothing; for a label that is no class, 0 / 0 is NaN.

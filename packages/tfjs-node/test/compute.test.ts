@@ -86,6 +86,20 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     expectAlike(results[0]!, results[1]!);
   });
 
+  it('equals that of the engine for classes with weights', async () => {
+    const { backend } = await openBackend('reference');
+    const samples = samplesFor(small, 21, 5);
+    const results: ShardGradient[] = [];
+    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+      const targetField = { ...classField, classWeights: [0.25, 3, 1] };
+      await compute.open({ model: small, microbatchSize: 8, targetField });
+      compute.setWeights(bytesOf(initialize(small, 3)));
+      results.push(await compute.gradient(...pair(samples)));
+      await compute.close();
+    }
+    expectAlike(results[0]!, results[1]!);
+  });
+
   it('equals that of the engine for a layer with constants', async () => {
     const { backend } = await openBackend('reference');
     const { tf } = await loadTensorFlow();
@@ -217,7 +231,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const compute = await createTensorFlowCompute(stopped);
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^name: expected a value/);
     await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
     await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(

@@ -11,7 +11,7 @@ export { DataError } from '@lockstep/data';
 export { datasetFrom, datasetFromPictures, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
-export type { Prediction } from './model.ts';
+export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';
 export type { Report } from './record/report.ts';

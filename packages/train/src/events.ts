@@ -114,6 +114,21 @@ export interface StepEvent {
   readonly workers: number;
 }
 
+/** An evaluated epoch, for `onEpoch`. */
+export interface EvaluatedEpoch {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Steps that the weights have taken. */
+  readonly step: number;
+  /** A copy of the weights at the end of the epoch, [parameters] in model order. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** Loss and quality on training, test and validation samples. */
+  readonly metrics: EpochReport;
+}
+
+/** Called after the evaluation of each epoch, in order; the run's result waits for it. */
+export type OnEpoch = (epoch: EvaluatedEpoch) => void | Promise<void>;
+
 /** An epoch was evaluated, possibly some steps after its last one. */
 export interface EpochEvent extends EpochReport {
   readonly type: 'epoch';

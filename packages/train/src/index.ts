@@ -5,6 +5,7 @@
 import type { Server } from 'node:http';
 import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
+import { type SweepOptions, type SweepReport, sweepOn } from './sweep.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
@@ -15,6 +16,7 @@ export { ConfigurationError } from '@lockstep/worker';
 export type {
   Addresses,
   EpochEvent,
+  EvaluatedEpoch,
   ListeningEvent,
   PreparedEvent,
   RelayPlace,
@@ -22,7 +24,7 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './events.ts';
-export type { Prediction } from './model.ts';
+export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type {
   CheckpointInterval,
@@ -35,6 +37,7 @@ export type {
   TrainOptions,
 } from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
+export type { KeptEpoch, ValidationConfig } from './record/epoch-choice.ts';
 export type {
   DataSource,
   DataSummary,
@@ -46,6 +49,7 @@ export type {
 export type { StepTimes } from './record/step-timing.ts';
 export type { RelayEvent, RelayOptions } from './relay/relay.ts';
 export { relay } from './relay/relay.ts';
+export type { SweepCombination, SweepOptions, SweepReport, SweepRow, SweptRun } from './sweep.ts';
 export type { Verification } from './training-result.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
@@ -58,6 +62,15 @@ export type { TrainingRun } from './training-run.ts';
  */
 export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
+}
+
+/**
+ * Trains one run after another on the same workers: each combination of a `grid`, several `seeds`, or `folds` of the
+ * data. Each run has the weights that it has alone.
+ * @throws ConfigurationError before the first run; TrainingError if a run could not go on
+ */
+export function sweep(options: SweepOptions): Promise<SweepReport> {
+  return sweepOn(options, nodePlatform);
 }
 
 /** Options of a run on the caller's server. */

@@ -9,7 +9,8 @@ import {
   valueTargets,
 } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
-import { errorMessage, shownValue } from '@lockstep/data/shown';
+import { encodeRows, type FeatureColumn, type TableRow } from '@lockstep/data/readers';
+import { errorMessage, shownValue, significant } from '@lockstep/data/shown';
 import {
   builtInModels,
   createConfusionEvaluator,
@@ -226,6 +227,18 @@ export interface Prediction {
   readonly probabilities: readonly number[];
 }
 
+/** Predicted values of one row, by name. */
+export interface ValuePrediction {
+  readonly values: Readonly<Record<string, number>>;
+}
+
+type Absent<Other> = { readonly [Key in keyof Other]?: undefined };
+
+/** What `predictRows` answers for a row: a class, or values by name; the properties of the other are undefined. */
+export type RowPrediction = (Prediction & Absent<ValuePrediction>) | (ValuePrediction & Absent<Prediction>);
+
+/** A training row is this many deviations from the mean only in a table of more than a million rows. */
+const mostDeviations = 1_000;
 const topErrorCount = 10;
 /** Most samples of one prediction; a power of two. */
 const mostSamples = 256;
@@ -282,8 +295,9 @@ export class LoadedModel {
   /**
    * Predicts the class of each sample. A sample gets the same bits alone as among others.
    * @param samples [count, ...samples.shape], one after another: images row by row, with the channels of a pixel
-   * together; bytes if the model was trained on bytes, otherwise floats, scaled as in training
-   * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
+   * together; bytes if the model was trained on bytes, otherwise floats, scaled as in training: rows of a table as
+   * `openDataset` encodes them (`predictRows` takes them as they are in the table)
+   * @throws Error if samples are of another type, cannot be encoded rows of the table, if their length is not a multiple of a sample's, if the model
    * predicts values, or after `dispose`
    */
   async predict(samples: SampleValues): Promise<Prediction[]> {
@@ -305,6 +319,27 @@ export class LoadedModel {
       throw new Error('predictValues: expected a regression model, got a classifier: use predict');
     }
     return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
+  }
+
+  /**
+   * Predicts rows as they are in the training table, such as `[{ area: 100, zone: 'A' }]`: a class, or values by name.
+   * Columns that the model does not know are ignored. null, undefined, NaN and an empty text are missing values, which
+   * the model replaces if it was trained so.
+   * @throws Error that names row and column if a value is missing or cannot be used; if the model was not trained on a
+   * table; or after `dispose`
+   */
+  async predictRows(rows: readonly TableRow[]): Promise<RowPrediction[]> {
+    this.#requireOpen();
+    if (this.reading?.type !== 'rows') {
+      const got = this.reading ? 'pictures' : 'samples without columns';
+      throw new Error(`predictRows: expected a model that was trained on a table, got one of ${got}: use predict`);
+    }
+    const outputs = this.#outputs(encodeRows(rows, this.reading.columns, 'predictRows'), true);
+    if (this.#targets.role === 'index') return outputs.map((scores) => predictionOf(scores, this.classes));
+    return outputs.map((output) => {
+      const values = restoreValues(output, this.standardization);
+      return { values: Object.fromEntries(this.values.map((name, index) => [name, values[index]!])) };
+    });
   }
 
   /**
@@ -345,14 +380,15 @@ export class LoadedModel {
     }
   }
 
-  /** Outputs of the last layer for each sample, as copies. */
-  #outputs(samples: SampleValues): Float32Array[] {
+  /** Outputs of the last layer for each sample, as copies. @param areEncoded whether rows are known to be encoded */
+  #outputs(samples: SampleValues, areEncoded = false): Float32Array[] {
     this.#requireType('predict', samples);
     const sampleSize = this.#sampleSize;
     const count = samples.length / sampleSize;
     if (!Number.isInteger(count)) {
       throw new Error(`predict: expected samples of ${sampleSize} values each, got ${samples.length} values`);
     }
+    if (!areEncoded) this.#requireEncoded(samples);
     const { length } = this.#targets.names;
     const outputs: Float32Array[] = [];
     for (let from = 0; from < count; ) {
@@ -369,6 +405,27 @@ export class LoadedModel {
 
   #requireOpen(): void {
     if (this.#isDisposed) throw new Error('model: expected a model in use, got one that was disposed');
+  }
+
+  /** Refuses rows of a table that were not encoded as in training, if they can be told from those that were. */
+  #requireEncoded(samples: SampleValues): void {
+    if (this.reading?.type !== 'rows') return;
+    const { columns } = this.reading;
+    for (let at = 0; at < samples.length; at += this.#sampleSize) {
+      let first = at;
+      for (const column of columns) {
+        const size = column.type === 'number' ? 1 : column.categories.length;
+        const wrong = unencoded(column, samples, first, first + size);
+        if (wrong !== undefined) {
+          const where = `column ${JSON.stringify(column.name)} of sample ${at / this.#sampleSize}`;
+          const advice = 'predictRows takes rows as they are in a table';
+          throw new Error(
+            `predict: expected encoded samples, as openDataset gives them, got ${wrong} in ${where}: ${advice}`,
+          );
+        }
+        first += size;
+      }
+    }
   }
 
   #requireType(what: string, samples: SampleValues): void {
@@ -413,6 +470,21 @@ export class LoadedModel {
       `evaluate: expected ${name} to be class ${numbers.get(names[at]!)}, as in the model, got class ${at}: use the classes of the model`,
     );
   }
+}
+
+/** Returns what cannot be the encoding of a column in `samples[from, to)`; undefined if it can. */
+function unencoded(column: FeatureColumn, samples: SampleValues, from: number, to: number): string | undefined {
+  if (column.type === 'number') {
+    const value = samples[from]!;
+    return Math.abs(value) > mostDeviations ? `${significant(value)} deviations from the mean` : undefined;
+  }
+  let ones = 0;
+  for (let at = from; at < to; at += 1) {
+    const value = samples[at]!;
+    if (value !== 0 && value !== 1) return `${significant(value)} for a category`;
+    ones += value;
+  }
+  return ones === 1 ? undefined : `${ones} categories`;
 }
 
 function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
@@ -475,11 +547,12 @@ export function optionsAlike(
   }
   const like = {
     columns: reading?.columns,
+    missing: reading?.missing,
     bytes: samples.role === 'scaled',
     classes: classes.length > 0 ? classes : undefined,
     standardization,
   };
-  const known = reading && values.length === 1 ? values[0] : undefined;
+  const known = reading?.label ?? (reading && values.length === 1 ? values[0] : undefined);
   return { like, label: label ?? known };
 }
 

@@ -47,6 +47,7 @@ import {
 } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
+import { areClassWeights, balanced, type ClassWeights } from './class-weights.ts';
 import {
   defaultEpochsText,
   defaultLearningRates,
@@ -125,6 +126,25 @@ const validation: OptionKind<number | string> = {
 /** Fraction of the training samples that is held out if an option needs validation samples. */
 export const defaultValidation = 0.1;
 
+/** Values of one option, such as `lr=0.01,0.1`; the command checks them by that option's own kind. */
+const swept: OptionKind<readonly string[]> = {
+  schema: v.array(v.pipe(v.string(), v.regex(/^[a-z-]+=./))),
+  expected: 'an option and its values, like lr=0.01,0.1',
+  placeholder: 'OPTION=VALUE,…',
+  read: (text) => [text],
+};
+
+/** Options for one run, which make no sense for several. */
+const severalRuns: Options[string]['without'] = {
+  checkpoint: 'which holds a single run',
+  fleet: 'which leads a single run',
+  save: 'which writes a single model',
+  verify: 'which repeats a single run',
+  stay: 'which waits for runs from the dashboard',
+  [`data ${uploadedData}`]: 'whose page starts a single run',
+  ...training,
+};
+
 export const runOptions = {
   ...inGroup('run', {
     single: option(flagKind, 'train in this process, without workers or sockets; gives the same weights', {
@@ -170,6 +190,18 @@ export const runOptions = {
       'validation measure by which --keep and --patience compare epochs',
       { defaultText: 'loss', library: 'monitor' },
     ),
+    ...refusedBeside(severalRuns, {
+      sweep: option(swept, 'train with each of these values of an option, one after another; several sweeps multiply', {
+        isRepeatable: true,
+        isEssential: true,
+      }),
+      seeds: option(wholeKind({ from: 1, to: 1_000 }), 'train with N seeds, from --seed upwards', {}),
+      folds: option(
+        wholeKind({ from: 2, to: 1_000 }),
+        'k-fold: train N times, each time with another part of all samples as test data',
+        {},
+      ),
+    }),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
@@ -267,6 +299,13 @@ export const runOptions = {
         defaultText: `none, or ${defaultValidation} with --keep best or --patience`,
         library: 'validation',
       },
+    ),
+  }),
+  ...inGroup('data', {
+    'class-weights': option(
+      textKind,
+      `factor of the loss for the training samples of each class: ${balanced}, which gives each class the same total weight, or a file with a weight for each class name, as JSON or CSV`,
+      { placeholder: `${balanced}|FILE`, defaultText: '1 for every class', library: 'classWeights', isEssential: true },
     ),
   }),
   ...inGroup('distribution', {
@@ -469,6 +508,10 @@ const kinds = {
   checkpoint: textKind,
   'checkpoint.store': objectKind<SharedCheckpoints>('what a fleet gives', (value) =>
     ['open', 'list', 'write'].every((method) => method in value),
+  ),
+  classWeights: eitherKind(
+    oneOfKind([balanced]),
+    objectKind<ClassWeights>('an object of numbers of at least 0 by class name', areClassWeights),
   ),
   validation: eitherKind(
     runOptions.validation.kind,

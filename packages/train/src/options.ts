@@ -4,8 +4,8 @@ import type { Augmentation, Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
-import type { StepEvent } from './events.ts';
-import type { OnEpoch } from './record/recorder.ts';
+import type { ClassWeights } from './class-weights.ts';
+import type { OnEpoch, StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
@@ -84,6 +84,11 @@ export interface TrainOptions {
    * Network settings for workers and viewers. By default only local workers join; without any, this process computes.
    */
   readonly listen?: boolean | ListenOptions | undefined;
+  /**
+   * Factors of the samples' losses in training, by class name: omitted classes have 1. `balanced` gives each class the
+   * same total weight, `samples / (classes * samples of the class)`. By default all are 1.
+   */
+  readonly classWeights?: ClassWeights | 'balanced' | undefined;
   /**
    * Validation samples, on which each epoch is evaluated besides the test samples: a fraction of the training samples,
    * above 0 and below 1, held out by the seed; a data set; or the path of a file or folder, read as the training

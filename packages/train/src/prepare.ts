@@ -25,6 +25,7 @@ import {
 } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
+import { withClassWeights } from './class-weights.ts';
 import { defaultModel, recipeOf } from './defaults.ts';
 import { modelToTransfer, readInitialWeights, transferWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
@@ -55,7 +56,8 @@ export async function prepare(
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { test, reading } = data;
-  const { train, validation, choosing } = await holdOut(options, data, seed, platform);
+  const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
+  const train = withClassWeights(unweighted, options.classWeights);
   const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? modelFor(options, data), train);
   const frozen = frozenBy(options, model);

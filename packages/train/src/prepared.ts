@@ -67,7 +67,8 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;
+  const weighted = 'classWeights' in config.data.targetField ? ', weighted by class' : '';
+  return `Training ${what}: ${epochs} of ${samples}${weighted}, ${step}, ${describeOptimizer(optimizer)}`;
 }
 
 /** A description of a round, to be followed by one of the outer optimizer. */
@@ -96,11 +97,13 @@ export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
   const { model, train, validation, plan, config, optimizer } = prepared;
   const { batch, microbatchSize, innerSteps } = plan;
   const { seed, gradients = 'exact', initSha256, augment, freeze } = config;
+  const { targets } = train;
   return {
     ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),
+    ...(targets.role === 'index' && targets.classWeights && { classWeights: targets.classWeights }),
     ...(augment && { augment: augment.join(',') }),
     ...(freeze !== undefined && { freeze }),
     ...(validation && { validation: { data: dataHash(validation, newHash), ...config.validation! } }),

@@ -119,6 +119,15 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return newest === this ? this.#next.promise : Promise.resolve(newest);
   }
 
+  /**
+   * Starts another run after the end of this one, with the workers and viewers of this one if `listen.stay` keeps them.
+   * @throws Error if another run follows already, or there can be no such run
+   */
+  async runAgain(options: TrainOptions): Promise<TrainingRun> {
+    await this.#ended;
+    return this.#beginNext(() => options);
+  }
+
   /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -171,7 +180,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     let settled = options;
     const onRunAgain: OnRunAgain = async (changes) => {
       await this.#ended.catch(() => {});
-      return this.#beginNext(changes, settled);
+      return this.#beginNext(() => changedOptions(settled, changes)).then(() => undefined, errorMessage);
     };
     const job: TrainingJob = {
       ...{ ...setting, prepared, onStep: options.onStep, onEpoch: options.onEpoch },
@@ -193,12 +202,12 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return { ...done.trained, prepared: done.prepared };
   }
 
-  /** @returns why there can be no such run, in which case another may follow */
-  async #beginNext(changes: RunChanges, options: TrainOptions): Promise<string | undefined> {
-    if (this.#hasNext) return 'another run is already starting';
+  /** @throws Error if another run has begun, or there can be no such run, in which case another may follow */
+  async #beginNext(options: () => TrainOptions | Promise<TrainOptions>): Promise<TrainingRun> {
+    if (this.#hasNext) throw new Error('another run is already starting');
     this.#hasNext = true;
     try {
-      const next = new TrainingRun(await changedOptions(options, changes), this.#platform, this.#site);
+      const next = new TrainingRun(await options(), this.#platform, this.#site);
       next.#server = this.#server;
       // A failure before the start is shown on the page, a later one to those who follow the run.
       next.result.catch(() => {});
@@ -209,10 +218,10 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       // Frees the rest of this run, unless someone has asked for its result.
       this.#close = async () => {};
       this.#control = () => {};
-      return undefined;
+      return next;
     } catch (error) {
       this.#hasNext = false;
-      return errorMessage(error);
+      throw error;
     }
   }
 }
@@ -343,6 +352,6 @@ function changedOptimizer(
   };
 }
 
-async function splitBy(data: TrainOptions['data'], seed: number): Promise<string | TrainingData | undefined> {
+export async function splitBy(data: TrainOptions['data'], seed: number): Promise<string | TrainingData | undefined> {
   return typeof data === 'object' && data.splitBy ? data.splitBy(seed) : data;
 }

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { EvaluatedEpoch } from '../src/events.ts';
 import { ConfigurationError, loadModel, openDataset, TrainingError, type TrainOptions, train } from '../src/index.ts';
-import type { EvaluatedEpoch } from '../src/record/recorder.ts';
 import type { Report } from '../src/record/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { tiny } from './open-run.ts';

@@ -124,6 +124,11 @@ describe('the checkpoint to resume from', () => {
       /^it belongs to another run: expected model\.layers\.0 .*got none/,
     ],
     [
+      'of other weights of classes',
+      () => stored({ identity: { ...identity, classWeights: [1, 2] } }),
+      /^it belongs to another run: expected classWeights none, got \[1,2\]$/,
+    ],
+    [
       'past the end of this run',
       () => stored({ step: 1_001 }),
       /^it was written after step 1001, but this run has only 1000 steps$/,

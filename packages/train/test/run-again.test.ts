@@ -69,6 +69,6 @@ it('is refused while the run goes on', async () => {
   const { run, admin: token, watch } = await open({ ...tiny, epochs: 1_000 });
   const viewer = await watch();
   viewer.send({ type: 'runAgain', token });
-  expect((await viewer.next('refused')).message).toBe('the run has not ended');
+  expect((await viewer.next('refused')).message).toBe('the run has not ended yet');
   await run.stop();
 });

@@ -54,7 +54,7 @@ describe('a background compute', () => {
   it('computes again after a failure, and ends with a sentence', async () => {
     const { compute } = await start('reference');
     await expect(compute.gradient(...samplesOf(1, 8, 12))).rejects.toThrow('expected open() before');
-    await expect(compute.open({ ...setup, model: { nothing: true } })).rejects.toThrow(/^model: /);
+    await expect(compute.open({ ...setup, model: { nothing: true } })).rejects.toThrow(/^name: expected a value/);
     await compute.open(setup);
     compute.setWeights(new Uint8Array(4));
     await expect(compute.gradient(...samplesOf(1, 8, 12))).rejects.toThrow(/values/);

@@ -56,6 +56,8 @@ const runGlossary = {
   step: 'One change of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer updates the parameters.',
   'confusion matrix':
     'A row for each true class, a column for each predicted class. Correct predictions are on the diagonal; a dark cell next to it is a pair of classes that the network confuses.',
+  metrics:
+    'Precision is the share of the samples predicted as a class that belong to it, recall the share of its samples that are found, F1 their harmonic mean. The areas under the ROC and precision-recall curves rank samples by probability: 1 is perfect. For values, MAE and RMSE are errors in their unit.',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type RunTermName = keyof typeof runGlossary;

@@ -1,7 +1,8 @@
-/** The last evaluation: its confusion matrix and its top errors. */
+/** The last evaluation: its confusion matrix, its top errors, samples of a cell, and the metrics of a run that is over. */
+import { type ClassRates, type Metrics, rateNames, rates } from '@lockstep/nn';
 import { floatsFrom, type RunMessage } from '@lockstep/protocol';
-import { useSignal } from '@preact/signals';
-import { useRef } from 'preact/hooks';
+import { type Signal, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
@@ -11,13 +12,20 @@ import { evaluatedText } from '../watch/run-texts.ts';
 import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
 import { SampleView } from './sample-view.tsx';
 
-export function ConfusionView({
-  evaluation,
-  store,
-}: {
+/** A cell of the matrix, by the indices of its classes. */
+export interface Cell {
+  readonly label: number;
+  readonly predicted: number;
+}
+
+interface ConfusionViewProps {
   readonly evaluation: EvaluationMessage;
   readonly store: RunStore;
-}) {
+  /** The cell whose samples are shown. */
+  readonly opened: Signal<Cell | undefined>;
+}
+
+export function ConfusionView({ evaluation, store, opened }: ConfusionViewProps) {
   const run = store.run.value;
   const samples = isPicture(run) ? 'images' : 'samples';
   return (
@@ -31,6 +39,7 @@ export function ConfusionView({
           confusion={evaluation.confusion}
           names={Array.from({ length: evaluation.outputs }, (_, index) => outputName(run, index))}
           samples={samples}
+          opened={opened}
         />
       )}
     </Card>
@@ -40,21 +49,16 @@ export function ConfusionView({
 /** Maximum total length of horizontal headings, in characters. Longer headings are turned. */
 const mostCharactersOfHeadings = 60;
 
-/** A cell, by the indices of its classes. */
-interface Place {
-  readonly label: number;
-  readonly predicted: number;
-}
-
 interface MatrixProps {
   /** float32, [classes, classes] */
   readonly confusion: Uint8Array;
   readonly names: readonly string[];
   readonly samples: string;
+  readonly opened: Signal<Cell | undefined>;
 }
 
-function Matrix({ confusion, names, samples }: MatrixProps) {
-  const chosen = useSignal<Place | undefined>(undefined);
+function Matrix({ confusion, names, samples, opened }: MatrixProps) {
+  const chosen = useSignal<Cell | undefined>(undefined);
   const counts = floatsFrom(confusion);
   const classes = names.length;
   const rows = names.map((_, label) => counts.subarray(label * classes, (label + 1) * classes));
@@ -66,9 +70,14 @@ function Matrix({ confusion, names, samples }: MatrixProps) {
   const areTurned = longest > 3 && longest * classes > mostCharactersOfHeadings;
   // The next run may have fewer classes.
   const { label = classes, predicted = classes } = chosen.value ?? {};
-  const { table, ...events } = useCells((place) => {
-    chosen.value = place;
-  });
+  const { table, ...events } = useCells(
+    (cell) => {
+      chosen.value = cell;
+    },
+    (cell) => {
+      if (counts[cell.label * classes + cell.predicted]) opened.value = cell;
+    },
+  );
   return (
     <>
       <div class="scroll matrix-scroll">
@@ -122,7 +131,7 @@ function Matrix({ confusion, names, samples }: MatrixProps) {
             <bdi>{names[predicted]}</bdi>
           </>
         ) : (
-          'Rows: the label. Columns: the prediction. Point at a cell or tap it for its classes.'
+          'Rows: the label. Columns: the prediction. Press a cell for its samples.'
         )}
       </p>
     </>
@@ -148,11 +157,17 @@ const moves: Readonly<Record<string, readonly [rows: number, columns: number]>> 
   ArrowRight: [0, 1],
 };
 
-/** Tracks pointer and keyboard over the cells of a table. One cell at a time is in the tab order. */
-function useCells(onChoose: (place: Place) => void) {
+/**
+ * Tracks pointer and keyboard over the cells of a table. One cell at a time is in the tab order.
+ * @param onPress called for a click, Enter or the space bar
+ */
+function useCells(onChoose: (cell: Cell) => void, onPress: (cell: Cell) => void) {
   const table = useRef<HTMLTableElement>(null);
-  const choose = (cell: HTMLTableCellElement): void =>
-    onChoose({ label: (cell.parentElement as HTMLTableRowElement).rowIndex - 1, predicted: cell.cellIndex - 1 });
+  const placeOf = (cell: HTMLTableCellElement): Cell => ({
+    label: (cell.parentElement as HTMLTableRowElement).rowIndex - 1,
+    predicted: cell.cellIndex - 1,
+  });
+  const choose = (cell: HTMLTableCellElement): void => onChoose(placeOf(cell));
   const enter = (cell: HTMLTableCellElement): void => {
     for (const other of table.current!.querySelectorAll('td[tabindex]')) other.removeAttribute('tabindex');
     cell.tabIndex = 0;
@@ -164,15 +179,23 @@ function useCells(onChoose: (place: Place) => void) {
       if (isCell(target)) choose(target);
     },
     onClick: ({ target }: Event): void => {
-      if (isCell(target)) enter(target);
+      if (!isCell(target)) return;
+      enter(target);
+      onPress(placeOf(target));
     },
     onFocusIn: ({ target }: Event): void => {
       if (isCell(target)) choose(target);
     },
     onKeyDown: (event: KeyboardEvent): void => {
+      if (!isCell(event.target)) return;
+      const isPress = event.key === 'Enter' || event.key === ' ';
       const [down, right] = moves[event.key] ?? [];
-      if (down === undefined || right === undefined || !isCell(event.target)) return;
+      if (!isPress && (down === undefined || right === undefined)) return;
       event.preventDefault();
+      if (down === undefined || right === undefined) {
+        onPress(placeOf(event.target));
+        return;
+      }
       const row = (event.target.parentElement as HTMLTableRowElement).rowIndex + down;
       const next = table.current!.rows[row]?.cells[event.target.cellIndex + right];
       if (isCell(next)) enter(next);
@@ -184,14 +207,57 @@ function isCell(target: EventTarget | null | undefined): target is HTMLTableCell
   return target instanceof HTMLTableCellElement && target.matches('tbody td');
 }
 
-/** The most confident wrong classes, or the largest errors of values. */
-export function TopErrors({ evaluation, run }: { readonly evaluation: EvaluationMessage; readonly run: RunMessage }) {
+interface TopErrorsProps {
+  readonly evaluation: EvaluationMessage;
+  readonly run: RunMessage;
+  readonly opened: Signal<Cell | undefined>;
+}
+
+/** The most confident wrong classes, the largest errors of values, or samples of the opened cell of the matrix. */
+export function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
+  const card = useRef<HTMLDivElement>(null);
+  const cell = opened.value;
   const given = run.targetField.role === 'value' ? 'value' : 'label';
+  // On a narrow screen, the card is below the matrix.
+  useEffect(() => {
+    if (cell) card.current?.scrollIntoView({ block: 'nearest' });
+  }, [cell]);
+  const shown = cell ? samplesOf(cell, evaluation) : evaluation;
+  const title = cell ? `${outputName(run, cell.label)} classified as ${outputName(run, cell.predicted)}` : 'Top errors';
   return (
-    <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>
-      <Errors errors={errorsOf(run, evaluation)} run={run} given={given} />
+    <Card name="top-errors" title={<bdi>{title}</bdi>} aside={`${given} → prediction`}>
+      <div ref={card} class="opened-cell">
+        <p role="status">{cell && cellText(shown.topErrors.length, cell, evaluation)}</p>
+        {cell && (
+          <button
+            type="button"
+            onClick={() => {
+              opened.value = undefined;
+            }}
+          >
+            Show the top errors
+          </button>
+        )}
+      </div>
+      <Errors errors={errorsOf(run, shown)} run={run} given={given} />
     </Card>
   );
+}
+
+type ShownErrors = Pick<EvaluationMessage, 'topErrors' | 'farthest'>;
+
+/** While the run goes on, only the top errors are known. */
+function samplesOf({ label, predicted }: Cell, { topErrors, cellSamples = topErrors }: EvaluationMessage): ShownErrors {
+  const isOfCell = (sample: Cell): boolean => sample.label === label && sample.predicted === predicted;
+  return { topErrors: cellSamples.filter(isOfCell), farthest: [] };
+}
+
+function cellText(shown: number, { label, predicted }: Cell, { confusion, cellSamples, outputs }: EvaluationMessage) {
+  const count = confusion ? floatsFrom(confusion)[label * outputs + predicted]! : shown;
+  if (!cellSamples && shown < count) return 'More samples of each cell follow when the run has ended.';
+  if (shown >= count) return count === 1 ? 'The only one.' : `All ${whole(count)}.`;
+  const which = label === predicted ? 'the least confident' : 'the most confident';
+  return shown === 0 ? 'No samples of this cell are on this page.' : `${whole(shown)} of ${whole(count)}, ${which}.`;
 }
 
 /** One wrong prediction. */
@@ -210,7 +276,7 @@ interface TopError {
 const mostValues = 4;
 const predictionDigits = 6;
 
-function errorsOf(run: RunMessage, { topErrors, farthest }: EvaluationMessage): readonly TopError[] {
+function errorsOf(run: RunMessage, { topErrors, farthest }: ShownErrors): readonly TopError[] {
   const ofClasses = topErrors.map(({ sample, label, predicted, probability }): TopError => {
     const pair = { given: outputName(run, label), predicted: outputName(run, predicted) };
     const description = `a sample of ${pair.given}, classified as ${pair.predicted}`;
@@ -309,3 +375,66 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
     </>
   );
 }
+
+/** The metrics of a run that is over: a row for each class or value, and one for all of them. */
+export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
+  return (
+    <Card name="metrics" title={<RunTerm term="metrics">Metrics</RunTerm>} aside="test samples, final weights">
+      {'classes' in metrics ? (
+        <>
+          <p class="metrics-summary">
+            Accuracy <b>{percent(metrics.accuracy)}</b>, balanced accuracy <b>{percent(metrics.balancedAccuracy)}</b>,
+            log loss <b>{metrics.logLoss.toFixed(4)}</b>
+          </p>
+          <DataTable
+            label="Metrics of each class"
+            regionClass="metrics-scroll"
+            columns={classColumns}
+            rows={[...metrics.classes, { ...metrics.macro, name: 'macro average' }]}
+            keyOf={({ name }) => name}
+            hasRowHeadings
+          />
+        </>
+      ) : (
+        <DataTable
+          label="Errors of each value"
+          regionClass="metrics-scroll"
+          columns={valueColumns}
+          rows={metrics.outputs.length > 1 ? [...metrics.outputs, { ...metrics, name: 'all values' }] : metrics.outputs}
+          keyOf={({ name }) => name}
+          hasRowHeadings
+        />
+      )}
+    </Card>
+  );
+}
+
+/** A row of metrics; means have no number of samples. */
+type ClassRow = ClassRates & { readonly name: string; readonly support?: number };
+
+const classColumns: readonly ViewColumn<ClassRow>[] = [
+  { title: 'class', text: ({ name }) => name, value: ({ name }) => name },
+  {
+    title: 'samples',
+    isNumber: true,
+    text: ({ support }) => (support === undefined ? '' : whole(support)),
+    value: ({ support = Number.POSITIVE_INFINITY }) => support,
+  },
+  ...rates.map(
+    (rate): ViewColumn<ClassRow> => ({
+      title: rateNames[rate],
+      isNumber: true,
+      text: (row) => row[rate]?.toFixed(4) ?? '–',
+      value: (row) => row[rate] ?? -1,
+    }),
+  ),
+];
+
+type ValueRow = Extract<Metrics, { readonly outputs: unknown }>['outputs'][number];
+
+const valueColumns: readonly ViewColumn<ValueRow>[] = [
+  { title: 'value', text: ({ name }) => name, value: ({ name }) => name },
+  { title: 'MAE', isNumber: true, text: ({ mae }) => significant(mae), value: ({ mae }) => mae },
+  { title: 'RMSE', isNumber: true, text: ({ rmse }) => significant(rmse), value: ({ rmse }) => rmse },
+  { title: 'R²', isNumber: true, text: ({ r2 }) => r2?.toFixed(4) ?? '–', value: ({ r2 }) => r2 ?? -1 },
+];

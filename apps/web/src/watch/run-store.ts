@@ -1,4 +1,5 @@
 /** The state of the watched run as signals, updated by the messages of the dashboard socket. */
+import type { Metrics } from '@lockstep/nn';
 import type { ProgressMessage, RunMessage, WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, type Signal, signal } from '@preact/signals';
 import { type CurveKind, type CurveView, type RunCurve, RunCurves, type WatchedEpoch } from './curves.ts';
@@ -64,6 +65,8 @@ export class RunStore {
   readonly result = signal<WatchMessageOf<'result'>>();
   /** Totals from the report of a run that is over. */
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
+  /** Metrics of a run that is over. */
+  readonly metrics = computed(() => (this.result.value && metricsOf(this.result.value.report)) ?? undefined);
   /** Milliseconds since the last message; 0 unless the coordinator counts as silent. */
   readonly silentMs = signal(0);
   readonly isOnline = signal(true);
@@ -324,6 +327,11 @@ function settingsOf({ model, config }: RunMessage, workers: readonly ShownWorker
 interface RunTotals {
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
+}
+
+/** @param report as UTF-8 JSON, as `--report` writes it; null if the run has no metrics */
+function metricsOf(report: Uint8Array): Metrics | null {
+  return (JSON.parse(new TextDecoder().decode(report)) as { readonly metrics: Metrics | null }).metrics;
 }
 
 /** @param report as UTF-8 JSON, as `--report` writes it */

@@ -104,7 +104,7 @@ function interruption({ connection, progress, silentMs, isOnline }: Received): S
     return { name: 'gone', title, reason: `Not connected: ${connection.reason}. Trying again …`, isCurrent: false };
   }
   if (isQuiet) {
-    const reason = `The coordinator has sent nothing for ${Math.floor(silentMs / 1000)} s: it may be frozen or very busy, or the network may be down.`;
+    const reason = `The coordinator has sent nothing for ${Math.floor(silentMs / 1000)} s: it or the network may be frozen or busy.`;
     return { name: 'silent', title: 'Coordinator silent', reason, isCurrent: false };
   }
   if (connection.phase === 'connecting') {

@@ -165,7 +165,7 @@ async function eachPicture(
       try {
         const bytes = await read();
         await use(bytes, index).catch((error: Error) => {
-          const got = `one that cannot be read: ${firstLine(error)}; use --skip-bad to go on without it`;
+          const got = `one that cannot be read: ${firstLine(error)}; use --skip-bad to continue without it`;
           throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', got);
         });
       } catch (error) {

@@ -230,7 +230,7 @@ function isConstant({ column, type, missing, counts }: SurveyedColumn): boolean 
 
 /** Columns that can be used, but seldom help; the first kind that a column is of counts. */
 const doubtful = [
-  { is: areDates, what: 'a date becomes a category of its own' },
+  { is: areDates, what: 'each date becomes a category' },
   { is: isIdentifier, what: 'different in nearly every row' },
   { is: isConstant, what: 'equal in all rows' },
 ] as const;

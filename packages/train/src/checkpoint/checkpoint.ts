@@ -21,6 +21,8 @@ export interface RunIdentity {
   readonly gradients: string;
   /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
+  /** Weights of the classes in the loss; omitted if they have none. */
+  readonly classWeights?: readonly number[];
   /** Names of the augmentations, with commas; omitted if there are none. */
   readonly augment?: string;
   /** Number of first layers that keep their weights; omitted if all are trained. */

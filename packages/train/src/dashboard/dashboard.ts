@@ -180,16 +180,17 @@ export class Dashboard {
   /** Sends the report and the kept weights. */
   #leave(report: Report): void {
     const { prepared, recorder } = this.#options;
-    const { kept, weightsSha256 } = report;
+    const { kept, epochs, metrics, weightsSha256 } = report;
     const { step, weights } = recorder.data.final!;
     const bytes = bytesOf(weights);
     this.#weights.end(recorder.data.final!, weightsSha256);
     if (bytes.byteLength <= maxFinalWeightsBytes) this.#viewers.broadcast({ type: 'weights', step, bytes });
-    const json = new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`);
+    const json = new TextEncoder().encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
     const metadata = metadataOf({ prepared, weightsSha256, steps: step });
     this.#result = { type: 'result', step, report: json, metadata };
     this.#viewers.broadcast(this.#result);
-    if (kept) this.#evaluation.add({ epoch: kept.epoch, weights, isLast: true });
+    const epoch = kept?.epoch ?? (metrics ? epochs.at(-1)?.epoch : undefined);
+    if (epoch !== undefined) this.#evaluation.add({ epoch, weights, isLast: true });
   }
 
   #welcome(sendSnapshot: () => void): void {
@@ -266,6 +267,17 @@ export class Dashboard {
   }
 }
 
+/** Maximum number of classes whose metrics viewers get. */
+const maxMeasuredClasses = 1_000;
+
+/** The report, without the metrics of single classes if there are very many. */
+function boundedReport(report: Report): Report {
+  const { metrics } = report;
+  if (!metrics || !('classes' in metrics) || metrics.classes.length <= maxMeasuredClasses) return report;
+  const { validationMetrics: _, ...rest } = report;
+  return { ...rest, metrics: { ...metrics, classes: [] } };
+}
+
 interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
@@ -303,6 +315,7 @@ interface EvaluationFeedOptions {
 }
 
 const mostErrors = 16;
+const mostCellSamples = 24;
 /** Maximum bytes of the samples in a message. */
 const mostSampleBytes = 2 ** 20;
 /** Largest number of classes whose confusion matrix a page shows. */
@@ -310,7 +323,7 @@ const maxShownClasses = 256;
 /** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
 const mostKeptParameters = 2 ** 22;
 
-type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
+type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'cellSamples' | 'farthest'>;
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
@@ -318,7 +331,8 @@ interface Evaluated {
   readonly isLast: boolean;
 }
 
-type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
+/** @param isLast whether the samples of each cell are shown too */
+type ErrorFinder = (weights: Float32Array, isLast: boolean) => Promise<Errors>;
 
 /** Evaluates the newest weights while somebody watches. */
 export class EvaluationFeed {
@@ -326,6 +340,7 @@ export class EvaluationFeed {
   message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
+  #isLastShown = false;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
   #newest: Evaluated | undefined;
@@ -347,9 +362,9 @@ export class EvaluationFeed {
   /** Evaluates the newest weights if there are viewers, once per set of weights and one evaluation at a time. */
   refresh(): void {
     const newest = this.#newest;
-    const isDone = !newest || this.message?.epoch === newest.epoch;
+    const isDone = !newest || (this.message?.epoch === newest.epoch && this.#isLastShown === newest.isLast);
     if (isDone || this.#evaluation || this.#viewers.size === 0) return;
-    this.#evaluation = this.#evaluate(newest.epoch, newest.weights)
+    this.#evaluation = this.#evaluate(newest)
       .catch(this.#options.onError)
       .finally(() => {
         this.#evaluation = undefined;
@@ -368,10 +383,11 @@ export class EvaluationFeed {
     if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 
-  async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
+  async #evaluate({ epoch, weights, isLast }: Evaluated): Promise<void> {
     const { test } = this.#options.prepared;
     this.#findErrors ??= errorFinder(this.#options);
-    const errors = await this.#findErrors(weights);
+    const errors = await this.#findErrors(weights, isLast);
+    this.#isLastShown = isLast;
     this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
     this.#viewers.broadcast(this.message);
   }
@@ -396,12 +412,18 @@ function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder 
       return { topErrors: [], farthest };
     };
   }
+  const isShown = targets.names.length <= maxShownClasses;
+  const mostInCells = Math.floor(mostSampleBytes / bytesOfField(samples));
   const evaluator = createConfusionEvaluator(backend, model, test, most);
-  return async (weights) => {
-    const { counts, topErrors } = await evaluator.evaluate(weights, () => nextTurn());
+  const lastEvaluator = createConfusionEvaluator(backend, model, test, most, isShown ? mostCellSamples : 0);
+  return async (weights, isLast) => {
+    const chosen = isLast ? lastEvaluator : evaluator;
+    const { counts, topErrors, cellSamples } = await chosen.evaluate(weights, () => nextTurn());
+    const shown = (all: typeof topErrors) => all.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) }));
     return {
-      ...(counts && targets.names.length <= maxShownClasses ? { confusion: bytesOf(counts) } : {}),
-      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
+      ...(counts && isShown && { confusion: bytesOf(counts) }),
+      topErrors: shown(topErrors),
+      ...(isLast && isShown && { cellSamples: shown(cellSamples.slice(0, mostInCells)) }),
       farthest: [],
     };
   };

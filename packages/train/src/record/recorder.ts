@@ -10,6 +10,7 @@ import type { Run } from '../coordinator/run.ts';
 import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import {
   EventLines,
+  type OnEpoch,
   type RecordedEvent,
   type RelayPlace,
   type RunEnding,
@@ -50,21 +51,6 @@ export interface RunRecord extends Omit<SavedProgress, 'curve' | 'wire'> {
   /** Undefined until the run has ended, and if it took every step that it needed. */
   readonly ending: RunEnding | undefined;
 }
-
-/** An evaluated epoch, for `onEpoch`. */
-export interface EvaluatedEpoch {
-  /** Counted from 1. */
-  readonly epoch: number;
-  /** Steps that the weights have taken. */
-  readonly step: number;
-  /** A copy of the weights at the end of the epoch, [parameters] in model order. */
-  readonly weights: Float32Array<ArrayBuffer>;
-  /** Loss and quality on training, test and validation samples. */
-  readonly metrics: EpochReport;
-}
-
-/** Called after the evaluation of each epoch, in order; the run's result waits for it. */
-export type OnEpoch = (epoch: EvaluatedEpoch) => void | Promise<void>;
 
 export interface RecorderOptions {
   readonly plan: RunPlan;

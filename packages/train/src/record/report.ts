@@ -227,6 +227,11 @@ export function createReport(options: ReportOptions): Report {
   };
 }
 
+/** The epoch whose weights a run has kept; undefined if no epoch was evaluated. */
+export function keptEpochOf({ kept, epochs }: Pick<Report, 'kept' | 'epochs'>): EpochReport | undefined {
+  return kept ? epochs.find(({ epoch }) => epoch === kept.epoch) : epochs.at(-1);
+}
+
 function workerReport(record: WorkerRecord): WorkerReport {
   const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
   return {

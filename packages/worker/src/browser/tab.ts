@@ -78,7 +78,7 @@ export function openingState(resumeKey: string | undefined): ActiveState {
 export function oneThreadReason(): string | undefined {
   if (crossOriginIsolated) return undefined;
   return isSecureContext
-    ? 'one thread, because this page is not cross-origin isolated: open it in a tab of its own'
+    ? 'one thread, because this page is not cross-origin isolated: open it in its own tab'
     : 'one thread, because threads require https or localhost: start the coordinator with --tls';
 }
 

@@ -1,0 +1,56 @@
+/** `--sweep`, `--seeds` and `--folds`: the table, the report, the same weights as alone, and refusals. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SweepReport } from '@lockstep/train';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { runInside, runToReport } from './processes.ts';
+
+const folder = temporaryFolder();
+const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+const short = ['--data', iris, '--epochs', '2'];
+
+it('runs of a sweep have the weights that they have alone, and a table says which is best', async () => {
+  const file = join(folder, 'sweep.json');
+  const args = ['--sweep', 'lr=0.001,0.1', '--sweep', 'optimizer=sgd,adam', '--seeds', '2', '--workers', '2'];
+  const { code, stdout } = await runInside('coordinator', [
+    'start',
+    ...short,
+    ...args,
+    '--port',
+    '0',
+    '--report',
+    file,
+  ]);
+  expect(code).toBe(0);
+  const { rows, best } = JSON.parse(readFileSync(file, 'utf8')) as SweepReport;
+  expect(rows).toHaveLength(8);
+  const last = ['--lr', '0.1', '--optimizer', 'adam', '--seed', '2', '--single'];
+  const { report } = await runToReport(folder, [...short, ...last]);
+  expect(rows.at(-1)!.weightsSha256).toBe(report.weightsSha256);
+  expect(stdout).toContain('Run 8 of 8: lr 0.1, optimizer adam, seed 2\n');
+  expect(stdout).toMatch(/^lr +optimizer +seed +test loss +test accuracy +weights$/m);
+  expect(stdout).toMatch(new RegExp(`^0\\.1 +adam +2 .* ${report.weightsSha256.slice(0, 12)}$`, 'm'));
+  const { 'optimizer.learningRate': rate, 'optimizer.type': type } = best!.values;
+  expect(stdout).toContain(`Best by mean test loss: lr ${rate}, optimizer ${type}\n`);
+});
+
+it('folds have a mean and a deviation', async () => {
+  const { code, stdout } = await runInside('coordinator', ['start', ...short, '--folds', '3', '--single']);
+  expect(code).toBe(0);
+  expect(stdout.match(/^Training mlp.*: 2 epochs of 100 samples/gm)).toHaveLength(3);
+  expect(stdout).toMatch(/^runs +test loss\n3 +\d\.\d+ ± \d\.\d+$/m);
+});
+
+it.each([
+  [['--sweep', 'lr'], '--sweep: expected an option and its values, like lr=0.01,0.1, got lr'],
+  [['--sweep', 'lr=0.1,x'], '--lr: expected a number above 0, got x'],
+  [['--sweep', 'port=1'], /^lockstep: --sweep: expected one of epochs, .* before =, got port$/],
+  [['--seeds', '2', '--save', 'x'], '--seeds: cannot be combined with --save, which writes a single model'],
+])('%j is refused', async (args, message) => {
+  const { code, stderr } = await runInside('coordinator', ['start', ...short, ...args]);
+  expect(code).toBe(2);
+  if (typeof message === 'string') expect(stderr.trim()).toBe(`lockstep: ${message}`);
+  else expect(stderr.trim()).toMatch(message);
+});
