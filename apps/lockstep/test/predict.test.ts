@@ -79,7 +79,7 @@ describe('npm run predict', () => {
     [[place('bars')], /bars: expected a PNG, JPEG or WebP picture, .* got one that cannot be read: /],
     [
       [place('bar.gif')],
-      /bar\.gif: expected a PNG, JPEG or WebP picture, .*: its first bytes are those of another format$/,
+      /bar\.gif: expected a PNG, JPEG or WebP picture, .*: it is a GIF picture, to be converted first$/,
     ],
     [[place('short.json')], /short\.json: expected a list of 784 values, the input of the model, got 3$/],
     [[place('floats.json')], /floats\.json: expected whole numbers from 0 to 255, got 0\.78\d* at position 6$/],
