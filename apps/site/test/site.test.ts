@@ -16,7 +16,7 @@ const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
 /** Longest first load: HTML, scripts and styles, packed. */
 const mostBytes = 150_000;
 
-/** What both browsers must show. */
+/** Views that both browsers must show. */
 function siteTests({ browser }: PageSuite, isFirefox = false): void {
   const server = useServer();
   const open = (path: string, options?: BrowserContextOptions) => openOn(browser, server().url + path, options);

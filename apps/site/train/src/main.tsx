@@ -227,7 +227,7 @@ function Invitation() {
   );
 }
 
-/** Where VitePress keeps the colors that a person has chosen. */
+/** VitePress's key for the chosen color scheme. */
 const appearanceKey = 'vitepress-theme-appearance';
 
 function takeAppearance(): void {
