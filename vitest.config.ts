@@ -51,6 +51,7 @@ const every = ['{packages,apps}/*/test/**/*.test.ts', 'examples/test/**/*.test.t
 const slowest = [
   'apps/lockstep/test/published.test.ts',
   'apps/web/test/learn.test.ts',
+  'apps/site/test/site.test.ts',
   'apps/web/test/states.test.ts',
   'packages/tensor/test/gpu-browser.test.ts',
   'apps/web/test/tab-compute.test.ts',

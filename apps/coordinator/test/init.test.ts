@@ -129,11 +129,7 @@ describe('a file that --init cannot take ends with one sentence, exit code 2', (
       writeSafetensors({ tensors: [{ name: '0.weight', shape: [1], values: new Float32Array(1) }], metadata: {} }),
       /model mlp: 0\.weight: expected \[128, 784\], got \[1\]/,
     ],
-    [
-      'weights that are not finite',
-      writeModelFile(mlp, nan),
-      /expected finite weights, got NaN/,
-    ],
+    ['weights that are not finite', writeModelFile(mlp, nan), /expected finite weights, got NaN/],
     ['half a file', writeModelFile(mlp, nan).subarray(0, 5_000), /safetensors: expected \d+ bytes of data, got \d+/],
   ])('%s', async (what, bytes, message) => {
     const file = place(what);

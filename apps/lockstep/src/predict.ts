@@ -156,7 +156,7 @@ const nameLength = 60;
 interface Result {
   readonly text: string;
   readonly json: object;
-  /** What a file of predictions gets. */
+  /** Content of a file of predictions. */
   readonly cells:
     | { readonly class: string; readonly probabilities: readonly number[] }
     | { readonly values: Readonly<Record<string, string>> };

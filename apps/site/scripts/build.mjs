@@ -15,16 +15,21 @@ if (status !== 0) process.exit(status ?? 1);
 await buildGuides(folder);
 await buildPage({ configFile: join(folder, 'vite.config.ts'), logLevel: 'warn' });
 
-/** The digits are kept once a page has asked for them, the other files when the site is first opened. */
-const files = readdirSync(dist, { recursive: true })
-  .filter((file) => statSync(join(dist, file)).isFile() && !file.endsWith('.packed'))
+const names = readdirSync(dist, { recursive: true })
+  .filter((file) => statSync(join(dist, file)).isFile())
   .map((file) => file.replaceAll('\\', '/'))
   .sort();
-const hash = createHash('sha256');
-for (const file of files) hash.update(file).update(readFileSync(join(dist, file)));
+const isDigits = (file) => file.endsWith('.packed');
+const files = names.filter((file) => !isDigits(file));
+const digits = names.filter(isDigits);
+const versionOf = (list) => {
+  const hash = createHash('sha256');
+  for (const file of list) hash.update(file).update(readFileSync(join(dist, file)));
+  return hash.digest('hex').slice(0, 16);
+};
+const values = { FILES: files, VERSION: versionOf(files), DIGITS: digits, DIGITS_VERSION: versionOf(digits) };
 const source = readFileSync(new URL('./service-worker.js', import.meta.url), 'utf8');
-const values = { FILES: JSON.stringify(files), VERSION: JSON.stringify(hash.digest('hex').slice(0, 16)) };
 writeFileSync(
   join(dist, 'service-worker.js'),
-  source.replace(/\b(?:FILES|VERSION)\b/g, (name) => values[name]),
+  source.replace(/\b(?:FILES|VERSION|DIGITS|DIGITS_VERSION)\b/g, (name) => JSON.stringify(values[name])),
 );

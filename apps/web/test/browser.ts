@@ -1,6 +1,7 @@
-/** A real Chromium, which all files of one process share. */
-import { browserFlags, findChromium, inChromium } from '@lockstep/chromium';
-import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
+/** A real Chromium and a real Firefox, which all files of one process share. */
+import { createRequire } from 'node:module';
+import { browserFlags, findChromium, findFirefox, inChromium, inFirefox } from '@lockstep/chromium';
+import { type Browser, type BrowserContextOptions, chromium, firefox } from 'playwright-core';
 import { afterAll, afterEach, describe } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { RunAddresses } from './run.ts';
@@ -25,37 +26,76 @@ export interface PageSuite {
   readonly folder: string;
 }
 
-/** Describes tests in Chromium; skips them by name if Chromium is not installed. */
-export function describePage(name: string, define: (suite: PageSuite) => void): void {
-  const executablePath = findChromium() ?? '';
-  describe.skipIf(executablePath === '')(inChromium(name), { timeout: testTimeoutMs }, () => {
-    define({ browser: useBrowser(executablePath), folder: temporaryFolder() });
+/** Describes tests in a browser; skips them by name if the browser is not installed. */
+export function describePage(
+  name: string,
+  define: (suite: PageSuite) => void,
+  browserName: keyof typeof browsers = 'chromium',
+): void {
+  const { find, title, launch } = browsers[browserName];
+  const executablePath = find() ?? '';
+  describe.skipIf(executablePath === '')(title(name), { timeout: testTimeoutMs }, () => {
+    define({ browser: useBrowser(browserName, () => launch(executablePath)), folder: temporaryFolder() });
   });
 }
 
-/** Launched when the first tab is opened; ends with this process. */
-let launched: Promise<Browser> | undefined;
-
-function useBrowser(executablePath: string): TestBrowser {
-  // A webcam that shows a moving pattern, and that pages may use.
-  const webcam = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
-  const args = [...browserFlags, ...webcam, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
+const launchOptions = {
+  timeout: testTimeoutMs / 2,
   // Playwright would keep a process that is told to end.
-  const endsWithProcess = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
+  ...{ handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false },
+};
+
+const browsers = {
+  chromium: {
+    find: findChromium,
+    title: inChromium,
+    launch: (executablePath: string) =>
+      chromium.launch({
+        ...launchOptions,
+        executablePath,
+        // The webcam shows a moving pattern, and pages may use it.
+        args: [
+          ...browserFlags,
+          ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+          `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`,
+        ],
+      }),
+  },
+  firefox: { find: findFirefox, title: inFirefox, launch: launchFirefox },
+} as const;
+
+/** Launches a Firefox as people have it, which Playwright drives by WebDriver BiDi. */
+function launchFirefox(executablePath: string): Promise<Browser> {
+  type Socket = { readonly prototype: { send(data: unknown, ...rest: unknown[]): void } };
+  const { ws } = createRequire(import.meta.url)('playwright-core/lib/utilsBundle') as { readonly ws: Socket };
+  const { send } = ws.prototype;
+  // Playwright sends this command for each page, and Firefox 153 lacks it: pages keep the color scheme that they have.
+  ws.prototype.send = function (data, ...rest) {
+    const isLacking = typeof data === 'string' && data.includes('"emulation.setMediaFeaturesOverride"');
+    const { id } = isLacking ? (JSON.parse(data) as { readonly id: number }) : {};
+    send.call(this, isLacking ? JSON.stringify({ id, method: 'session.status', params: {} }) : data, ...rest);
+  };
+  return firefox.launch({ ...launchOptions, executablePath, channel: 'moz-firefox' });
+}
+
+/** Launched when their first tab is opened; they end with this process. */
+const launched: Partial<Record<keyof typeof browsers, Promise<Browser>>> = {};
+
+function useBrowser(name: keyof typeof browsers, start: () => Promise<Browser>): TestBrowser {
   const launch = (): Promise<Browser> => {
-    launched ??= chromium.launch({ executablePath, args, timeout: testTimeoutMs / 2, ...endsWithProcess });
-    return launched;
+    launched[name] ??= start();
+    return launched[name];
   };
   let hasCrashed = false;
   afterEach(async () => {
-    const browser = await launched;
+    const browser = await launched[name];
     await Promise.all((browser?.contexts() ?? []).map((context) => context.close()));
   });
   afterAll(async () => {
     if (!hasCrashed) return;
     // After a few crashes Chromium does without the GPU.
-    await (await launched)?.close();
-    launched = undefined;
+    await (await launched[name])?.close();
+    delete launched[name];
   });
   return {
     async crashGpu() {

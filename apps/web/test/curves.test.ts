@@ -53,6 +53,15 @@ describe('curves', () => {
     expect(train.every((value) => value === 2)).toBe(true);
   });
 
+  it('mark the test value of the epoch whose weights are kept', () => {
+    const curves = new RunCurves();
+    curves.add(points(1, 30, () => 1));
+    const reports = [report(1), { ...report(2), testLoss: 0.25 }, report(3)];
+    const { at, kept } = curves.table('loss', reports, { ...view(10), keptEpoch: 2 });
+    expect(kept.flatMap((value, index) => (value === null ? [] : [[at[index], value]]))).toEqual([[2, 0.25]]);
+    expect(new Set(curves.table('loss', reports, view(10)).kept)).toEqual(new Set([null]));
+  });
+
   it('have no point for a test loss that is not finite, of which no axis could show the others', () => {
     const curves = new RunCurves();
     curves.add(points(1, 20, () => 1));

@@ -1,5 +1,4 @@
 /** Checks that an owner can upload the data of a run on the page and start the run there. */
-import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,22 +7,8 @@ import { expect, it } from 'vitest';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { singleRun, startRun } from './run.ts';
-import type { Tab } from './tab.ts';
 
 const irisFile = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
-
-/** Drops a file on the page. */
-async function drop(tab: Tab, name: string, text: string): Promise<void> {
-  const dataTransfer = await tab.page.evaluateHandle(
-    ({ name, text }) => {
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([text], name));
-      return transfer;
-    },
-    { name, text },
-  );
-  await tab.page.dispatchEvent('.drop-zone', 'drop', { dataTransfer });
-}
 
 describePage('data from the page', ({ browser, folder }) => {
   it('are dropped there, looked at, and trained on with the bits of one process', async () => {
@@ -36,9 +21,11 @@ describePage('data from the page', ({ browser, folder }) => {
     await guest.shows('The run waits for its data. Its owner chooses it on this page');
     expect(await guest.page.locator('.drop-zone').count()).toBe(0);
 
-    await drop(tab, 'bad.csv', 'a,label\n1,x\n2,y\n,x\n4,y\n');
+    const bad = join(folder, 'bad.csv');
+    await writeFile(bad, 'a,label\n1,x\n2,y\n,x\n4,y\n');
+    await tab.drop(bad);
     await tab.shows(/^bad\.csv: line 4, column a: expected/);
-    await drop(tab, 'iris.csv', readFileSync(irisFile, 'utf8'));
+    await tab.drop(irisFile);
     await tab.shows(/^iris\.csv: 150 rows, 4 numbers each, 3 classes \(setosa, versicolor, virginica\)/);
     expect(await tab.page.locator('.data-rows tbody tr').first().locator('td').allTextContents()).toEqual([
       '5.1',

@@ -1,5 +1,6 @@
 /** A tab on the page: what a person sees and does there, and what must not happen meanwhile. */
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { RunAddresses } from './run.ts';
 
@@ -20,11 +21,14 @@ export async function openTab(context: BrowserContext, run: RunAddresses, url: s
   const page = await context.newPage();
   page.setDefaultTimeout(waitMs);
   const tab = new Tab(page, run);
-  page.on('pageerror', (error) => tab.errors.push(error.message));
-  page.on('console', (message) => {
+  const note = (error: string): void => {
     // The browser reports each attempt to reconnect.
-    const isReconnect = /^WebSocket connection to .* failed/.test(message.text());
-    if (message.type() === 'error' && !isReconnect) tab.errors.push(message.text());
+    const isReconnect = /^WebSocket connection to .* failed|^Firefox .* connection to the server at ws/.test(error);
+    if (!isReconnect) tab.errors.push(error);
+  };
+  page.on('pageerror', ({ message }) => note(message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') note(message.text());
   });
   context.on('request', (request) => {
     const { host, protocol } = new URL(request.url());
@@ -60,6 +64,19 @@ function observeLayout(): void {
   }).observe({ type: 'layout-shift', buffered: true });
 }
 
+/** Runs in a page of Firefox, whose downloads Playwright does not see: returns the next file that the page saves. */
+function nextSaved(): Promise<{ readonly name: string; readonly bytes: number[] }> {
+  const { click } = HTMLAnchorElement.prototype;
+  return new Promise((resolve, reject) => {
+    HTMLAnchorElement.prototype.click = function () {
+      HTMLAnchorElement.prototype.click = click;
+      click.call(this);
+      const read = async () => [...new Uint8Array(await (await fetch(this.href)).arrayBuffer())];
+      read().then((bytes) => resolve({ name: this.download, bytes }), reject);
+    };
+  });
+}
+
 /** Methods that wait fail as soon as the run has ended, and say what they waited for. */
 export class Tab {
   readonly page: Page;
@@ -72,6 +89,10 @@ export class Tab {
   constructor(page: Page, run: RunAddresses) {
     this.page = page;
     this.#run = run;
+  }
+
+  get #isChromium(): boolean {
+    return this.page.context().browser()?.browserType().name() === 'chromium';
   }
 
   /** Resolves like `wait`, or rejects when the run ends. */
@@ -127,10 +148,12 @@ export class Tab {
 
   /** Presses a button and returns the file that the browser saves. */
   async saves(button: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
-    const [download] = await Promise.all([
-      this.page.waitForEvent('download'),
-      this.page.getByRole('button', { name: button, exact: true }).click(),
-    ]);
+    const click = (): Promise<void> => this.page.getByRole('button', { name: button, exact: true }).click();
+    if (!this.#isChromium) {
+      const [{ name, bytes }] = await Promise.all([this.page.evaluate(nextSaved), click()]);
+      return { name, bytes: Buffer.from(bytes) };
+    }
+    const [download] = await Promise.all([this.page.waitForEvent('download'), click()]);
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   }
 
@@ -139,6 +162,31 @@ export class Tab {
     await this.page.getByLabel('Compute on').selectOption(backend);
     if (threads !== undefined) await this.page.getByLabel('Threads').selectOption(`${threads}`);
     await this.press('Join');
+  }
+
+  /** Drops a file on the drop zone, in Chromium as a person does with the mouse. */
+  async drop(path: string): Promise<void> {
+    const zone = this.page.locator('.drop-zone');
+    if (!this.#isChromium) {
+      const dataTransfer = await this.page.evaluateHandle(
+        ([name, text]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([text], name));
+          return transfer;
+        },
+        [basename(path), await readFile(path, 'utf8')] as const,
+      );
+      await zone.dispatchEvent('drop', { dataTransfer });
+      return;
+    }
+    await zone.scrollIntoViewIfNeeded();
+    const { x, y, width, height } = (await zone.boundingBox())!;
+    const data = { items: [], files: [path], dragOperationsMask: 1 };
+    const session = await this.page.context().newCDPSession(this.page);
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+      await session.send('Input.dispatchDragEvent', { type, x: x + width / 2, y: y + height / 2, data });
+    }
+    await session.detach();
   }
 
   /** Waits until the table shows this number of workers that compute. */

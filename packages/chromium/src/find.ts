@@ -1,4 +1,4 @@
-/** Finds a Chromium on this machine, and titles the suites that need one. */
+/** Finds a Chromium and a Firefox on this machine, and titles the suites that need one. */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { posix, win32 } from 'node:path';
@@ -24,7 +24,7 @@ export function thisMachine(): Machine {
   };
 }
 
-/** The value of CHROME_PATH that skips the browser tests. */
+/** The value of CHROME_PATH and of FIREFOX_PATH that skips the tests in that browser. */
 export const noBrowserWanted = 'none';
 
 /**
@@ -35,14 +35,30 @@ export function findChromium(machine: Machine = thisMachine()): string | undefin
   const { environment, downloaded, exists } = machine;
   const named = environment['CHROME_PATH'];
   if (named === noBrowserWanted) return undefined;
-  return [named, ...onPath(machine), ...usualPlaces(machine), downloaded].find(
+  return [named, ...onPath(chromiumCommands, machine), ...usualPlaces(machine), downloaded].find(
     (path) => path !== undefined && path !== '' && exists(path),
   );
 }
 
-const commands = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
+/** Returns the path of a Firefox: from FIREFOX_PATH, the PATH, or where it is installed by default. */
+export function findFirefox(machine: Machine = thisMachine()): string | undefined {
+  const { environment, exists } = machine;
+  const named = environment['FIREFOX_PATH'];
+  if (named === noBrowserWanted) return undefined;
+  return [named, ...onPath(['firefox-esr', 'firefox'], machine), ...firefoxPlaces(machine)].find(
+    (path) => path !== undefined && path !== '' && exists(path),
+  );
+}
 
-function onPath({ platform, environment }: Machine): string[] {
+function firefoxPlaces({ environment }: Machine): string[] {
+  const folders = ['PROGRAMFILES', 'PROGRAMFILES(X86)'].flatMap((name) => environment[name] ?? []);
+  const onWindows = folders.map((folder) => win32.join(folder, 'Mozilla Firefox', 'firefox.exe'));
+  return ['/Applications/Firefox.app/Contents/MacOS/firefox', ...onWindows];
+}
+
+const chromiumCommands = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
+
+function onPath(commands: readonly string[], { platform, environment }: Machine): string[] {
   const { delimiter, join } = platform === 'win32' ? win32 : posix;
   const suffix = platform === 'win32' ? '.exe' : '';
   // Windows uses either spelling.
@@ -84,4 +100,10 @@ export function inChromium(name: string, path: string | undefined = findChromium
       ? 'CHROME_PATH is none'
       : `no browser found; run ${installCommand}, or set CHROME_PATH`;
   return `${name} (skipped: ${reason})`;
+}
+
+/** Returns `name, in Firefox`, or the name with the reason why the suite is skipped. */
+export function inFirefox(name: string, path: string | undefined = findFirefox()): string {
+  if (path !== undefined) return `${name}, in Firefox`;
+  return `${name} (skipped: no Firefox found; install one, or set FIREFOX_PATH)`;
 }

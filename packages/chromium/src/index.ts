@@ -9,7 +9,7 @@ import { extname, join, normalize } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build, createServer as createDevelopmentServer } from 'vite';
 
-export { findChromium, inChromium } from './find.ts';
+export { findChromium, findFirefox, inChromium, inFirefox } from './find.ts';
 
 /**
  * Parts of Chromium that pages do without. The flag replaces Playwright's, so it repeats those of Playwright's that pages

@@ -147,7 +147,9 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     onTestFinished(() => compute.close());
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^name: expected a value/);
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(
+      /^name: expected a value/,
+    );
     await compute.open({ model, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
     await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(

@@ -81,7 +81,7 @@ export function splitDataset(dataset: Dataset, options: SplitOptions = {}): Spli
   return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
 }
 
-/** Which of several folds is held out for testing, and by which seed samples are dealt out. */
+/** The fold that is held out for testing, of several, and the seed that deals out the samples. */
 export interface FoldOptions {
   /** Number of folds, at least 2. */
   readonly folds: number;
@@ -92,8 +92,8 @@ export interface FoldOptions {
 }
 
 /**
- * Holds out one of several folds for testing (stratified k-fold): each sample is in exactly one, and each fold has its
- * part of each class. The same data, folds and seed give the same parts on every engine.
+ * Holds out one of several folds for testing (stratified k-fold).
+ * Each sample is in exactly one fold, and each fold has its part of each class. The same data, folds and seed give the same parts on every engine.
  * @throws RangeError if an option is out of range, or there are more folds than samples
  */
 export function foldDataset(dataset: Dataset, { folds, fold, seed = defaultSplitSeed }: FoldOptions): SplitDataset {

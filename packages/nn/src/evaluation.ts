@@ -76,7 +76,7 @@ const measures = {
 /** The name of a measure in `monitors`. */
 export type MonitorName = keyof typeof measures;
 
-/** The measures that can choose the best epoch and stop a run, by the names that options and reports use. */
+/** Measures that can choose the best epoch and stop a run, by their names in options and reports. */
 export const monitors: Readonly<Record<MonitorName, Monitor>> = measures;
 
 /** Evaluates weights on a fixed set of samples. */

@@ -78,6 +78,30 @@ describe('a ping', () => {
   });
 });
 
+describe('a run that waits for an evaluation', () => {
+  it('takes the allowed steps and no more until it may, with results that arrived before', () => {
+    const { coordinator, first: only } = started(1);
+    coordinator.dispatch({ type: 'allow', steps: 2 });
+    coordinator.completeSteps(2);
+    expect(coordinator.state.current.step).toBe(2);
+    coordinator.answerAll(only);
+    expect(coordinator.state).toMatchObject({ phase: 'training', current: { step: 2 } });
+    expect(coordinator.dispatch({ type: 'allow', steps: 4 })).toContainEqual({ type: 'applyStep', step: 2 });
+    coordinator.completeSteps(1);
+    expect(coordinator.state.current.step).toBe(4);
+  });
+
+  it('ends early as after its last step, once', () => {
+    const { coordinator, first: only } = started(1);
+    coordinator.completeSteps(1);
+    const commands = coordinator.dispatch({ type: 'finish' });
+    expect(commands).toContainEqual({ type: 'finished' });
+    expect(sentTo(only, commands)).toEqual(['finish', 'close']);
+    expect(coordinator.state).toMatchObject({ phase: 'finished', current: { step: 1 } });
+    expect(coordinator.dispatch({ type: 'finish' })).toEqual([]);
+  });
+});
+
 describe('a paused run', () => {
   it('takes results of its current step, and does not take the step', () => {
     const { coordinator, first: only } = started(1);

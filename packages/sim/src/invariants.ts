@@ -44,12 +44,14 @@ function ownerFault({ connections, current, next }: CoordinatorState): string | 
  * While a worker that is not late is ready, no complete step remains untaken, and no shard waits that an idle worker
  * could compute: a proven worker, or a newcomer if none of its results is held.
  */
-function progressFault({ setup, phase, connections, current }: CoordinatorState): string | undefined {
+function progressFault(state: CoordinatorState): string | undefined {
+  const { setup, phase, connections, current, allowedSteps = Number.POSITIVE_INFINITY } = state;
   if (phase !== 'training') return undefined;
   const { shards } = current;
   // A relay that is not asked for anything waits.
   if (setup.isRelay && shards.size === 0) return undefined;
-  if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
+  const isComplete = !some(shards.values(), ({ done }) => !done);
+  if (isComplete && current.step < allowedSteps) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (!some(connections.values(), isAvailable)) return undefined;
   const waiting = [...shards.values()].filter(({ done, assignments }) => !done && assignments.length === 0);

@@ -231,7 +231,9 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const compute = await createTensorFlowCompute(stopped);
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^name: expected a value/);
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(
+      /^name: expected a value/,
+    );
     await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
     await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(

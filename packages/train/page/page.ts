@@ -1,6 +1,8 @@
 /** The library in a page, for the tests that compare it with Node. */
+
+import type { TableRow } from '@lockstep/data/readers';
 import { join } from '@lockstep/worker/browser';
-import { loadModel, type TrainOptions, train } from '../src/browser.ts';
+import { loadModel, type RowPrediction, type TrainOptions, train } from '../src/browser.ts';
 import type { TrainedInPage } from './contract.ts';
 
 async function scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]> {
@@ -8,6 +10,14 @@ async function scoresOf(file: readonly number[], samples: readonly number[]): Pr
   const predictions = await model.predict(Uint8Array.from(samples));
   model.dispose();
   return predictions.map(({ scores }) => [...scores]);
+}
+
+/** Answers of a model of a table. */
+async function answersOf(file: readonly number[], rows: readonly TableRow[]): Promise<RowPrediction[]> {
+  const model = await loadModel(Uint8Array.from(file));
+  const answers = await model.predictRows(rows);
+  model.dispose();
+  return answers;
 }
 
 /** Trains in the page's own thread. */
@@ -46,4 +56,4 @@ async function joinRun(url: string): Promise<{ readonly types: string[]; readonl
   return { types: [...types], end };
 }
 
-Object.assign(globalThis, { scoresOf, trainHere, trainInWorker, refusalOf, joinRun });
+Object.assign(globalThis, { scoresOf, answersOf, trainHere, trainInWorker, refusalOf, joinRun });

@@ -65,8 +65,8 @@ export function train(options: TrainOptions = {}): TrainingRun {
 }
 
 /**
- * Trains one run after another on the same workers: each combination of a `grid`, several `seeds`, or `folds` of the
- * data. Each run has the weights that it has alone.
+ * Trains one run after another on the same workers, each with the weights that it has alone.
+ * Runs differ by the combinations of a `grid`, by `seeds`, or by `folds` of the data.
  * @throws ConfigurationError before the first run; TrainingError if a run could not go on
  */
 export function sweep(options: SweepOptions): Promise<SweepReport> {

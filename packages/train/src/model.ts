@@ -234,7 +234,7 @@ export interface ValuePrediction {
 
 type Absent<Other> = { readonly [Key in keyof Other]?: undefined };
 
-/** What `predictRows` answers for a row: a class, or values by name; the properties of the other are undefined. */
+/** Answer of `predictRows` for a row: a class, or values by name. Other properties are undefined. */
 export type RowPrediction = (Prediction & Absent<ValuePrediction>) | (ValuePrediction & Absent<Prediction>);
 
 /** A training row is this many deviations from the mean only in a table of more than a million rows. */

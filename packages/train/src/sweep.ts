@@ -31,7 +31,7 @@ export interface SweepOptions extends TrainOptions {
   readonly onRun?: ((run: TrainingRun, about: SweptRun) => void | Promise<void>) | undefined;
 }
 
-/** What distinguishes a run of a sweep from the others. */
+/** Settings that distinguish a run of a sweep from the others. */
 export interface SweptRun {
   /** Counted from 1, as is `fold`. */
   readonly number: number;
@@ -49,7 +49,7 @@ type Figures = Pick<Evaluation, 'loss' | 'accuracy' | 'r2' | 'rmse'>;
 export interface SweepRow extends Omit<SweptRun, 'runs'> {
   /** The measure of the sweep; null if the run diverged. */
   readonly score: number | null;
-  /** Of the kept weights. */
+  /** Quality of the kept weights. */
   readonly test: Figures;
   /** Omitted without validation samples. */
   readonly validation?: Figures;

@@ -1,11 +1,13 @@
 /** The library in a page: runs in its main thread and in a Web Worker, workers that join from it, and a loaded model. */
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
-import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
+import { valueField } from '@lockstep/data';
+import type { TableRow } from '@lockstep/data/readers';
+import { describeModel, initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainedInPage } from '../page/contract.ts';
-import { loadModel, type TrainOptions, train } from '../src/index.ts';
+import { loadModel, type RowPrediction, type TrainOptions, train } from '../src/index.ts';
 import { tiny } from './open-run.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
@@ -15,6 +17,7 @@ declare const window: {
   refusalOf(options: TrainOptions): Promise<string>;
   joinRun(url: string): Promise<{ types: string[]; end: string }>;
   scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]>;
+  answersOf(file: readonly number[], rows: readonly TableRow[]): Promise<RowPrediction[]>;
 };
 
 const executablePath = findChromium();
@@ -81,5 +84,35 @@ describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () =
     const scores = await opened.page.evaluate((given) => window.scoresOf(given.bytes, given.pixels), { bytes, pixels });
     expect(scores).toEqual(expected);
     expect(opened.errors).toEqual([]);
+  });
+
+  it('predicts rows of a table, with the values of Node to the bit', async () => {
+    const model = resolveModel('mlp', { sampleShape: [3], outputs: 1 });
+    const columns = [
+      { type: 'number', name: 'area', mean: 90, deviation: 20, missing: 85 },
+      { type: 'category', name: 'zone', categories: ['A', 'B'] },
+    ] as const;
+    const description = {
+      samples: valueField([3]),
+      targets: { ...valueField([1]), names: ['price'] },
+      reading: { type: 'rows', columns },
+    } as const;
+    const { weightsSha256: _, ...metadata } = describeModel(description, {
+      lockstep: '',
+      seed: 1,
+      steps: 0,
+      weightsSha256: '',
+    });
+    const file = writeModelFile(model, initialize(model, 3), metadata);
+    const rows = [
+      { area: 100, zone: 'A' },
+      { area: null, zone: 'B' },
+    ];
+    const loaded = await loadModel(file);
+    const expected = await loaded.predictRows(rows);
+    loaded.dispose();
+    const bytes = [...file];
+    const answers = await opened.page.evaluate((given) => window.answersOf(given.bytes, given.rows), { bytes, rows });
+    expect(answers).toEqual(expected);
   });
 });

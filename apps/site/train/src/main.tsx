@@ -7,14 +7,19 @@ import { Predictor } from '@lockstep/web/page/draw/predictor.ts';
 import type { InsideProps } from '@lockstep/web/page/inside/inside.tsx';
 import { Card, Choice, CopyButton } from '@lockstep/web/page/look/controls.tsx';
 import { type Loaded, Loading, loaded } from '@lockstep/web/page/look/lazy.tsx';
+import { theme } from '@lockstep/web/page/look/theme.ts';
 import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
+import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
 import { Draw } from '@lockstep/web/page/panels/draw.tsx';
 import { EndingPanel } from '@lockstep/web/page/panels/ending.tsx';
+import { type Cell, ConfusionView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
-import { signal, useSignal } from '@preact/signals';
+import { effect, signal, useSignal } from '@preact/signals';
 import { render } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { workOffline } from '../../work-offline.ts';
 import { LocalRun } from './local-run.ts';
 
 const store = new RunStore();
@@ -45,6 +50,12 @@ function Views() {
 
 function TrainView() {
   const result = store.isOver.value ? store.result.value : undefined;
+  const evaluation = store.evaluation.value;
+  const opened = useSignal<Cell | undefined>(undefined);
+  // Another run may have other classes.
+  useEffect(() => {
+    opened.value = undefined;
+  }, [store.run.value]);
   return (
     <>
       <Top
@@ -64,22 +75,18 @@ function TrainView() {
       <main id="main" tabIndex={-1}>
         {store.run.value && <Overview store={store} />}
         <div class="panels train-panels">
-          <Card name="join" title="The run">
+          <Card name="join" title="Your run">
             <StartForm />
-            {result && <EndingPanel {...{ store, result, requestWeights }} ownIds={workersOf(result.report)} />}
+            {result && <EndingPanel {...{ store, result, requestWeights }} ownIds={undefined} />}
           </Card>
           <CurvesCard store={store} />
           <Draw predictor={predictor} run={store.run.value} />
+          {store.run.value && evaluation?.confusion && <ConfusionView {...{ evaluation, store, opened }} />}
+          {store.run.value && evaluation && <TopErrors {...{ evaluation, opened }} run={store.run.value} />}
         </div>
       </main>
     </>
   );
-}
-
-/** The ids of all workers in a report, each of which is this tab. */
-function workersOf(report: Uint8Array): ReadonlySet<string> {
-  const { workers } = JSON.parse(new TextDecoder().decode(report)) as { readonly workers: { readonly id: string }[] };
-  return new Set(workers.map(({ id }) => id));
 }
 
 const models = ['mlp', 'cnn', 'cnn-large'];
@@ -88,89 +95,103 @@ const models = ['mlp', 'cnn', 'cnn-large'];
 const digitsMegabytes = 11.5;
 
 function StartForm() {
-  const file = useSignal<File | undefined>(undefined);
   const model = useSignal('mlp');
   /** Undefined for as many as the data need. */
   const epochs = useSignal<number | undefined>(undefined);
-  const isOver = useSignal(false);
-  const { phase, fault } = run;
-  const take = (files: FileList | null | undefined): void => {
-    if (files?.[0]) file.value = files[0];
-  };
-  const start = (): void => run.start({ file: file.value, model: model.value, epochs: epochs.value });
+  const { phase, fault, table, read } = run;
+  const { fault: readFault, table: rows } = read.value ?? {};
+  const isIdle = phase.value === 'idle';
   return (
-    // The drop target has an equivalent button.
-    <section
-      aria-label="Start a run"
-      class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
-      onDragOver={(event) => {
-        event.preventDefault();
-        isOver.value = true;
-      }}
-      onDragLeave={() => (isOver.value = false)}
-      onDrop={(event) => {
-        event.preventDefault();
-        isOver.value = false;
-        take(event.dataTransfer?.files);
-      }}
-    >
+    <>
+      <DataChooser />
+      <p class="error" role="alert">
+        {readFault ?? fault.value}
+      </p>
+      <p role="status">{statusText()}</p>
+      {rows && table.value && (
+        <DataPreview
+          setup={{ table: rows, phase: isIdle ? 'ready' : 'starting' }}
+          onRead={(request) => run.choose(table.value?.file, request)}
+        />
+      )}
+      <div class="reading-form">
+        <Choice
+          label="Model"
+          value={model.value}
+          options={models.map((name) => [name, name])}
+          onChoose={(name) => (model.value = name)}
+        />
+        <label>
+          Epochs
+          <input
+            type="number"
+            min={1}
+            max={1000}
+            placeholder="auto"
+            value={epochs.value === undefined ? '' : `${epochs.value}`}
+            onInput={({ currentTarget: { valueAsNumber } }) => {
+              epochs.value = valueAsNumber >= 1 ? Math.round(valueAsNumber) : undefined;
+            }}
+          />
+        </label>
+      </div>
+      {isIdle ? (
+        <button
+          type="button"
+          class="primary data-start"
+          disabled={readFault !== undefined}
+          onClick={() => run.start({ model: model.value, epochs: epochs.value })}
+        >
+          Train
+        </button>
+      ) : (
+        <button type="button" class="danger data-start" onClick={() => run.stop()}>
+          Stop
+        </button>
+      )}
+    </>
+  );
+}
+
+function DataChooser() {
+  const file = run.table.value?.file;
+  const take = (files: FileList | null): void => {
+    if (files?.[0]) run.choose(files[0]);
+  };
+  return (
+    <DropZone label="Choose the data" onDrop={({ files }) => take(files)}>
       <p>
-        {file.value
-          ? `Data: ${file.value.name}`
+        {file
+          ? `Data: ${file.name}`
           : `Data: MNIST, 70,000 handwritten digits (${digitsMegabytes} MB, fetched once). Or drop a CSV file here.`}
       </p>
       <label>
         CSV or TSV file
-        <input type="file" accept=".csv,.tsv,text/csv" onChange={({ currentTarget }) => take(currentTarget.files)} />
-      </label>
-      <Choice
-        label="Model"
-        value={model.value}
-        options={models.map((name) => [name, name])}
-        onChoose={(name) => (model.value = name)}
-      />
-      <label>
-        Epochs
         <input
-          type="number"
-          min={1}
-          max={1000}
-          placeholder="auto"
-          value={epochs.value === undefined ? '' : `${epochs.value}`}
-          onInput={({ currentTarget: { valueAsNumber } }) => {
-            epochs.value = valueAsNumber >= 1 ? Math.round(valueAsNumber) : undefined;
+          type="file"
+          accept=".csv,.tsv,text/csv"
+          onChange={({ currentTarget }) => {
+            take(currentTarget.files);
+            // Lets a person choose the same file again after it has changed.
+            currentTarget.value = '';
           }}
         />
       </label>
-      <p class="control-buttons">
-        {phase.value === 'idle' ? (
-          <button type="button" class="primary next-action" onClick={start}>
-            Train
-          </button>
-        ) : (
-          <button type="button" class="danger next-action" onClick={() => run.stop()}>
-            Stop
-          </button>
-        )}
-        {file.value && (
-          <button type="button" onClick={() => (file.value = undefined)}>
-            MNIST instead
-          </button>
-        )}
-      </p>
-      <p class="aside" role="status">
-        {phase.value === 'preparing' ? preparingText(file.value) : run.found.value}
-      </p>
-      <p class="error" role="alert">
-        {fault.value}
-      </p>
-    </section>
+      {file && (
+        <button type="button" onClick={() => run.choose(undefined)}>
+          MNIST instead
+        </button>
+      )}
+    </DropZone>
   );
 }
 
-function preparingText(file: File | undefined): string {
-  if (file) return `Reading ${file.name} …`;
-  return `Digits: ${(run.loadedBytes.value / 1e6).toFixed(1)} of ${digitsMegabytes} MB …`;
+function statusText(): string {
+  const { phase, table, read, loadedBytes } = run;
+  if (read.value) return read.value.found ?? '';
+  if (table.value) return `Reading ${table.value.file.name} …`;
+  if (phase.value !== 'preparing') return '';
+  return `Digits: ${(loadedBytes.value / 1e6).toFixed(1)} of ${digitsMegabytes} MB …`;
 }
 
 const commands = [
@@ -206,5 +227,19 @@ function Invitation() {
   );
 }
 
-void navigator.serviceWorker?.register('../service-worker.js');
+/** Where VitePress keeps the colors that a person has chosen. */
+const appearanceKey = 'vitepress-theme-appearance';
+
+function takeAppearance(): void {
+  const stored = localStorage.getItem(appearanceKey);
+  theme.value = stored === 'light' || stored === 'dark' ? stored : 'system';
+}
+
+takeAppearance();
+effect(() => localStorage.setItem(appearanceKey, theme.value === 'system' ? 'auto' : theme.value));
+// A guide may have changed it, in another tab or before the person came back to this page.
+addEventListener('storage', takeAppearance);
+addEventListener('pageshow', takeAppearance);
+
+void workOffline('../service-worker.js');
 render(<Views />, document.getElementById('page')!);

@@ -1,9 +1,11 @@
 /** The thread that trains: runs `train()` on its own, and tells the page what a coordinator tells its viewers. */
-import { datasetFrom, datasetFromTable, parseDelimited } from '@lockstep/data/readers';
+import { DataError } from '@lockstep/data';
+import { datasetFrom, datasetFromTable, type OpenedDataset, parseDelimited } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { type Digits, pixelsPerDigit } from '@lockstep/lesson';
 import { readSafetensors } from '@lockstep/nn';
 import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
+import { openBackend } from '@lockstep/tensor';
 import {
   type EpochEvent,
   type PreparedEvent,
@@ -13,18 +15,22 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
+import { evaluatorOf, finiteReport, keptText, pointBytes, runMessage, tablePreviewOf } from '@lockstep/train/internal';
 import { fetchDigits } from '@lockstep/web/page/learn/digits.ts';
-import type { StartRequest, TrainerAnswer, TrainerRequest } from './messages.ts';
+import type { ReadFile, StartRequest, TableRequest, TrainerAnswer, TrainerRequest } from './messages.ts';
 
 /** The page draws curves four times a second. */
 const progressEveryMs = 100;
 
 let run: TrainingRun | undefined;
 let areWeightsWanted = false;
+/** Number of the newest request to read a file, which makes the answers to earlier ones obsolete. */
+let newestRead = 0;
 
 addEventListener('message', ({ data }: MessageEvent<TrainerRequest>) => {
   if (data.type === 'weights') areWeightsWanted = true;
   else if (data.type === 'stop') void run?.stop();
+  else if (data.type === 'read') read(data.table).catch(() => {});
   else start(data).catch((error: unknown) => post({ type: 'fault', message: errorMessage(error) }));
 });
 
@@ -32,23 +38,43 @@ function post(answer: TrainerAnswer): void {
   postMessage(answer);
 }
 
+/** Reads a file and shows what it holds. @throws DataError with one sentence if it cannot be trained on */
+async function read(request: TableRequest): Promise<OpenedDataset> {
+  const number = ++newestRead;
+  const { table, opened } = await readTable(request);
+  const outcome = opened instanceof DataError ? { fault: opened.message } : { found: opened.found };
+  if (number === newestRead) post({ type: 'read', ...(table && { table }), ...outcome });
+  if (opened instanceof DataError) throw opened;
+  return opened;
+}
+
+interface ReadTable extends Pick<ReadFile, 'table'> {
+  readonly opened: OpenedDataset | DataError;
+}
+
+async function readTable({ file, label, task }: TableRequest): Promise<ReadTable> {
+  let table: ReadFile['table'];
+  try {
+    const rows = parseDelimited(new Uint8Array(await file.arrayBuffer()), file.name);
+    const name = label === undefined ? undefined : rows.columns[label]?.name;
+    table = tablePreviewOf(rows, name, task);
+    const opened = datasetFromTable(rows, { label: name, task });
+    return { table, opened };
+  } catch (error) {
+    return { table, opened: error instanceof DataError ? error : new DataError(errorMessage(error)) };
+  }
+}
+
 /** @throws Error with one sentence if there can be no such run */
-async function start({ file, model, epochs }: StartRequest): Promise<void> {
-  const data = file ? await readTable(file) : await readDigits();
+async function start({ table, model, epochs }: StartRequest): Promise<void> {
+  const data = table ? { name: table.file.name, ...(await read(table)) } : await readDigits();
   const account = new Account(data);
   run = train({ data, model, epochs, onStep: (step) => account.step(step) });
   for await (const event of run) {
     if (event.type === 'prepared') account.begin(event);
     else if (event.type === 'epoch') account.epoch(event);
   }
-  account.end(await run.result);
-}
-
-async function readTable(file: File): Promise<TrainingData> {
-  const table = parseDelimited(new Uint8Array(await file.arrayBuffer()), file.name);
-  const { found, ...data } = datasetFromTable(table);
-  post({ type: 'found', message: found });
-  return { name: file.name, ...data };
+  await account.end(await run.result);
 }
 
 async function readDigits(): Promise<TrainingData> {
@@ -65,8 +91,8 @@ async function readDigits(): Promise<TrainingData> {
 /** Turns the events of a run into the messages that a coordinator sends of it. */
 class Account {
   readonly #data: TrainingData;
-  #config: PreparedEvent['config'] | undefined;
-  #points: (StepEvent & { readonly seconds: number })[] = [];
+  #prepared: PreparedEvent | undefined;
+  #points: Parameters<typeof pointBytes>[0][number][] = [];
   #last: StepEvent | undefined;
   #beganAtMs = 0;
   #postedAtMs = 0;
@@ -75,65 +101,67 @@ class Account {
     this.#data = data;
   }
 
-  begin({ model, parameters, config, stepsPerEpoch }: PreparedEvent): void {
-    const { seed, batch, microbatchSize, epochs, steps, optimizer, samples, testSamples } = config;
-    const { test, reading } = this.#data;
-    const { standardization, ...format } = config.data;
-    this.#config = config;
+  begin(prepared: PreparedEvent): void {
+    const { model, config, stepsPerEpoch } = prepared;
+    const { train, test, reading } = this.#data;
+    const plan = { ...config, stepsPerEpoch, microbatches: Math.ceil(config.batch / config.microbatchSize) };
+    this.#prepared = prepared;
     this.#beganAtMs = performance.now();
-    post({
-      ...{ type: 'run', version: 'here', model, parameters, steps, stepsPerEpoch, samples, testSamples, ...format },
-      config: { seed, batch, microbatchSize, epochs, steps, optimizer, workers: 0 },
-      microbatches: Math.ceil(batch / microbatchSize),
-      names: [...test.targets.names],
-      ...(reading?.type === 'rows' && {
-        columns: reading.columns.map((column) =>
-          column.type === 'number' ? column : { ...column, categories: [...column.categories] },
-        ),
-      }),
-      ...(standardization && { standardization }),
-      ...{ joinAddresses: [], workerCommand: '', tokenNeeded: false, faultInjection: false, canRunAgain: false },
-    });
+    post(runMessage({ model, config, train, test, reading, plan }, false));
     post({ type: 'history', points: this.#takePoints(), epochs: [], events: [] });
     this.#progress('training');
   }
 
   step(step: StepEvent): void {
     const atMs = performance.now();
-    this.#points.push({ ...step, seconds: (atMs - this.#beganAtMs) / 1000 });
+    const { step: steps, loss, accuracy } = step;
+    this.#points.push({ steps, loss, accuracy, seconds: (atMs - this.#beganAtMs) / 1000 });
     this.#last = step;
     if (atMs - this.#postedAtMs >= progressEveryMs) this.#progress('training');
-    if (areWeightsWanted) this.#postWeights(run?.weights());
+    if (areWeightsWanted) this.#postWeights(run?.weights(), steps);
   }
 
   epoch({ type: _, ...report }: EpochEvent): void {
-    post({ type: 'epoch', report });
+    post({ type: 'epoch', report: finiteReport(report) });
   }
 
-  end(result: TrainingResult): void {
+  async end(result: TrainingResult): Promise<void> {
     const { outcome, report, weights } = result;
-    const { weightsSha256: weightsHash, exactness, numericMode } = report;
-    this.#postWeights(weights);
+    const { weightsSha256: weightsHash, exactness, numericMode, kept, epochs } = report;
+    const step = kept?.step ?? report.steps;
+    this.#postWeights(weights, step);
+    await this.#postEvaluation(result);
     this.#progress(outcome === 'finished' ? 'finished' : 'failed', {
       ...(outcome !== 'finished' && { ending: { type: 'stopped', message: 'stopped before its last step' } }),
-      ...{ weightsHash, weightsHashStep: report.steps },
+      ...{ weightsHash, weightsHashStep: step },
+      ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
       ...(exactness !== null && { exactness }),
       ...(numericMode !== null && { numericMode }),
     });
     const bytes = new TextEncoder().encode(JSON.stringify(report));
     post({
       type: 'result',
-      step: report.steps,
+      step,
       report: bytes,
       metadata: { ...readSafetensors(result.modelFile()).metadata },
     });
+  }
+
+  async #postEvaluation({ report, weights }: TrainingResult): Promise<void> {
+    const { kept, epochs } = report;
+    const { epoch, testLoss } = epochs.findLast((one) => one.epoch === kept?.epoch) ?? epochs.at(-1) ?? {};
+    // The outputs of a diverged model mean nothing.
+    if (epoch === undefined || !Number.isFinite(testLoss)) return;
+    const { backend } = await openBackend('auto');
+    const prepared = { model: this.#prepared!.model, test: this.#data.test };
+    post(await evaluatorOf(backend, prepared, async () => {})(epoch, weights, true));
   }
 
   #progress(phase: ProgressMessage['phase'], more: Partial<ProgressMessage> = {}): void {
     const atMs = performance.now();
     const { step = 0, epoch = 1, smoothedLoss, smoothedAccuracy = null, samplesSoFar = 0 } = this.#last ?? {};
     const perSecond = (1000 * samplesSoFar) / Math.max(1, atMs - this.#beganAtMs);
-    const { steps, batch } = this.#config!;
+    const { steps, batch } = this.#prepared!.config;
     this.#postedAtMs = atMs;
     post({
       ...{ type: 'progress', phase, pauseRequested: false, step, epoch, imagesPerSecond: perSecond },
@@ -145,21 +173,14 @@ class Account {
     });
   }
 
-  /** The points since the last message, as float32 lists. */
+  /** The points since the last message. */
   #takePoints(): ProgressMessage['points'] {
-    const points = this.#points.splice(0);
-    const list = (value: (point: (typeof points)[number]) => number) => bytesOf(Float32Array.from(points, value));
-    return {
-      steps: list(({ step }) => step),
-      seconds: list(({ seconds }) => seconds),
-      losses: list(({ loss }) => loss),
-      ...(this.#data.test.targets.role === 'index' && { accuracies: list(({ accuracy }) => accuracy ?? 0) }),
-    };
+    return pointBytes(this.#points.splice(0));
   }
 
-  #postWeights(weights: Float32Array<ArrayBuffer> | undefined): void {
+  #postWeights(weights: Float32Array<ArrayBuffer> | undefined, step: number): void {
     if (!weights) return;
     areWeightsWanted = false;
-    post({ type: 'weights', step: this.#last?.step ?? 0, bytes: bytesOf(weights) });
+    post({ type: 'weights', step, bytes: bytesOf(weights) });
   }
 }

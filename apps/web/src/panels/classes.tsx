@@ -99,7 +99,7 @@ function emptyClass(number: number): PictureClass {
   return { key: number, name: `Class ${number}`, pictures: [] };
 }
 
-/** What is missing before the pictures can be used. */
+/** Says what is missing before the pictures can be used. */
 function faultOf(classes: readonly PictureClass[]): string | undefined {
   const names = classes.map(({ name }) => folderOf(name));
   if (names.includes('')) return 'Give each class a name.';

@@ -2,6 +2,8 @@
 import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { signal, useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { Card, Choice } from '../look/controls.tsx';
 import { percent } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
@@ -10,7 +12,7 @@ import { Classes } from './classes.tsx';
 import { SampleView } from './sample-view.tsx';
 
 /** How to read a table: its label column and its task. */
-type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task'>;
+export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task'>;
 
 /** Actions of the owner. */
 export interface DataActions {
@@ -71,13 +73,7 @@ const phaseTexts: Readonly<Record<DataSetup['phase'], string>> = {
 };
 
 function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: boolean }) {
-  const isOver = useSignal(false);
   const isDisabled = isBusy || uploader.isSending.value;
-  const drop = (event: DragEvent): void => {
-    event.preventDefault();
-    isOver.value = false;
-    if (event.dataTransfer && !isDisabled) send(filesOfDrop(event.dataTransfer));
-  };
   const choose = ({ currentTarget }: { readonly currentTarget: HTMLInputElement }): void => {
     if (currentTarget.files && currentTarget.files.length > 0) send(filesOfInput(currentTarget.files));
     // Lets a person choose the same files again after they have changed.
@@ -85,17 +81,7 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
   };
   return (
     <>
-      {/* Each drop target has an equivalent button. */}
-      <section
-        aria-label="Choose the data"
-        class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
-        onDragOver={(event) => {
-          event.preventDefault();
-          isOver.value = true;
-        }}
-        onDragLeave={() => (isOver.value = false)}
-        onDrop={drop}
-      >
+      <DropZone label="Choose the data" onDrop={(dropped) => !isDisabled && send(filesOfDrop(dropped))}>
         <p>
           Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
           class, or four IDX files.
@@ -108,12 +94,54 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
           Folder
           <input type="file" disabled={isDisabled} onChange={choose} {...{ webkitdirectory: true }} />
         </label>
-      </section>
+      </DropZone>
       <details>
         <summary>Or collect pictures here, by class</summary>
         <Classes isDisabled={isDisabled} onUse={send} />
       </details>
     </>
+  );
+}
+
+interface DropZoneProps {
+  readonly label: string;
+  readonly onDrop: (dropped: DataTransfer) => void;
+  /** Includes a file input, which is the equivalent for people who cannot drag. */
+  readonly children: ComponentChildren;
+}
+
+export function DropZone({ label, onDrop, children }: DropZoneProps) {
+  const isOver = useSignal(false);
+  useEffect(() => {
+    // The browser would open a file that misses the zone, in place of the page.
+    const refuse = (event: DragEvent): void => {
+      if (!event.defaultPrevented && event.dataTransfer) event.dataTransfer.dropEffect = 'none';
+      event.preventDefault();
+    };
+    addEventListener('dragover', refuse);
+    addEventListener('drop', refuse);
+    return () => {
+      removeEventListener('dragover', refuse);
+      removeEventListener('drop', refuse);
+    };
+  }, []);
+  return (
+    <section
+      aria-label={label}
+      class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
+      onDragOver={(event) => {
+        event.preventDefault();
+        isOver.value = true;
+      }}
+      onDragLeave={() => (isOver.value = false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        isOver.value = false;
+        if (event.dataTransfer) onDrop(event.dataTransfer);
+      }}
+    >
+      {children}
+    </section>
   );
 }
 
@@ -131,12 +159,12 @@ type Table = NonNullable<DataSetup['table']>;
 type Data = NonNullable<DataSetup['data']>;
 
 interface DataPreviewProps {
-  readonly setup: DataSetup;
+  readonly setup: Pick<DataSetup, 'table' | 'data' | 'phase'>;
   /** Absent for guests, who may only watch. */
   readonly onRead: ((request: ReadingRequest) => void) | undefined;
 }
 
-function DataPreview({ setup: { table, data, phase }, onRead }: DataPreviewProps) {
+export function DataPreview({ setup: { table, data, phase }, onRead }: DataPreviewProps) {
   const isFixed = phase !== 'ready' && phase !== 'empty';
   return (
     <>

@@ -12,8 +12,8 @@ import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
 interface EndingProps {
   readonly store: RunStore;
   readonly result: WatchMessageOf<'result'>;
-  /** Ids of the workers that this tab has been. */
-  readonly ownIds: ReadonlySet<string>;
+  /** Ids of the workers that this tab has been; undefined if the run is the tab's own. */
+  readonly ownIds: ReadonlySet<string> | undefined;
   readonly requestWeights: () => void;
 }
 
@@ -27,7 +27,7 @@ export function EndingPanel(props: EndingProps) {
     <div class="ending">
       {run && modelEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={modelEpoch} />}
       {kept && <p>{kept.text}.</p>}
-      <p>{contributionText(contributionOf(result.report, ownIds))}</p>
+      {ownIds && <p>{contributionText(contributionOf(result.report, ownIds))}</p>}
       <Files {...props} />
     </div>
   );

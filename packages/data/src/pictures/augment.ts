@@ -93,9 +93,9 @@ function drawsOf(seed: number, epoch: number, number: number): Draws {
 export type Augmenter = (samples: SampleValues, numbers: Uint32Array, epoch: number) => void;
 
 /**
- * Returns a function that augments samples of a field: flip mirrors half of the pictures, shift moves them by up to a
- * tenth of a side, rotate turns by up to 10°, zoom scales by up to 10 %, brightness multiplies by 0.8 to 1.2. Pixels
- * from outside repeat the nearest edge.
+ * Returns a function that augments samples of a field. Pixels from outside repeat the nearest edge.
+ * flip mirrors half of the pictures, shift moves them by up to a tenth of a side, rotate turns by up to 10°, zoom scales
+ * by up to 10 %, brightness multiplies by 0.8 to 1.2.
  * @throws DataError unless samples are pictures of bytes
  */
 export function createAugmenter(field: SampleField, names: readonly Augmentation[], seed: number): Augmenter {

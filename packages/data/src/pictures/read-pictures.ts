@@ -67,8 +67,8 @@ export function requirePicture(bytes: Uint8Array): void {
 }
 
 /**
- * Decodes PNG, JPEG and WebP files: turned as their EXIF orientation says, 16 bits rounded to 8, CMYK converted, and
- * only the first frame of an animation.
+ * Decodes PNG, JPEG and WebP files, turned as their EXIF orientation says.
+ * Rounds 16 bits to 8, converts CMYK, and takes only the first frame of an animation.
  * Each method throws an Error with a sentence if the bytes are in another format or damaged.
  */
 export interface PictureDecoder {

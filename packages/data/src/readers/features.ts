@@ -213,7 +213,8 @@ function writersOf(table: TableFile, features: readonly FeatureColumn[], values:
 export type TableRow = Readonly<Record<string, number | string | boolean | null | undefined>>;
 
 /**
- * Encodes rows in memory as float32, [rows, featureCount], like `encodeFeatures`. Other columns are ignored.
+ * Encodes rows in memory as float32, [rows, featureCount], like `encodeFeatures`.
+ * Other columns are ignored.
  * @param name begins messages
  * @throws DataError that names the row, from 0, and the column
  */

@@ -1,8 +1,6 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
-import { bytesOfField, sizeOfField } from '@lockstep/data';
-import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import {
   bytesOf,
   encodeWatch,
@@ -27,6 +25,7 @@ import type { Visit } from '../site/sockets.ts';
 import {
   type EarlierRun,
   type EarlierRuns,
+  evaluatorOf,
   evenly,
   finiteReport,
   pointBytes,
@@ -314,25 +313,15 @@ interface EvaluationFeedOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const mostErrors = 16;
-const mostCellSamples = 24;
-/** Maximum bytes of the samples in a message. */
-const mostSampleBytes = 2 ** 20;
-/** Largest number of classes whose confusion matrix a page shows. */
-const maxShownClasses = 256;
 /** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
 const mostKeptParameters = 2 ** 22;
 
-type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'cellSamples' | 'farthest'>;
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
   /** Whether no other evaluation follows; the end of the run holds the same weights anyway. */
   readonly isLast: boolean;
 }
-
-/** @param isLast whether the samples of each cell are shown too */
-type ErrorFinder = (weights: Float32Array, isLast: boolean) => Promise<Errors>;
 
 /** Evaluates the newest weights while somebody watches. */
 export class EvaluationFeed {
@@ -342,7 +331,7 @@ export class EvaluationFeed {
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
   #isLastShown = false;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
-  #findErrors: ErrorFinder | undefined;
+  #evaluationOf: ReturnType<typeof evaluatorOf> | undefined;
   #newest: Evaluated | undefined;
   /** Settled once the evaluation that goes on is over; undefined between evaluations. */
   #evaluation: Promise<void> | undefined;
@@ -384,49 +373,13 @@ export class EvaluationFeed {
   }
 
   async #evaluate({ epoch, weights, isLast }: Evaluated): Promise<void> {
-    const { test } = this.#options.prepared;
-    this.#findErrors ??= errorFinder(this.#options);
-    const errors = await this.#findErrors(weights, isLast);
+    const { backend, prepared } = this.#options;
+    this.#evaluationOf ??= evaluatorOf(backend, prepared, () => nextTurn());
+    const message = await this.#evaluationOf(epoch, weights, isLast);
     this.#isLastShown = isLast;
-    this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
+    this.message = message;
     this.#viewers.broadcast(this.message);
   }
-}
-
-function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder {
-  const { model, test } = prepared;
-  const { samples, targets } = test;
-  const size = sizeOfField(samples);
-  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / bytesOfField(samples)));
-  const sampleOf = (index: number) => bytesOf(samples.values.subarray(index * size, (index + 1) * size));
-  if (targets.role === 'value') {
-    const { standardization } = targets;
-    const evaluator = createValueErrors(backend, model, test, most);
-    return async (weights) => {
-      const errors = await evaluator.evaluate(weights, () => nextTurn());
-      const farthest = errors.map(({ index, target, predicted }) => ({
-        sample: sampleOf(index),
-        target: bytesOf(restoreValues(target, standardization)),
-        predicted: bytesOf(restoreValues(predicted, standardization)),
-      }));
-      return { topErrors: [], farthest };
-    };
-  }
-  const isShown = targets.names.length <= maxShownClasses;
-  const mostInCells = Math.floor(mostSampleBytes / bytesOfField(samples));
-  const evaluator = createConfusionEvaluator(backend, model, test, most);
-  const lastEvaluator = createConfusionEvaluator(backend, model, test, most, isShown ? mostCellSamples : 0);
-  return async (weights, isLast) => {
-    const chosen = isLast ? lastEvaluator : evaluator;
-    const { counts, topErrors, cellSamples } = await chosen.evaluate(weights, () => nextTurn());
-    const shown = (all: typeof topErrors) => all.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) }));
-    return {
-      ...(counts && isShown && { confusion: bytesOf(counts) }),
-      topErrors: shown(topErrors),
-      ...(isLast && isShown && { cellSamples: shown(cellSamples.slice(0, mostInCells)) }),
-      farthest: [],
-    };
-  };
 }
 
 const hashDigits = 16;

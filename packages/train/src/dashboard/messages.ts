@@ -1,7 +1,7 @@
 /** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
-import type { Dataset } from '@lockstep/data';
-import type { Reading } from '@lockstep/data/readers';
-import { parameterCount } from '@lockstep/nn';
+import { bytesOfField, type Dataset, sizeOfField } from '@lockstep/data';
+import { labelColumn, type Reading, type TableFile, type Task } from '@lockstep/data/readers';
+import { createConfusionEvaluator, createValueErrors, parameterCount, restoreValues } from '@lockstep/nn';
 import {
   bytesOf,
   maxCategoriesShown,
@@ -20,6 +20,7 @@ import {
   idleReasonOf,
   type WorkerRecord,
 } from '@lockstep/rules';
+import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
 import { keptText } from '../record/epoch-choice.ts';
@@ -31,8 +32,13 @@ import { version } from '../version.ts';
 /** The command of an installation, which lacks a clone's scripts. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
 
+/** The parts of a run that its message describes. A run in a page has no server, and so no settings of one. */
+type ShownRun = Pick<Prepared, 'model' | 'config' | 'train' | 'test' | 'reading'> & {
+  readonly plan: Pick<Prepared['plan'], 'batch' | 'microbatchSize' | 'steps' | 'stepsPerEpoch' | 'microbatches'>;
+} & Partial<Pick<Prepared, 'planAtStart' | 'token' | 'listen'>>;
+
 /** Describes what does not change during the run. */
-export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
+export function runMessage(prepared: ShownRun, faultInjection: boolean): RunMessage {
   const { model, plan, planAtStart, config, train, test, reading, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
   const workers = localWorkers === 'single' ? 0 : localWorkers;
@@ -66,7 +72,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
   };
 }
 
-/** More names would make a matrix that no page can show. */
+/** More names would make a confusion matrix that no page can show. */
 const maxNames = 256;
 
 /** The number of classes or values, and their names. */
@@ -93,6 +99,29 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
         : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
     ),
   };
+}
+
+const mostRows = 6;
+const mostTableColumns = 256;
+const cellLength = 40;
+
+/** @param label name of the target column; by default the reader chooses */
+export function tablePreviewOf(
+  table: TableFile,
+  label: string | undefined,
+  task: Task = 'classification',
+): NonNullable<WatchMessageOf<'dataSetup'>['table']> {
+  const columns = table.columns.slice(0, mostTableColumns);
+  const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
+    columns.map((column) => shownCell(column.textAt(row), cellLength)),
+  );
+  const names = columns.map(({ name }) => shownCell(name, maxNameLength));
+  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
+}
+
+/** A dash for an empty cell. */
+export function shownCell(text: string, length: number): string {
+  return text.trim() === '' ? '–' : toMessageText(text, length);
 }
 
 /** @param weights the last hash of the weights, and the number of steps that they had taken */
@@ -140,8 +169,10 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/** Replaces the losses of a diverged model, since messages carry only finite numbers. */
-/** Leaves the validation samples out, which no curve shows. */
+/**
+ * Replaces the losses of a diverged model, since messages carry only finite numbers, and leaves out the validation
+ * samples, which no curve shows.
+ */
 export function finiteReport({ validation: _, ...report }: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
@@ -151,6 +182,54 @@ export function finiteReport({ validation: _, ...report }: EpochReport): EpochRe
     testLoss: finite(testLoss),
     testR2: testR2 !== null && Number.isFinite(testR2) ? testR2 : null,
     testRmse: testRmse === null ? null : finite(testRmse),
+  };
+}
+
+const mostErrors = 16;
+const mostCellSamples = 24;
+/** Maximum bytes of the samples in a message. */
+const mostSampleBytes = 2 ** 20;
+
+/**
+ * Returns a function that evaluates weights on the test set: its confusion matrix and top errors, or the largest errors.
+ * The last evaluation of a run shows samples of each cell of the matrix too.
+ * @param pause called between batches, to let other work happen
+ */
+export function evaluatorOf(
+  backend: HostBackend,
+  { model, test }: Pick<Prepared, 'model' | 'test'>,
+  pause: () => Promise<void>,
+): (epoch: number, weights: Float32Array, isLast: boolean) => Promise<WatchMessageOf<'evaluation'>> {
+  const { samples, targets } = test;
+  const outputs = targets.names.length;
+  const size = sizeOfField(samples);
+  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / bytesOfField(samples)));
+  const sampleOf = (index: number) => bytesOf(samples.values.subarray(index * size, (index + 1) * size));
+  if (targets.role === 'value') {
+    const { standardization } = targets;
+    const evaluator = createValueErrors(backend, model, test, most);
+    return async (epoch, weights) => {
+      const errors = await evaluator.evaluate(weights, pause);
+      const farthest = errors.map(({ index, target, predicted }) => ({
+        sample: sampleOf(index),
+        target: bytesOf(restoreValues(target, standardization)),
+        predicted: bytesOf(restoreValues(predicted, standardization)),
+      }));
+      return { type: 'evaluation', epoch, outputs, topErrors: [], farthest };
+    };
+  }
+  const isShown = outputs <= maxNames;
+  const mostInCells = Math.floor(mostSampleBytes / bytesOfField(samples));
+  const evaluator = createConfusionEvaluator(backend, model, test, most);
+  const lastEvaluator = createConfusionEvaluator(backend, model, test, most, isShown ? mostCellSamples : 0);
+  return async (epoch, weights, isLast) => {
+    const { counts, topErrors, cellSamples } = await (isLast ? lastEvaluator : evaluator).evaluate(weights, pause);
+    const shown = (all: typeof topErrors) => all.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) }));
+    return {
+      ...{ type: 'evaluation', epoch, outputs, topErrors: shown(topErrors), farthest: [] },
+      ...(counts && isShown && { confusion: bytesOf(counts) }),
+      ...(isLast && isShown && { cellSamples: shown(cellSamples.slice(0, mostInCells)) }),
+    };
   };
 }
 

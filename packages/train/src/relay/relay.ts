@@ -81,7 +81,7 @@ export type RelayEvent =
 export const relayCommand = {
   name: 'relay',
   args: '--url ws://HOST:PORT [options]',
-  summary: 'Joins a coordinator, divides its work among other workers, and sends one gradient.',
+  summary: 'Joins a coordinator and divides its work among other workers.',
   options: {
     url: { ...joinOptions.url, help: 'address that the coordinator, or another relay, printed' },
     ...listenOptions('workers'),

@@ -7,8 +7,9 @@ import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import { labelColumn, type OpenedDataset, type TableFile, type Task } from '@lockstep/data/readers';
+import type { OpenedDataset, Task } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
 type TablePreview = NonNullable<DataSetup['table']>;
@@ -39,11 +40,8 @@ export interface ReadUpload {
   readonly examples: Example[];
 }
 
-const mostRows = 6;
-const mostColumns = 256;
 const mostExamples = 12;
 const mostExampleBytes = 2 ** 20;
-const cellLength = 40;
 
 if (!parentPort) throw new Error('reading-thread: expected to be started as a worker thread');
 
@@ -63,7 +61,7 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
   try {
     const rows = await openRows(path);
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
-    if (rows) table = previewOf(rows.table, label, request.task);
+    if (rows) table = tablePreviewOf(rows.table, label, request.task);
     const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openOther(path, seed);
     if (rows && table && opened.reading?.type === 'rows') {
       const { label: learned } = opened.reading;
@@ -91,15 +89,6 @@ function pathOf(folder: string): string {
   return names.length === 1 ? join(folder, names[0]!) : folder;
 }
 
-function previewOf(table: TableFile, label: string | undefined, task: Task = 'classification'): TablePreview {
-  const columns = table.columns.slice(0, mostColumns);
-  const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
-    columns.map((column) => shown(column.textAt(row), cellLength)),
-  );
-  const names = columns.map(({ name }) => shown(name, maxNameLength));
-  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
-}
-
 /** Sample preview: one of each class, then more, up to a message's limit. */
 function examplesOf({ samples, targets, count }: Dataset): Example[] {
   const size = sizeOfField(samples);
@@ -119,17 +108,12 @@ function examplesOf({ samples, targets, count }: Dataset): Example[] {
 }
 
 function targetText(targets: Dataset['targets'], sample: number): string {
-  if (targets.role === 'index') return shown(targets.names[targets.values[sample]!] ?? '', maxNameLength);
+  if (targets.role === 'index') return shownCell(targets.names[targets.values[sample]!] ?? '', maxNameLength);
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const size = targets.names.length;
   const values = targets.values.subarray(sample * size, (sample + 1) * size);
-  return shown(
+  return shownCell(
     Array.from(values, (value) => `${Number((value * deviation + mean).toPrecision(4))}`).join(', '),
     maxNameLength,
   );
-}
-
-/** A dash for an empty cell. */
-function shown(text: string, length: number): string {
-  return text.trim() === '' ? '–' : toMessageText(text, length);
 }
