@@ -93,11 +93,13 @@ export interface FoldOptions {
 
 /**
  * Holds out one of several folds for testing (stratified k-fold).
- * Each sample is in exactly one fold, and each fold has its part of each class. The same data, folds and seed give the same parts on every engine.
+ * Each sample is in exactly one fold, and each fold has its part of each class. The same data, folds and seed give the
+ * same parts on every engine.
  * @throws RangeError if an option is out of range, or there are more folds than samples
  */
-export function foldDataset(dataset: Dataset, { folds, fold, seed = defaultSplitSeed }: FoldOptions): SplitDataset {
-  checkArguments('foldDataset', [argumentKinds.dataset, dataset]);
+export function foldDataset(dataset: Dataset, options: FoldOptions): SplitDataset {
+  checkArguments('foldDataset', [argumentKinds.dataset, dataset], [argumentKinds.options, options]);
+  const { folds, fold, seed = defaultSplitSeed } = options;
   const { count, targets } = dataset;
   checkWhole('folds', folds, 2, count);
   checkWhole('fold', fold, 0, folds - 1);

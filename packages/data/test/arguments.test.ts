@@ -55,6 +55,7 @@ describe('readers', () => {
       encodeFeatures: [table, [], indices],
       encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
       featureCount: [[]],
+      foldDataset: [dataset(), { folds: 2, fold: 0 }],
       labelColumn: [table, undefined],
       parseDelimited: [bytes, 'x.csv', undefined],
       parseJsonLines: [lines, 'x.jsonl', undefined],

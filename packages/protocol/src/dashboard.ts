@@ -5,6 +5,7 @@
  * except for the owner's requests. The coordinator's messages may be dropped: a viewer that falls behind gets none
  * until its socket has drained, and then `run`, `history` and `workers` again.
  */
+import type { MissingPolicy } from '@lockstep/data/readers';
 import * as v from 'valibot';
 import * as f from './fields.ts';
 
@@ -16,6 +17,8 @@ export const watchPath = '/watch';
 
 /** Learning task for the label column. */
 const task = v.picklist(['classification', 'regression']);
+/** How missing values of a table are treated. */
+const missing = v.picklist(['error', 'mean', 'median', 'most-frequent', 'drop'] satisfies MissingPolicy[]);
 const rate = f.timeMs;
 const name = f.printableLine(f.maxNameLength);
 
@@ -195,6 +198,7 @@ const uploadedTable = v.strictObject({
   /** Index of the column to predict. */
   label: f.integer(0),
   task,
+  missing,
 });
 
 /** Admin token of an owner's request, unless the viewer has presented it before; a secret that never reaches a log. */
@@ -389,8 +393,13 @@ export const watchMessages = {
   /** Presents an admin token, after `hello` had none or a wrong one. The token is a secret and never reaches a log. */
   unlock: viewer({ token: f.printableLine(256) }),
   admin: viewer({ ...request, action: v.picklist(['start', 'pause', 'resume', 'stop', 'save']) }),
-  /** Reads the uploaded table again, with another label column (from 0) or for another task. */
-  readData: viewer({ ...request, label: v.exactOptional(f.integer(0)), task: v.exactOptional(task) }),
+  /** Reads the uploaded table again, with another label column (from 0), task, or treatment of missing values. */
+  readData: viewer({
+    ...request,
+    label: v.exactOptional(f.integer(0)),
+    task: v.exactOptional(task),
+    missing: v.exactOptional(missing),
+  }),
 
   /**
    * Starts another run once this one is over; `run` follows on a new connection, or `refused` on this one. The run's

@@ -47,7 +47,7 @@ describe('a server that waits for the data of its run', () => {
     // Without this message, a page would take an idle server for a frozen one.
     await viewer.next('alive');
     expect(ready).toMatchObject({
-      table: { label: 4, task: 'classification' },
+      table: { label: 4, task: 'classification', missing: 'error' },
       data: { names: ['setosa', 'versicolor', 'virginica'], sampleField: valueField([4]), examples: [] },
     });
     expect(ready.table?.rows[0]).toEqual(['5.1', '3.5', '1.4', '0.2', 'setosa']);
@@ -63,6 +63,19 @@ describe('a server that waits for the data of its run', () => {
     expect(report.workers).toMatchObject([{ name: 'guest' }]);
     expect(report.weightsSha256).toBe(await hashAlone({ ...ways, data: irisFile }));
     expect((await guest.done).type).toBe('finished');
+  });
+
+  it('treats missing values as its owner asks', async () => {
+    const { watch, upload, admin } = await open();
+    const viewer = await watch();
+    const rows = Array.from({ length: 40 }, (_, row) => `${row === 3 ? '' : row},${row % 2 ? 'odd' : 'even'}\n`);
+    await upload({ 'gap.csv': Buffer.from(`n,label\n${rows.join('')}`) });
+    const refused = await viewer.next('dataSetup', ({ fault }) => fault !== undefined);
+    expect(refused).toMatchObject({ phase: 'empty', table: { missing: 'error' } });
+    expect(refused.fault).toContain('missing');
+    viewer.send({ type: 'readData', missing: 'median', token: admin });
+    const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(ready).toMatchObject({ table: { missing: 'median' }, data: { names: ['even', 'odd'] } });
   });
 
   it('reads each upload in a thread, and answers meanwhile', async () => {

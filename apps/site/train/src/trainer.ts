@@ -52,13 +52,13 @@ interface ReadTable extends Pick<ReadFile, 'table'> {
   readonly opened: OpenedDataset | DataError;
 }
 
-async function readTable({ file, label, task }: TableRequest): Promise<ReadTable> {
+async function readTable({ file, label, task, missing }: TableRequest): Promise<ReadTable> {
   let table: ReadFile['table'];
   try {
     const rows = parseDelimited(new Uint8Array(await file.arrayBuffer()), file.name);
     const name = label === undefined ? undefined : rows.columns[label]?.name;
-    table = tablePreviewOf(rows, name, task);
-    const opened = datasetFromTable(rows, { label: name, task });
+    table = tablePreviewOf(rows, name, task, missing);
+    const opened = datasetFromTable(rows, { label: name, task, missing });
     return { table, opened };
   } catch (error) {
     return { table, opened: error instanceof DataError ? error : new DataError(errorMessage(error)) };

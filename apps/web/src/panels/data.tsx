@@ -12,7 +12,7 @@ import { Classes } from './classes.tsx';
 import { SampleView } from './sample-view.tsx';
 
 /** How to read a table: its label column and its task. */
-export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task'>;
+export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task' | 'missing'>;
 
 /** Actions of the owner. */
 export interface DataActions {
@@ -176,6 +176,14 @@ export function DataPreview({ setup: { table, data, phase }, onRead }: DataPrevi
 }
 
 const tasks: readonly Table['task'][] = ['classification', 'regression'];
+/** Labels of the ways to treat missing values. */
+const missingLabels: Readonly<Record<Table['missing'], string>> = {
+  error: 'not allowed',
+  mean: 'fill in the mean',
+  median: 'fill in the median',
+  'most-frequent': 'fill in the most frequent',
+  drop: 'leave out their rows',
+};
 
 interface ReadingFormProps {
   readonly table: Table;
@@ -183,7 +191,8 @@ interface ReadingFormProps {
   readonly onRead: (request: ReadingRequest) => void;
 }
 
-function ReadingForm({ table: { columns, label, task }, isFixed, onRead }: ReadingFormProps) {
+function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead }: ReadingFormProps) {
+  const read = (changed: ReadingRequest): void => onRead({ label, task, missing, ...changed });
   return (
     <div class="reading-form">
       <Choice
@@ -191,14 +200,21 @@ function ReadingForm({ table: { columns, label, task }, isFixed, onRead }: Readi
         value={`${label}`}
         options={columns.map((name, index) => [`${index}`, name])}
         isDisabled={isFixed}
-        onChoose={(column) => onRead({ label: Number(column), task })}
+        onChoose={(column) => read({ label: Number(column) })}
       />
       <Choice
         label="Task"
         value={task}
         options={tasks.map((name) => [name, name])}
         isDisabled={isFixed}
-        onChoose={(name) => onRead({ label, task: name as Table['task'] })}
+        onChoose={(name) => read({ task: name as Table['task'] })}
+      />
+      <Choice
+        label="Missing values"
+        value={missing}
+        options={Object.entries(missingLabels)}
+        isDisabled={isFixed}
+        onChoose={(name) => read({ missing: name as Table['missing'] })}
       />
     </div>
   );

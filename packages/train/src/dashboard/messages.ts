@@ -1,6 +1,6 @@
 /** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
 import { bytesOfField, type Dataset, sizeOfField } from '@lockstep/data';
-import { labelColumn, type Reading, type TableFile, type Task } from '@lockstep/data/readers';
+import { labelColumn, type MissingPolicy, type Reading, type TableFile, type Task } from '@lockstep/data/readers';
 import { createConfusionEvaluator, createValueErrors, parameterCount, restoreValues } from '@lockstep/nn';
 import {
   bytesOf,
@@ -110,13 +110,14 @@ export function tablePreviewOf(
   table: TableFile,
   label: string | undefined,
   task: Task = 'classification',
+  missing: MissingPolicy = 'error',
 ): NonNullable<WatchMessageOf<'dataSetup'>['table']> {
   const columns = table.columns.slice(0, mostTableColumns);
   const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
     columns.map((column) => shownCell(column.textAt(row), cellLength)),
   );
   const names = columns.map(({ name }) => shownCell(name, maxNameLength));
-  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
+  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task, missing };
 }
 
 /** A dash for an empty cell. */

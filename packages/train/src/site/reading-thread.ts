@@ -7,7 +7,7 @@ import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import type { OpenedDataset, Task } from '@lockstep/data/readers';
+import type { MissingPolicy, OpenedDataset, Task } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 
@@ -20,6 +20,7 @@ export interface ReadingRequest {
   /** Index of the target column; by default the reader chooses. */
   readonly label?: number | undefined;
   readonly task?: Task | undefined;
+  readonly missing?: MissingPolicy | undefined;
 }
 
 /** Input of a reading thread. */
@@ -61,8 +62,9 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
   try {
     const rows = await openRows(path);
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
-    if (rows) table = tablePreviewOf(rows.table, label, request.task);
-    const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openOther(path, seed);
+    const { task, missing } = request;
+    if (rows) table = tablePreviewOf(rows.table, label, task, missing);
+    const opened = rows ? await rows.toDataset({ label, task, missing, seed }) : await openOther(path, seed);
     if (rows && table && opened.reading?.type === 'rows') {
       const { label: learned } = opened.reading;
       table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === learned) };

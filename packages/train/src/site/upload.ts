@@ -102,10 +102,10 @@ export class Lobby {
   reply(request: OwnerRequest): Reply {
     const { phase, table } = this.#state;
     if (request.type === 'readData') {
-      const { label, task } = request;
+      const { label, task, missing } = request;
       if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to read');
       if (label !== undefined && label >= table.columns.length) return refused('there is no such column');
-      this.#startReading(this.#upload, { label, task });
+      this.#startReading(this.#upload, { label, task, missing });
       return undefined;
     }
     if (request.type !== 'admin' || request.action !== 'start') return refused('the run has not started');
