@@ -58,7 +58,7 @@ describe('the grid', () => {
   test.each([
     ['tree', /^--model tree: .*got "tree"$/],
     ['/no/such.json', /^--model: expected a file that can be read, got \/no\/such\.json$/],
-    [new URL('../package.json', import.meta.url).pathname, /^--model .*package\.json: model/],
+    [new URL('../package.json', import.meta.url).pathname, /^--model .*package\.json: name: expected/],
   ])('%s is one sentence', (model, message) => {
     expect(() => gridOf({ ...nothing, model: [model] })).toThrow(message);
   });

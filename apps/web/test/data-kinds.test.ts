@@ -169,6 +169,8 @@ async function readsMatrix({ page }: Tab, names: readonly string[]): Promise<voi
   const last = names.length - 1;
   for (const predicted of [0, last]) {
     await cell(1, predicted).click();
+    // The press has scrolled to the samples of the cell, so the pointer may be over another one.
+    await cell(1, predicted).hover();
     const { width, height } = (await cell(1, predicted).boundingBox())!;
     expect(Math.min(width, height)).toBeGreaterThan(20);
     const count = (await cell(1, predicted).textContent()) || '0';

@@ -126,7 +126,7 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await tabTo(tab, /^Learning rate$/);
     await page.keyboard.press('End');
     await tab.shows('too large', { exact: true });
-    await tabTo(tab, /^Watch it in training/, 'Shift+Tab');
+    await tabTo(tab, /^See it train/, 'Shift+Tab');
     await page.keyboard.press('Enter');
     await pressAt(tab, /^Train$/);
     await keepsFocus(tab, /^Pause$/);

@@ -193,12 +193,21 @@ describe('a file that would take more than it is', () => {
       ),
       /expected at most 524,288 images in a file of its size, got more$/,
     ],
-    ['large-pictures', pictures(16_000, 8_000, 4), /cannot be read: it has more than 67,108,864 pixels$/],
+    [
+      'large-pictures',
+      pictures(16_000, 8_000, 4),
+      /cannot be read: it has more than 67,108,864 pixels; use --skip-bad/,
+    ],
     [
       'many-pixels',
       pictures(4_000, 4_000, 20),
-      /expected at most 0\.3 GiB of pixels, got 0\.6 GiB for 40 pictures/,
-      { size: { width: 4_000, height: 4_000 } },
+      /expected pictures of at most \d{3} megapixels in files of their size, got 611 megapixels$/,
+    ],
+    [
+      'chosen-size',
+      pictures(10, 10, 100),
+      /expected at most 2 GiB of pixels, got 3\.1 GiB for 200 pictures of 4096 x 4096/,
+      { size: { width: 4_096, height: 4_096 } },
     ],
     [
       'scaled-pictures',

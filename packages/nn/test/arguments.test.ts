@@ -80,5 +80,6 @@ askEvery(
     writeModelFile: [model, weights, {}],
     writeSafetensors: [{ tensors: [], metadata: {} }],
   },
-  [],
+  // Called for each parameter of a layer, with the layout of `parameterLayout`.
+  ['fromTorch'],
 );

@@ -15,7 +15,7 @@ import { backends } from './backends.ts';
 import { clipGoldens, optimizerGoldens } from './goldens.ts';
 
 /** All optimizer names, as listed in an error. */
-const optimizerNames = Object.keys(optimizers)
+const optimizerNames = `one of ${Object.keys(optimizers).join(', ')}`;
   .map((type) => `"${type}"`)
   .join(' or ');
 

@@ -10,7 +10,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v7';
+export const watchSubprotocol = 'lockstep.watch.v8';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
