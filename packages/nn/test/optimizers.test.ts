@@ -16,8 +16,6 @@ import { clipGoldens, optimizerGoldens } from './goldens.ts';
 
 /** All optimizer names, as listed in an error. */
 const optimizerNames = `one of ${Object.keys(optimizers).join(', ')}`;
-  .map((type) => `"${type}"`)
-  .join(' or ');
 
 /** Settings with which each optimizer descends a bowl; the compiler requires an entry for every optimizer. */
 const configs: Record<OptimizerType, OptimizerConfig> = {
