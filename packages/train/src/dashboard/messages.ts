@@ -134,17 +134,19 @@ export function progressMessage(
   points: readonly CurvePoint[],
 ): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { loss, accuracy, epochs, kept, ending } = record;
+  const { loss, accuracy, epochs, kept, ending, stoppedAfterEpoch } = record;
+  // A run that has stopped early discards the steps after its last epoch.
+  const step = stoppedAfterEpoch === undefined ? current.step : record.steps;
   const { exactness, numericMode, bitExactAmong } = claimOf(state);
   const imagesPerSecond = record.throughput.perSecond();
   const { hash, hashStep } = weights;
-  const imagesLeft = (run.steps - current.step) * run.config.batch;
+  const imagesLeft = (run.steps - step) * run.config.batch;
   return {
     type: 'progress',
     phase,
     pauseRequested,
-    step: current.step,
-    epoch: Math.min(run.config.epochs, 1 + Math.floor(current.step / run.stepsPerEpoch)),
+    step,
+    epoch: stoppedAfterEpoch ?? Math.min(run.config.epochs, 1 + Math.floor(step / run.stepsPerEpoch)),
     ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
