@@ -110,6 +110,7 @@ const rounding = 2 ** -48;
 function readPlainRow(source: Source, from: number, cells: Cells, row: number): number | undefined {
   const { bytes, separator } = source;
   const last = cells.columns - 1;
+  const setNumber = cells.numbersIn(row);
   let at = from;
   for (let column = 0; ; column += 1) {
     const start = at;
@@ -136,7 +137,7 @@ function readPlainRow(source: Source, from: number, cells: Cells, row: number): 
       value = length <= int32Digits ? digits / exactPowers[decimals]! : longNumber(bytes, first, at, decimals);
     }
     if (!Number.isNaN(value)) {
-      if (column <= last) cells.setNumber(row, column, isNegative ? -value : value);
+      if (column <= last) setNumber(column, isNegative ? -value : value);
     } else {
       while (byte !== separator && byte !== lineFeed) byte = bytes[++at]!;
       // A row of one cell may be a blank line.

@@ -143,10 +143,13 @@ export class Cells {
     if (typeof text === 'string' && isIdentifier(text)) this.#setText(block, at, text);
   }
 
-  /** Stores a finite number in an empty cell. */
-  setNumber(row: number, column: number, value: number): void {
-    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
-    block.numbers[this.#position(row, column)] = value;
+  /** Returns a function that stores a finite number in an empty cell of a row: faster than `set` for each cell. */
+  numbersIn(row: number): (column: number, value: number) => void {
+    const { numbers } = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
+    const [first, shift] = [this.#position(row, 0), this.#shift];
+    return (column, value) => {
+      numbers[first + (column << shift)] = value;
+    };
   }
 
   /** Returns undefined if the cell is a text. */
