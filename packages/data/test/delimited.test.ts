@@ -83,6 +83,20 @@ describe('CSV', () => {
     );
   });
 
+  it('gives back identifiers as they are in the file', () => {
+    const ids = ['007', '9007199254740993', '0', '12', '-05', '00', '0.50'];
+    const [column] = parse(`id,x\n${ids.map((id) => `${id},1\n`).join('')}`).columns;
+    expect(ids.map((_, row) => column!.givenAt(row))).toEqual([
+      '007',
+      '9007199254740993',
+      '0',
+      '12',
+      '-5',
+      '00',
+      '0.5',
+    ]);
+  });
+
   it('gives back a cell of any length whose quotes stand anywhere', () => {
     const cells = [1, 2 ** 15, 2 ** 16 - 1, 2 ** 16, 2 ** 18 + 1].flatMap((length) => [
       '"'.repeat(length),

@@ -99,6 +99,8 @@ const exactPowers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${
 const mostDecimals = exactPowers.length - 1;
 /** Digits that a 32-bit integer holds, digits of the high part of a longer number, and digits of both parts. */
 const [int32Digits, highDigits, mostDigits] = [9, 10, 19];
+/** Any whole number of this many digits is a float64. */
+const exactDigits = 15;
 /** Bound of the relative error of a correction. */
 const rounding = 2 ** -48;
 
@@ -131,8 +133,16 @@ function readPlainRow(source: Source, from: number, cells: Cells, row: number): 
       }
       length += decimals;
     }
+    // The text of an identifier, such as 007, is kept besides its number.
+    const isIdentifier = at - start === length && (length > exactDigits || (length > 1 && bytes[start] === zero));
     let value = Number.NaN;
-    if ((byte === separator || byte === lineFeed) && length > 0 && length <= mostDigits && decimals <= mostDecimals) {
+    if (
+      !isIdentifier &&
+      (byte === separator || byte === lineFeed) &&
+      length > 0 &&
+      length <= mostDigits &&
+      decimals <= mostDecimals
+    ) {
       // The quotient of two exact numbers is rounded once, so it is the float64 nearest to the text.
       value = length <= int32Digits ? digits / exactPowers[decimals]! : longNumber(bytes, first, at, decimals);
     }
