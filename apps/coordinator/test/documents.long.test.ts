@@ -40,8 +40,8 @@ function shortened(command: string): readonly string[] {
   if (!extra) throw new Error(`documents: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
-  // One command writes the model; later commands read it.
-  const placed = kept.map((word) => (/^(?:(?:model|iris)\.\w+|runs\/\w+)$/.test(word) ? join(folder, word) : word));
+  // One command writes a model; later commands read it. No file is written into the clone.
+  const placed = kept.map((word) => (/^(?:[a-z]+\.[a-z]+|runs\/\w+)$/.test(word) ? join(folder, word) : word));
   return ['run', name, '--', ...placed, ...extra];
 }
 

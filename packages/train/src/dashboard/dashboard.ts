@@ -9,7 +9,6 @@ import {
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
-import { hasEnded } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
@@ -168,7 +167,8 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: hasEnded(this.#options.run.state) });
+    // The end of the run adds the last evaluation, whose samples of up to 1 MiB must not delay the final weights.
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: false });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
