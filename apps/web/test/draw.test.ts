@@ -9,7 +9,8 @@ import type { Tab } from './tab.ts';
 
 describePage('drawing', ({ browser, folder }) => {
   it('at least eight of ten drawn digits are classified right, even by a page whose coordinator has ended', async () => {
-    const run = await startRun(folder, ['--workers', '1', '--epochs', '1', '--wait-for-start']);
+    // Long enough for the page to load its inference from the coordinator, which ends with the run.
+    const run = await startRun(folder, ['--workers', '1', '--epochs', '3', '--wait-for-start']);
     const tab = await browser.open(run, 'owner');
     await tab.press('Start');
     const { page } = tab;
@@ -18,7 +19,7 @@ describePage('drawing', ({ browser, folder }) => {
     for (const strokes of digits) {
       await draw(tab, strokes);
       // Before that, older weights classify the drawing.
-      await page.getByText('model after step 469').waitFor();
+      await page.getByText('model after step 1,407').waitFor();
       const text = await page.getByText(/^Looks like \d, [\d.]+ %$/).textContent();
       predictions.push(Number(/\d/.exec(text!)![0]));
       await page.getByRole('button', { name: 'Clear' }).click();
