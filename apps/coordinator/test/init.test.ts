@@ -64,7 +64,7 @@ describe('--transfer and --freeze', () => {
     writeFileSync(place('wide.json'), JSON.stringify(wide(10)));
     const args = ['--init', trained, '--transfer', '--model', place('wide.json'), '--freeze', '1'];
     const { stdout, report } = await run('--single', '--verify', ...args, '--save', place('moved.safetensors'));
-    const drawn = 'drawn anew: 3 dense), the first layer frozen: ';
+    const drawn = 'newly initialized: 3 dense), the first layer frozen: ';
     expect(stdout).toContain(drawn);
     expect(report.config).toMatchObject({ transfer: { taken: ['0 dense', '2 dense'], drawn: ['3 dense'] }, freeze: 1 });
     const [before, after] = [trained, place('moved.safetensors')].map((file) => {

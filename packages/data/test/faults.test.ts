@@ -82,7 +82,7 @@ const csv: readonly Case[] = [
   ],
   ['a missing label as well', 'a,label\n,u\n1,\n2,v\n', missing('a (line 2), label (line 3)')],
   [
-    'missing values in every row that must be left out',
+    'missing values in every row, with --missing drop',
     'a,b,label\n,x,u\n1,,v\n',
     'expected a row without missing values, got none',
     { missing: 'drop' },

@@ -58,7 +58,7 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const { transfer, freeze = 0 } = config;
-  const drawn = transfer && transfer.drawn.length > 0 ? ` (drawn anew: ${transfer.drawn.join(', ')})` : '';
+  const drawn = transfer && transfer.drawn.length > 0 ? ` (newly initialized: ${transfer.drawn.join(', ')})` : '';
   const kept = freeze === 0 ? '' : `, ${freeze === 1 ? 'the first layer' : `the first ${freeze} layers`} frozen`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}${drawn}${kept}`;
   const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';

@@ -39,7 +39,7 @@ export class TabWorker {
     this.#store = store;
     this.#secrets = secrets;
     let wasOver = false;
-    // Each run numbers its workers anew, so an id of the last run may now be another worker's.
+    // Each run numbers its workers from 1, so an id of the last run may now belong to another worker.
     effect(() => {
       const isOver = store.isOver.value;
       if (wasOver && !isOver) {

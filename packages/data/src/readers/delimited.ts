@@ -208,7 +208,7 @@ function cellText({ hasDecimalCommas }: Source, cell: string): string {
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-/** A call of the decoder takes as long as about so many characters. */
+/** Up to about this many bytes, a loop is faster than a call of the decoder. */
 const shortCell = 24;
 
 /** Short cells by a hash of their bytes, since categories repeat. */

@@ -84,7 +84,7 @@ export function isMissing(text: string, type: 'number' | 'category'): boolean {
 const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 /** Maximum values in a block of rows, unless a single row has more. */
 const blockValues = 2 ** 16;
-/** Any whole number of so many digits is exact. */
+/** A float64 holds any whole number of this many digits. */
 const exactDigits = 15;
 const zero = 0x30;
 
