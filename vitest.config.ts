@@ -158,6 +158,8 @@ export default defineConfig(({ mode }) => ({
   test: {
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
+    // The default of one second is shorter than a chapter takes to compute on a busy machine.
+    expect: { poll: { timeout: 60_000 } },
     setupFiles: ['./vitest.setup.ts'],
     reporters: ['default', skippedReporter],
     hookTimeout: 180_000,

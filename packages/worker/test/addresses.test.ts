@@ -184,7 +184,7 @@ describe('a connection', () => {
     const transport = await connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
     const messages: unknown[] = [];
     transport.listen({ onMessage: (message) => messages.push(message), onClose() {} });
-    await vi.waitFor(() => expect(transport.receivedBytes).toBeGreaterThanOrEqual(104));
+    await vi.waitFor(() => expect(transport.receivedBytes).toBeGreaterThanOrEqual(104), { timeout: 60_000 });
     expect(messages).toEqual([]);
     transport.close(1000, '');
     server.close();
