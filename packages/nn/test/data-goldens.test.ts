@@ -132,7 +132,7 @@ describe.each(backends)('on $name', ({ open }) => {
     plan.dispose();
   });
 
-  test('20 steps with a frozen layer end in the weights of PyTorch, and the layer keeps its bits', async () => {
+  test('10 steps with a frozen layer end in the weights of PyTorch, and the layer keeps its bits', async () => {
     const backend = await opened;
     const model = resolveModel('cnn', color);
     const parameters = uploadInitial(backend, model, seed);
