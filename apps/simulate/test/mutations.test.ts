@@ -253,7 +253,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run that waits for an evaluation does not stop early',
-    foundBy: 1,
+    foundBy: 43,
     changes: [
       {
         file: 'rules/src/rules.ts',
