@@ -79,6 +79,11 @@ export class OnnxGraph {
     return this.node(type, [input], attributes, undefined, tableDomain);
   }
 
+  /** Adds a conversion of numbers. @returns the name of its value */
+  cast(input: string, to: keyof typeof dataTypes): string {
+    return this.node('Cast', [input], { to: { int: dataTypes[to] } });
+  }
+
   /** Adds a constant. @returns its name */
   constant(values: Float32Array | Float64Array, shape: Shape): string {
     const name = this.free(`${this.#scope}.constant.${this.initializers.length}`);
@@ -118,7 +123,7 @@ interface OnnxModel {
 const irVersion = 8;
 /** Version of each set of operators. */
 const opsets = { '': 17, [tableDomain]: 3 } as const;
-const dataTypes = { float: 1, int64: 7, string: 8, double: 11 };
+const dataTypes = { float: 1, int64: 7, string: 8, bool: 9, double: 11 };
 const attributeTypes = { float: 1, int: 2, ints: 7, strings: 8 };
 
 export function encodeModel(model: OnnxModel): Uint8Array {
