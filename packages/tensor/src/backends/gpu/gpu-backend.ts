@@ -16,8 +16,9 @@ import type {
 } from '../../backend.ts';
 import { contiguousStrides, type Shape, sizeOf, windowCount } from '../../shape.ts';
 import { type ByKind, checkCopy, dispatch, operandsOf, type Placed, placed, reachOf } from '../calls.ts';
+import { loweredRows } from '../lowered-rows.ts';
 import { fillRandom } from '../reference.ts';
-import { inOrder, StorageBackend } from '../storage-backend.ts';
+import { inOrder, type Scratch, StorageBackend } from '../storage-backend.ts';
 import { type Device, type DeviceArray, loadGpuJs } from './device.ts';
 import { matmulShader, matrixStrides, type Product } from './product-shaders.ts';
 import {
@@ -329,6 +330,11 @@ function lowerGather(call: MoveCall, runner: Runner): () => void {
   return () => runner.write(output, compute());
 }
 
+/** Stands for calls that `loweredRows` replaces. */
+function isLoweredBefore(): never {
+  throw new Error('gpu: calls on rows are lowered before they run');
+}
+
 /** For each kind of call, a function that runs it on the current values of its storages. */
 const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   map: lowerMap,
@@ -340,6 +346,10 @@ const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   convolution: lowerConvolution,
   pool: lowerPool,
   unpool: lowerUnpool,
+  softmax: isLoweredBefore,
+  softmaxGradient: isLoweredBefore,
+  layerNorm: isLoweredBefore,
+  layerNormGradient: isLoweredBefore,
   // Computed on the host and uploaded: kernels of gpu.js have no 32-bit integers.
   random(call, { device }) {
     const { tensor, offset, length } = call.output;
@@ -442,15 +452,22 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     memory.free();
   }
 
-  protected prepareCalls(calls: readonly KernelCall[]): Pick<Program, 'run'> {
+  protected prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'> {
+    const filled = (length: number, values?: Float32Array): Storage => {
+      const storage = scratch(length);
+      if (values !== undefined) this.upload(storage, values);
+      return storage;
+    };
     return inOrder(
-      calls.map((call) => {
-        const onStretches = placed(call, (storage, length, from) => {
-          const { memory, offset } = this.own(storage);
-          return { tensor: memory, offset: offset + from, length };
-        });
-        return dispatch(lowerings, onStretches, this.#runner);
-      }),
+      calls
+        .flatMap((call) => loweredRows(call, filled))
+        .map((call) => {
+          const onStretches = placed(call, (storage, length, from) => {
+            const { memory, offset } = this.own(storage);
+            return { tensor: memory, offset: offset + from, length };
+          });
+          return dispatch(lowerings, onStretches, this.#runner);
+        }),
     );
   }
 }
