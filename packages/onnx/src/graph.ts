@@ -39,6 +39,9 @@ export interface Port {
   readonly dtype?: keyof typeof dataTypes;
 }
 
+/** The power of a score with this addend is 0, also in formats whose least number is larger than float32's. */
+const hidden = -1e9;
+
 export class OnnxGraph {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
@@ -93,20 +96,39 @@ export class OnnxGraph {
 
   /** Adds a scalar constant, unless the graph has it already. @returns its name */
   scalar(value: number): string {
-    const name = this.free(`constant.${value}`);
-    if (!this.#has(name)) this.initializers.push({ name, shape: [], values: Float32Array.of(value) });
-    return name;
+    return this.#shared({ name: `constant.${value}`, shape: [], values: Float32Array.of(value) });
+  }
+
+  /** Adds a row of ones, unless the graph has it already. @returns its name */
+  ones(length: number): string {
+    return this.#shared({
+      name: `constant.ones[${length}]`,
+      shape: [length],
+      values: new Float32Array(length).fill(1),
+    });
+  }
+
+  /**
+   * Adds what hides scores of attention [queries, keys] if it is added to them, unless the graph has it already: the
+   * last query sees all keys, the one before it all but the last key, and so on.
+   * @returns its name
+   */
+  causalMask(queries: number, keys: number): string {
+    const values = Float32Array.from({ length: queries * keys }, (_, at) =>
+      (at % keys) - Math.floor(at / keys) > keys - queries ? hidden : 0,
+    );
+    return this.#shared({ name: `constant.causal[${queries},${keys}]`, shape: [queries, keys], values });
   }
 
   /** Adds a list of integers, such as the shape of a reshape, unless the graph has it already. @returns its name */
-  integers(values: readonly number[]): string {
-    const name = this.free(`constant.[${values}]`);
-    if (!this.#has(name)) this.initializers.push({ name, integers: values });
-    return name;
+  integers(integers: readonly number[]): string {
+    return this.#shared({ name: `constant.[${integers}]`, integers });
   }
 
-  #has(name: string): boolean {
-    return this.initializers.some((initializer) => initializer.name === name);
+  #shared(initializer: Initializer): string {
+    const name = this.free(initializer.name);
+    if (!this.initializers.some((other) => other.name === name)) this.initializers.push({ ...initializer, name });
+    return name;
   }
 }
 

@@ -264,10 +264,17 @@ class OpWriter {
     sum: (x, options = {}) => this.#reduce('ReduceSum', x, options),
     max: (x, options = {}) => this.#reduce('ReduceMax', x, options),
     min: (x, options = {}) => this.#reduce('ReduceMin', x, options),
-    softmax: (x, { axis = -1, temperature = 1 } = {}) => {
-      const scaled =
-        temperature === 1 ? this.stored(x) : this.#graph.node('Div', [this.stored(x), this.#graph.scalar(temperature)]);
-      return this.#value('Softmax', [scaled], { axis: { int: axis } });
+    softmax: (x, { axis = -1, temperature = 1, causal = false } = {}) => {
+      const graph = this.#graph;
+      const own = this.stored(x);
+      const scaled = temperature === 1 ? own : graph.node('Div', [own, graph.scalar(temperature)]);
+      const [queries, keys] = x.shape.slice(-2) as [number, number];
+      const seen = causal ? graph.node('Add', [scaled, graph.causalMask(queries, keys)]) : scaled;
+      return this.#value('Softmax', [seen], { axis: { int: axis } });
+    },
+    layerNorm: (x, { epsilon = 1e-5 } = {}) => {
+      const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+      return this.#value('LayerNormalization', [this.stored(x), this.#graph.ones(x.shape.at(-1)!)], attributes);
     },
   };
 }

@@ -196,6 +196,8 @@ const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
     return ops.indexSelect(rows, ops.notEqual(ops.maximum(x, 0), 0));
   },
   softmax: (x) => ops.softmax(ops.softmax(x, { temperature: 0.5 }), { axis: 1 }),
+  'causal softmax': (x) => ops.softmax(x, { causal: true, temperature: 0.5 }),
+  normalization: (x) => ops.add(ops.layerNorm(x), ops.layerNorm(ops.mul(x, 0.01), { epsilon: 1e-4 })),
   products: (x) => ops.matmul(ops.matmul(x, x, { transposeRight: true }), x),
   'products of transposed': (x) =>
     ops.matmul(x, ops.reshape(ops.permute(x, [0, 2, 1]), [3, 4, 5]), { transposeLeft: true }),

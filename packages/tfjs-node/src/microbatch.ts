@@ -120,10 +120,16 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
       const isTrue = typeof condition === 'number' ? condition !== 0 : tf.cast(condition, 'bool');
       return tf.where(isTrue, whenTrue, whenFalse);
     },
-    softmax(x, { axis = -1, temperature = 1 } = {}) {
+    softmax(x, { axis = -1, temperature = 1, causal = false } = {}) {
       const last = x.shape.length - 1;
       if (axis !== -1 && axis !== last) throw new Error(`tfjs-node: expected a softmax of the last axis, got ${axis}`);
-      return tf.softmax(temperature === 1 ? x : tf.div(x, temperature));
+      const scaled = temperature === 1 ? x : tf.div(x, temperature);
+      return tf.softmax(causal ? tf.add(scaled, causalMask(tf, x.shape.slice(-2) as [number, number])) : scaled);
+    },
+    layerNorm(x, { epsilon = 1e-5 } = {}) {
+      const mean = (values: NativeTensor): NativeTensor => tf.div(tf.sum(values, [-1], true), x.shape.at(-1)!);
+      const centered = tf.sub(x, mean(x));
+      return tf.div(centered, tf.sqrt(tf.add(mean(tf.mul(centered, centered)), epsilon)));
     },
     leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
     gelu: (x, { approximate = 'none' } = {}) => {
@@ -188,6 +194,13 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
 
 function pairOf(pair: Pair): [number, number] {
   return typeof pair === 'number' ? [pair, pair] : [...pair];
+}
+
+/** Hides scores [queries, keys] from softmax by addition: the last query sees all keys, the one before one fewer, and so on. */
+function causalMask(tf: TensorFlow, [queries, keys]: readonly [number, number]): NativeTensor {
+  const isHidden = (at: number): boolean => (at % keys) - Math.floor(at / keys) > keys - queries;
+  const mask = Float32Array.from({ length: queries * keys }, (_, at) => (isHidden(at) ? -1e9 : 0));
+  return tf.tensor(mask, [queries, keys]);
 }
 
 /** Returns the first position of a range and the one after its last. */
