@@ -140,9 +140,11 @@ type OpName = {
 }[keyof Ops];
 
 type Exchanged<Args, Value> = {
-  [Index in keyof Args]: Extract<Args[Index], Tensor> extends never
-    ? Args[Index]
-    : Exclude<Args[Index], Tensor> | Value;
+  [Index in keyof Args]: Args[Index] extends readonly Tensor[]
+    ? readonly Value[]
+    : Extract<Args[Index], Tensor> extends never
+      ? Args[Index]
+      : Exclude<Args[Index], Tensor> | Value;
 };
 
 /**
@@ -185,9 +187,11 @@ export function replay<Value>(
     if (constant) values.set(tensor, table.constant(constant, tensor.shape));
     return values.get(tensor);
   };
+  const exchanged = (arg: unknown): unknown => (arg instanceof Tensor ? valueAt(arg) : arg);
   for (const op of tape.ops) {
     before(op);
-    const args = op.args.map((arg) => (arg instanceof Tensor ? valueAt(arg) : arg));
+    // A list is one of tensors, of sizes or of axes.
+    const args = op.args.map((arg) => (Array.isArray(arg) ? arg.map(exchanged) : exchanged(arg)));
     const compute = table[op.name as OpName] as (...args: unknown[]) => Value;
     values.set(op.output, compute(...args));
   }
