@@ -28,8 +28,8 @@ async function openLockstep(work: TabWork, name: 'cpu' | 'webgl' | 'webgpu'): Pr
   return {
     notes: [choice, 'compiled gradient, from bytes that each step uploads, read back whole'],
     async step(index) {
-      const { pixels, labels } = work.batches[index]!;
-      gradient.run(pixels, labels);
+      const { samples, labels } = work.batches[index]!;
+      gradient.run(samples, labels);
       const sums = await backend.download(gradient.output);
       // The gradient is followed by the sum of the losses and the number of correct answers.
       return [sums.subarray(0, work.initial.length).map((sum) => sum / labels.length)];
@@ -65,7 +65,7 @@ async function openTensorflow(work: TabWork, name: 'webgl' | 'webgpu'): Promise<
     },
     close() {
       tf.dispose(variables);
-      for (const { images, labels } of batches) tf.dispose([images, labels]);
+      for (const { inputs, labels } of batches) tf.dispose([inputs, labels]);
     },
   };
 }

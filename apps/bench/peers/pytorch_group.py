@@ -3,7 +3,7 @@
 argv:   rank, number of ranks, path of a file that does not exist yet, over which the ranks find each other.
 stdin:  one JSON line a request; stdout: one JSON line an answer, the first without a request: {"absent": sentence} when
         torch or gloo is missing, else {"version"}.
-        {"do": "open", "batch", "batches", "learningRate", "net", "shapes"}, then the work as raw bytes (pytorch_work.py)
+        {"do": "open", "batch", "batches", "learningRate", "net", "shapes", "heads"}, then the work as raw bytes (pytorch_work.py)
         -> {}: makes a net for each mode.
         {"do": "reset", "mode"} -> {}, {"do": "run", "mode", "steps": n, "threads": n} -> {"ms": x}, {"do": "result",
         "mode"} -> {"base64": parameters as float32}; mode is "single" or "threads", which this process computes alone, or
@@ -45,15 +45,15 @@ class Trainer:
             x, y = self.batches[self.taken % len(self.batches)]
             self.taken += 1
             self.optimizer.zero_grad()
-            loss = self.torch.nn.functional.cross_entropy(self.forward(x), y)
-            loss.backward()
+            scores = self.forward(x).flatten(0, -2)
+            self.torch.nn.functional.cross_entropy(scores, y.flatten()).backward()
             self.optimizer.step()
         return (time.perf_counter() - started) * 1e3
 
 
 def make_trainers(torch, request, batches, rank, ranks):
     def new_net():
-        return make_net(torch, request["net"], request["shapes"])
+        return make_net(torch, request)
 
     trainers = {}
     for mode in ("single", "threads"):

@@ -1,8 +1,9 @@
 """The work of a peer script on PyTorch: the nets, and parameters and batches as they come over stdin.
 
-A header {"batch", "batches", "net": "mlp" or "cnn", "shapes"} says what follows it: the initial parameters (float32, in
-these shapes: weights [in, out], kernels [height, width, in, out], a flattened image [height, width, channels]), all pixels
-(u8), all labels (u8).
+A header {"batch", "batches", "net": "mlp", "cnn" or "gpt", "shapes", "heads"} says what follows it: the initial parameters
+(float32, in these shapes: weights [in, out], kernels [height, width, in, out], a flattened image [height, width,
+channels], embeddings [tokens, width]), all pixels (u8), all labels (u8). For gpt, windows of tokens (u8) take the place of
+both.
 """
 
 import base64
@@ -13,8 +14,8 @@ def read_floats(torch, stream, count):
     return torch.frombuffer(bytearray(stream.read(4 * count)), dtype=torch.float32)
 
 
-def make_net(torch, name, shapes):
-    nn = torch.nn
+def make_net(torch, request):
+    name, shapes, nn = request["net"], request["shapes"], torch.nn
     if name == "mlp":
         (inputs, hidden), _, (_, classes), _ = shapes
         return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, classes))
@@ -29,11 +30,22 @@ def make_net(torch, name, shapes):
             nn.Flatten(),
             nn.Linear(784, 10),
         )
-    raise ValueError(f"net: mlp or cnn expected, got {name}")
+    if name == "gpt":
+        from nanogpt import GPT
+
+        (tokens, width), (positions, _) = shapes[:2]
+        return GPT(tokens, positions, width, sum(shape == [width, 3 * width] for shape in shapes), request["heads"])
+    raise ValueError(f"net: mlp, cnn or gpt expected, got {name}")
 
 
-def to_pytorch(tensor, name):
-    """From the bench's order of axes to PyTorch's: weights [out, in], kernels [out, in, height, width]."""
+def is_embedding(index, name):
+    return name == "gpt" and index < 2
+
+
+def to_pytorch(tensor, index, name):
+    """Parameter `index` in PyTorch's order of axes: weights [out, in], kernels [out, in, height, width]."""
+    if is_embedding(index, name):
+        return tensor
     if tensor.dim() == 4:
         return tensor.permute(3, 2, 0, 1)
     if tensor.dim() == 2 and name == "cnn":
@@ -42,8 +54,10 @@ def to_pytorch(tensor, name):
     return tensor.T if tensor.dim() == 2 else tensor
 
 
-def from_pytorch(tensor, name):
+def from_pytorch(tensor, index, name):
     """The way back from `to_pytorch`."""
+    if is_embedding(index, name):
+        return tensor
     if tensor.dim() == 4:
         return tensor.permute(2, 3, 1, 0)
     if tensor.dim() == 2 and name == "cnn":
@@ -52,12 +66,17 @@ def from_pytorch(tensor, name):
 
 
 def read_work(torch, stream, header):
-    """The initial parameters in PyTorch's order, and the batches as (images, targets), ready as float32."""
+    """The initial parameters in PyTorch's order, and the batches as (images or tokens, targets), ready to compute with."""
     batch, count, name = header["batch"], header["batches"], header["net"]
     initial = []
-    for shape in header["shapes"]:
+    for index, shape in enumerate(header["shapes"]):
         values = read_floats(torch, stream, math.prod(shape)).view(shape)
-        initial.append(to_pytorch(values, name).contiguous())
+        initial.append(to_pytorch(values, index, name).contiguous())
+    if name == "gpt":
+        length = header["shapes"][1][0] + 1
+        windows = torch.frombuffer(bytearray(stream.read(count * batch * length)), dtype=torch.uint8)
+        windows = windows.to(torch.int64).view(count, batch, length)
+        return initial, [(tokens[:, :-1].clone(), tokens[:, 1:].clone()) for tokens in windows]
     pixels = torch.frombuffer(bytearray(stream.read(count * batch * 784)), dtype=torch.uint8)
     labels = torch.frombuffer(bytearray(stream.read(count * batch)), dtype=torch.uint8)
     sample = [1, 28, 28] if name == "cnn" else [784]
@@ -73,5 +92,5 @@ def set_parameters(torch, net, values):
 
 
 def parameters_as_base64(torch, net, name):
-    flat = torch.cat([from_pytorch(part, name).reshape(-1) for part in net.parameters()])
+    flat = torch.cat([from_pytorch(part, index, name).reshape(-1) for index, part in enumerate(net.parameters())])
     return base64.b64encode(flat.detach().numpy().tobytes()).decode("ascii")

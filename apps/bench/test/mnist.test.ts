@@ -15,11 +15,11 @@ import {
   type Batch,
   cnnNet,
   joinParameters,
-  type MnistStep,
   mlpNet,
   mnist,
   oneHotLabels,
   splitParameters,
+  type TrainingStep,
 } from '../src/work.ts';
 import { randomBatch } from './random-batch.ts';
 
@@ -29,7 +29,13 @@ const initial = initialize(mlpNet.model, 1);
 const { backend } = await openBackend('cpu');
 
 describe('checks', () => {
-  const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
+  const work: TrainingStep = {
+    net: mlpNet,
+    batchSize: 4,
+    learningRate: 0.1,
+    batches: [batchOf(4), batchOf(4)],
+    initial,
+  };
 
   test('of weights accept the reference, and neither untrained nor slightly wrong nor cut weights', async () => {
     const { distance } = await trainingCase('training', work, 3, []);
@@ -75,7 +81,7 @@ test('parameters split and join in model order, labels become rows, and batches 
   const parts = splitParameters(mlpNet, initial);
   expect(parts.map(({ length }) => length)).toEqual([100_352, 128, 1280, 10]);
   expect(joinParameters(parts)).toEqual(initial);
-  expect(oneHotLabels({ pixels: new Uint8Array(), labels: Uint16Array.of(2, 0) })).toEqual(
+  expect(oneHotLabels(Uint16Array.of(2, 0), 10)).toEqual(
     Float32Array.of(0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
   );
   const images = Uint8Array.from({ length: 5 * mnist.pixels }, (_, index) => Math.floor(index / mnist.pixels));
@@ -88,13 +94,13 @@ test('parameters split and join in model order, labels become rows, and batches 
     [9, 8],
     [7, 6],
   ]);
-  expect(batches[1]!.pixels[0]).toBe(2);
+  expect(batches[1]!.samples[0]).toBe(2);
   expect(() => cutBatches(labeled(1, 2, 3), 2, 2)).toThrow('needs 4 images, got 3');
 });
 
 test('images without zeros keep every other pixel and all labels', () => {
-  const [batch] = withoutZeros([{ pixels: Uint8Array.of(0, 1, 2, 255), labels: Uint16Array.of(7) }]);
-  expect(batch).toEqual({ pixels: Uint8Array.of(1, 1, 2, 255), labels: Uint16Array.of(7) });
+  const [batch] = withoutZeros([{ samples: Uint8Array.of(0, 1, 2, 255), labels: Uint16Array.of(7) }]);
+  expect(batch).toEqual({ samples: Uint8Array.of(1, 1, 2, 255), labels: Uint16Array.of(7) });
 });
 
 let folder = '';

@@ -5,20 +5,20 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { trainingCase } from '../src/cases/steps.ts';
 import type { Implementation } from '../src/harness.ts';
 import pytorchPeers, { PytorchGroup } from '../src/peers/pytorch.ts';
-import { type MnistStep, netOf } from '../src/work.ts';
+import { netOf, type TrainingStep } from '../src/work.ts';
 import { randomBatch } from './random-batch.ts';
 
 const layers = [{ type: 'dense', units: 16 }, { type: 'relu' }, { type: 'dense', units: 10 }];
 const net = netOf('mlp', parseModel({ name: 'narrow', input: [784], layers }));
 
-function workOf(batchSize: number, seed: number): MnistStep {
+function workOf(batchSize: number, seed: number): TrainingStep {
   const random = randomStream(seed);
   const batches = [0, 1].map(() => randomBatch(random, batchSize));
   const initial = Float32Array.from({ length: 784 * 16 + 16 + 160 + 10 }, () => (random() - 0.5) / 10);
   return { net, batchSize, learningRate: 0.1, batches, initial };
 }
 
-async function expectReference(work: MnistStep, opened: Implementation | { readonly absent: string }) {
+async function expectReference(work: TrainingStep, opened: Implementation | { readonly absent: string }) {
   if ('absent' in opened) throw new Error(opened.absent);
   // A reset discards the steps before it.
   await opened.reset?.();

@@ -86,6 +86,12 @@ export function printableLine(maxLength: number) {
   return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase), v.regex(printable, phrase));
 }
 
+/** A text of at most `maxLength` UTF-16 units, with any line breaks and control characters. */
+export function textOfLength(maxLength: number) {
+  const phrase = `a text of at most ${maxLength} characters`;
+  return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase));
+}
+
 /** Longest name in a run's tables, in UTF-16 units. */
 export const maxNameLength = 80;
 

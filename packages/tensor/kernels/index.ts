@@ -9,6 +9,8 @@ export { execute } from './generated/programs';
 export { map } from './map';
 export { matmul } from './product';
 export { argmax, largest as max, smallest as min, sum } from './reductions';
-export { crossEntropy, gather, random, scatterAdd } from './rows';
+export {
+  crossEntropy, gather, layerNorm, layerNormGradient, random, scatterAdd, softmax, softmaxGradient,
+} from './rows';
 export { setWorkspace, workspace, workspaceBytes } from './shared';
 export { pool, unpool } from './pool';

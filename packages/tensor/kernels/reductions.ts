@@ -106,6 +106,13 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
   memory.copy(target, stack, <usize>columns << 2);
 }
 
+/** Sum of `length` consecutive values, in the order of `sum`. */
+export function rowSum(source: usize, length: i32): f32 {
+  if (length <= longestRun) return sumContiguous(source, length);
+  sumRuns(true, source, length, 4, 1, workspace());
+  return load<f32>(workspace());
+}
+
 export function sum(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
   const stride = <usize>inner << 2;
   for (let row = 0; row < outer; row++, source += <usize>length * stride, target += stride) {

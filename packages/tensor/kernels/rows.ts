@@ -1,5 +1,110 @@
-/** Kernels that work row by row: cross-entropy, gathering and scattering, random values. */
+/** Kernels that work row by row: softmax, layer normalization, cross-entropy, gathering and scattering, random values. */
+import { rowSum } from './reductions';
+import { storeLanes } from './shared';
 import { exp4, log4 } from './transcendental';
+
+// The first four kernels follow the formulas of src/backend.ts. A row of `output` first holds the terms of its sum.
+// Vectors may read up to 12 bytes beyond a row.
+
+/** Number of visible columns of a softmax's row; 0 as the period means that all are visible. */
+// @ts-ignore: decorator
+@inline function visible(columns: i32, period: i32, row: i32): i32 {
+  return period == 0 ? columns : columns - period + 1 + row % period;
+}
+
+function largestOf(source: usize, count: i32): f32 {
+  let best = f32x4.splat(load<f32>(source));
+  for (; count >= 4; count -= 4, source += 16) best = f32x4.max(best, v128.load(source));
+  let result = max(
+    max(f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 1)),
+    max(f32x4.extract_lane(best, 2), f32x4.extract_lane(best, 3)),
+  );
+  for (; count > 0; count--, source += 4) result = max(result, load<f32>(source));
+  return result;
+}
+
+export function softmax(
+  rows: i32, columns: i32, temperature: f32, period: i32, input: usize, output: usize,
+): void {
+  const bytes = <usize>columns << 2;
+  const scale = f32x4.splat(temperature);
+  for (let row = 0; row < rows; row++, input += bytes, output += bytes) {
+    const count = visible(columns, period, row);
+    const seen = <usize>count << 2;
+    const largest = f32x4.splat(largestOf(input, count));
+    for (let at: usize = 0; at < seen; at += 16) {
+      const power = exp4(f32x4.div(f32x4.sub(v128.load(input + at), largest), scale));
+      storeLanes(output + at, power, <i32>(seen - at) >> 2);
+    }
+    const total = f32x4.splat(rowSum(output, count));
+    for (let at: usize = 0; at < seen; at += 16) {
+      storeLanes(output + at, f32x4.div(v128.load(output + at), total), <i32>(seen - at) >> 2);
+    }
+    memory.fill(output + seen, 0, bytes - seen);
+  }
+}
+
+export function softmaxGradient(
+  rows: i32, columns: i32, temperature: f32, period: i32, gradient: usize, probabilities: usize, output: usize,
+): void {
+  const bytes = <usize>columns << 2;
+  const scale = f32x4.splat(temperature);
+  for (let row = 0; row < rows; row++, gradient += bytes, probabilities += bytes, output += bytes) {
+    const count = visible(columns, period, row);
+    const seen = <usize>count << 2;
+    for (let at: usize = 0; at < seen; at += 16) {
+      const product = f32x4.mul(v128.load(gradient + at), v128.load(probabilities + at));
+      storeLanes(output + at, product, <i32>(seen - at) >> 2);
+    }
+    const total = f32x4.splat(rowSum(output, count));
+    for (let at: usize = 0; at < seen; at += 16) {
+      const difference = f32x4.sub(v128.load(gradient + at), total);
+      const slope = f32x4.div(f32x4.mul(v128.load(probabilities + at), difference), scale);
+      storeLanes(output + at, slope, <i32>(seen - at) >> 2);
+    }
+    memory.fill(output + seen, 0, bytes - seen);
+  }
+}
+
+export function layerNorm(
+  rows: i32, columns: i32, epsilon: f32, input: usize, output: usize, inverseDeviations: usize,
+): void {
+  const bytes = <usize>columns << 2;
+  for (let row = 0; row < rows; row++, input += bytes, output += bytes, inverseDeviations += 4) {
+    const mean = f32x4.splat(rowSum(input, columns) / <f32>columns);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const difference = f32x4.sub(v128.load(input + at), mean);
+      storeLanes(output + at, f32x4.mul(difference, difference), <i32>(bytes - at) >> 2);
+    }
+    const inverse: f32 = 1 / sqrt(rowSum(output, columns) / <f32>columns + epsilon);
+    store<f32>(inverseDeviations, inverse);
+    const factor = f32x4.splat(inverse);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const normalized = f32x4.mul(f32x4.sub(v128.load(input + at), mean), factor);
+      storeLanes(output + at, normalized, <i32>(bytes - at) >> 2);
+    }
+  }
+}
+
+export function layerNormGradient(
+  rows: i32, columns: i32, gradient: usize, normalized: usize, inverseDeviations: usize, output: usize,
+): void {
+  const bytes = <usize>columns << 2;
+  for (let row = 0; row < rows; row++, gradient += bytes, normalized += bytes, output += bytes, inverseDeviations += 4) {
+    const mean = f32x4.splat(rowSum(gradient, columns) / <f32>columns);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const product = f32x4.mul(v128.load(gradient + at), v128.load(normalized + at));
+      storeLanes(output + at, product, <i32>(bytes - at) >> 2);
+    }
+    const slope = f32x4.splat(rowSum(output, columns) / <f32>columns);
+    const factor = f32x4.splat(load<f32>(inverseDeviations));
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const centered = f32x4.sub(v128.load(gradient + at), mean);
+      const difference = f32x4.sub(centered, f32x4.mul(v128.load(normalized + at), slope));
+      storeLanes(output + at, f32x4.mul(factor, difference), <i32>(bytes - at) >> 2);
+    }
+  }
+}
 
 /**
  * Uses the formula and the order of `CrossEntropyCall` in src/backend.ts. `gradient` first holds the exponentials. If

@@ -1,6 +1,6 @@
 /** Ops run calls on tensors and record their gradients; reverse-mode differentiation walks the record backward. */
 import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
-import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
+import type { Backend, KernelCall, MicrobatchSums, Reduction, Storage, StridedView } from './backend.ts';
 import { apply, constant, type Formula, input, type Primitive } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
 import {
@@ -85,15 +85,20 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
   return new Tensor(source.memory, shape);
 }
 
+/** Returns the shape of a sum of `shape` over samples. */
+export function summedShape(shape: Shape, { microbatches, stacked }: MicrobatchSums = {}): Shape {
+  return stacked ? [microbatches!, ...shape] : shape;
+}
+
 /**
- * Reduces over ascending `axes`, which the result drops; `microbatches` splits a sum over the first axis.
+ * Reduces over ascending `axes`, which the result drops; `sums` is how a sum over the first axis is split.
  * Adjacent axes are reduced in one call, the last ones first.
  */
 export function reduceOverAxes(
   reduction: Exclude<Reduction, 'argmax'>,
   source: Tensor,
   axes: readonly number[],
-  microbatches?: Microbatches,
+  sums?: MicrobatchSums,
 ): Tensor {
   const lengths = [...source.shape];
   let current = source;
@@ -101,7 +106,7 @@ export function reduceOverAxes(
     let first = last;
     while (first > 0 && axes[first - 1] === axes[first]! - 1) first--;
     const [from, to] = [axes[first]!, axes[last]! + 1];
-    current = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? microbatches : undefined);
+    current = reduceMiddle(reduction, current, lengths, from, to, from === 0 ? sums : undefined);
     lengths.splice(from, to - from);
     last = first - 1;
   }
@@ -115,10 +120,10 @@ export function reduceMiddle(
   shape: Shape,
   from: number,
   to: number,
-  microbatches?: Microbatches,
+  sums?: MicrobatchSums,
 ): Tensor {
   const kept = [...shape.slice(0, from), ...shape.slice(to)];
-  return computed(source.backend, kept, (output) => ({
+  return computed(source.backend, summedShape(kept, sums), (output) => ({
     kind: 'reduce',
     reduction,
     outer: sizeOf(shape.slice(0, from)),
@@ -126,18 +131,17 @@ export function reduceMiddle(
     inner: sizeOf(shape.slice(to)),
     input: source.storage,
     output,
-    ...(microbatches === undefined ? {} : { microbatches }),
+    ...sums,
   }));
 }
 
 /** Undoes broadcasting: sums over the axes along which `shape` was repeated, per microbatch over the first axis. */
-function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
-  if (sameShape(source.shape, shape)) return source;
+function sumToShape(source: Tensor, shape: Shape, sums?: MicrobatchSums): Tensor {
   const missing = source.shape.length - shape.length;
   const isRepeated = (axis: number): boolean =>
     axis < missing || (shape[axis - missing] === 1 && source.shape[axis] !== 1);
   const axes = [...source.shape.keys()].filter(isRepeated);
-  return reshaped(reduceOverAxes('sum', source, axes, microbatches), shape);
+  return reshaped(reduceOverAxes('sum', source, axes, sums), summedShape(shape, sums));
 }
 
 /**
@@ -212,15 +216,25 @@ class RecordedNode implements TapeNode {
     }
   }
 
-  #operandGradient(gradient: Tensor, { shape, microbatches }: Tensor, position: number): Tensor {
+  #operandGradient(gradient: Tensor, { shape, perMicrobatch }: Tensor, position: number): Tensor {
     const result = this.#result!;
     const broadcast = result.gradient![position]!(gradient);
-    if (microbatches !== undefined && !result.microbatchSums && sameShape(broadcast.shape, shape)) {
+    const isSummed = sameShape(broadcast.shape, summedShape(shape, perMicrobatch));
+    if (isSummed && (perMicrobatch === undefined || result.microbatchSums)) return broadcast;
+    const isAlong = broadcast.shape.length === shape.length && shape[0] !== 1;
+    if (perMicrobatch !== undefined && (isAlong || sameShape(broadcast.shape, shape))) {
       throw new Error(
         `valueAndGrad: ${this.#opName} cannot sum the gradient of a ${formatShape(shape)} parameter per microbatch`,
       );
     }
-    return sumToShape(broadcast, shape, microbatches);
+    return sumToShape(broadcast, shape, perMicrobatch);
+  }
+
+  /** Operands that require a gradient, one for each use. */
+  *usedOperands(): Iterable<Tensor> {
+    for (const operand of this.#result?.operands ?? []) {
+      if (typeof operand !== 'number' && operand.requiresGrad) yield operand;
+    }
   }
 
   backward(output: Tensor): void {
@@ -262,7 +276,31 @@ function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
   );
 }
 
+/**
+ * Makes the parameters that are used more than once keep the gradients of their microbatches apart. The gradients of
+ * the uses are added first and the microbatches then, as if each microbatch was differentiated separately.
+ */
+function stackReused(output: Tensor): void {
+  const seen = new Set([output]);
+  // Grows while it is walked.
+  for (const { node } of seen) {
+    if (!(node instanceof RecordedNode)) continue;
+    for (const operand of node.usedOperands()) {
+      const { microbatches = 1 } = operand.perMicrobatch ?? {};
+      if (seen.has(operand) && microbatches > 1) operand.perMicrobatch = { microbatches, stacked: true };
+      seen.add(operand);
+    }
+  }
+}
+
+/** Adds the stacked gradients of microbatches. */
+function unstacked(gradient: Tensor, { shape, perMicrobatch }: Tensor): Tensor {
+  const { microbatches, stacked } = perMicrobatch ?? {};
+  return reshaped(stacked ? reduceOverAxes('sum', gradient, [0], { microbatches: microbatches! }) : gradient, shape);
+}
+
 function walkBack(output: Tensor): Map<Tensor, Tensor> {
+  stackReused(output);
   const gradients = new Map<Tensor, Tensor>([[output, filled(output, 1)]]);
   const pending = new Map<number, Tensor>();
   const leaves = new Set<Tensor>();
@@ -278,17 +316,12 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
     const node = tensor.node as RecordedNode;
     for (const [operand, gradient] of node.operandGradients(gradients.get(tensor)!)) {
       const sofar = gradients.get(operand);
-      if (sofar !== undefined && operand.microbatches !== undefined) {
-        throw new Error(
-          `valueAndGrad: a ${formatShape(operand.shape)} parameter is used twice, and its gradient cannot be summed per microbatch`,
-        );
-      }
       gradients.set(operand, sofar === undefined ? gradient : sumOf(sofar, gradient));
       discover(operand);
     }
     node.free();
   }
-  return new Map([...leaves].map((leaf) => [leaf, reshaped(gradients.get(leaf)!, leaf.shape)]));
+  return new Map([...leaves].map((leaf) => [leaf, unstacked(gradients.get(leaf)!, leaf)]));
 }
 
 interface GradientOptions {
@@ -296,7 +329,8 @@ interface GradientOptions {
    * Number of equal runs of samples, 1 by default. Samples are the first axis of the tensors that the parameters are
    * combined with. Gradients are summed over each run, and these sums are added in pairs (`Microbatches` in
    * backend.ts), which gives the bits of differentiating each run separately. Needs a backend with `microbatchSums`,
-   * and parameters that are the right operand of `matmul`, the kernel of `conv2d`, or broadcast.
+   * and parameters that are the right operand of `matmul`, the kernel of `conv2d`, indexed along the first axis by
+   * `indexSelect`, or broadcast.
    */
   readonly microbatches?: number;
 }
@@ -317,7 +351,7 @@ export function valueAndGrad(
   checkOptions('valueAndGrad', options, { microbatches: wholeNumber(1) });
   const { microbatches } = options;
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
-  for (const leaf of leaves) leaf.microbatches = microbatches;
+  for (const leaf of leaves) leaf.perMicrobatch = microbatches === undefined ? undefined : { microbatches };
   const result = loss(...leaves);
   checkTensor('valueAndGrad', 'what the function returns', result);
   const value = leaves.includes(result) ? aliasOf(result, false) : result;

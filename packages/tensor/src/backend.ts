@@ -41,7 +41,8 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
  * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1.
  * - `max`, `min`: the largest or smallest value, with 0 above -0; NaN if any value is NaN. Need length >= 1.
  */
-export interface ReduceCall {
+/** Takes microbatches only for a `sum` with outer = 1. */
+export interface ReduceCall extends MicrobatchSums {
   readonly kind: 'reduce';
   readonly reduction: Reduction;
   readonly outer: number;
@@ -49,8 +50,6 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Only for a `sum` with outer = 1. */
-  readonly microbatches?: Microbatches;
 }
 
 /**
@@ -62,13 +61,21 @@ export interface ReduceCall {
  */
 export type Microbatches = number;
 
+/** How a call sums over samples. */
+export interface MicrobatchSums {
+  readonly microbatches?: Microbatches;
+  /** Leaves the sums of the runs apart: the output is [microbatches, ...sum]. */
+  readonly stacked?: boolean;
+}
+
 /**
  * `output[...batch, m, n] = left[...batch, m, k] x right[...batch, k, n]`: one product for each element of the batch.
  * The layout of an operand transposes it, repeats a matrix of it, or picks a part of a larger tensor.
  * Every output element is one chain over k in increasing order from +0. Each product is rounded before it is added,
  * so that a row's bits do not depend on the other rows. The output must not overlap an operand.
+ * Microbatches split the sums over k, only for a left operand that is stored as [k, m], without batch and epilogue.
  */
-export interface MatmulCall {
+export interface MatmulCall extends MicrobatchSums {
   readonly kind: 'matmul';
   readonly m: number;
   readonly k: number;
@@ -84,8 +91,6 @@ export interface MatmulCall {
   /** Positions of [...batch, k, n]; contiguous by default. */
   readonly rightLayout?: Layout;
   readonly epilogue?: Epilogue;
-  /** Splits the sums over k; only for a left operand that is stored as [k, m], without batch and epilogue. */
-  readonly microbatches?: Microbatches;
 }
 
 /** Applied to a product: adds `bias` [columns] to each row, then takes `max(value, 0)` if `relu` is set. */
@@ -132,8 +137,9 @@ export interface GatherCall {
 /**
  * The adjoint of gather: adds each value of `input` [outer, count, inner] to `output` [outer, length, inner] at its
  * index. Each sum is a chain over count in increasing order from +0. A value without a valid index is skipped.
+ * Microbatches split count, only if outer = 1.
  */
-export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
+export interface ScatterAddCall extends Omit<GatherCall, 'kind'>, MicrobatchSums {
   readonly kind: 'scatterAdd';
 }
 
@@ -166,8 +172,9 @@ export interface RandomCall {
  * the windows, then of the positions, then of channels and filters. Positions on padding are skipped, so that an
  * infinite value affects only the results that it touches. GPU languages need not support infinities: there, an
  * infinite value may also affect windows that cover padding.
+ * Microbatches split the images, only if `result` is `kernelGradient`.
  */
-export interface ConvolutionCall {
+export interface ConvolutionCall extends MicrobatchSums {
   readonly kind: 'convolution';
   readonly result: 'output' | 'inputGradient' | 'kernelGradient';
   readonly windows: Windows;
@@ -177,8 +184,6 @@ export interface ConvolutionCall {
   readonly output: Storage;
   /** Only if `result` is `output`. */
   readonly epilogue?: Epilogue;
-  /** Splits the images into runs; only if `result` is `kernelGradient`. */
-  readonly microbatches?: Microbatches;
 }
 
 /**
@@ -209,6 +214,67 @@ export interface UnpoolCall {
   readonly output: Storage;
 }
 
+/**
+ * Softmax of each row of `input` [rows, columns]. With `m` the largest visible value and
+ * `e = exp((input - m) / temperature)`, `output = e / sum(e)`. The sum has the order of a `ReduceCall` with inner = 1.
+ * Rows are visible as a whole, unless `period` is given; then row r sees its first
+ * `columns - period + 1 + r mod period` columns. Invisible values are not read, and become +0 in the output. So a row's
+ * bits depend only on its visible values.
+ */
+export interface SoftmaxCall {
+  readonly kind: 'softmax';
+  readonly rows: number;
+  readonly columns: number;
+  readonly temperature: number;
+  /** Rows of each causal matrix of attention, [period, columns] with period <= columns: its last row sees all. */
+  readonly period?: number;
+  readonly input: Storage;
+  readonly output: Storage;
+}
+
+/**
+ * Gradient of a softmax, whose output was `probabilities`, from the `gradient` of its output, all [rows, columns].
+ * `output = probabilities * (gradient - sum(gradient * probabilities)) / temperature`, with the sum over the visible
+ * columns as in `SoftmaxCall`; +0 in the others.
+ */
+export interface SoftmaxGradientCall extends Pick<SoftmaxCall, 'rows' | 'columns' | 'temperature' | 'period'> {
+  readonly kind: 'softmaxGradient';
+  readonly gradient: Storage;
+  readonly probabilities: Storage;
+  readonly output: Storage;
+}
+
+/**
+ * Normalizes each row of `input` [rows, columns] to mean 0 and variance 1. With `d = input - sum(input) / columns`,
+ * `inverseDeviations[row] = 1 / sqrt(sum(d * d) / columns + epsilon)` and `output = d * inverseDeviations[row]`. The sums
+ * have the order of a `ReduceCall` with inner = 1.
+ */
+export interface LayerNormCall {
+  readonly kind: 'layerNorm';
+  readonly rows: number;
+  readonly columns: number;
+  readonly epsilon: number;
+  readonly input: Storage;
+  readonly output: Storage;
+  /** [rows]. */
+  readonly inverseDeviations: Storage;
+}
+
+/**
+ * Gradient of a layer normalization, whose output was `normalized`, from the `gradient` of its output, both
+ * [rows, columns]. With sums as in `LayerNormCall`, `output = inverseDeviations[row] *
+ * ((gradient - sum(gradient) / columns) - normalized * (sum(gradient * normalized) / columns))`.
+ */
+export interface LayerNormGradientCall {
+  readonly kind: 'layerNormGradient';
+  readonly rows: number;
+  readonly columns: number;
+  readonly gradient: Storage;
+  readonly normalized: Storage;
+  readonly inverseDeviations: Storage;
+  readonly output: Storage;
+}
+
 /** One unit of work for a backend. Preparing a call checks the lengths of its storages. */
 export type KernelCall =
   | MapCall
@@ -220,7 +286,11 @@ export type KernelCall =
   | RandomCall
   | ConvolutionCall
   | PoolCall
-  | UnpoolCall;
+  | UnpoolCall
+  | SoftmaxCall
+  | SoftmaxGradientCall
+  | LayerNormCall
+  | LayerNormGradientCall;
 
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {

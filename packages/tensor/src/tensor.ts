@@ -13,7 +13,7 @@ import {
   shown,
   storageKind,
 } from './arguments.ts';
-import type { Backend, Storage } from './backend.ts';
+import type { Backend, MicrobatchSums, Storage } from './backend.ts';
 import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 
 /** A storage shared by tensors that each view all of it; freed with the last tensor, unless borrowed. */
@@ -148,7 +148,7 @@ export class Tensor implements Disposable {
   /** @internal */
   node: TapeNode | undefined = undefined;
   /** @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch (backend.ts). */
-  microbatches: number | undefined = undefined;
+  perMicrobatch: MicrobatchSums | undefined = undefined;
   /** @internal Error for reading values that were changed in place; set while a gradient is computed. */
   stale: string | undefined = undefined;
   /** @internal */

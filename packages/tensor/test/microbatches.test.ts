@@ -1,20 +1,28 @@
 /** Sums per microbatch have the bits of each microbatch summed separately and added by a fixed binary tree. */
 import { describe, expect, it, vi } from 'vitest';
 import { additionsAfter } from '../src/backends/calls.ts';
-import type { Tensor } from '../src/index.ts';
+import type { Shape, Tensor } from '../src/index.ts';
 import {
   abs,
   add,
   compile,
   conv2d,
+  crossEntropy,
   fromArray,
+  greater,
+  indexSelect,
+  layerNorm,
   matmul,
   mul,
   openBackend,
+  permute,
   relu,
   reshape,
+  slice,
+  softmax,
   softmaxCrossEntropy,
   sum,
+  tanh,
   tidy,
   valueAndGrad,
 } from '../src/index.ts';
@@ -40,32 +48,81 @@ it('adds the terms of a stack as the tree of pairs does, for any number of terms
   }
 });
 
-/** Parameters of a convolution from two channels to three filters, and of two dense layers after it. */
-const shapes = [[3, 3, 2, 3], [3], [75, 9], [9], [9, 4], [4]] as const;
-
-function lossOf(x: Tensor, labels: Tensor, microbatches?: number): (...parameters: Tensor[]) => Tensor {
-  return (kernel, offset, w1, b1, w2, b2) => {
-    const features = relu(add(conv2d(x, kernel!, { padding: 1 }), offset!));
-    const hidden = relu(add(matmul(reshape(features, [x.shape[0]!, 75]), w1!), b1!));
-    const losses = softmaxCrossEntropy(add(matmul(hidden, w2!), b2!), labels);
-    return sum(losses, microbatches === undefined ? {} : { microbatches });
-  };
+interface Model {
+  readonly title: string;
+  /** Shape of a sample. */
+  readonly sample: Shape;
+  /** Number of labels of a sample, which are class indices below 4. */
+  readonly labels: number;
+  readonly parameters: readonly Shape[];
+  /** Losses of the samples. */
+  losses(samples: Tensor, labels: Tensor, parameters: readonly Tensor[]): Tensor;
 }
 
-describe.each(backends)('a gradient per microbatch on $name', (backend) => {
+const models: readonly Model[] = [
+  {
+    title: 'a convolution and two dense layers',
+    sample: [5, 5, 2],
+    labels: 1,
+    parameters: [[3, 3, 2, 3], [3], [75, 9], [9], [9, 4], [4]],
+    losses(x, labels, [kernel, offset, w1, b1, w2, b2]) {
+      const features = relu(add(conv2d(x, kernel!, { padding: 1 }), offset!));
+      const hidden = relu(add(matmul(reshape(features, [x.shape[0]!, 75]), w1!), b1!));
+      return softmaxCrossEntropy(add(matmul(hidden, w2!), b2!), reshape(labels, [x.shape[0]!]));
+    },
+  },
+  {
+    title: 'weights used five times, and a kernel used twice',
+    sample: [5, 5, 2],
+    labels: 1,
+    parameters: [[3, 3, 2, 2], [50, 50], [50], [50, 4]],
+    losses(x, labels, [kernel, weight, bias, output]) {
+      const conv = (images: Tensor): Tensor => conv2d(images, kernel!, { padding: 1 });
+      let state = reshape(conv(relu(conv(x))), [x.shape[0]!, 50]);
+      for (let use = 0; use < 5; use++) state = tanh(add(matmul(state, weight!), bias!));
+      return softmaxCrossEntropy(matmul(state, output!), reshape(labels, [x.shape[0]!]));
+    },
+  },
+  {
+    title: 'attention with a tied embedding',
+    sample: [6],
+    labels: 6,
+    parameters: [[4, 8], [6, 8], [8, 24], [24], [8], [8]],
+    losses(x, labels, [embedding, positions, weight, bias, scale, offset]) {
+      const count = x.shape[0]!;
+      const tokens = add(greater(x, 0), add(greater(x, -0.5), greater(x, 0.5)));
+      const embedded = add(indexSelect(embedding!, tokens), positions!);
+      const normal = (values: Tensor): Tensor => add(mul(layerNorm(values), scale!), offset!);
+      const heads = reshape(add(matmul(normal(embedded), weight!), bias!), [count, 6, 3, 2, 4]);
+      const part = (index: number): Tensor =>
+        reshape(permute(slice(heads, [{}, {}, { start: index, end: index + 1 }]), [0, 2, 3, 1, 4]), [count, 2, 6, 4]);
+      const shares = softmax(matmul(part(0), part(1), { transposeRight: true }), { causal: true, temperature: 2 });
+      const mixed = reshape(permute(matmul(shares, part(2)), [0, 2, 1, 3]), [count, 6, 8]);
+      const logits = matmul(normal(add(embedded, mixed)), embedding!, { transposeRight: true });
+      return sum(crossEntropy(logits, labels, { reduction: 'none' }), { axes: [1] });
+    },
+  },
+];
+
+const cases = backends.flatMap((backend) => models.map((model) => ({ backend, model, ...model, name: backend.name })));
+
+describe.each(cases)('a gradient per microbatch of $title on $name', ({ backend, model }) => {
+  const { parameters: shapes, sample, labels: labelsPerSample } = model;
+  const size = sizeOf(sample);
   const parameters = shapes.map((shape, index) => fromArray(backend, randomValues(sizeOf(shape), 60 + index), shape));
 
   /** Returns the gradients, then the loss. */
   const gradientOf = (x: Float32Array, labels: Float32Array, microbatches?: number): Float32Array => {
-    const count = labels.length;
+    const count = x.length / size;
+    const options = microbatches === undefined ? {} : { microbatches };
     const plan = compile(
       backend,
       (samples, classes, ...leaves) => {
-        const options = microbatches === undefined ? {} : { microbatches };
-        const { value, gradients } = valueAndGrad(lossOf(samples!, classes!, microbatches), leaves, options);
+        const loss = (...weights: Tensor[]): Tensor => sum(model.losses(samples!, classes!, weights), options);
+        const { value, gradients } = valueAndGrad(loss, leaves, options);
         return [...gradients, value];
       },
-      [[count, 5, 5, 2], [count], ...parameters],
+      [[count, ...sample], [count, labelsPerSample], ...parameters],
     );
     backend.upload(plan.inputs[0]!.storage, x);
     backend.upload(plan.inputs[1]!.storage, labels);
@@ -78,18 +135,19 @@ describe.each(backends)('a gradient per microbatch on $name', (backend) => {
   it.each([1, 2, 3, 7, 8])('has the bits of %i gradients, added in pairs', (microbatches) => {
     for (const run of [1, 5]) {
       const count = microbatches * run;
-      const x = randomValues(count * 50, 70 + run, 0.4);
-      const labels = valuesIn('class index', [count], 71, 4);
+      const x = randomValues(count * size, 70 + run, 0.4);
+      const labels = valuesIn('class index', [count * labelsPerSample], 71, 4);
+      const part = (values: Float32Array, each: number, index: number): Float32Array =>
+        values.subarray(index * run * each, (index + 1) * run * each);
       const parts = Array.from({ length: microbatches }, (_, index) =>
-        gradientOf(
-          x.subarray(index * run * 50, (index + 1) * run * 50),
-          labels.subarray(index * run, (index + 1) * run),
-        ),
+        gradientOf(part(x, size, index), part(labels, labelsPerSample, index)),
       );
       expect(bitsOf(gradientOf(x, labels, microbatches))).toEqual(bitsOf(addedInPairs(parts)));
     }
   });
+});
 
+describe.each(backends)('sums per microbatch on $name', (backend) => {
   it('gives back the memory of its sums', () => {
     const [input, output] = [backend.allocate(36), backend.allocate(3)];
     const allocate = vi.spyOn(backend, 'allocate');
@@ -109,7 +167,8 @@ describe('what cannot be summed per microbatch', () => {
 
   it('is refused in a sentence', () => {
     expect(perMicrobatch((w) => sum(abs(w)))).toThrow(/cannot sum the gradient of a \[3, 3\] parameter per microbatch/);
-    expect(perMicrobatch((w) => sum(matmul(matmul(x, w), w)))).toThrow(/is used twice/);
+    expect(perMicrobatch((w) => sum(matmul(x, reshape(w, [3, 3]))))).toThrow(/reshape cannot sum/);
+    expect(perMicrobatch((w) => sum(indexSelect(w, x, 1)))).toThrow(/only for picks along axis 0/);
     expect(perMicrobatch((w) => sum(matmul(w, reshape(x, [3, 4]))))).toThrow(
       /for the right operand, not for the left one/,
     );

@@ -54,6 +54,13 @@ function normalized(op: (x: Tensor, options: ops.SoftmaxOptions) => Tensor): Exa
   return examples(([x], options) => op(x, options), calls);
 }
 
+const causalCalls: Call<ops.CausalSoftmaxOptions>[] = [
+  call({ causal: true }, [2, 3, 7, 7]),
+  call({ causal: true, temperature: 3 }, [2, 5, 9]),
+  call({ causal: true }, [1, 20]),
+  call({ causal: true }, [0, 4, 4]),
+];
+
 const matmulCalls: Call<MatmulOptions>[] = [
   ...[false, true].flatMap((transposeLeft) =>
     [false, true].flatMap((transposeRight) =>
@@ -263,8 +270,18 @@ export const opExamples = {
   ),
   matmul: examples(([left, right], options) => ops.matmul(left, right, options), matmulCalls),
   norm: examples(([x], options) => ops.norm(x, options), normCalls, ['away from zero']),
-  softmax: normalized(ops.softmax),
+  softmax: [...normalized(ops.softmax), ...examples(([x], options) => ops.softmax(x, options), causalCalls)],
   logSoftmax: normalized(ops.logSoftmax),
+  layerNorm: examples(
+    ([x], options) => ops.layerNorm(x, options),
+    [
+      call({}, [3, 5]),
+      call({ epsilon: 0.5 }, [2, 3, 20]),
+      call({ epsilon: 0.1 }, [7]),
+      call({}, [0, 4]),
+      call({ epsilon: 1 }, [1, 1]),
+    ],
+  ),
   softmaxCrossEntropy: examples(
     ([logits, labels]) => ops.softmaxCrossEntropy(logits, labels),
     [

@@ -27,7 +27,7 @@ async function firstImages(count: number): Promise<{ readonly train: Dataset; re
     const [batch] = cutBatches({ samples, targets }, size, 1);
     const labels = Uint16Array.from(batch!.labels);
     return {
-      samples: samplesOf(batch!.pixels, samples.shape),
+      samples: samplesOf(batch!.samples, samples.shape),
       targets: classTargets(labels, targets.names),
       count: size,
     };

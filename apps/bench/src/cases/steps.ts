@@ -7,7 +7,7 @@ import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { type Benchmark, type Case, relativeDistance } from '../harness.ts';
 import { matmulCandidates, stepCandidates } from '../peers/index.ts';
 import { createTraining } from '../peers/lockstep.ts';
-import { type Batch, cnnNet, type MatrixProduct, type MnistStep, mlpNet, mnist, type Net } from '../work.ts';
+import { type Batch, cnnNet, type MatrixProduct, mlpNet, mnist, type Net, type TrainingStep } from '../work.ts';
 
 const fromBytes = 'Lockstep starts every step from the bytes of its pixels; the peers find theirs ready as float32.';
 
@@ -54,7 +54,7 @@ const cnnStep: Benchmark = {
   cases: async () => [await stepCase('batch 64', await mnistWork(cnnNet, 64, 8), 1)],
 };
 
-function stepCase(name: string, work: MnistStep, steps: number): Promise<Case> {
+function stepCase(name: string, work: TrainingStep, steps: number): Promise<Case> {
   return trainingCase(name, work, steps, stepCandidates('bench', work));
 }
 
@@ -93,7 +93,7 @@ export async function loadTrainingSet(directory?: string): Promise<Dataset> {
 }
 
 /** Training of the net on the first `batchSize * batchCount` images. */
-export async function mnistWork(net: Net, batchSize: number, batchCount: number): Promise<MnistStep> {
+export async function mnistWork(net: Net, batchSize: number, batchCount: number): Promise<TrainingStep> {
   const batches = cutBatches(await loadTrainingSet(), batchSize, batchCount);
   return { net, batchSize, learningRate: 0.1, batches, initial: initialize(net.model, 1) };
 }
@@ -111,13 +111,13 @@ export function cutBatches(
   return Array.from({ length: count }, (_, index): Batch => {
     const [from, to] = [index * batchSize, (index + 1) * batchSize];
     const pixels = Uint8Array.from(samples.values.subarray(from * mnist.pixels, to * mnist.pixels));
-    return { pixels, labels: Uint16Array.from(labels.subarray(from, to)) };
+    return { samples: pixels, labels: Uint16Array.from(labels.subarray(from, to)) };
   });
 }
 
 /** The same images without zeros: every black pixel becomes the darkest gray, 1 of 255. */
 export function withoutZeros(batches: readonly Batch[]): readonly Batch[] {
-  return batches.map(({ pixels, labels }) => ({ pixels: pixels.map((pixel) => Math.max(1, pixel)), labels }));
+  return batches.map(({ samples, labels }) => ({ samples: samples.map((pixel) => Math.max(1, pixel)), labels }));
 }
 
 /**
@@ -127,7 +127,7 @@ export function withoutZeros(batches: readonly Batch[]): readonly Batch[] {
  */
 export async function trainingCase(
   name: string,
-  work: MnistStep,
+  work: TrainingStep,
   checkedSteps: number,
   candidates: Case['candidates'],
 ): Promise<Case> {
@@ -149,7 +149,7 @@ export function changeDistance(initial: Float32Array, expected: Float32Array): C
 }
 
 /** Returns the weights after some steps. */
-export function trained(backend: HostBackend, work: MnistStep, steps: number): Float32Array {
+export function trained(backend: HostBackend, work: TrainingStep, steps: number): Float32Array {
   const training = createTraining(backend, work);
   training.reset();
   for (let step = 0; step < steps; step++) training.step();
@@ -159,13 +159,13 @@ export function trained(backend: HostBackend, work: MnistStep, steps: number): F
 }
 
 /** The distance of a gradient of the mean loss at the initial weights, on `batch`, from the reference backend's. */
-export async function gradientDistance({ net, initial }: MnistStep, batch: Batch): Promise<Case['distance']> {
+export async function gradientDistance({ net, initial }: TrainingStep, batch: Batch): Promise<Case['distance']> {
   const { backend } = await openBackend('reference');
   const samples = batch.labels.length;
   const parameters = backend.allocate(initial.length);
   backend.upload(parameters, initial);
   const gradient = createMicrobatchGradient(backend, net.model, samples, parameters);
-  gradient.run(batch.pixels, batch.labels);
+  gradient.run(batch.samples, batch.labels);
   const sums = backend.view(gradient.output).slice(0, initial.length);
   gradient.dispose();
   backend.free(parameters);

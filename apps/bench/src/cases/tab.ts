@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import type { OpenPage } from '@lockstep/chromium';
 import { version } from '@lockstep/command';
 import type { Absent, Benchmark, Implementation } from '../harness.ts';
-import { type MnistStep, mlpNet } from '../work.ts';
+import { mlpNet, type TrainingStep } from '../work.ts';
 import { gradientDistance, mnistWork } from './steps.ts';
 
 /** A library and the device that it computes on. */
 export type TabCandidate = `${'lockstep' | 'TensorFlow.js'} ${'webgl' | 'webgpu'}` | 'lockstep cpu';
 
 /** The parts of the work that can be sent to the page. */
-export type TabWork = Pick<MnistStep, 'batchSize' | 'batches' | 'initial'>;
+export type TabWork = Pick<TrainingStep, 'batchSize' | 'batches' | 'initial'>;
 
 /** The interface of the page for Node: `tab` of its global object. */
 export interface Tab {
@@ -34,7 +34,7 @@ const [batchSize, batchCount, checkedSteps] = [64, 16, 3];
 /** One page for all candidates, built and opened for the first one. */
 let opening: Promise<OpenPage> | undefined;
 
-async function openInTab(work: MnistStep, name: TabCandidate): Promise<Implementation | Absent> {
+async function openInTab(work: TrainingStep, name: TabCandidate): Promise<Implementation | Absent> {
   // Loaded on demand, because it imports a bundler that no other benchmark needs.
   const { findChromium, openBuiltPage } = await import('@lockstep/chromium');
   const executablePath = findChromium();

@@ -11,7 +11,7 @@ import { planRun } from '@lockstep/rules';
 import { trainingCase } from '../cases/steps.ts';
 import type { Case } from '../harness.ts';
 import { stepCandidates } from '../peers/index.ts';
-import { cnnNet, type MnistStep, type Net, netOf } from '../work.ts';
+import { cnnNet, type Net, netOf, type TrainingStep } from '../work.ts';
 
 /** One training, identical for one process, workers and peers. */
 export interface Training {
@@ -167,14 +167,14 @@ export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
 }
 
 /** The first batches of the run that Lockstep's rows train on, from the same weights. */
-function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dataset, seed: number): MnistStep {
+function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dataset, seed: number): TrainingStep {
   const steps = Math.max(2, Math.ceil(peerImages / batch));
   const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
   const samples = createShardSource(train, plan, seed);
   const shards = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches));
   const batches = shards
     .filter(({ count }) => count === batch)
-    .map(({ samples: pixels, targets }) => ({ pixels: Uint8Array.from(pixels), labels: Uint16Array.from(targets) }));
+    .map(({ samples: values, targets }) => ({ samples: Uint8Array.from(values), labels: Uint16Array.from(targets) }));
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 

@@ -1,6 +1,6 @@
 /** The table of peers: each row of a benchmark's table that does a training step or a product, in order. */
 import type { Candidate } from '../harness.ts';
-import type { MatrixProduct, MnistStep, Peer } from '../work.ts';
+import type { MatrixProduct, Peer, TrainingStep } from '../work.ts';
 
 const modules: readonly Promise<{ readonly default: readonly Peer[] }>[] = [
   import('./lockstep.ts'),
@@ -11,7 +11,7 @@ const modules: readonly Promise<{ readonly default: readonly Peer[] }>[] = [
 
 export const peers = (await Promise.all(modules)).flatMap((module) => module.default);
 
-export function stepCandidates(program: 'bench' | 'compare', work: MnistStep): Candidate[] {
+export function stepCandidates(program: 'bench' | 'compare', work: TrainingStep): Candidate[] {
   return peers
     .filter(({ only = program, nets = [work.net.name] }) => only === program && nets.includes(work.net.name))
     .map((peer) => ({ name: peer.name, open: () => peer.openStep(work) }));

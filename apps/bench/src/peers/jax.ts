@@ -2,15 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
+  gptParts,
+  gptSizes,
   joinParameters,
   type MatrixProduct,
-  type MnistStep,
   mnist,
   type Net,
+  nextTokens,
   oneHotLabels,
   type Peer,
   scaledPixels,
   splitParameters,
+  type TrainingStep,
 } from '../work.ts';
 
 type Jax = typeof import('@jax-js/jax');
@@ -59,7 +62,7 @@ async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent>
 const largestCnnBatch = 64;
 
 /** Batches are prepared as float32 arrays. */
-async function openStep(work: MnistStep): Promise<Implementation | Absent> {
+async function openStep(work: TrainingStep): Promise<Implementation | Absent> {
   if (work.net.name === 'cnn' && work.batchSize > largestCnnBatch) {
     const elsewhere = `npm run bench -- --benchmark cnn-step measures it at ${largestCnnBatch}`;
     return { absent: `one step of this net at this batch takes seconds; ${elsewhere}` };
@@ -74,8 +77,8 @@ async function openStep(work: MnistStep): Promise<Implementation | Absent> {
   let parameters = parametersToJax(jax, net, initial);
   let next = 0;
   const step = (): void => {
-    const { images, labels } = batches[next++ % batches.length]!;
-    const [updated, loss] = trainStep(parameters, images.ref, labels.ref);
+    const { inputs, labels } = batches[next++ % batches.length]!;
+    const [updated, loss] = trainStep(parameters, inputs.ref, labels.ref);
     parameters = updated;
     loss.dispose();
   };
@@ -98,27 +101,38 @@ async function openStep(work: MnistStep): Promise<Implementation | Absent> {
   };
 }
 
-function batchesOf({ numpy }: Jax, { net, batchSize, batches }: MnistStep) {
+function batchesOf({ numpy }: Jax, { net, batchSize, batches }: TrainingStep) {
+  if (net.name === 'gpt') {
+    const sizes = gptSizes(net);
+    return batches.map((batch) => {
+      const { inputs, targets } = nextTokens(sizes, batch);
+      return {
+        inputs: numpy.array(inputs).reshape([batchSize, sizes.positions]),
+        labels: numpy.array(oneHotLabels(targets, sizes.tokens)).reshape([batchSize, sizes.positions, sizes.tokens]),
+      };
+    });
+  }
   const imageShape = net.name === 'cnn' ? [batchSize, 1, 28, 28] : [batchSize, mnist.pixels];
   return batches.map((batch) => ({
-    images: numpy.array(scaledPixels(batch)).reshape(imageShape),
-    labels: numpy.array(oneHotLabels(batch)).reshape([batchSize, mnist.classes]),
+    inputs: numpy.array(scaledPixels(batch)).reshape(imageShape),
+    labels: numpy.array(oneHotLabels(batch.labels, mnist.classes)).reshape([batchSize, mnist.classes]),
   }));
 }
 
-/** (parameters, images, labels) -> [updated parameters, mean cross-entropy], compiled. */
-function trainStepOf(jax: Jax, { net, batchSize, learningRate }: MnistStep) {
+/** (parameters, inputs, labels) -> [updated parameters, mean cross-entropy], compiled. */
+function trainStepOf(jax: Jax, { net, batchSize, learningRate }: TrainingStep) {
   const { jit, nn, tree, valueAndGrad } = jax;
-  const meanLoss = (parameters: JaxArray[], images: JaxArray, labels: JaxArray): JaxArray => {
-    const logProbabilities = nn.logSoftmax(logitsOf(jax, net, parameters, images));
+  const predictions = batchSize * (net.name === 'gpt' ? gptSizes(net).positions : 1);
+  const meanLoss = (parameters: JaxArray[], inputs: JaxArray, labels: JaxArray): JaxArray => {
+    const logProbabilities = nn.logSoftmax(logitsOf(jax, net, parameters, inputs));
     return logProbabilities
       .mul(labels)
       .sum()
-      .mul(-1 / batchSize);
+      .mul(-1 / predictions);
   };
   const lossAndGradient = valueAndGrad(meanLoss);
-  return jit((parameters: JaxArray[], images: JaxArray, labels: JaxArray): [JaxArray[], JaxArray] => {
-    const [loss, gradients] = lossAndGradient(tree.ref(parameters), images, labels);
+  return jit((parameters: JaxArray[], inputs: JaxArray, labels: JaxArray): [JaxArray[], JaxArray] => {
+    const [loss, gradients] = lossAndGradient(tree.ref(parameters), inputs, labels);
     return [parameters.map((parameter, index) => parameter.sub(gradients[index]!.mul(learningRate))), loss];
   });
 }
@@ -155,6 +169,7 @@ function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]
 /** Class scores of a batch. Every use but the last of an array is a `.ref`: jax-js functions consume their arguments. */
 function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: JaxArray): JaxArray {
   const { nn, numpy } = jax;
+  if (net.name === 'gpt') return gpt(jax, net, parameters, images);
   if (net.name === 'mlp') {
     const [weight1, bias1, weight2, bias2] = parameters;
     return numpy.matmul(nn.relu(numpy.matmul(images, weight1!).add(bias1!)), weight2!).add(bias2!);
@@ -166,6 +181,32 @@ function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: J
   };
   const features = stage(stage(images, kernel1!, bias1!), kernel2!, bias2!);
   return numpy.matmul(features.reshape([features.shape[0]!, -1]), weight!).add(bias!);
+}
+
+/** nanoGPT: tokens [samples, positions] to logits [samples, positions, tokens]. */
+function gpt({ nn, numpy }: Jax, net: Net, parameters: readonly JaxArray[], tokens: JaxArray): JaxArray {
+  const { width, heads, tokens: vocabulary } = gptSizes(net);
+  const { wte, wpe, blocks, normalization } = gptParts(parameters);
+  const [samples = 0, positions = 0] = tokens.shape;
+  const dense = (x: JaxArray, weight: JaxArray, bias: JaxArray) => numpy.matmul(x, weight).add(bias);
+  const layerNorm = (x: JaxArray, weight: JaxArray, bias: JaxArray) => nn.standardize(x).mul(weight).add(bias);
+  // `nn.dotProductAttention` needs Node 22.
+  const attention = (x: JaxArray): JaxArray => {
+    const heads4 = (part: JaxArray) => part.reshape([samples, positions, heads, -1]).transpose([0, 2, 1, 3]);
+    const [query, key, value] = numpy.split(x, 3, 2).map(heads4);
+    const scores = numpy.matmul(query!, numpy.matrixTranspose(key!)).mul(1 / Math.sqrt(width / heads));
+    const seen = numpy.tril(numpy.ones([positions, positions])).greater(0);
+    const mixed = numpy.matmul(nn.softmax(numpy.where(seen, scores, -1e9)), value!);
+    return mixed.transpose([0, 2, 1, 3]).reshape([samples, positions, width]);
+  };
+  let x = numpy.matmul(nn.oneHot(tokens, vocabulary), wte.ref).add(wpe);
+  for (const [w1, b1, wQkv, bQkv, wMix, bMix, w2, b2, wIn, bIn, wOut, bOut] of blocks) {
+    x = x.ref.add(dense(attention(dense(layerNorm(x, w1!, b1!), wQkv!, bQkv!)), wMix!, bMix!));
+    const inner = nn.gelu(dense(layerNorm(x.ref, w2!, b2!), wIn!, bIn!), { approximate: false });
+    x = x.add(dense(inner, wOut!, bOut!));
+  }
+  const [weight, bias] = normalization;
+  return numpy.matmul(layerNorm(x, weight!, bias!), numpy.transpose(wte));
 }
 
 export default [{ name: 'jax-js wasm', openStep, openMatmul }] satisfies readonly Peer[];

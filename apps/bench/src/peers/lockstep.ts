@@ -4,7 +4,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import type { MatrixProduct, MnistStep, Peer } from '../work.ts';
+import type { MatrixProduct, Peer, TrainingStep } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openCpu(): Promise<HostBackend | Absent> {
@@ -36,8 +36,8 @@ async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent>
   };
 }
 
-/** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from pixels as bytes. */
-export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: MnistStep) {
+/** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from bytes. */
+export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: TrainingStep) {
   const parameters = backend.allocate(initial.length);
   const gradient = createMicrobatchGradient(backend, net.model, batchSize, parameters);
   const optimizer = createOptimizer(backend, { type: 'sgd', learningRate }, parameters);
@@ -50,9 +50,9 @@ export function createTraining(backend: HostBackend, { net, batchSize, batches, 
       backend.upload(parameters, initial);
     },
     step(): void {
-      const { pixels, labels } = batches[next++ % batches.length]!;
-      gradient.run(pixels, labels);
-      optimizer.step(labels.length, gradient.output);
+      const { samples, labels } = batches[next++ % batches.length]!;
+      gradient.run(samples, labels);
+      optimizer.step(batchSize, gradient.output);
     },
     dispose(): void {
       optimizer.dispose();
@@ -62,7 +62,7 @@ export function createTraining(backend: HostBackend, { net, batchSize, batches, 
   };
 }
 
-async function openStep(work: MnistStep): Promise<Implementation | Absent> {
+async function openStep(work: TrainingStep): Promise<Implementation | Absent> {
   const backend = await openCpu();
   if ('absent' in backend) return backend;
   const { parameters, reset, step, dispose } = createTraining(backend, work);

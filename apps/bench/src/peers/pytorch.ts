@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorMessage } from '@lockstep/data/shown';
 import { type Absent, type Child, type Implementation, startChild } from '../harness.ts';
-import type { MnistStep, Peer } from '../work.ts';
+import { gptSizes, type Peer, type TrainingStep } from '../work.ts';
 
 const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta.url));
 const installation =
@@ -26,7 +26,7 @@ export class PytorchGroup {
   readonly #size: number;
   #starting: Promise<Started | Absent> | undefined;
   /** The work that the processes have loaded. */
-  #loaded: MnistStep | undefined;
+  #loaded: TrainingStep | undefined;
 
   constructor(size: number) {
     this.#size = size;
@@ -36,7 +36,10 @@ export class PytorchGroup {
    * @param mode one process of the group computes, or all of them on their shares of each batch, with one thread each;
    * or one process with this number of threads within each operation
    */
-  async open(work: MnistStep, mode: 'single' | 'ddp' | { readonly threads: number }): Promise<Implementation | Absent> {
+  async open(
+    work: TrainingStep,
+    mode: 'single' | 'ddp' | { readonly threads: number },
+  ): Promise<Implementation | Absent> {
     const size = mode === 'ddp' ? this.#size : 1;
     if (work.batchSize % size !== 0) {
       return { absent: `a batch of ${work.batchSize} does not divide among ${size} processes` };
@@ -108,12 +111,12 @@ async function askAll(ranks: readonly Child[], ...chunks: readonly (string | Uin
 }
 
 /** The work in the format that `pytorch_work.py` reads: a header, then raw bytes. */
-function workChunks({ net, batchSize, batches, initial, learningRate }: MnistStep): (string | Uint8Array)[] {
+function workChunks({ net, batchSize, batches, initial, learningRate }: TrainingStep): (string | Uint8Array)[] {
   const header = { do: 'open', batch: batchSize, batches: batches.length, learningRate };
   return [
-    `${JSON.stringify({ ...header, net: net.name, shapes: net.shapes })}\n`,
+    `${JSON.stringify({ ...header, net: net.name, shapes: net.shapes, heads: gptSizes(net).heads })}\n`,
     new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength),
-    ...batches.map((batch) => batch.pixels),
+    ...batches.map((batch) => batch.samples),
     ...batches.map((batch) => Uint8Array.from(batch.labels)),
   ];
 }

@@ -5,11 +5,11 @@ import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
   type MatrixProduct,
-  type MnistStep,
   meanLossOf,
   type Net,
   type Peer,
   type TensorFlowJs,
+  type TrainingStep,
   tensorBatch,
   tensorsOfParameters,
 } from '../work.ts';
@@ -94,10 +94,11 @@ async function openMatmul(work: MatrixProduct, name: TensorFlowBackend): Promise
 const neededForTraining: Readonly<Record<Net['name'], readonly string[]>> = {
   mlp: [],
   cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'],
+  gpt: ['BatchMatMul', 'Erf'],
 };
 
 /** Batches are prepared as float32 tensors. */
-async function openStep(work: MnistStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
+async function openStep(work: TrainingStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -131,14 +132,14 @@ async function openStep(work: MnistStep, name: TensorFlowBackend): Promise<Imple
       await tf.setBackend(registered);
       optimizer.dispose();
       tf.dispose([...variables, ...starts]);
-      for (const { images, labels } of batches) tf.dispose([images, labels]);
+      for (const { inputs, labels } of batches) tf.dispose([inputs, labels]);
     },
   };
 }
 
 const peerOn = (backend: TensorFlowBackend) => ({
   name: `TensorFlow.js ${backend}`,
-  openStep: (work: MnistStep) => openStep(work, backend),
+  openStep: (work: TrainingStep) => openStep(work, backend),
 });
 
 export default [

@@ -8,6 +8,8 @@ import type {
   MatmulCall,
   PoolCall,
   ScatterAddCall,
+  SoftmaxCall,
+  SoftmaxGradientCall,
   Storage,
   StridedView,
   UnpoolCall,
@@ -25,7 +27,11 @@ import {
 } from '../shape.ts';
 
 /** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
-export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';
+export type Role =
+  | TensorRole
+  | ('logits' | 'labels' | 'losses' | 'gradient')
+  | ('key' | 'samples')
+  | ('probabilities' | 'normalized' | 'inverseDeviations');
 type TensorRole = 'input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
 
 /** All calls but maps, whose operands have layouts. */
@@ -34,7 +40,7 @@ type PlainCall = Exclude<KernelCall, MapCall>;
 interface CallKind<Call extends PlainCall> {
   readonly reads: readonly Role[];
   readonly writes: readonly Role[];
-  /** Number of values that the call reads or writes from the start of each storage. */
+  /** Number of values that the call, without microbatches, reads or writes from the start of each storage. */
   sizes(call: Call): { readonly [Key in Role]?: number };
   /** Throws unless the call is well-formed; the lengths of its storages are checked by their sizes. */
   check?(call: Call): void;
@@ -87,7 +93,11 @@ const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall,
     },
   },
   gather: indexing((picked, long) => ({ input: long, output: picked })),
-  scatterAdd: indexing((picked, long) => ({ input: picked, output: long })),
+  scatterAdd: {
+    ...indexing((picked, long) => ({ input: picked, output: long })),
+    check: ({ outer, count, microbatches }) => checkMicrobatches('scatterAdd', microbatches, count, outer === 1),
+    microbatch: (call, count) => ({ ...call, count: call.count / count }),
+  },
   random: {
     reads: ['key', 'samples'],
     writes: ['output'],
@@ -128,6 +138,34 @@ const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall,
     sizes: ({ windows }) => pooling(windows, (images, outputs) => ({ input: outputs, output: images })),
     check: checkPadding,
   },
+  softmax: {
+    reads: ['input'],
+    writes: ['output'],
+    sizes: ({ rows, columns }) => ({ input: rows * columns, output: rows * columns }),
+    check: checkPeriod,
+  },
+  softmaxGradient: {
+    reads: ['gradient', 'probabilities'],
+    writes: ['output'],
+    sizes({ rows, columns }) {
+      const size = rows * columns;
+      return { gradient: size, probabilities: size, output: size };
+    },
+    check: checkPeriod,
+  },
+  layerNorm: {
+    reads: ['input'],
+    writes: ['output', 'inverseDeviations'],
+    sizes: ({ rows, columns }) => ({ input: rows * columns, output: rows * columns, inverseDeviations: rows }),
+  },
+  layerNormGradient: {
+    reads: ['gradient', 'normalized', 'inverseDeviations'],
+    writes: ['output'],
+    sizes({ rows, columns }) {
+      const size = rows * columns;
+      return { gradient: size, normalized: size, inverseDeviations: rows, output: size };
+    },
+  },
 };
 
 type Ends = { readonly input: number; readonly output: number };
@@ -156,6 +194,16 @@ function checkPadding({ kind, windows }: PoolCall | UnpoolCall): void {
   if (2 * paddingHeight > windowHeight || 2 * paddingWidth > windowWidth) {
     throw new RangeError(`${kind}: a window of ${windowHeight} x ${windowWidth} could cover padding alone`);
   }
+}
+
+function checkPeriod({ kind, rows, columns, period }: SoftmaxCall | SoftmaxGradientCall): void {
+  if (period === undefined || (isWholeNumber(period, 1) && period <= columns && rows % period === 0)) return;
+  throw new RangeError(`${kind}: ${rows} rows of ${columns} columns cannot be causal with a period of ${period}`);
+}
+
+/** Number of columns that a row of a softmax sees. */
+export function visibleColumns({ columns, period }: Pick<SoftmaxCall, 'columns' | 'period'>, row: number): number {
+  return period === undefined ? columns : columns - period + 1 + (row % period);
 }
 
 function checkMicrobatches(kind: string, microbatches: number | undefined, terms: number, fits: boolean): void {
@@ -237,7 +285,8 @@ export function microbatchOf<Call extends SummingCall>(call: Call, count: number
 
 /** Number of values of a call's output. */
 export function outputLength(call: PlainCall): number {
-  return kindOf(call).sizes(call).output!;
+  const sum = kindOf(call).sizes(call).output!;
+  return 'stacked' in call && call.stacked ? sum * call.microbatches! : sum;
 }
 
 /** A loop, with each view's stride along it. */
@@ -310,7 +359,9 @@ export function reachOf(shape: Shape, strides: readonly number[]): number {
 function sizedStorages(call: PlainCall): [Role, Storage, number][] {
   const sizes = Object.entries(kindOf(call).sizes(call)) as [Role, number][];
   return sizes.flatMap(([role, length]) =>
-    storagesOf(call, [role]).map(([, storage]): [Role, Storage, number] => [role, storage, length]),
+    storagesOf(call, [role]).map(([, storage]): [Role, Storage, number] => {
+      return [role, storage, role === 'output' ? outputLength(call) : length];
+    }),
   );
 }
 

@@ -5,6 +5,8 @@ import type {
   GatherCall,
   HostBackend,
   KernelCall,
+  LayerNormCall,
+  LayerNormGradientCall,
   Magnitude,
   MapCall,
   MatmulCall,
@@ -13,6 +15,8 @@ import type {
   RandomCall,
   ReduceCall,
   ScatterAddCall,
+  SoftmaxCall,
+  SoftmaxGradientCall,
   Storage,
   UnpoolCall,
 } from '../backend.ts';
@@ -20,7 +24,16 @@ import { exp32, type Formula, log32, primitives, topological } from '../formula.
 import { philox, unitFloat } from '../random.ts';
 import { type Shape, sizeOf, type Windows } from '../shape.ts';
 import { noteChange } from '../tensor.ts';
-import { additionsAfter, type ByKind, checkCopy, dispatch, operandsOf, type Placed, placed } from './calls.ts';
+import {
+  additionsAfter,
+  type ByKind,
+  checkCopy,
+  dispatch,
+  operandsOf,
+  type Placed,
+  placed,
+  visibleColumns,
+} from './calls.ts';
 import { HostStorageBackend, inOrder } from './storage-backend.ts';
 
 /** Truncates a float32 and clamps it to the range of unsigned 32-bit integers. */
@@ -220,6 +233,70 @@ function crossEntropy({ rows, classes, ...places }: Placed<CrossEntropyCall, Flo
   }
 }
 
+/** Sum of the first `count` terms, in the order of a sum over the last axis. */
+function rowSum(count: number, term: (index: number) => number): number {
+  return sum(
+    Float32Array.from({ length: count }, (_, index) => term(index)),
+    0,
+    count,
+    1,
+  );
+}
+
+function softmax(call: Placed<SoftmaxCall, Float32Array>): void {
+  const { rows, columns, temperature, input, output } = call;
+  output.fill(0);
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    const count = visibleColumns(call, row);
+    const largest = input.subarray(start, start + count).reduce((best, value) => Math.max(best, value));
+    const power = (index: number): number =>
+      exp32(fround(fround(input[start + index]! - largest) / fround(temperature)));
+    const total = rowSum(count, power);
+    for (let index = 0; index < count; index++) output[start + index] = power(index) / total;
+  }
+}
+
+function softmaxGradient(call: Placed<SoftmaxGradientCall, Float32Array>): void {
+  const { rows, columns, temperature, gradient, probabilities, output } = call;
+  output.fill(0);
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    const count = visibleColumns(call, row);
+    const total = rowSum(count, (index) => gradient[start + index]! * probabilities[start + index]!);
+    for (let at = start; at < start + count; at++) {
+      output[at] = fround(probabilities[at]! * fround(gradient[at]! - total)) / fround(temperature);
+    }
+  }
+}
+
+function layerNorm(call: Placed<LayerNormCall, Float32Array>): void {
+  const { rows, columns, epsilon, input, output, inverseDeviations } = call;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    const mean = fround(rowSum(columns, (index) => input[start + index]!) / columns);
+    for (let at = start; at < start + columns; at++) output[at] = input[at]! - mean;
+    const squares = rowSum(columns, (index) => output[start + index]! ** 2);
+    const deviation = fround(Math.sqrt(fround(fround(squares / columns) + fround(epsilon))));
+    inverseDeviations[row] = 1 / deviation;
+    for (let at = start; at < start + columns; at++) output[at]! *= inverseDeviations[row]!;
+  }
+}
+
+function layerNormGradient(call: Placed<LayerNormGradientCall, Float32Array>): void {
+  const { rows, columns, gradient, normalized, inverseDeviations, output } = call;
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    const mean = fround(rowSum(columns, (index) => gradient[start + index]!) / columns);
+    const products = rowSum(columns, (index) => gradient[start + index]! * normalized[start + index]!);
+    const slope = fround(products / columns);
+    for (let at = start; at < start + columns; at++) {
+      const difference = fround(fround(gradient[at]! - mean) - fround(normalized[at]! * slope));
+      output[at] = inverseDeviations[row]! * difference;
+    }
+  }
+}
+
 /**
  * Visits the places of every window that lie inside its image; windows and places in row-major order. `window` and
  * `pixel` count over all images; `place` is `row * windowWidth + column` in the window.
@@ -366,6 +443,10 @@ const kernels: ByKind<Float32Array, [], void> = {
   gather,
   scatterAdd,
   random: fillRandom,
+  softmax,
+  softmaxGradient,
+  layerNorm,
+  layerNormGradient,
 };
 
 class ReferenceBackend extends HostStorageBackend<Float32Array> {

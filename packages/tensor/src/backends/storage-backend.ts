@@ -26,7 +26,8 @@ import {
 } from './calls.ts';
 
 /**
- * Returns the call itself if it has at most one microbatch; else one call per microbatch, and additions of their sums.
+ * Returns the call itself if it has at most one microbatch; else one call per microbatch, and additions of their sums
+ * unless they are stacked.
  * `scratch` allocates `length` values that live as long as the calls may run.
  */
 function splitMicrobatches(
@@ -35,7 +36,7 @@ function splitMicrobatches(
   scratch: (length: number) => Storage,
 ): readonly KernelCall[] {
   if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return [call];
-  const { microbatches: count, ...whole } = call;
+  const { microbatches: count, stacked = false, ...whole } = call;
   const part = microbatchOf(whole, count);
   const output = slice(whole.output, 0, outputLength(part));
   const calls: KernelCall[] = [];
@@ -44,10 +45,11 @@ function splitMicrobatches(
   let height = 0;
   for (let index = 0; index < count; index++) {
     if (height === stack.length) stack.push(scratch(output.length));
-    const target = stack[height]!;
+    const target = stacked ? slice(whole.output, index * output.length, output.length) : stack[height]!;
     const placeOf = (storage: Storage, length: number, _: number, role: string): Storage =>
       role === 'output' ? target : slice(storage, index * length, length);
     calls.push(placed(part, placeOf) as typeof part);
+    if (stacked) continue;
     height++;
     for (let additions = additionsAfter(index, count); additions > 0; additions--) {
       height--;
@@ -156,7 +158,9 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
     const slice = (storage: Storage, offset: number, length: number): Storage =>
       this.own(storage).slice(offset, length);
-    const isSplit = (call: KernelCall): boolean => this.microbatchSums && !this.hasMicrobatchSums(call);
+    const isStacked = (call: KernelCall): boolean => 'stacked' in call && call.stacked === true;
+    const isSplit = (call: KernelCall): boolean =>
+      isStacked(call) || (this.microbatchSums && !this.hasMicrobatchSums(call));
     const lowered = calls
       .filter((call) => !isEmpty(call))
       .flatMap((call) => (isSplit(call) ? splitMicrobatches(call, slice, scratch) : [call]));

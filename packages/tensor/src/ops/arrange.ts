@@ -1,7 +1,16 @@
 /** Ops that move values: views, slices, joins, gathering and scattering. */
 import { checkArgument, checkFields, isWholeNumber, list, number, shown, wholeNumber } from '../arguments.ts';
-import { commonBackend, computed, defineOp, mapViews, type OpResult, reshaped, runCall } from '../autograd.ts';
-import type { GatherCall, Layout, ScatterAddCall } from '../backend.ts';
+import {
+  commonBackend,
+  computed,
+  defineOp,
+  mapViews,
+  type OpResult,
+  reshaped,
+  runCall,
+  summedShape,
+} from '../autograd.ts';
+import type { GatherCall, Layout, MicrobatchSums, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { constant, input } from '../formula.ts';
 import {
@@ -235,21 +244,20 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   return concat(elements, at);
 }
 
-type Indexing = Pick<GatherCall | ScatterAddCall, 'kind' | 'ownIndices' | 'count'> & {
-  /** Shape of the indexed tensor. */
-  readonly shape: Shape;
-  readonly axis: number;
-};
+type Indexing = Pick<GatherCall | ScatterAddCall, 'kind' | 'ownIndices' | 'count'> &
+  MicrobatchSums & {
+    /** Shape of the indexed tensor. */
+    readonly shape: Shape;
+    readonly axis: number;
+  };
 
 function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputShape: Shape): Tensor {
-  const { kind, shape, axis, ownIndices, count } = indexing;
-  return computed(commonBackend(kind, [input, indices]), outputShape, (output) => ({
-    kind,
+  const { shape, axis, ...sizes } = indexing;
+  return computed(commonBackend(sizes.kind, [input, indices]), outputShape, (output) => ({
+    ...sizes,
     outer: sizeOf(shape.slice(0, axis)),
     length: shape[axis]!,
     inner: sizeOf(shape.slice(axis + 1)),
-    count,
-    ownIndices,
     input: input.storage,
     indices: indices.storage,
     output,
@@ -304,12 +312,19 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];
   const count = indices.size;
   const indexing = { kind: 'gather', shape, axis: at, ownIndices: false, count } as const;
-  const gradient = (g: Tensor): Tensor =>
-    scatterAdd(reshape(g, shape.with(at, count)), reshape(indices, [count]), at, shape[at]!);
+  const gradient = (g: Tensor): Tensor => {
+    const { perMicrobatch } = x;
+    if (perMicrobatch !== undefined && at !== 0) {
+      throw new Error('indexSelect: a gradient is summed per microbatch only for picks along axis 0');
+    }
+    const adjoint = { ...indexing, kind: 'scatterAdd', ...perMicrobatch } as const;
+    return runIndexing(adjoint, g, indices, summedShape(shape, perMicrobatch));
+  };
   return {
     output: runIndexing(indexing, x, indices, shape.toSpliced(at, 1, ...indices.shape)),
     operands: [x, indices],
     gradient: [gradient, noIndexGradient('indexSelect')],
+    microbatchSums: true,
   };
 });
 

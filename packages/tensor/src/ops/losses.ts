@@ -1,9 +1,9 @@
 /** Softmax, losses, and what they say of classes. */
-import { checkOptions, number, oneOf } from '../arguments.ts';
-import { commonBackend, defineOp, noGrad, type OpResult, runCall } from '../autograd.ts';
+import { boolean, checkOptions, type Kind, number, oneOf } from '../arguments.ts';
+import { commonBackend, computed, defineOp, noGrad, type OpResult, runCall } from '../autograd.ts';
 import { normalizeAxes, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
 import { checkTensor, emptyTensor, type Tensor, tidy } from '../tensor.ts';
-import { reshape } from './arrange.ts';
+import { reshape, transpose } from './arrange.ts';
 import { div, equal, exp, log, mul, neg, sub } from './elementwise.ts';
 import { argmax, max, mean, type ReduceOptions, sum } from './reduce.ts';
 
@@ -15,23 +15,51 @@ export interface SoftmaxOptions {
   readonly temperature?: number;
 }
 
+/** Options of `softmax` alone. */
+export interface CausalSoftmaxOptions extends SoftmaxOptions {
+  /**
+   * Masks the scores of attention, [..., queries, keys]: the last query sees all keys, the one before it all but the
+   * last key, and so on. Masked results are 0. Only along the last axis; false by default.
+   */
+  readonly causal?: boolean;
+}
+
 /**
  * `exp(x / temperature)` divided by its sum along an axis: `[rows, classes] -> [rows, classes]`.
- * Computed from `x - max(x)`, which is safe for any finite x.
+ * Computed from `x - max(x)`, which is safe for any finite x. The bits of a row depend only on its visible values.
  */
-export const softmax = defineOp('softmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
-  const { along, temperature } = resolve('softmax', x, options);
+export const softmax = defineOp('softmax', (x: Tensor, options: CausalSoftmaxOptions = {}): OpResult => {
+  const { axis, temperature } = resolve('softmax', x, options, { causal: boolean });
+  const { backend, shape } = x;
+  const isLast = axis === shape.length - 1;
+  const [queries, columns] = [shape.at(-2) ?? 0, shape[axis]!];
+  if (options.causal && !(isLast && shape.length > 1 && queries <= columns)) {
+    const expected = 'scores [..., queries, keys] with no more queries than keys, along the last axis';
+    throw unexpectedShapes(`softmax: expected causal ${expected}`, shape);
+  }
+  const period = options.causal ? { period: queries } : {};
+  const sizes = { rows: sizeOf(shape.toSpliced(axis, 1)), columns, temperature, ...period };
+  /** Makes the axis the last one, or moves it back. */
+  const turned = (tensor: Tensor): Tensor => (isLast ? tensor : transpose(tensor, axis, -1));
   const output = withoutGraph(() => {
-    const powers = exp(shifted(x, along, temperature));
-    return div(powers, sum(powers, along));
+    const rows = turned(x);
+    const input = rows.storage;
+    return turned(computed(backend, rows.shape, (output) => ({ kind: 'softmax', ...sizes, input, output })));
   });
-  const gradient = (g: Tensor): Tensor => div(mul(output, sub(g, sum(mul(g, output), along))), temperature);
+  const gradient = (g: Tensor): Tensor => {
+    const rows = turned(g);
+    const storages = { gradient: rows.storage, probabilities: turned(output).storage };
+    return turned(
+      computed(backend, rows.shape, (output) => ({ kind: 'softmaxGradient', ...sizes, ...storages, output })),
+    );
+  };
   return { output, operands: [x], gradient: [gradient] };
 });
 
 /** `log(softmax(x))`; finite even if softmax itself would round to 0. */
 export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
-  const { along, temperature } = resolve('logSoftmax', x, options);
+  const { axis, temperature } = resolve('logSoftmax', x, options);
+  const along = { axes: [axis], keepAxes: true };
   const output = withoutGraph(() => {
     const differences = shifted(x, along, temperature);
     return sub(differences, log(sum(exp(differences), along)));
@@ -40,14 +68,14 @@ export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOpt
   return { output, operands: [x], gradient: [gradient] };
 });
 
-function resolve(operation: string, x: Tensor, options: SoftmaxOptions) {
+function resolve(operation: string, x: Tensor, options: SoftmaxOptions, others: Readonly<Record<string, Kind>> = {}) {
   checkTensor(operation, 'x', x);
-  checkOptions(operation, options, { axis: number, temperature: number });
+  checkOptions(operation, options, { axis: number, temperature: number, ...others });
   const { axis = -1, temperature = 1 } = options;
   if (!(temperature > 0)) {
     throw new RangeError(`${operation}: the temperature must be above 0, got ${temperature}`);
   }
-  return { along: { axes: normalizeAxes(operation, x.shape, [axis]), keepAxes: true }, temperature };
+  return { axis: normalizeAxes(operation, x.shape, [axis])[0]!, temperature };
 }
 
 /** `(x - max(x)) / temperature`, which is never above 0. */
@@ -55,6 +83,29 @@ function shifted(x: Tensor, along: ReduceOptions, temperature: number): Tensor {
   const difference = sub(x, max(x, along));
   return temperature === 1 ? difference : div(difference, temperature);
 }
+
+/**
+ * Normalizes the last axis to mean 0 and variance 1: `(x - mean) / sqrt(variance + epsilon)`, with epsilon 1e-5 by
+ * default. Weight and bias of layer normalization are a `mul` and an `add` after it. A row's bits do not depend on the
+ * other rows.
+ */
+export const layerNorm = defineOp('layerNorm', (x: Tensor, options: { readonly epsilon?: number } = {}): OpResult => {
+  checkTensor('layerNorm', 'x', x);
+  checkOptions('layerNorm', options, { epsilon: number });
+  const { epsilon = 1e-5 } = options;
+  const { backend, shape } = x;
+  if (shape.length === 0) throw unexpectedShapes('layerNorm: expected at least one axis', shape);
+  const sizes = { rows: sizeOf(shape.slice(0, -1)), columns: shape.at(-1)! };
+  const output = emptyTensor(backend, shape);
+  const deviations = emptyTensor(backend, [sizes.rows]);
+  const written = { output: output.storage, inverseDeviations: deviations.storage };
+  runCall(backend, { kind: 'layerNorm', ...sizes, epsilon, input: x.storage, ...written });
+  const gradient = ({ storage }: Tensor): Tensor => {
+    const read = { gradient: storage, normalized: output.storage, inverseDeviations: deviations.storage };
+    return computed(backend, shape, (output) => ({ kind: 'layerNormGradient', ...sizes, ...read, output }));
+  };
+  return { output, operands: [x], gradient: [gradient] };
+});
 
 function withoutGraph(body: () => Tensor): Tensor {
   return noGrad(() => tidy(body));

@@ -1,6 +1,7 @@
 /** Products of matrices and vectors, and the lengths and angles of vectors. */
 import { boolean, checkOptions, number, reduceOptions } from '../arguments.ts';
-import { commonBackend, computed, defineOp, noGrad, type OpResult } from '../autograd.ts';
+import { commonBackend, computed, defineOp, noGrad, type OpResult, summedShape } from '../autograd.ts';
+import type { MicrobatchSums } from '../backend.ts';
 import {
   broadcastShapes,
   broadcastStrides,
@@ -9,6 +10,7 @@ import {
   reducedShape,
   type Shape,
   ShapeError,
+  sameShape,
   sizeOf,
   unexpectedShapes,
 } from '../shape.ts';
@@ -85,11 +87,10 @@ interface Transposes {
   readonly transposeRight: boolean;
 }
 
-interface Sizes extends Transposes {
+interface Sizes extends Transposes, MicrobatchSums {
   readonly m: number;
   readonly k: number;
   readonly n: number;
-  readonly microbatches?: number;
 }
 
 /** Returns the product, with shape `shape`, of matrices with batch axes `batch`. */
@@ -120,7 +121,7 @@ function stridesOf({ shape }: Tensor, batch: Shape, isTransposed: boolean): numb
 
 /** `g x rightᵀ`, transposed if the left operand is. */
 function leftGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
-  if (left.microbatches !== undefined && g.shape.length === 2) {
+  if (left.perMicrobatch !== undefined && sameShape(g.shape.slice(0, -2), left.shape.slice(0, -2))) {
     throw new Error('matmul: a gradient is summed per microbatch for the right operand, not for the left one');
   }
   return transposeLeft
@@ -131,11 +132,19 @@ function leftGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, t
 /** `leftᵀ x g`, transposed if the right operand is. */
 function rightGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
   const shared = right.shape.length === 2 && !transposeLeft;
-  const [rows, slopes] = shared ? [asMatrix(left), asMatrix(g)] : [left, g];
-  const perMicrobatch = right.microbatches === undefined ? {} : { microbatches: right.microbatches };
+  if (shared) {
+    const [rows, slopes] = [asMatrix(left), asMatrix(g)];
+    const [own, other] = transposeRight ? [slopes, rows] : [rows, slopes];
+    const [k, m, n] = [own.shape[0]!, own.shape[1]!, other.shape[1]!];
+    const sizes = { m, k, n, transposeLeft: true, transposeRight: false, ...right.perMicrobatch };
+    return product(own, other, sizes, [], summedShape(right.shape, right.perMicrobatch));
+  }
+  if (right.perMicrobatch !== undefined && sameShape(g.shape.slice(0, -2), right.shape.slice(0, -2))) {
+    throw new Error('matmul: a gradient is summed per microbatch only if the first axis of the rows is samples');
+  }
   return transposeRight
-    ? matmul(slopes, rows, { transposeLeft: true, transposeRight: transposeLeft, ...perMicrobatch })
-    : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...perMicrobatch });
+    ? matmul(g, left, { transposeLeft: true, transposeRight: transposeLeft })
+    : matmul(left, g, { transposeLeft: !transposeLeft });
 }
 
 /** Reshapes a batch of matrices to one matrix with all of their rows. */

@@ -35,8 +35,9 @@ export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResu
       `sum: expected ${microbatches} microbatches to divide the first axis of ${formatShape(shape)}, summed over axes ${formatShape(axes)}`,
     );
   }
+  const sums = microbatches === undefined ? undefined : { microbatches };
   return {
-    output: reshaped(reduceOverAxes('sum', x, axes, microbatches), reducedShape(shape, axes, keepAxes)),
+    output: reshaped(reduceOverAxes('sum', x, axes, sums), reducedShape(shape, axes, keepAxes)),
     operands: [x],
     gradient: [(g) => broadcastTo(reshaped(g, reducedShape(shape, axes, true)), shape)],
   };

@@ -1,6 +1,6 @@
 /** Ops over windows of an image: convolution and pooling. */
 import { checkOptions } from '../arguments.ts';
-import { commonBackend, computed, defineOp, named, type Op, type OpResult } from '../autograd.ts';
+import { commonBackend, computed, defineOp, named, type Op, type OpResult, summedShape } from '../autograd.ts';
 import type { ConvolutionCall, PoolCall } from '../backend.ts';
 import {
   formatShape,
@@ -44,15 +44,16 @@ export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, option
     gradient: [
       (g) => convolve({ result: 'inputGradient', windows, filters }, g, kernel, images.shape),
       (g) => {
-        const perMicrobatch = kernel.microbatches === undefined ? {} : { microbatches: kernel.microbatches };
-        return convolve({ result: 'kernelGradient', windows, filters, ...perMicrobatch }, images, g, kernel.shape);
+        const { perMicrobatch } = kernel;
+        const shape = summedShape(kernel.shape, perMicrobatch);
+        return convolve({ result: 'kernelGradient', windows, filters, ...perMicrobatch }, images, g, shape);
       },
     ],
     microbatchSums: true,
   };
 });
 
-type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'microbatches'>;
+type Convolution = Pick<ConvolutionCall, 'result' | 'windows' | 'filters' | 'microbatches' | 'stacked'>;
 
 function convolve(call: Convolution, left: Tensor, right: Tensor, shape: Shape): Tensor {
   const backend = commonBackend('conv2d', [left, right]);

@@ -36,6 +36,10 @@ export const kernelCalls = {
   gather: indexing,
   scatterAdd: indexing,
   random: ['rows', 'columns', 'stream', 'key', 'samples', 'output'],
+  softmax: ['rows', 'columns', 'temperature', 'period', 'input', 'output'],
+  softmaxGradient: ['rows', 'columns', 'temperature', 'period', 'gradient', 'probabilities', 'output'],
+  layerNorm: ['rows', 'columns', 'epsilon', 'input', 'output', 'inverseDeviations'],
+  layerNormGradient: ['rows', 'columns', 'gradient', 'normalized', 'inverseDeviations', 'output'],
   bytesToFloats: ['bytes', 'output', 'count', 'divisor'],
   /** Converts rows of a table. */
   rowsToFloats: ['table', 'columns', 'numbers', 'count', 'output', 'divisor'],
@@ -50,6 +54,8 @@ export const parameterTypes: Readonly<Record<string, 'flag' | 'float' | undefine
   relu: 'flag',
   ownIndices: 'flag',
   divisor: 'float',
+  temperature: 'float',
+  epsilon: 'float',
 };
 
 type Kernel = keyof typeof kernelCalls;
@@ -151,7 +157,7 @@ interface CallContext {
 
 /** Whether the kernel itself sums per microbatch, without a pass over the output for each microbatch. */
 export function hasMicrobatchSums(call: KernelCall): boolean {
-  return call.kind === 'matmul' && call.k <= longestMicrobatchSum;
+  return call.kind === 'matmul' && !call.stacked && call.k <= longestMicrobatchSum;
 }
 
 /** Encodes calls on byte addresses as one program; consecutive maps over the same elements become one pass. */
@@ -186,6 +192,10 @@ const writers: ByKind<number, [context: CallContext], number[]> = {
   gather: (call) => callWords('gather', call),
   scatterAdd: (call) => callWords('scatterAdd', call),
   random: (call) => callWords('random', call),
+  softmax: (call) => callWords('softmax', { ...call, period: call.period ?? 0 }),
+  softmaxGradient: (call) => callWords('softmaxGradient', { ...call, period: call.period ?? 0 }),
+  layerNorm: (call) => callWords('layerNorm', call),
+  layerNormGradient: (call) => callWords('layerNormGradient', call),
 };
 
 function mapWords(maps: readonly PlacedMap<number>[], context: CallContext): number[] {

@@ -1,7 +1,6 @@
 /** The gpu backend: storages hold values on the device, and each call becomes launches of shaders. */
 import type {
   ConvolutionCall,
-  CrossEntropyCall,
   Epilogue,
   GatherCall,
   KernelCall,
@@ -22,17 +21,15 @@ import { type Device, type DeviceArray, loadGpuJs } from './device.ts';
 import { matmulShader, matrixStrides, type Product } from './product-shaders.ts';
 import {
   gatherShader,
-  gradientShader,
-  lossesShader,
   partialSumShader,
   poolShader,
-  rowStatisticsShader,
   scatterAddShader,
   selectShader,
   sumShader,
   unfoldShader,
   unpoolShader,
 } from './reduction-shaders.ts';
+import { lowerRows } from './row-shaders.ts';
 import { CopyOnWriteTensor, type Operands, Runner, SharedValues, type Stretch } from './runner.ts';
 import { copyShader, flatKernel, isNested, mapShader, stridedWriteShader, usesSpecials } from './shaders.ts';
 import { openWebGlDevice } from './webgl.ts';
@@ -294,26 +291,6 @@ function lowerUnpool(call: Placed<UnpoolCall, Stretch>, runner: Runner): () => v
   return () => runner.write(output, compute());
 }
 
-type LossCall = Placed<CrossEntropyCall, Stretch>;
-
-function lowerCrossEntropy(call: LossCall, runner: Runner): () => void {
-  const { rows, logits, labels, losses, gradient } = call;
-  const kernels = runner.kernels();
-  return () => {
-    const operands = runner.operands([logits, labels], [runner.specials]);
-    const { arrays, key } = operands;
-    const statisticsKernel = kernels(`statistics ${key}`, () => rowStatisticsShader(call, operands, runner.device));
-    const statistics = runner.device.run(statisticsKernel, arrays);
-    const lossesKernel = kernels('losses', () => lossesShader(rows, runner.device));
-    const lossValues = runner.device.run(lossesKernel, [statistics]);
-    const gradientKernel = gradient && kernels(`gradient ${key}`, () => gradientShader(call, operands, runner.device));
-    const gradientValues = gradientKernel && runner.device.run(gradientKernel, arrays.with(-1, statistics));
-    runner.device.release(statistics);
-    runner.write(losses, lossValues);
-    if (gradient && gradientValues) runner.write(gradient, gradientValues);
-  };
-}
-
 type MoveCall = Placed<GatherCall | ScatterAddCall, Stretch>;
 
 function lowerGather(call: MoveCall, runner: Runner): () => void {
@@ -334,12 +311,16 @@ const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   map: lowerMap,
   reduce: lowerReduce,
   matmul: lowerMatmul,
-  crossEntropy: lowerCrossEntropy,
+  crossEntropy: lowerRows,
   gather: lowerGather,
   scatterAdd: lowerGather,
   convolution: lowerConvolution,
   pool: lowerPool,
   unpool: lowerUnpool,
+  softmax: lowerRows,
+  softmaxGradient: lowerRows,
+  layerNorm: lowerRows,
+  layerNormGradient: lowerRows,
   // Computed on the host and uploaded: kernels of gpu.js have no 32-bit integers.
   random(call, { device }) {
     const { tensor, offset, length } = call.output;

@@ -78,7 +78,7 @@ export function dotStrides(strides: readonly number[], coordinates: readonly str
 }
 
 /** A float32 literal that gpu.js keeps as a float. NaN and infinities have no literal. */
-function literal(value: number): string {
+export function literal(value: number): string {
   const text = String(Math.abs(value));
   return value < 0 || Object.is(value, -0) ? `(-${text})` : text;
 }
