@@ -38,7 +38,7 @@ const byMeaning: readonly Word[] = [
   { word: 'slept', query: [3, 0], key: [0, 2], value: [0, 1] },
   { word: 'because', query: [0, 3], key: [0, 0], value: [0, 0] },
   { word: 'it', query: [3, 0], key: [1, 0], value: [0, 0] },
-  { word: 'was', query: [3, 0], key: [0, 0.5], value: [0, 1] },
+  { word: 'was', query: [3, 0], key: [0, 0], value: [0, 1] },
   { word: 'tired', query: [3, 0], key: [0, 0], value: [0, 0] },
 ];
 const words = byMeaning.map(({ word }) => word);
@@ -105,14 +105,14 @@ export const attention = defineChapter({
   },
   show: ({ token, head, heads, asked, joined, size, scaled, plain, shown }) => [
     table(
-      `"${token}" asks with the query ${vectorText(asked.query)}`,
-      ['token', 'key', 'query · key', 'divided by √2', 'weight', 'value'],
+      `"${token}" asks with the query ${vectorText(asked.query, 1)}`,
+      ['token', 'key', 'q · k', 'q · k / √2', 'weight', 'value'],
       sentences[head].map(({ word, key, value }, row) => [
         word,
-        vectorText(key),
-        decimal(asked.products[row]!, 2),
-        decimal(asked.scores[row]!, 2),
-        percent(asked.weights[row]!),
+        vectorText(key, 1),
+        decimal(asked.products[row]!, 1),
+        decimal(asked.scores[row]!, 1),
+        percent(asked.weights[row]!, 1),
         vectorText(value),
       ]),
     ),
@@ -156,8 +156,8 @@ export const attention = defineChapter({
   ],
 });
 
-function vectorText(vector: Iterable<number>): string {
-  return `(${Array.from(vector, (value) => Number(value.toFixed(2)) + 0).join(', ')})`;
+function vectorText(vector: Iterable<number>, digits = 2): string {
+  return `(${Array.from(vector, (value) => Number(value.toFixed(digits)) + 0).join(', ')})`;
 }
 
 interface AttentionOptions {
