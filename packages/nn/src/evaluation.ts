@@ -106,7 +106,9 @@ export function createEvaluator(
       ? undefined
       : targets.role === 'index'
         ? classificationMetrics(targets.values, names)
-        : regressionMetrics(targets.values, names, targets.standardization?.deviation);
+        : targets.role === 'value'
+          ? regressionMetrics(targets.values, names, targets.standardization?.deviation)
+          : undefined;
     return {
       add(output, first) {
         lossSum += output[0]!;
@@ -119,6 +121,10 @@ export function createEvaluator(
         if (targets.role === 'index') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null, ...more };
+        }
+        if (targets.role === 'next') {
+          const accuracy = Number.isFinite(loss) ? correctCount / count / targets.positions : null;
+          return { loss, accuracy, r2: null, rmse: null };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
         return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse, ...more };

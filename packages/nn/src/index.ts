@@ -52,6 +52,7 @@ export {
   parameterLayout,
   parseModel,
   resolveModel,
+  sampleSize,
   summary,
 } from './model.ts';
 export {

@@ -6,6 +6,7 @@ import {
   indexSelect,
   mean,
   mul,
+  reshape,
   type SumOptions,
   softmaxCrossEntropy,
   sub,
@@ -36,11 +37,23 @@ export const losses = {
     },
     correct: (outputs) => zeros(outputs.backend, []),
   },
+  /** Mean cross-entropy over positions: outputs [samples, positions, tokens], next tokens [samples, positions]. */
+  next: {
+    each(outputs, next) {
+      const losses = softmaxCrossEntropy(rowsOf(outputs), reshape(next, [next.size]));
+      return mean(reshape(losses, next.shape), { axes: [1] });
+    },
+    correct: (outputs, next, options) => sum(correct(rowsOf(outputs), reshape(next, [next.size])), options),
+  },
 } satisfies Readonly<Record<TargetField['role'], Loss>>;
+
+function rowsOf(outputs: Tensor): Tensor {
+  return reshape(outputs, [-1, outputs.shape.at(-1)!]);
+}
 
 /** Returns the loss of each sample in training: times the weight of its class, if classes have weights. */
 export function trainingLosses(outputs: Tensor, targets: Tensor, field: TargetField): Tensor {
   const own = losses[field.role].each(outputs, targets);
-  if (field.role === 'value' || !field.classWeights) return own;
+  if (field.role !== 'index' || !field.classWeights) return own;
   return mul(own, indexSelect(fromArray(outputs.backend, field.classWeights), targets));
 }

@@ -1,6 +1,6 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
-import { checkArguments } from '@lockstep/data';
+import { checkArguments, type TargetField } from '@lockstep/data';
 import {
   type Backend,
   formatShape,
@@ -237,6 +237,11 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
     throw new Error(`cannot be read as JSON: ${(error as Error).message}`);
   }
   return parseModel(data);
+}
+
+/** Returns the number of values in a labeled sample: one more than the input if it ends with its last next token. */
+export function sampleSize(model: Model, { role }: TargetField): number {
+  return inputSize(model) + (role === 'next' ? 1 : 0);
 }
 
 /** Returns all parameters in model order, contiguous. */

@@ -67,7 +67,7 @@ function createSampleInput(backend: Backend, shape: Shape): SampleInput {
       }
       checkLength('values of samples', samples.length, x.size);
       if (samples instanceof Uint8Array) return [byteInput.take(samples)];
-      backend.upload(storage, samples);
+      backend.upload(storage, samples instanceof Uint16Array ? Float32Array.from(samples) : samples);
       return [];
     },
     dispose() {

@@ -1,5 +1,5 @@
 /** Computes the gradient of one microbatch with TensorFlow: the ops of the engine's forward pass and loss, repeated. */
-import { type SampleValues, sizeOfField, type TargetField, type TargetValues } from '@lockstep/data';
+import type { SampleValues, TargetField, TargetValues } from '@lockstep/data';
 import {
   checkOps,
   type Model,
@@ -8,6 +8,7 @@ import {
   type RandomKey,
   recordLoss,
   replay,
+  sampleSize,
   type Tape,
 } from '@lockstep/nn';
 import {
@@ -69,7 +70,7 @@ export function createTensorFlowGradient(
       weights = layout.map(({ offset, size, shape }) => tf.tensor(values.slice(offset, offset + size), [...shape]));
     },
     run(values, targetValues, ownKey, outputStorage) {
-      const tape = tapeOf(targetValues.length / sizeOfField(targetField));
+      const tape = tapeOf(values.length / sampleSize(model, targetField));
       key = ownKey;
       const floats = floatsOf(values);
       tf.tidy(() => {
@@ -181,7 +182,7 @@ function paddedBy(tf: TensorFlow, images: NativeTensor, padding: Pair, value: nu
 
 /** Copies the values, since TensorFlow may read an array in place. */
 function floatsOf(values: SampleValues): Float32Array {
-  if (!(values instanceof Uint8Array)) return values.slice();
+  if (!(values instanceof Uint8Array)) return Float32Array.from(values);
   const scaled = new Float32Array(values.length);
   for (let index = 0; index < values.length; index++) scaled[index] = scaledBytes[values[index]!]!;
   return scaled;

@@ -429,8 +429,8 @@ export class LoadedModel {
   }
 
   #requireType(what: string, samples: SampleValues): void {
-    const expected = this.samples.role === 'scaled' ? 'Uint8Array' : 'Float32Array';
-    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
+    const expected = { u8: 'Uint8Array', u16: 'Uint16Array', f32: 'Float32Array' }[this.samples.dtype];
+    const got = samples.constructor.name;
     if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
   }
 
@@ -522,7 +522,7 @@ async function readSource(source: string | Uint8Array, given: Model | undefined)
 /** The same samples, with values standardized as in training. */
 function likeTraining(data: Dataset, standardization: Standardization | undefined): Dataset {
   const { targets } = data;
-  if (targets.role === 'index') return data;
+  if (targets.role !== 'value') return data;
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const like = standardization ?? { mean: 0, deviation: 1 };
   if (mean === like.mean && deviation === like.deviation) return data;
