@@ -124,7 +124,7 @@ describe('what the runs of a comparison train on', () => {
     const data = runDataOf(all, training);
     expect(data).toEqual({
       count: expected,
-      samples: samplesOf(all.samples.values.subarray(0, 2 * expected), [2]),
+      samples: dataset(expected).samples,
       targets: dataset(expected).targets,
     });
   });

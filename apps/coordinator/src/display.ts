@@ -7,6 +7,7 @@ import {
   joinLines,
   percent,
   portLines,
+  shownLine,
   significant,
   thousands,
   wrapText,
@@ -18,6 +19,7 @@ import type {
   EpochReport,
   ListeningEvent,
   PreparedEvent,
+  SampleEvent,
   StepEvent,
   TrainingEvent,
 } from '@lockstep/train';
@@ -122,6 +124,13 @@ export class Display {
     this.line(`  ${joined(fitting(pieces, this.#isLive ? this.#width : Number.POSITIVE_INFINITY, gap), gap)}`);
   }
 
+  sample({ step, loss, prompt, text }: SampleEvent): void {
+    const { steps, colors } = this.#options;
+    const heading = `step ${thousands(step)}/${thousands(steps)}, held-out loss ${decimals(loss)}`;
+    this.line(`  ${colors.bold(heading)}`);
+    for (const line of textLines(prompt + text)) this.line(`  │ ${line}`);
+  }
+
   /** Erases the live line. */
   end(): void {
     if (this.#live !== '') this.#options.stream.write('\r\x1b[2K');
@@ -181,6 +190,19 @@ export class Display {
     const full = Math.round((barWidth * (((step - 1) % stepsPerEpoch) + 1)) / stepsPerEpoch);
     return `  ${colors.cyan('█'.repeat(full) + '░'.repeat(barWidth - full))} ${text}`;
   }
+}
+
+const mostTextLines = 6;
+const textWidth = 74;
+
+/** The first lines of a text, for any terminal of 80 columns; nothing in them can steer it. */
+export function textLines(text: string): string[] {
+  const pieces = new RegExp(`.{1,${textWidth}}`, 'gu');
+  const lines = text.split('\n').flatMap((line) => {
+    return wrapText(shownLine(line), textWidth).flatMap((wrapped) => wrapped.match(pieces) ?? ['']);
+  });
+  if (lines.length <= mostTextLines) return lines;
+  return [...lines.slice(0, mostTextLines - 1), '…'];
 }
 
 /** The loss with the accuracy, or with the root mean squared error for values; neither if the model has diverged. */
@@ -261,6 +283,9 @@ export class RunDisplay {
         return;
       case 'epoch':
         this.#display?.epoch(event);
+        return;
+      case 'sample':
+        this.#display?.sample(event);
         return;
       case 'note':
         this.sentence(event.message);

@@ -130,9 +130,23 @@ class Clone {
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
   }
 
-  /** Resolves when a step of a command has begun. @param before number of steps logged earlier */
+  /** Whether a command has recorded the process group of the step that it runs now. */
+  hasRecordedStep(): boolean {
+    const folder = join(this.folder, '.tools', 'set-up');
+    try {
+      return readdirSync(folder).some((name) => {
+        const group = /"group":(\d+)/.exec(readFileSync(join(folder, name), 'utf8'))?.[1];
+        return group !== undefined && process.kill(-Number(group), 0);
+      });
+    } catch {
+      // That of the step before, which has ended.
+      return false;
+    }
+  }
+
+  /** Resolves when a step of a command has begun, and is recorded. @param before number of steps logged earlier */
   async begun(step: string, { child }: ReturnType<Clone['start']>, before: number): Promise<void> {
-    while (!this.steps().slice(before).includes(`${step} begins`)) {
+    while (!this.steps().slice(before).includes(`${step} begins`) || !this.hasRecordedStep()) {
       if (child.exitCode !== null) throw new Error(`expected ${step} to begin, the command has ended`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

@@ -1,5 +1,5 @@
 /** Checks that tabs train on every kind of data with the bits of the oracle, and that the page shows each kind. */
-import type { Dataset } from '@lockstep/data';
+import type { Dataset, TargetField } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
 import type { TrainingData } from '../../../packages/train/src/options.ts';
@@ -229,7 +229,7 @@ async function followsValues(tab: Tab): Promise<void> {
   expect(await seriousViolations(page)).toEqual([]);
 }
 
-function report(role: 'index' | 'value') {
+function report(role: TargetField['role']) {
   const accuracy = role === 'index' ? 0.5 : null;
   const [quality, times] = [
     {

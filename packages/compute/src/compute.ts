@@ -1,6 +1,6 @@
 /** The interface between a worker session and its computer: this thread, other threads, or a GPU. */
-import type { SampleValues, TargetField, TargetValues } from '@lockstep/data';
-import type { RandomKey } from '@lockstep/nn';
+import { type SampleValues, sizeOfField, type TargetField, type TargetValues } from '@lockstep/data';
+import { type Model, type RandomKey, sampleSize } from '@lockstep/nn';
 import type { MessageOf, TaskErrorCode } from '@lockstep/protocol';
 import type { InnerSteps, Shard } from '@lockstep/rules';
 import type { CodecKernels } from '@lockstep/tensor';
@@ -28,6 +28,13 @@ export interface ComputeSetup {
 
 /** Values of a shard's samples, one sample after another; or their numbers in the byte cache, in the same order. */
 export type ShardSamples = SampleValues | Uint32Array;
+
+/** Returns the number of a shard's samples: that of the targets, unless samples contain them. */
+export function countOf(samples: ShardSamples, targets: TargetValues, model: Model, targetField: TargetField): number {
+  const perSample = sizeOfField(targetField);
+  if (perSample > 0) return targets.length / perSample;
+  return samples instanceof Uint32Array ? samples.length : samples.length / sampleSize(model, targetField);
+}
 
 /** The shard that a gradient is computed for. */
 export interface NamedShard extends Shard {
@@ -93,7 +100,7 @@ export interface Compute {
   createByteCache?(count: number, size: number): ByteCache;
   /**
    * Computes the gradient of a shard, whose microbatches are consecutive samples; the last microbatch may be shorter.
-   * Targets are class indices [count], or values [count, outputs].
+   * Targets are class indices [count], values [count, outputs], or nothing if samples contain them.
    * @throws ComputeError if the device fails
    */
   gradient(samples: ShardSamples, targets: TargetValues, options?: GradientOptions): Promise<ShardGradient>;

@@ -6,6 +6,7 @@ export {
   type Compute,
   ComputeError,
   type ComputeSetup,
+  countOf,
   type GradientOptions,
   type NamedShard,
   type ShardGradient,

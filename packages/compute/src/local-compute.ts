@@ -1,6 +1,6 @@
 /** Computes shards on a backend's threads, yielding to other events between the slices of a long shard. */
-import { classField, type SampleValues, sizeOfField } from '@lockstep/data';
-import { defaultKey, inputSize, type Model, parameterCount, parseModel, type SampleRows } from '@lockstep/nn';
+import { classField, type SampleValues } from '@lockstep/data';
+import { defaultKey, parameterCount, parseModel, type SampleRows, sampleSize } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import {
   type Backend,
@@ -10,7 +10,7 @@ import {
   isHostBackend,
   type Storage,
 } from '@lockstep/tensor';
-import type { Compute, ComputeSetup, ShardGradient, ShardSamples } from './compute.ts';
+import { type Compute, type ComputeSetup, countOf, type ShardGradient, type ShardSamples } from './compute.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 import { Pacer } from './turns.ts';
 import { uploadFloats } from './vector-memory.ts';
@@ -52,7 +52,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       uploadFloats(backend, ready().parameters, bytes);
     },
     createByteCache(count, size) {
-      checkSampleSize(size, ready().sliced.model);
+      checkSampleSize(size, ready().sliced);
       table?.dispose();
       table = undefined;
       table = createByteTable(backend, count, size);
@@ -62,7 +62,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
-      const count = targets.length / sizeOfField(sliced.targetField);
+      const count = countOf(samples, targets, sliced.model, sliced.targetField);
       const samplesOf = rangesOf(samples, count, table);
       sliced.begin({ count, samplesOf, targets, key, halfUnit }, pacer?.sliceSamples);
       await advanceTo(count, run, () => isCanceled?.() || opened !== run);
@@ -90,8 +90,8 @@ function closeModel(backend: Backend, { parameters, sliced }: Opened): void {
   backend.free(parameters);
 }
 
-function checkSampleSize(size: number, model: Model): void {
-  const expected = inputSize(model);
+function checkSampleSize(size: number, { model, targetField }: SlicedGradient): void {
+  const expected = sampleSize(model, targetField);
   if (size !== expected) throw new Error(`compute: expected samples of ${expected} bytes, got some of ${size}`);
 }
 

@@ -1,6 +1,6 @@
 /** A small fixed gradient that every joining worker computes: it reveals wrong results and the numeric mode. */
-import { classField, type SampleBatch, sizeOfField } from '@lockstep/data';
-import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
+import { classField, type SampleBatch, type SampleField, sizeOfField } from '@lockstep/data';
+import { initialize, type Model, outputCount, sampleSize } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { DataFormat } from '@lockstep/rules';
 import { randomStream } from '@lockstep/tensor';
@@ -53,25 +53,40 @@ export function createNumericsCheck(
   { sampleField, targetField = classField }: Partial<DataFormat> = {},
 ): NumericsCheck {
   const random = randomStream(numericsSeed);
-  const size = inputSize(model);
+  const size = sampleSize(model, targetField);
   const count = microbatchSize + Math.ceil(microbatchSize / 2);
-  const isBytes = sampleField?.dtype !== 'f32';
-  const samples = isBytes ? new Uint8Array(count * size) : new Float32Array(count * size);
-  for (let index = 0; index < samples.length; index++) {
-    const isDense = Math.floor(index / size) % 4 === 3;
-    if (isDense || random() < 0.2) samples[index] = isBytes ? Math.floor(256 * random()) : 2 * random() - 1;
-  }
+  const samples = checkedSamples(sampleField, count * size, (index) => Math.floor(index / size) % 4 === 3, random);
   const outputs = outputCount(model);
   const targets =
     targetField.role === 'index'
       ? Uint16Array.from({ length: count }, () => Math.floor(outputs * random()))
-      : Float32Array.from({ length: count * sizeOfField(targetField) }, () => 2 * random() - 1);
+      : targetField.role === 'next'
+        ? new Uint8Array()
+        : Float32Array.from({ length: count * sizeOfField(targetField) }, () => 2 * random() - 1);
   return {
     get weights() {
       return bytesOf(initialize(model, numericsSeed));
     },
     ...{ samples, targets, count },
   };
+}
+
+function checkedSamples(
+  field: SampleField | undefined,
+  length: number,
+  isDense: (index: number) => boolean,
+  random: () => number,
+): SampleBatch['samples'] {
+  if (field?.role === 'index') {
+    const tokens = field.dtype === 'u8' ? new Uint8Array(length) : new Uint16Array(length);
+    return tokens.map(() => Math.floor(field.tokens * random()));
+  }
+  const isBytes = field?.dtype !== 'f32';
+  const samples = isBytes ? new Uint8Array(length) : new Float32Array(length);
+  for (let index = 0; index < length; index++) {
+    if (isDense(index) || random() < 0.2) samples[index] = isBytes ? Math.floor(256 * random()) : 2 * random() - 1;
+  }
+  return samples;
 }
 
 /** Largest difference attributable to another order of rounding, relative to the largest expected value. */

@@ -1,4 +1,4 @@
-import { valueField } from '@lockstep/data';
+import { fieldOf, nextTargets, tokenField, valueField } from '@lockstep/data';
 import { parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import fc from 'fast-check';
@@ -38,6 +38,15 @@ describe('the numerics check', () => {
     expect([samples.length, targets.length]).toEqual([4 * count, 3 * count]);
     expect([...samples, ...targets].every((value) => value >= -1 && value < 1)).toBe(true);
     expect(new Set(targets).size).toBeGreaterThan(count);
+  });
+
+  it('is of tokens in a text', () => {
+    const text = { sampleField: tokenField(5, 300), targetField: fieldOf(nextTargets([], 4)) };
+    const { samples, targets, count } = createNumericsCheck(model, 16, text);
+    expect(samples).toBeInstanceOf(Uint16Array);
+    expect([samples.length, targets.length]).toEqual([5 * count, 0]);
+    expect(Math.max(...samples)).toBeLessThan(300);
+    expect(new Set(samples).size).toBeGreaterThan(50);
   });
 
   it('is mostly zeros, like handwriting, except for every fourth sample', () => {

@@ -17,8 +17,11 @@ const arrays: { readonly [D in Dtype]: { new (length: number): Arrays[D]; readon
   f32: Float32Array,
 };
 
-/** `scaled`: a model sees value / 255. `index`: the number of a class. `value`: a number as it is. */
-export type FieldRole = 'scaled' | 'index' | 'value';
+/**
+ * `scaled`: a model sees value / 255. `index`: the number of a class or token. `value`: a number as it is. `next`: the
+ * token after each token of a sample.
+ */
+export type FieldRole = 'scaled' | 'index' | 'value' | 'next';
 
 /** One dtype, shape and role of samples or targets. */
 export interface Field<D extends Dtype = Dtype, R extends FieldRole = FieldRole> {
@@ -28,8 +31,14 @@ export interface Field<D extends Dtype = Dtype, R extends FieldRole = FieldRole>
   readonly role: R;
 }
 
-/** Bytes, or floats as they are. */
-export type SampleField = Field<'u8', 'scaled'> | Field<'f32', 'value'>;
+/** Tokens of a text: bytes if there are at most 256 different ones, otherwise 16-bit numbers. */
+export interface TokenField extends Field<'u8' | 'u16', 'index'> {
+  /** Size of the vocabulary; each token is below it. */
+  readonly tokens: number;
+}
+
+/** Bytes, floats as they are, or tokens. */
+export type SampleField = Field<'u8', 'scaled'> | Field<'f32', 'value'> | TokenField;
 
 /** Classes, whose samples may count differently. */
 export interface ClassField extends Field<'u16', 'index'> {
@@ -37,8 +46,22 @@ export interface ClassField extends Field<'u16', 'index'> {
   readonly classWeights?: readonly number[];
 }
 
-/** Classes, or one or more values to learn. */
-export type TargetField = ClassField | Field<'f32', 'value'>;
+/**
+ * The token after each token of a sample, which the sample itself contains: samples of T + 1 tokens predict at T
+ * positions, and targets have no values of their own.
+ */
+export interface NextField extends Field<'u8', 'next'> {
+  /** Mean number of predicted positions of a training sample: the loss of a sample is divided by it. */
+  readonly positions: number;
+  /**
+   * Whether samples are lines: token 0 begins and ends a line and fills the rest of the sample. A position after the
+   * first whose token is 0 predicts nothing.
+   */
+  readonly lines?: true;
+}
+
+/** Classes, one or more values to learn, or next tokens. */
+export type TargetField = ClassField | Field<'f32', 'value'> | NextField;
 
 /** One class a sample. */
 export const classField: ClassField = { dtype: 'u16', shape: [], role: 'index' };
@@ -53,6 +76,11 @@ export const scaledField = (shape: readonly number[]): Field<'u8', 'scaled'> => 
 /** Floats as they are. */
 export const valueField = (shape: readonly number[]): Field<'f32', 'value'> => ({ dtype: 'f32', shape, role: 'value' });
 
+/** @param length tokens of a sample @param tokens size of the vocabulary, at most `maxTokens` */
+export function tokenField(length: number, tokens: number): TokenField {
+  return { dtype: tokens <= 256 ? 'u8' : 'u16', shape: [length], role: 'index', tokens };
+}
+
 /** Mean and deviation of standardized values: `(given - mean) / deviation`. */
 export interface Standardization {
   readonly mean: number;
@@ -65,19 +93,20 @@ type WithValues<F extends Field> = F extends Field<infer D> ? F & { readonly val
 /** A field of samples, with its values. */
 export type Samples = WithValues<SampleField>;
 
-/** Numbers of a sample's classes or values, with a name for each class or each value. */
+/** Numbers of a sample's classes or values, with a name for each class or value; or a name for each token. */
 export type Targets =
   | (WithValues<ClassField> & { readonly names: readonly string[] })
   | (WithValues<Field<'f32', 'value'>> & {
       readonly names: readonly string[];
       /** Shared by all values; omitted if the values are as given. */
       readonly standardization?: Standardization | undefined;
-    });
+    })
+  | (WithValues<NextField> & { readonly names: readonly string[] });
 
 /** Values of samples, one sample after another. */
 export type SampleValues = Samples['values'];
 
-/** Classes [count], or values [count, outputs]. */
+/** Classes [count], values [count, outputs], or nothing. */
 export type TargetValues = Targets['values'];
 
 /** Labeled samples of one shape. */
@@ -90,10 +119,23 @@ export interface Dataset {
 /** Maximum number of classes, whose labels are 16-bit numbers. */
 export const maxClasses = 65_535;
 const maxOutputs = 65_535;
+/** Maximum number of different tokens, which are classes to predict. */
+export const maxTokens = maxClasses;
 
 /** Returns samples: bytes that a model sees as byte / 255, or floats that it sees as they are. */
-export function samplesOf(values: SampleValues, shape: readonly number[]): Samples {
+export function samplesOf(values: Uint8Array | Float32Array, shape: readonly number[]): Samples {
   return values instanceof Uint8Array ? { ...scaledField(shape), values } : { ...valueField(shape), values };
+}
+
+/** Returns samples of `length` tokens each. @param values [count, length]; bytes if there are at most 256 tokens */
+export function tokenSamples(values: Uint8Array | Uint16Array, length: number, tokens: number): Samples {
+  return { ...tokenField(length, tokens), values };
+}
+
+/** Returns targets that are the next tokens of the samples. @param names text of each token */
+export function nextTargets(names: readonly string[], positions: number, lines = false): Targets {
+  const field = { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) } as const;
+  return { ...field, values: new Uint8Array(), names };
 }
 
 /** Returns targets that are classes. @param labels [count], each below `names.length` */
@@ -112,21 +154,26 @@ export function valueTargets(
   return standardization ? { ...field, standardization } : field;
 }
 
+/** What a field may say besides dtype, shape and role. */
+const fieldExtras = ['classWeights', 'tokens', 'positions', 'lines'] as const;
+
 type WithoutValues<F extends Field> = F extends unknown
-  ? Pick<F, 'dtype' | 'shape' | 'role' | Extract<keyof F, 'classWeights'>>
+  ? Pick<F, 'dtype' | 'shape' | 'role' | Extract<keyof F, (typeof fieldExtras)[number]>>
   : never;
 
 /** Returns a field without its values and names. */
 export function fieldOf<F extends Samples | Targets>(field: F): WithoutValues<F> {
   const { dtype, shape, role } = field;
-  const weights = 'classWeights' in field && field.classWeights ? { classWeights: field.classWeights } : {};
-  return { dtype, shape, role, ...weights } as WithoutValues<F>;
+  const given = field as Partial<Record<(typeof fieldExtras)[number], unknown>>;
+  const extras = fieldExtras.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]);
+  return { dtype, shape, role, ...Object.fromEntries(extras) } as WithoutValues<F>;
 }
 
 /** Words for targets, by role. */
 export const targetWords = {
   index: { one: 'class', many: 'classes' },
   value: { one: 'value', many: 'values' },
+  next: { one: 'token', many: 'next tokens' },
 } as const satisfies Readonly<Record<TargetField['role'], object>>;
 
 /** Returns the number of values of one sample. */
@@ -170,11 +217,27 @@ function shapeFault({ count, samples: { shape, values } }: Dataset): string | un
 
 function samplesFault({ samples }: Dataset): string | undefined {
   if (samples.role === 'scaled') return undefined;
-  return finiteFault(samples, (position) => `value ${position}`);
+  if (samples.role === 'value') return finiteFault(samples, (position) => `value ${position}`);
+  const { tokens, values, dtype, shape } = samples;
+  if (shape.length !== 1)
+    return `expected samples of text that are lists of tokens, got the shape ${shape.join(' x ')}`;
+  if (!(tokens >= 2 && tokens <= maxTokens)) return `expected from 2 to ${maxTokens} different tokens, got ${tokens}`;
+  const expected = tokenField(1, tokens).dtype;
+  if (dtype !== expected) return `expected ${expected} for ${tokens} different tokens, got ${dtype}`;
+  const at = firstAtLeast(values, tokens);
+  if (at < 0) return undefined;
+  return `expected tokens from 0 to ${tokens - 1}, got ${values[at]} in sample ${Math.floor(at / sizeOfField(samples))}`;
 }
 
-function targetsFault({ count, targets }: Dataset): string | undefined {
+/** Returns the index of the first number that is `limit` or more; -1 if there is none. */
+function firstAtLeast(values: Uint8Array | Uint16Array, limit: number): number {
+  for (let at = 0; at < values.length; at += 1) if (values[at]! >= limit) return at;
+  return -1;
+}
+
+function targetsFault({ count, samples, targets }: Dataset): string | undefined {
   const { names, values } = targets;
+  if (targets.role === 'next') return nextFault(samples, targets);
   const expected = count * sizeOfField(targets);
   if (values.length !== expected) return `expected ${expected} targets, got ${values.length}`;
   if (targets.role === 'value') {
@@ -190,9 +253,18 @@ function targetsFault({ count, targets }: Dataset): string | undefined {
   if (classWeights.length !== names.length) {
     return `expected ${names.length} weights of classes, got ${classWeights.length}`;
   }
-  const wrong = values.findIndex((label) => label >= names.length);
+  const wrong = firstAtLeast(targets.values, names.length);
   if (wrong < 0) return undefined;
   return `expected labels from 0 to ${names.length - 1}, got ${values[wrong]} at sample ${wrong}`;
+}
+
+function nextFault(samples: Samples, { names, positions }: Extract<Targets, NextField>): string | undefined {
+  if (samples.role !== 'index') return `expected samples of tokens to predict the next one, got ${samples.role}`;
+  if (names.length !== samples.tokens) return `expected names of ${samples.tokens} tokens, got ${names.length}`;
+  const length = sizeOfField(samples);
+  if (length < 2) return `expected samples of at least 2 tokens, got ${length}`;
+  if (positions > 0 && positions < length) return undefined;
+  return `expected from 1 to ${length - 1} predicted positions in a sample of ${length} tokens, got ${positions}`;
 }
 
 function finiteFault(field: WithValues<Field<'f32', 'value'>>, what: (position: number) => string): string | undefined {
@@ -232,7 +304,8 @@ export function gatherSamples(dataset: Dataset, permutation: Uint32Array, from: 
 
 /** Copies the rows with these indices out of `values` [rows, size]. @throws RangeError if an index is out of range */
 export function gatherRows<Values extends Arrays[Dtype]>(values: Values, size: number, indices: Uint32Array): Values {
-  const picked = numbersLike(values, indices.length * size) as Values;
+  const picked = numbersLike(values, indices.length * size);
+  if (size === 0) return picked;
   const rows = values.length / size;
   for (let row = 0; row < indices.length; row += 1) {
     const index = indices[row]!;
@@ -243,9 +316,10 @@ export function gatherRows<Values extends Arrays[Dtype]>(values: Values, size: n
   return picked;
 }
 
-function numbersLike(values: Arrays[Dtype], length: number): Arrays[Dtype] {
+/** Returns zeros of the same dtype. */
+export function numbersLike<Values extends Arrays[Dtype]>(values: Values, length: number): Values {
   const dtype = values instanceof Uint8Array ? 'u8' : values instanceof Uint16Array ? 'u16' : 'f32';
-  return new arrays[dtype](length);
+  return new arrays[dtype](length) as Arrays[Dtype] as Values;
 }
 
 /** Copies the values of the samples with these indices. @throws RangeError if an index is out of range */
@@ -277,7 +351,10 @@ export function concatDatasets(first: Dataset, second: Dataset): Dataset {
 }
 
 function concatFields<F extends Samples | Targets>(what: string, first: F, second: F): F {
-  const [expected, got] = [first, second].map(({ dtype, shape }) => `${dtype} [${shape.join(' x ')}]`);
+  const [expected, got] = [first, second].map((field) => {
+    const tokens = 'tokens' in field ? ` of ${field.tokens} tokens` : '';
+    return `${field.dtype} [${field.shape.join(' x ')}]${tokens}`;
+  });
   if (got !== expected) throw new RangeError(`expected ${what} that are ${expected}, got ${got}`);
   const values = new arrays[first.dtype](first.values.length + second.values.length);
   values.set(first.values);
@@ -330,7 +407,9 @@ export function moveSamples(dataset: Dataset, read: ReadSamples): void {
 export function weightClasses(given: Dataset, classWeights: readonly number[]): Dataset {
   checkArguments('weightClasses', [argumentKinds.dataset, given]);
   const { targets } = given;
-  if (targets.role !== 'index') throw new Error('weightClasses: expected targets that are classes, got values');
+  if (targets.role !== 'index') {
+    throw new Error(`weightClasses: expected targets that are classes, got ${targetWords[targets.role].many}`);
+  }
   const weighted = { ...given, targets: { ...targets, classWeights } };
   const mover = movers.get(given);
   if (mover) movers.set(weighted, mover);

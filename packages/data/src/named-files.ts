@@ -124,7 +124,8 @@ function readSized(file: number, size: number, look?: Look): Uint8Array {
   for (let at = 0; at < size; ) {
     const count = readSync(file, bytes, at, Math.min(chunkBytes, size - at), null);
     if (count === 0) return bytes.subarray(0, at);
-    look?.(bytes.subarray(at, at + count), size);
+    // The searches of a Buffer are several times as fast as those of other arrays of bytes.
+    look?.(Buffer.from(bytes.buffer, at, count), size);
     at += count;
   }
   return bytes;

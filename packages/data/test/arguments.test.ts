@@ -28,9 +28,12 @@ describe('data', () => {
       classTargets: [Uint16Array.of(0), ['a', 'b']],
       concatDatasets: [dataset(), dataset()],
       movableSamples: [dataset()],
+      nextTargets: [['a', 'b'], 1],
       permutation: [4, 1, 0],
       samplesOf: [Float32Array.of(1), [1]],
       scaledField: [[1]],
+      tokenField: [2, 3],
+      tokenSamples: [Uint8Array.of(0, 1), 2, 3],
       valueField: [[1]],
       valueTargets: [Float32Array.of(1), ['a']],
       weightClasses: [dataset(), [1, 2]],
@@ -38,7 +41,7 @@ describe('data', () => {
     [
       // Called for each shard and message, with values that were checked when they came.
       ...['bytesOfField', 'bytesPerSample', 'fieldOf', 'gatherRows', 'gatherSamples', 'gatherValues'],
-      ...['createAugmenter', 'moveSamples', 'sizeOfField'],
+      ...['createAugmenter', 'moveSamples', 'numbersLike', 'sizeOfField'],
       // The checks themselves.
       ...['checkArguments', 'listArgument', 'objectWith'],
     ],

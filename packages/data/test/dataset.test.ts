@@ -1,7 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import { checkDataset, classTargets, type Dataset, samplesOf, valueTargets } from '../src/dataset.ts';
+import {
+  bytesPerSample,
+  checkDataset,
+  classTargets,
+  type Dataset,
+  fieldOf,
+  nextTargets,
+  samplesOf,
+  tokenSamples,
+  valueTargets,
+} from '../src/dataset.ts';
 
 const classes = (labels: readonly number[], names: readonly string[]) => classTargets(Uint16Array.from(labels), names);
 
@@ -14,11 +24,31 @@ const valid: Dataset = {
 
 const numbers = valueTargets(Float32Array.of(1, 2, 3, 4), ['width', 'height']);
 
+/** Two windows of two positions. */
+const text: Dataset = {
+  samples: tokenSamples(Uint8Array.of(0, 1, 2, 2, 1, 0), 3, 3),
+  count: 2,
+  targets: nextTargets(['a', 'b', 'c'], 2),
+};
+
+it('says of a field what a worker needs', () => {
+  expect(fieldOf(text.samples)).toEqual({ dtype: 'u8', shape: [3], role: 'index', tokens: 3 });
+  expect(fieldOf(text.targets)).toEqual({ dtype: 'u8', shape: [0], role: 'next', positions: 2 });
+  expect(fieldOf(nextTargets([], 1.5, true))).toMatchObject({ positions: 1.5, lines: true });
+});
+
+it('sends a token as one or two bytes, and next tokens not at all', () => {
+  expect(bytesPerSample(text)).toBe(3);
+  expect(bytesPerSample({ ...text, samples: tokenSamples(new Uint16Array(3), 3, 257) })).toBe(6);
+});
+
 describe('the check of a data set', () => {
   it.each([
     valid,
     { ...valid, targets: numbers },
     { ...valid, samples: samplesOf(Uint8Array.of(0, 1, 2, 3, 4, 255), [3]) },
+    text,
+    { ...valid, samples: tokenSamples(Uint16Array.of(0, 1, 2, 3, 4, 256), 3, 257) },
   ])('takes one whose parts fit', (dataset) => {
     expect(() => checkDataset(dataset, 'x')).not.toThrow();
   });
@@ -58,6 +88,32 @@ describe('the check of a data set', () => {
       'a target that is no number',
       { targets: valueTargets(Float32Array.of(1, 2, 3, Number.NaN), numbers.names) },
       'expected finite numbers, got NaN as the target "height" of sample 1',
+    ],
+    [
+      'a token beyond the vocabulary',
+      { ...text, samples: tokenSamples(Uint8Array.of(0, 1, 2, 0, 3, 0), 3, 3) },
+      'expected tokens from 0 to 2, got 3 in sample 1',
+    ],
+    [
+      'one token',
+      { samples: tokenSamples(new Uint8Array(6), 3, 1) },
+      'expected from 2 to 65535 different tokens, got 1',
+    ],
+    [
+      'next tokens of numbers',
+      { targets: text.targets },
+      'expected samples of tokens to predict the next one, got value',
+    ],
+    ['another vocabulary', { ...text, targets: nextTargets(['a'], 2) }, 'expected names of 3 tokens, got 1'],
+    [
+      'samples of one token',
+      { ...text, count: 6, samples: tokenSamples(new Uint8Array(6), 1, 3) },
+      'expected samples of at least 2 tokens, got 1',
+    ],
+    [
+      'more positions than a sample has',
+      { ...text, targets: nextTargets(['a', 'b', 'c'], 3) },
+      'expected from 1 to 2 predicted positions in a sample of 3 tokens, got 3',
     ],
   ])('refuses %s', (_, part, message) => {
     expect(() => checkDataset({ ...valid, ...part }, 'x')).toThrow(new DataError(`x: ${message}`));

@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import {
-  classTargets,
-  type Dataset,
-  gatherSamples,
-  movableSamples,
-  moveSamples,
-  type SampleValues,
-  samplesOf,
-} from '../src/dataset.ts';
+import { classTargets, type Dataset, gatherSamples, movableSamples, moveSamples, samplesOf } from '../src/dataset.ts';
 
-const datasetOf = (samples: SampleValues): Dataset => ({
+const datasetOf = (samples: Uint8Array | Float32Array): Dataset => ({
   samples: samplesOf(samples, [2]),
   count: samples.length / 2,
   targets: classTargets(new Uint16Array(samples.length / 2), ['one', 'other']),

@@ -40,8 +40,8 @@ export function digitsOf({ digits }: { readonly digits?: Digits | undefined }, u
 /** Returns the images of a data set without copying. @throws Error unless they are 28 x 28 bytes in ten classes */
 export function labeledImages({ samples, count, targets }: Dataset): LabeledImages {
   const isClassified = targets.role === 'index' && targets.names.length === 10;
-  if (samples.dtype !== 'u8' || samples.values.length !== count * pixelsPerDigit || !isClassified) {
-    const what = samples.dtype === 'u8' ? 'bytes' : 'floats';
+  if (samples.role !== 'scaled' || samples.values.length !== count * pixelsPerDigit || !isClassified) {
+    const what = samples.role === 'scaled' ? 'bytes' : 'other values';
     const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
     const got = `${samples.values.length / count} ${what} and ${outputs}`;
     throw new Error(`digits: expected images of ${pixelsPerDigit} bytes in 10 classes, got ${got}`);

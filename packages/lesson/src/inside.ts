@@ -163,7 +163,7 @@ export function traceSample(
 /** Returns [1, ...input], with bytes scaled as in training. */
 function inputTensor(backend: HostBackend, { input }: Model, values: SampleValues): Tensor {
   const shape = [1, ...input];
-  if (values instanceof Float32Array) return fromArray(backend, values, shape);
+  if (!(values instanceof Uint8Array)) return fromArray(backend, values, shape);
   const tensor = zeros(backend, shape);
   if (values.length !== tensor.size) throw new Error(`sample: expected ${tensor.size} bytes, got ${values.length}`);
   backend.uploadBytes(tensor.storage, values, byteDivisor);

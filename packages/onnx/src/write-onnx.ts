@@ -3,11 +3,12 @@ import type { SampleField, Standardization } from '@lockstep/data';
 import type { FeatureColumn } from '@lockstep/data/readers';
 import {
   checkOps,
+  embeddingOf,
   type Model,
   type OpTable,
-  outputCount,
   parameterLayout,
   parseDescription,
+  predictsPositions,
   recordPrediction,
   replay,
   sameLayout,
@@ -15,7 +16,7 @@ import {
   type TorchLayout,
   torchTensors,
 } from '@lockstep/nn';
-import type { MatmulOptions, Pair, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
+import type { MatmulOptions, Pair, Range, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
 import { encodeModel, type Node, OnnxGraph, type Port } from './graph.ts';
 
 /** A named value of the graph. */
@@ -78,7 +79,7 @@ class OpWriter {
   constructor(graph: OnnxGraph, tape: Tape) {
     this.#graph = graph;
     const reads = new Map<unknown, number>();
-    for (const arg of [...tape.ops.flatMap(({ args }) => args), ...tape.outputs]) {
+    for (const arg of [...tape.ops.flatMap(({ args }) => args.flat()), ...tape.outputs]) {
       reads.set(arg, (reads.get(arg) ?? 0) + 1);
     }
     this.#reads = reads;
@@ -190,6 +191,17 @@ class OpWriter {
       : this.#value(type, [this.stored(x)], { keepdims, axes: { ints: axes } });
   }
 
+  #slice(x: Value, ranges: readonly Range[]): Value {
+    // Without an end, a range reaches to the last of any number.
+    const lists = [
+      ranges.map(({ start = 0 }) => start),
+      ranges.map(({ end = 2 ** 31 - 1 }) => end),
+      [...ranges.keys()],
+      ranges.map(({ step = 1 }) => step),
+    ];
+    return this.#value('Slice', [this.stored(x), ...lists.map((list) => this.#graph.integers(list))]);
+  }
+
   /** ONNX has a Gelu operator only from opset 20 on. */
   #gelu(x: Value, approximate: 'none' | 'tanh'): Value {
     const graph = this.#graph;
@@ -231,14 +243,39 @@ class OpWriter {
       return this.#windows('AveragePool', images, { ...attributes, count_include_pad: { int: 1 } });
     },
     reshape: (x) => this.#reshape(x),
+    slice: (x, ranges) => this.#slice(x, ranges),
+    concat: (values, axis = 0) => {
+      const names = values.map((value) => this.stored(value));
+      return this.#value('Concat', names, { axis: { int: axis } });
+    },
+    indexSelect: (x, indices, axis = 0) => {
+      const whole = this.#graph.cast(this.stored(indices), 'int64');
+      return this.#value('Gather', [this.stored(x), whole], { axis: { int: axis } });
+    },
+    notEqual: (left, right) =>
+      this.#elementwise([left, right], (...names) => {
+        const isEqual = this.#graph.node('Equal', names);
+        return this.#graph.cast(this.#graph.node('Not', [isEqual]), 'float');
+      }),
+    where: (condition, whenTrue, whenFalse) =>
+      this.#elementwise([condition, whenTrue, whenFalse], (first, ...others) =>
+        this.#graph.node('Where', [this.#graph.cast(first!, 'bool'), ...others]),
+      ),
     permute: (x, order) => this.#value('Transpose', [this.stored(x)], { perm: { ints: order } }),
     sum: (x, options = {}) => this.#reduce('ReduceSum', x, options),
     max: (x, options = {}) => this.#reduce('ReduceMax', x, options),
     min: (x, options = {}) => this.#reduce('ReduceMin', x, options),
-    softmax: (x, { axis = -1, temperature = 1 } = {}) => {
-      const scaled =
-        temperature === 1 ? this.stored(x) : this.#graph.node('Div', [this.stored(x), this.#graph.scalar(temperature)]);
-      return this.#value('Softmax', [scaled], { axis: { int: axis } });
+    softmax: (x, { axis = -1, temperature = 1, causal = false } = {}) => {
+      const graph = this.#graph;
+      const own = this.stored(x);
+      const scaled = temperature === 1 ? own : graph.node('Div', [own, graph.scalar(temperature)]);
+      const [queries, keys] = x.shape.slice(-2) as [number, number];
+      const seen = causal ? graph.node('Add', [scaled, graph.causalMask(queries, keys)]) : scaled;
+      return this.#value('Softmax', [seen], { axis: { int: axis } });
+    },
+    layerNorm: (x, { epsilon = 1e-5 } = {}) => {
+      const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+      return this.#value('LayerNormalization', [this.stored(x), this.#graph.ones(x.shape.at(-1)!)], attributes);
     },
   };
 }
@@ -265,8 +302,9 @@ export function writeOps(graph: OnnxGraph, tape: Tape, inputs: readonly Omit<Val
  * A model of a table takes each column as an input of its name, as it is in the table: numbers as float64 [N, 1], NaN
  * if missing; categories as strings [N, 1], '' if missing. Another model takes float32 [N, channels, height, width] if
  * its input is [height, width, channels], else [N, ...input]. That input's name is `images` for pictures and bytes, else
- * `samples`. A model that was trained on bytes takes byte / 255. The output is `logits`, [N, classes], before the
- * softmax, or `values`, [N, values]; an underscore follows if a column has that name.
+ * `samples`. A model that was trained on bytes takes byte / 255. A model of text takes `input_ids`, int64 [N, positions].
+ * The output is `logits`, [N, classes] or for next tokens [N, positions, tokens], before the softmax, or `values`,
+ * [N, values]; an underscore follows if a column has that name.
  * @param parameters [parameterCount], in model order
  * @param metadata the model file's own metadata, which goes into the ONNX file's metadata
  */
@@ -288,18 +326,16 @@ export function writeOnnx(
   const weights = parameterLayout(model).map(
     ({ name, torch }) => ({ name: graph.free(name), layout: torch, isParameter: true }) as const,
   );
-  const sampleName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
-  const inputs: readonly Port[] = columns?.map(columnPort) ?? [
-    { name: sampleName, shape: layout.shape.slice(1), description: inputDescription(model.input, samples) },
-  ];
-  const input = columns ? encodedRows(graph, columns, model.input) : sampleName;
+  const inputs: readonly Port[] = columns?.map(columnPort) ?? [samplePort(model, layout, samples)];
+  const input = columns ? encodedRows(graph, columns, model.input) : sampleValue(graph, inputs[0]!);
   let value = writeOps(graph, tape, [{ name: input, layout }, ...weights]);
   if (targets.standardization) value = restored(graph, value, targets.standardization);
-  const isScores = targets.role === 'index';
+  const isScores = targets.role !== 'value';
+  const scored = predictsPositions(model) ? 'next token' : 'class';
   const output: Port = {
     name: graph.node('Identity', [value], {}, isScores ? 'logits' : 'values'),
-    shape: [outputCount(model)],
-    description: isScores ? 'a score for each class, before the softmax' : targets.names.join(', '),
+    shape: tape.outputs[0]!.shape.slice(1),
+    description: isScores ? `a score for each ${scored}, before the softmax` : targets.names.join(', '),
   };
   const about = { model: JSON.stringify(model), ...metadata };
   return encodeModel({ name: model.name, graph, inputs, output, version: metadata['lockstep'] ?? '', metadata: about });
@@ -351,7 +387,7 @@ function encodedNumbers(graph: OnnxGraph, columns: readonly NumberColumn[]): str
     value = graph.node('Where', [graph.node('IsNaN', [value]), fill, value]);
   }
   const centered = graph.node('Sub', [value, row(({ mean }) => mean)]);
-  return graph.node('Cast', [graph.node('Div', [centered, row(({ deviation }) => deviation)])], { to: { int: 1 } });
+  return graph.cast(graph.node('Div', [centered, row(({ deviation }) => deviation)]), 'float');
 }
 
 /** A category that the model does not know gets the index -1, which the one-hot encoder refuses. */
@@ -376,7 +412,24 @@ function restored(graph: OnnxGraph, value: string, { mean, deviation }: Standard
   return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);
 }
 
-function inputDescription(input: Shape, { role }: SampleField): string {
-  const order = input.length === 3 ? 'images as [N, channels, height, width]' : 'samples, one after another';
-  return `${order}; ${role === 'scaled' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`;
+/** The input of a model that takes no rows of a table. */
+function samplePort(model: Model, { shape }: TorchLayout, { role }: SampleField): Port {
+  const embedding = embeddingOf(model);
+  if (embedding) {
+    const description = `tokens from 0 to ${embedding.tokens - 1}, as the vocabulary numbers them`;
+    return { name: 'input_ids', shape: shape.slice(1), dtype: 'int64', description };
+  }
+  const isImage = model.input.length === 3;
+  const order = isImage ? 'images as [N, channels, height, width]' : 'samples, one after another';
+  return {
+    name: isImage || role === 'scaled' ? 'images' : 'samples',
+    shape: shape.slice(1),
+    description: `${order}; ${role === 'scaled' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`,
+  };
+}
+
+/** Returns the name of an input's value as the ops take it: tokens as floats, which are exact. */
+function sampleValue(graph: OnnxGraph, { name, dtype }: Port): string {
+  graph.enter('input');
+  return dtype === 'int64' ? graph.cast(name, 'float') : name;
 }

@@ -49,6 +49,10 @@ const joining = {
 export const maxColumnsShown = 64;
 export const maxCategoriesShown = 512;
 
+/** Longest prompt of the texts that a model writes, and longest text, in UTF-16 units. */
+export const maxPromptLength = 1_000;
+export const maxSampleLength = 4_000;
+
 /** The first columns of a table, and how each is encoded as values of a sample. */
 const columns = v.pipe(
   f.arrayOf(
@@ -354,6 +358,20 @@ export const watchMessages = {
       'samples of one size',
     ],
   ),
+
+  /**
+   * A text that the model has written after `step` steps, always from the same prompt and seed; sent as soon as it is
+   * written. All texts so far, thinned if there are many, follow `history`.
+   */
+  sample: coordinator({
+    step: f.step,
+    /** Beginning of every text, which the model continues; empty if it begins by itself. */
+    prompt: f.textOfLength(maxPromptLength),
+    /** The continuation, without the prompt. */
+    text: f.textOfLength(maxSampleLength),
+    /** Loss at that step on the part of the held-out text that is evaluated while the run goes on. */
+    loss: v.exactOptional(f.finiteFloat),
+  }),
 
   /**
    * All parameters in model order, after `step` steps. Sent on request, at most about once a second. At the end of a

@@ -1,5 +1,5 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
-import type { Dtype, FieldRole, SampleField, TargetField } from '@lockstep/data';
+import { type Dtype, type FieldRole, maxTokens, type SampleField, type TargetField } from '@lockstep/data';
 import { errorMessage, printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
@@ -86,6 +86,12 @@ export function printableLine(maxLength: number) {
   return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase), v.regex(printable, phrase));
 }
 
+/** A text of at most `maxLength` UTF-16 units, with any line breaks and control characters. */
+export function textOfLength(maxLength: number) {
+  const phrase = `a text of at most ${maxLength} characters`;
+  return v.pipe(v.string(phrase), v.maxLength(maxLength, phrase));
+}
+
 /** Longest name in a run's tables, in UTF-16 units. */
 export const maxNameLength = 80;
 
@@ -155,14 +161,30 @@ const classField = v.strictObject({
   ),
 });
 
+const tokenField = v.strictObject({
+  ...field('u16', 'index', [1, 1]),
+  dtype: v.picklist(['u8', 'u16'], 'u8 or u16'),
+  tokens: integer(2, maxTokens),
+});
+const nextField = v.strictObject({
+  ...field('u8', 'next', [1, 1]),
+  shape: v.pipe(arrayOf(integer(0, 0), 1, 1, 'sizes'), v.readonly()),
+  positions: numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
+  lines: v.exactOptional(v.literal(true)),
+});
+
 /** Samples and targets in all messages; their numbers are little-endian. */
 export const dataFields = {
   sampleField: v.variant(
     'role',
-    [v.strictObject(field('u8', 'scaled', [1, 4])), v.strictObject(field('f32', 'value', [1, 4]))],
-    'scaled or value',
+    [v.strictObject(field('u8', 'scaled', [1, 4])), v.strictObject(field('f32', 'value', [1, 4])), tokenField],
+    'scaled, value or index',
   ),
-  targetField: v.variant('role', [classField, v.strictObject(field('f32', 'value', [1, 1]))], 'index or value'),
+  targetField: v.variant(
+    'role',
+    [classField, v.strictObject(field('f32', 'value', [1, 1])), nextField],
+    'index, value or next',
+  ),
 } satisfies Readonly<Record<string, v.GenericSchema<unknown, SampleField | TargetField>>>;
 
 /** An inner step of DiLoCo: the samples and settings of one step of SGD. */

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** Incremented whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 12;
+export const protocolVersion = 13;
 
 /** The WebSocket subprotocol that both ends request. */
 export const subprotocol = 'lockstep.v1';
@@ -226,7 +226,6 @@ export const messages = {
       (gradient) => gradient.encoding !== undefined || gradient.bytes.byteLength % 4 === 0,
       'float32 bytes, a multiple of 4',
     ],
-    [({ correct, count }) => correct <= count, 'at most as many correct samples as samples'],
   ),
 
   /** The shard could not be computed. A loss that is not finite is reported this way, never as a gradient. */

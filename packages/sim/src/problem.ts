@@ -15,8 +15,12 @@ import {
   classField,
   classTargets,
   type Dataset,
+  fieldOf,
+  nextTargets,
   samplesOf,
   scaledField,
+  tokenField,
+  tokenSamples,
   valueField,
   valueTargets,
   weightClasses,
@@ -69,12 +73,15 @@ export const targetFields: Record<'u16' | 'weighted' | 'f32', DataFormat['target
   weighted: { ...classField, classWeights: [0.3, 1, 2.5] },
   f32: valueField([names.length]),
 };
+/** Windows of three positions. */
+export const textFormat = { sampleField: tokenField(4, 300), targetField: fieldOf(nextTargets([], 3)) } as const;
 const bytesAndClasses: DataFormat = { sampleField: sampleFields.u8, targetField: targetFields.u16 };
 
 /** Creates random samples, with random targets. @param format bytes with classes by default */
 function tinyDataset(count: number, format: Partial<DataFormat> = {}): Dataset {
   const { sampleField, targetField } = { ...bytesAndClasses, ...format };
   const random = randomStream(count);
+  if (sampleField.role === 'index') return tinyText(count, sampleField.tokens, random);
   const samples =
     sampleField.role === 'scaled'
       ? Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random()))
@@ -92,6 +99,16 @@ function tinyDataset(count: number, format: Partial<DataFormat> = {}): Dataset {
   const data = { samples: samplesOf(samples, shape), targets, count };
   const weights = targetField.role === 'index' ? targetField.classWeights : undefined;
   return weights ? weightClasses(data, weights) : data;
+}
+
+function tinyText(count: number, tokens: number, random: () => number): Dataset {
+  const samples = tokenSamples(
+    Uint16Array.from({ length: count * 4 }, () => Math.floor(tokens * random())),
+    4,
+    tokens,
+  );
+  const vocabulary = Array.from({ length: tokens }, (_, token) => `${token}`);
+  return { samples, targets: nextTargets(vocabulary, 3), count };
 }
 
 /** The model, optimizer and data of every problem. */

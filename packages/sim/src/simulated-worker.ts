@@ -1,7 +1,15 @@
 /** A worker process in virtual time, honest or not: the session of real workers, with faults. */
 
-import { type Compute, ComputeError, type ComputeSetup, type ShardGradient } from '@lockstep/compute';
-import { classField, sizeOfField } from '@lockstep/data';
+import {
+  type Compute,
+  ComputeError,
+  type ComputeSetup,
+  countOf,
+  type ShardGradient,
+  type ShardSamples,
+} from '@lockstep/compute';
+import { classField, type TargetValues } from '@lockstep/data';
+import { parseModel } from '@lockstep/nn';
 import type { Clock, CoordinatorTransport, MessageOf } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 import { Membership, type MembershipEnd, type MembershipEvent } from '@lockstep/worker/internal';
@@ -75,7 +83,7 @@ export class SimulatedWorker {
   #membership: Membership | undefined;
   #hasFinished = false;
   #lies = 0;
-  #numbersPerTarget = 1;
+  #countOf = (_samples: ShardSamples, targets: TargetValues): number => targets.length;
 
   constructor(options: SimulatedWorkerOptions) {
     const { backend, numericMode = 'exact', clock, coordinator } = options;
@@ -174,16 +182,18 @@ export class SimulatedWorker {
 
   async #open(setup: ComputeSetup): Promise<void> {
     this.#gradientOf = await openGradient(this.#options.backend, setup);
-    this.#numbersPerTarget = sizeOfField(setup.targetField ?? classField);
+    const { targetField = classField } = setup;
+    const model = parseModel(setup.model);
+    this.#countOf = (samples, targets) => countOf(samples, targets, model, targetField);
   }
 
   async #gradient(...shard: Parameters<Compute['gradient']>): Promise<ShardGradient> {
     const { resultFault, lie, habit } = this.#options;
     const gradientOf = this.#gradientOf;
     if (!gradientOf) throw new Error('compute: expected open() before a shard');
-    const [, targets, given] = shard;
+    const [samples, targets, given] = shard;
     const isCheck = given?.key === undefined;
-    const count = targets.length / this.#numbersPerTarget;
+    const count = this.#countOf(samples, targets);
     const [weights, olderWeights] = this.#weights;
     const boasts = lie === 'no-answer' || habit?.boasts === true;
     const takenMs = this.#options.computeMs(count) + (isCheck || this.#lies >= lateLies ? 0 : (habit?.lateMs ?? 0));

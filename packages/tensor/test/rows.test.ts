@@ -1,7 +1,5 @@
-/** Calls on rows: which values a row depends on, and that their lowering has the bits of the kernels. */
+/** Calls on rows: which values a row depends on. */
 import { describe, expect, it } from 'vitest';
-import type { KernelCall, Storage } from '../src/backend.ts';
-import { loweredRows } from '../src/backends/lowered-rows.ts';
 import { fromArray, layerNorm, softmax, tidy } from '../src/index.ts';
 import { bitsOf, openAll, randomValues } from './support.ts';
 
@@ -25,41 +23,6 @@ describe.each(backends)('on $name', (backend) => {
         return [...bitsOf(alone), ...new Uint32Array(columns - row - 1)];
       });
       expect(bitsOf(whole)).toEqual(Uint32Array.from(rows.flat()));
-    }
-  });
-
-  it('calls have the bits of the maps and sums that replace them', () => {
-    const [rows, columns, size] = [6, 21, 126];
-    const filled = (length: number, seed: number): Storage => {
-      const storage = backend.allocate(length);
-      backend.upload(storage, randomValues(length, seed));
-      return storage;
-    };
-    const [input, gradient, output] = [filled(size, 1), filled(size, 2), backend.allocate(size)];
-    const inverseDeviations = filled(rows, 3);
-    const sizes = { rows, columns, output };
-    const calls: KernelCall[] = [
-      { kind: 'softmax', ...sizes, temperature: 0.3, input },
-      { kind: 'softmax', ...sizes, temperature: 1, period: 3, input },
-      { kind: 'softmaxGradient', ...sizes, temperature: 0.3, gradient, probabilities: input },
-      { kind: 'softmaxGradient', ...sizes, temperature: 1, period: 6, gradient, probabilities: input },
-      { kind: 'layerNorm', ...sizes, epsilon: 0.01, input, inverseDeviations },
-      { kind: 'layerNormGradient', ...sizes, gradient, normalized: input, inverseDeviations },
-    ];
-    for (const call of calls) {
-      const results = [
-        [call],
-        loweredRows(call, (length, values) => {
-          const storage = backend.allocate(length);
-          if (values) backend.upload(storage, values);
-          return storage;
-        }),
-      ].map((prepared) => {
-        backend.upload(output, new Float32Array(size).fill(7));
-        backend.prepare(prepared).run();
-        return [...bitsOf(backend.view(output)), ...bitsOf(backend.view(inverseDeviations))];
-      });
-      expect(results[0], call.kind).toEqual(results[1]);
     }
   });
 });

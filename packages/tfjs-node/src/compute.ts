@@ -9,7 +9,7 @@ import {
   TreeSum,
 } from '@lockstep/compute';
 import { classField, sizeOfField, type TargetValues } from '@lockstep/data';
-import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
+import { defaultKey, parameterCount, parseModel, sampleSize } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import { floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
@@ -32,7 +32,7 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
 /** State of one open model. */
 interface Opened {
   readonly microbatchSize: number;
-  readonly inputSize: number;
+  readonly sampleSize: number;
   /** How many numbers make up one sample's target. */
   readonly targetSize: number;
   readonly microbatch: MicrobatchGradient;
@@ -64,7 +64,7 @@ class TensorFlowCompute implements Compute {
     const model = parseModel(data);
     this.#opened = {
       microbatchSize,
-      inputSize: inputSize(model),
+      sampleSize: sampleSize(model, targetField),
       targetSize: sizeOfField(targetField),
       microbatch: createTensorFlowGradient(this.#tf, this.#host, model, targetField),
       parameterCount: parameterCount(model),
@@ -88,7 +88,7 @@ class TensorFlowCompute implements Compute {
       throw new Error('tfjs-node: expected a run that rounds no sums; --backend cpu computes those that do');
     const {
       microbatchSize,
-      inputSize: size,
+      sampleSize: size,
       targetSize,
       microbatch,
       sum,
@@ -96,7 +96,7 @@ class TensorFlowCompute implements Compute {
     } = this.#expectOpen();
     if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
     const startedAtMs = this.#clock.nowMs();
-    const count = targets.length / targetSize;
+    const count = targetSize > 0 ? targets.length / targetSize : samples.length / size;
     if (samples.length !== count * size) {
       throw new Error(`shard: expected ${count * size} values of samples, got ${samples.length}`);
     }

@@ -10,7 +10,7 @@ import { TrainingRun } from './training-run.ts';
 export { DataError } from '@lockstep/data';
 export { datasetFrom, datasetFromPictures, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
-export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
+export type { EpochEvent, PreparedEvent, SampleEvent, StepEvent, TrainingEvent } from './events.ts';
 export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';

@@ -2,7 +2,7 @@
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
-import type { EpochReport, Report, RunConfig } from './record/report.ts';
+import type { EpochReport, Report, RunConfig, TextSample } from './record/report.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =
@@ -12,6 +12,7 @@ export type TrainingEvent =
   | { readonly type: 'started' }
   | StepEvent
   | EpochEvent
+  | SampleEvent
   | MemberEvent
   | RelaysEvent
   | CheckpointEvent
@@ -128,6 +129,13 @@ export interface EvaluatedEpoch {
 
 /** Called after the evaluation of each epoch, in order; the run's result waits for it. */
 export type OnEpoch = (epoch: EvaluatedEpoch) => void | Promise<void>;
+
+/** The model has written a text, possibly some steps later. */
+export interface SampleEvent extends TextSample {
+  readonly type: 'sample';
+  /** The beginning of the text, which the model has continued. */
+  readonly prompt: string;
+}
 
 /** An epoch was evaluated, possibly some steps after its last one. */
 export interface EpochEvent extends EpochReport {

@@ -21,6 +21,7 @@ export type {
   PreparedEvent,
   RelayPlace,
   RelaysEvent,
+  SampleEvent,
   StepEvent,
   TrainingEvent,
 } from './events.ts';
@@ -44,6 +45,7 @@ export type {
   EpochReport,
   MachineReport,
   Report,
+  TextSample,
   WorkerReport,
 } from './record/report.ts';
 export type { StepTimes } from './record/step-timing.ts';

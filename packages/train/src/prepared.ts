@@ -110,10 +110,12 @@ export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
   };
 }
 
-/** Hash of a data set: shape, role of the targets, samples, targets. */
+/** Hash of a data set: shape, role of the targets, what is said of tokens, samples, targets. */
 export function dataHash({ samples, targets }: Dataset, newHash: NewHash): string {
   const hash = newHash();
-  hash.update(new TextEncoder().encode(`${samples.shape.join(' x ')}, ${targets.role}`));
+  const tokens = samples.role === 'index' ? `, ${samples.tokens} tokens` : '';
+  const next = targets.role === 'next' ? `, ${targets.positions} positions${targets.lines ? ' of lines' : ''}` : '';
+  hash.update(new TextEncoder().encode(`${samples.shape.join(' x ')}, ${targets.role}${tokens}${next}`));
   hash.update(bytesOf(samples.values));
   hash.update(bytesOf(targets.values));
   return hash.digest('hex');

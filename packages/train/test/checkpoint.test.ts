@@ -11,7 +11,7 @@ import {
 import { sha256 } from '../src/node/sha256.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
-/** A checkpoint with numbers that JSON cannot express, and an unevaluated epoch. */
+/** A checkpoint with numbers that JSON cannot express, an unevaluated epoch, and a text that is not written. */
 const checkpoint: Checkpoint = {
   ...sampleCheckpoint,
   progress: {
@@ -30,6 +30,7 @@ const checkpoint: Checkpoint = {
       weights: Float32Array.of(1, 2, 3, 4, 5),
     },
   ],
+  unwritten: [{ step: 140, weights: Float32Array.of(5, 4, 3, 2, 1) }],
 };
 const { identity } = checkpoint;
 

@@ -93,7 +93,7 @@ describe('a run is refused before it begins', () => {
   const values = kindsOfData['a table with values'].test;
   const spoiled = (): Dataset => ({
     ...rows,
-    samples: samplesOf(rows.samples.values.slice().fill(Number.NaN, 42, 43), rows.samples.shape),
+    samples: samplesOf(Float32Array.from(rows.samples.values).fill(Number.NaN, 42, 43), rows.samples.shape),
   });
   const names = ['setosa', 'virginica', 'versicolor'];
   const layers = (inputs: number, units: number): string =>

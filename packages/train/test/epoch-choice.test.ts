@@ -1,4 +1,4 @@
-/** The kept epoch and the early stop depend on the evaluations alone, not on when they are done, or on interruptions. */
+/** What a run keeps and writes depends on its weights alone, not on when they are evaluated, or on interruptions. */
 import { classField } from '@lockstep/data';
 import type { Evaluation } from '@lockstep/nn';
 import { type CoordinatorState, planRun } from '@lockstep/rules';
@@ -18,7 +18,8 @@ function judged(config: Partial<ValidationConfig>, losses: readonly number[]): E
   for (const [index, loss] of losses.entries()) {
     const epoch = index + 1;
     const weights = Float32Array.of(epoch);
-    choice.judge({ epoch, step: 3 * epoch, isWhole: true, evaluation: evaluationOf(loss), weights });
+    choice.judge({ epoch, step: 3 * epoch, isCutShort: false, evaluation: evaluationOf(loss), weights });
+    choice.endEpoch(epoch, weights);
     if (choice.lastEpoch !== undefined) break;
   }
   return choice;
@@ -63,34 +64,49 @@ const plan = planRun({ samples: 10, batch: 4, epochs: 9, steps: 26 });
 /** Draws what happens next. */
 type Draw = (below: number) => number;
 
+interface Played {
+  readonly losses: readonly number[];
+  readonly config: ValidationConfig;
+  /** Steps from one text to the next; 0 if the model writes none. */
+  readonly sampleEvery: number;
+}
+
 /**
  * Plays a run from a checkpoint, or from its beginning; steps and evaluations take turns as drawn.
  * @returns the end of the run, or its checkpoint if it is interrupted
  */
-async function play(losses: readonly number[], config: ValidationConfig, draw: Draw, from?: Checkpoint, isCut = false) {
+async function play({ losses, config, sampleEvery }: Played, draw: Draw, from?: Checkpoint, isCut = false) {
   let step = from?.step ?? 0;
   let allowed = Number.POSITIVE_INFINITY;
   let hasEnded = (from?.choice?.lastEpoch ?? null) !== null;
   let evaluateNext = (): void => {};
+  const lossOf = (weights: Float32Array): number => losses[Math.ceil(weights[0]! / stepsPerEpoch) - 1]!;
   const validation = {
     config,
-    evaluator: {
-      evaluate: async (weights: Float32Array) => evaluationOf(losses[Math.ceil(weights[0]! / stepsPerEpoch) - 1]!),
-      dispose() {},
-    },
+    evaluator: { evaluate: async (weights: Float32Array) => evaluationOf(lossOf(weights)), dispose() {} },
   };
+  const asked = (): Promise<void> =>
+    new Promise((resolve) => {
+      evaluateNext = resolve;
+    });
   const evaluator = {
     evaluate: async () => {
-      await new Promise<void>((resolve) => {
-        evaluateNext = resolve;
-      });
+      await asked();
       return evaluationOf(0.5);
+    },
+    dispose() {},
+  };
+  const writer = {
+    async evaluate(weights: Float32Array) {
+      await asked();
+      return { ...evaluationOf(lossOf(weights)), text: `after ${weights[0]} steps` };
     },
     dispose() {},
   };
   const state = { phase: 'training', connections: new Map(), records: new Map() } as unknown as CoordinatorState;
   const recorder = new Recorder({
     ...{ plan, evaluator, validation, targetField: classField, resumeFrom: from },
+    writing: sampleEvery > 0 ? { writer, prompt: '', every: sampleEvery } : undefined,
     weights: () => Float32Array.of(step),
     run: () => ({
       state,
@@ -133,8 +149,8 @@ async function play(losses: readonly number[], config: ValidationConfig, draw: D
   const finished = recorder.finish();
   while (!(await Promise.race([finished.then(() => true), turn().then(() => false)]))) evaluateNext();
   const weights = [...((await finished) ?? [step])];
-  const { epochs, steps, images, curve, kept, stoppedAfterEpoch } = recorder.data;
-  return { epochs, steps, images, curve: curve.points(), kept, stoppedAfterEpoch, weights };
+  const { epochs, samples, steps, images, curve, kept, stoppedAfterEpoch } = recorder.data;
+  return { epochs, samples, steps, images, curve: curve.points(), kept, stoppedAfterEpoch, weights };
 }
 
 it('depends on no delay of an evaluation, and on no interruption', async () => {
@@ -143,16 +159,18 @@ it('depends on no delay of an evaluation, and on no interruption', async () => {
     fc.asyncProperty(
       fc.array(loss, { minLength: 9, maxLength: 9 }),
       fc.record({ keep: fc.constantFrom('best', 'last'), patience: fc.option(fc.integer({ min: 1, max: 4 })) }),
+      fc.nat(5),
       fc.infiniteStream(fc.nat(0xffff)),
-      async (losses, { keep, patience }, numbers) => {
+      async (losses, { keep, patience }, sampleEvery, numbers) => {
         const config = { samples: 5, monitor: 'loss', keep, ...(patience && { patience }) } as const;
+        const run: Played = { losses, config, sampleEvery };
         const draw: Draw = (below) => numbers.next().value % below;
-        const expected = await play(losses, config, () => 1);
+        const expected = await play(run, () => 1);
         let from: Checkpoint | undefined;
-        let got = await play(losses, config, draw, from, true);
+        let got = await play(run, draw, from, true);
         for (let interruption = 1; 'optimizer' in got; interruption++) {
           from = decodeCheckpoint(await encodeCheckpoint(got, sha256), sha256);
-          got = await play(losses, config, draw, from, interruption < 3);
+          got = await play(run, draw, from, interruption < 3);
         }
         expect(got).toEqual(expected);
       },

@@ -10,7 +10,7 @@ import {
   type ShardGradient,
   type ShardSamples,
 } from '@lockstep/compute';
-import { gatherRows, type SampleBatch } from '@lockstep/data';
+import { gatherRows, numbersLike, type SampleBatch } from '@lockstep/data';
 import {
   bytesOf,
   type Checksum,
@@ -410,7 +410,7 @@ export class SampleCache {
       throw new Error(`task: expected ${expected}, got some of ${sampleBytes} bytes`);
     }
     const length = count * targetSize;
-    const targets = batch.targets instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
+    const targets = numbersLike(batch.targets, length);
     return { size, targetSize, targets, isPresent: new Uint8Array(count), ...this.#sampleMemory(batch, size) };
   }
 
@@ -420,7 +420,7 @@ export class SampleCache {
       const bytes = createByteCache(count, size);
       return { write: (number, sample) => bytes.write(number, sample as Uint8Array), samplesOf: (numbers) => numbers };
     }
-    const values = samples instanceof Uint8Array ? new Uint8Array(count * size) : new Float32Array(count * size);
+    const values = numbersLike(samples, count * size);
     return {
       write: (number, sample) => values.set(sample, number * size),
       samplesOf: (numbers) => gatherRows(values, size, numbers),

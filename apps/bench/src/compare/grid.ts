@@ -111,7 +111,9 @@ export function runDataOf(all: Dataset, { batch, steps }: Pick<Training, 'batch'
   const warmUp = Math.floor(batch * steps * startUpPart);
   const count = Math.min(all.count, Math.max(batch, Math.min(warmUp, trainedImages)));
   const { samples, targets } = all;
-  if (targets.role !== 'index') throw new Error('a comparison: expected samples with classes, got values');
+  if (targets.role !== 'index' || samples.role !== 'scaled') {
+    throw new Error('a comparison: expected pictures with classes');
+  }
   return {
     samples: samplesOf(samples.values.subarray(0, count * sizeOfField(samples)), samples.shape),
     targets: classTargets(targets.values.subarray(0, count), targets.names),

@@ -36,6 +36,11 @@ const columns: readonly ViewColumn<RunSummary>[] = [
 const qualities = {
   index: number('Test accuracy', (run) => run.testAccuracy, percent),
   value: number('Test RMSE', (run) => run.testRmse, significant),
+  next: number(
+    'Test perplexity',
+    ({ testLoss }) => (testLoss === undefined ? undefined : Math.exp(testLoss)),
+    significant,
+  ),
 } as const;
 
 export function Runs({ store }: { readonly store: RunStore }) {

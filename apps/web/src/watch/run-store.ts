@@ -67,6 +67,8 @@ export class RunStore {
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
   /** Metrics of a run that is over. */
   readonly metrics = computed(() => (this.result.value && metricsOf(this.result.value.report)) ?? undefined);
+  /** Texts that the model has written, in the order of their steps; none unless it writes any. */
+  readonly samples = signal<readonly WatchMessageOf<'sample'>[]>([]);
   /** Milliseconds since the last message; 0 unless the coordinator counts as silent. */
   readonly silentMs = signal(0);
   readonly isOnline = signal(true);
@@ -165,6 +167,9 @@ export class RunStore {
       case 'workers':
         this.#workerRows.value = message.workers;
         return;
+      case 'sample':
+        this.samples.value = [...this.samples.value.filter(({ step }) => step !== message.step), message];
+        return;
       case 'joinCode':
         this.joinCode.value = message.code;
         return;
@@ -195,6 +200,7 @@ export class RunStore {
     this.#curves.clear();
     this.#curves.add(points);
     this.epochs.value = epochs;
+    this.samples.value = [];
     this.log.value = [];
     this.#appendToLog(events, undefined);
     this.curvesVersion.value++;
@@ -212,6 +218,7 @@ export class RunStore {
     }
     this.#workerRows.value = [];
     this.epochs.value = [];
+    this.samples.value = [];
     this.#curves.clear();
     this.curvesVersion.value++;
   }

@@ -92,16 +92,9 @@ const fills = {
 } as const;
 
 function presentNumbers(table: TableFile, column: Column, rows: Uint32Array): Float64Array {
-  const numbers = new Float64Array(rows.length);
-  let count = 0;
-  for (const row of rows) {
-    const value = column.numberAt(row);
-    if (value === undefined) continue;
-    numbers[count] = value;
-    count += 1;
-  }
-  if (count === 0) throw noFill(table, column);
-  return numbers.subarray(0, count);
+  const numbers = column.numbersAt(rows).filter((value) => !Number.isNaN(value));
+  if (numbers.length === 0) throw noFill(table, column);
+  return numbers;
 }
 
 function mostFrequentCategory(table: TableFile, column: Column, rows: Uint32Array): string {
@@ -149,10 +142,9 @@ export function encodeFeatures(
   // A few rows at a time and in file order, so that they stay in the processor's cache while each column is written.
   const ordered = inFileOrder(rows, table.count);
   for (let from = 0; from < ordered.length; from += rowsAtATime) {
-    const some = ordered.subarray(from, from + rowsAtATime);
-    for (const { offset, write } of writers) {
-      for (const index of some) write(rows[index]!, index * size + offset);
-    }
+    const indices = ordered.subarray(from, from + rowsAtATime);
+    const some = indices.map((index) => rows[index]!);
+    for (const write of writers) write(some, indices);
   }
   return values;
 }
@@ -175,37 +167,41 @@ function requireFeatures({ name }: TableFile, rows: number, size: number): void 
   throw unexpected(name, expected, `${got}: ignore columns with --ignore`);
 }
 
-interface ColumnWriter {
-  /** Position of the column's first value in a sample. */
-  readonly offset: number;
-  /** @param at position of the column's first value */
-  readonly write: (row: number, at: number) => void;
-}
+/** Writes one column of some rows, which become the samples with these indices. */
+type ColumnWriter = (rows: Uint32Array, indices: Uint32Array) => void;
 
 function writersOf(table: TableFile, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
   const find = columnFinder(table);
+  const size = featureCount(features);
+  const numbers = new Float64Array(rowsAtATime);
   let next = 0;
-  return features.map((feature) => {
+  return features.map((feature): ColumnWriter => {
     const column = find(feature.name, 'for the model');
     const offset = next;
     next += featureCount([feature]);
     if (feature.type === 'number') {
-      const write = (row: number, at: number) => {
-        values[at] = standardized(table, column, row, feature);
+      const { mean, deviation } = feature;
+      return (rows, indices) => {
+        column.numbersAt(rows, numbers);
+        for (let at = 0; at < rows.length; at += 1) {
+          const value = Math.fround((numbers[at]! - mean) / deviation);
+          const isUsable = Number.isFinite(value);
+          values[indices[at]! * size + offset] = isUsable ? value : filledIn(table, column, rows[at]!, feature);
+        }
       };
-      return { offset, write };
     }
     const { categories, missing } = feature;
     const indexOf = new Map(categories.map((name, index) => [name, index]));
     if (missing !== undefined) indexOf.set('', indexOf.get(missing)!);
-    const write = (row: number, at: number) => {
-      const index = indexOf.get(column.textAt(row));
-      if (index === undefined) {
-        throw cellError(table, row, column, `one of the known categories (${listed(categories)})`);
+    return (rows, indices) => {
+      for (let at = 0; at < rows.length; at += 1) {
+        const index = indexOf.get(column.textAt(rows[at]!));
+        if (index === undefined) {
+          throw cellError(table, rows[at]!, column, `one of the known categories (${listed(categories)})`);
+        }
+        values[indices[at]! * size + offset + index] = 1;
       }
-      values[at + index] = 1;
     };
-    return { offset, write };
   });
 }
 
@@ -258,7 +254,8 @@ function requireNumber(table: TableFile, column: Column, row: number): number {
   return value;
 }
 
-function standardized(
+/** Returns the standardized number that replaces a missing one. @throws DataError that names the cell */
+function filledIn(
   table: TableFile,
   column: Column,
   row: number,
@@ -278,11 +275,13 @@ function standardized(
  * @throws DataError that names the cell if a square is not finite
  */
 function momentsOf(table: TableFile, column: Column, rows: Uint32Array, missing = Number.NaN): Standardization {
-  const first = column.numberAt(rows[0]!) ?? missing;
+  const numbers = column.numbersAt(rows);
+  const first = Number.isNaN(numbers[0]!) ? missing : numbers[0]!;
   let areEqual = true;
   let sum = 0;
-  for (const row of rows) {
-    const value = column.numberAt(row) ?? missing;
+  for (let at = 0; at < numbers.length; at += 1) {
+    if (Number.isNaN(numbers[at]!)) numbers[at] = missing;
+    const value = numbers[at]!;
     areEqual &&= value === first;
     sum += value;
   }
@@ -290,7 +289,7 @@ function momentsOf(table: TableFile, column: Column, rows: Uint32Array, missing 
   if (areEqual) return { mean: first, deviation: 1 };
   const mean = sum / rows.length;
   let squares = 0;
-  for (const row of rows) squares += ((column.numberAt(row) ?? missing) - mean) ** 2;
+  for (let at = 0; at < numbers.length; at += 1) squares += (numbers[at]! - mean) ** 2;
   const deviation = Math.sqrt(squares / rows.length);
   if (Number.isFinite(deviation)) return { mean, deviation };
   const sizeOf = (row: number): number => Math.abs(column.numberAt(row) ?? 0);

@@ -1,15 +1,7 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
 import { argumentKinds, checkArguments, objectWith, unexpected } from '../data-error.ts';
-import {
-  type Dataset,
-  gatherRows,
-  type SampleValues,
-  type Standardization,
-  samplesOf,
-  sizeOfField,
-  type Targets,
-} from '../dataset.ts';
+import { type Dataset, gatherRows, type Standardization, samplesOf, sizeOfField, type Targets } from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices } from '../order.ts';
 import { shownLine, shownValue, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
@@ -319,7 +311,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   const divided = divide(table, test?.table, label, unfilled, options);
   const areBytes = options.like?.bytes ?? holdBytes(test ? [lines, test] : [lines]);
   const [values, testValues] = [lines, test].map((one) => one && (areBytes ? bytesOf(one) : one.samples!.values));
-  const part = (of: TableFile, all: SampleValues, rows: Uint32Array): Dataset => {
+  const part = (of: TableFile, all: Uint8Array | Float32Array, rows: Uint32Array): Dataset => {
     const { names, standardization } = divided;
     // Without a split, rows are in the order of the file.
     const picked = test && rows.length === of.count ? all : gatherRows(all, sizeOfField(samples), rows);
@@ -354,7 +346,7 @@ function holdBytes(parts: readonly JsonLines[]): boolean {
 }
 
 /** @throws DataError that names the line of a number that is not a byte */
-function bytesOf({ table, samples }: JsonLines): SampleValues {
+function bytesOf({ table, samples }: JsonLines): Uint8Array {
   const { values, shape } = samples!;
   const at = firstBeyondBytes(values);
   if (at < 0) return Uint8Array.from(values);

@@ -158,6 +158,15 @@ export class Cells {
     return Number.isNaN(value) ? undefined : value;
   }
 
+  /** Copies the numbers of some rows of a column into `into`, NaN for texts: faster than `numberAt` for each. */
+  copyNumbers(column: number, rows: Uint32Array, into: Float64Array): void {
+    const [first, shift, mask] = [column << this.#shift, this.#shift, (1 << this.#shift) - 1];
+    for (let index = 0; index < rows.length; index += 1) {
+      const row = rows[index]!;
+      into[index] = this.#blocks[row >> shift]!.numbers[first + (row & mask)]!;
+    }
+  }
+
   /** Returns a text, or a number in its shortest form. */
   textAt(row: number, column: number): string {
     const number = this.numberAt(row, column);
@@ -230,6 +239,12 @@ export class Column {
   /** Returns undefined if the cell is a text. */
   numberAt(row: number): number | undefined {
     return this.#cells.numberAt(row, this.#index);
+  }
+
+  /** Returns the numbers of these rows, NaN for texts: faster than `numberAt` for each. @param into reused memory */
+  numbersAt(rows: Uint32Array, into = new Float64Array(rows.length)): Float64Array {
+    this.#cells.copyNumbers(this.#index, rows, into);
+    return into;
   }
 
   /** Returns a text, or a number in its shortest form. */

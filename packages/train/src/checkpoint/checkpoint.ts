@@ -41,6 +41,8 @@ export interface Checkpoint {
   readonly progress: SavedProgress;
   readonly history: RunHistory;
   readonly unevaluated: readonly UnevaluatedEpoch[];
+  /** Weights with which the model has not written its text yet; omitted in a run whose model writes none. */
+  readonly unwritten?: readonly UnwrittenSample[];
   /** The choice among the evaluated epochs; omitted in a run without validation samples. */
   readonly choice?: SavedChoice;
 }
@@ -53,8 +55,16 @@ export interface UnevaluatedEpoch {
   readonly end?: Pick<SavedProgress, 'images' | 'seconds' | 'curve'>;
 }
 
+/** A text that the model has not written yet, with the weights to write it. */
+export interface UnwrittenSample {
+  readonly step: number;
+  readonly weights: Float32Array<ArrayBuffer>;
+}
+
 /** Figures of the steps before a checkpoint, for the report of a run that resumes from it; sums are of its epoch. */
-export interface SavedProgress extends SampleSums, Pick<Report, 'epochs' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
+export interface SavedProgress
+  extends SampleSums,
+    Pick<Report, 'epochs' | 'samples' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
   /** Samples of all steps. */
   readonly images: number;
   /** Seconds of training in total, and in the current epoch. */
@@ -74,6 +84,7 @@ export const checkpointFormat = 'lockstep-checkpoint.v1';
 const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
 const epochPrefix = 'epoch.';
+const samplePrefix = 'sample.';
 const keptName = 'kept';
 
 /** The bytes of a file. @param sha256 returns 64 hexadecimal digits */
@@ -81,7 +92,7 @@ export async function encodeCheckpoint(
   checkpoint: Checkpoint,
   sha256: (bytes: Uint8Array) => string | Promise<string>,
 ): Promise<Uint8Array> {
-  const { step, identity, weights, optimizer, progress, history, unevaluated, choice } = checkpoint;
+  const { step, identity, weights, optimizer, progress, history, unevaluated, unwritten = [], choice } = checkpoint;
   const metadata = {
     format: checkpointFormat,
     sha256: blank,
@@ -92,12 +103,14 @@ export async function encodeCheckpoint(
     history: stringifyNumbers(history),
     unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
     ends: stringifyNumbers(unevaluated.map(({ end }) => end ?? null)),
+    ...(unwritten.length > 0 && { unwritten: JSON.stringify(unwritten.map((sample) => sample.step)) }),
     ...(choice && { choice: stringifyNumbers({ ...choice, weights: choice.weights && keptName }) }),
   };
   const slots = Object.entries(optimizer.slots).map(([name, values]) => tensorOf(`${slotPrefix}${name}`, values));
   const ends = unevaluated.map(({ epoch, weights: values }) => tensorOf(`${epochPrefix}${epoch.epoch}`, values));
+  const texts = unwritten.map((sample) => tensorOf(`${samplePrefix}${sample.step}`, sample.weights));
   const kept = choice?.weights ? [tensorOf(keptName, choice.weights)] : [];
-  const tensors = [tensorOf('weights', weights), ...slots, ...ends, ...kept];
+  const tensors = [tensorOf('weights', weights), ...slots, ...ends, ...texts, ...kept];
   const bytes = writeSafetensors({ tensors, metadata });
   const place = placeOfHash(bytes);
   if (place === undefined) throw new Error('checkpoint: expected a place for the hash in the header');
@@ -122,6 +135,7 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
   };
   const choice = metadata['choice'] === undefined ? undefined : field<SavedChoice>('choice');
   const ends = metadata['ends'] === undefined ? [] : field<(UnevaluatedEpoch['end'] | null)[]>('ends');
+  const unwritten = metadata['unwritten'] === undefined ? [] : field<number[]>('unwritten');
   const slots = [...valuesOf].filter(([name]) => name.startsWith(slotPrefix));
   return {
     step: field('step'),
@@ -138,6 +152,9 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
       weights: tensor(`${epochPrefix}${epoch.epoch}`),
       ...(ends[index] && { end: ends[index] }),
     })),
+    ...(unwritten.length > 0 && {
+      unwritten: unwritten.map((step) => ({ step, weights: tensor(`${samplePrefix}${step}`) })),
+    }),
     ...(choice && { choice: { ...choice, weights: choice.weights && tensor(keptName) } }),
   };
 }

@@ -1,5 +1,6 @@
 /** Examines the values of arriving results, and adds, holds, compares or drops them as the rules decide. */
 import type { Aggregator, InlineSum, OwnSum, Parameters, SumMemory } from '@lockstep/compute';
+import { sizeOfField } from '@lockstep/data';
 import type { MessageOf, VectorSink } from '@lockstep/protocol';
 import { announced, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
@@ -467,9 +468,14 @@ function bytesFault(
   return `expected values that are not rounded, got ${encoding}`;
 }
 
-function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {
+function countFault(
+  { step, lo, n, count, correct }: GradientMessage,
+  { plan, format: { sampleField, targetField } }: RunSetup,
+): string | undefined {
   const expected = samplesInShard(plan, step, lo, n);
-  return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
+  if (count !== expected) return `expected ${expected} samples, got ${count}`;
+  const answers = targetField.role === 'next' ? count * (sizeOfField(sampleField) - 1) : count;
+  return correct <= answers ? undefined : `expected at most ${answers} correct answers, got ${correct}`;
 }
 
 function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {

@@ -16,7 +16,7 @@ import type { RecordedEvent } from '../events.ts';
 import { metadataOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
-import type { CurvePoint } from '../record/curve.ts';
+import { type CurvePoint, evenly } from '../record/curve.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport, Report } from '../record/report.ts';
 import type { TurnedAwayCounts } from '../site/limiter.ts';
@@ -25,7 +25,6 @@ import {
   type EarlierRun,
   type EarlierRuns,
   evaluatorOf,
-  evenly,
   finiteReport,
   pointBytes,
   progressMessage,
@@ -151,6 +150,9 @@ export class Dashboard {
       case 'evaluated':
         this.#evaluated(event.report, event.weights);
         return;
+      case 'sample':
+        this.#viewers.broadcast(event);
+        return;
       case 'checkpoint':
         this.#viewers.broadcast(this.#checkpoint()!);
         return;
@@ -201,7 +203,8 @@ export class Dashboard {
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
-    const { curve, epochs, kept, lines, timing } = this.#options.recorder.data;
+    const { prepared, recorder } = this.#options;
+    const { curve, epochs, kept, lines, timing, samples = [] } = recorder.data;
     const earlier = this.#options.earlierRuns.message();
     const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result];
     const shown = new Set(evenly(epochs, maxEpochs));
@@ -210,6 +213,7 @@ export class Dashboard {
     return [
       this.#about,
       { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
+      ...samples.map((sample) => ({ type: 'sample', prompt: prepared.config.prompt ?? '', ...sample }) as const),
       this.#workers(),
       ...optional.filter((message) => message !== undefined),
       this.#progress([]),

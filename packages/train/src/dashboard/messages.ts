@@ -22,7 +22,7 @@ import {
 } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Prepared } from '../prepared.ts';
-import type { CurvePoint } from '../record/curve.ts';
+import { type CurvePoint, evenly } from '../record/curve.ts';
 import { keptText } from '../record/epoch-choice.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport } from '../record/report.ts';
@@ -361,10 +361,4 @@ export function labelsOf(runs: readonly RunSettings[]): string[] {
 
 function thinned({ points, epochs, ...rest }: EarlierRun): EarlierRun {
   return { ...rest, points: evenly(points, mostPoints), epochs: evenly(epochs, mostEpochs) };
-}
-
-/** At most `most` items, evenly spaced, including the last one. */
-export function evenly<T>(list: readonly T[], most: number): readonly T[] {
-  const every = Math.ceil(list.length / most);
-  return list.filter((_, index) => (list.length - 1 - index) % every === 0);
 }

@@ -110,6 +110,12 @@ export function addSums(first: SampleSums, second: SampleSums): SampleSums {
   };
 }
 
+/** At most `most` items, evenly spaced, including the last one. */
+export function evenly<T>(list: readonly T[], most: number): readonly T[] {
+  const every = Math.ceil(list.length / most);
+  return list.filter((_, index) => (list.length - 1 - index) % every === 0);
+}
+
 /** Time window of the throughput. */
 const windowMs = 3_000;
 const markEveryMs = 200;

@@ -1,4 +1,4 @@
-/** Chooses the epoch whose weights a run keeps, and the epoch it stops after: a function of the evaluations alone. */
+/** Chooses the weights that a run keeps, and the epoch it stops after: a function of the evaluations alone. */
 import { decimals, percent } from '@lockstep/data/shown';
 import { type Evaluation, type Monitor, type MonitorName, monitors } from '@lockstep/nn';
 
@@ -35,11 +35,13 @@ export interface SavedChoice {
   readonly weights: Float32Array<ArrayBuffer> | null;
 }
 
-interface JudgedEpoch {
+interface Candidate {
+  /** Counted from 1; the epoch that the step belongs to. */
   readonly epoch: number;
+  /** Steps that the weights have taken. */
   readonly step: number;
-  /** Whether the epoch is complete; the end of a run may cut the last one short. */
-  readonly isWhole: boolean;
+  /** Whether only the end of the run made this an evaluation: a run that is continued does not stop here. */
+  readonly isCutShort: boolean;
   /** On the validation samples. */
   readonly evaluation: Evaluation;
   readonly weights: Float32Array<ArrayBuffer>;
@@ -48,7 +50,7 @@ interface JudgedEpoch {
 export class EpochChoice {
   readonly #config: ValidationConfig;
   #choice: SavedChoice;
-  /** The choice among whole epochs. If the run is continued, an epoch that was cut short is judged again. */
+  /** The choice without an evaluation that the end of the run cut short. */
   #saved: SavedChoice;
 
   constructor(config: ValidationConfig, saved: SavedChoice = { best: null, lastEpoch: null, weights: null }) {
@@ -76,23 +78,28 @@ export class EpochChoice {
     return this.#choice.weights ?? undefined;
   }
 
-  /** Judges the next epoch. Equal values count as no improvement, so the earlier epoch stays the best. */
-  judge({ epoch, step, isWhole, evaluation, weights }: JudgedEpoch): void {
-    const { monitor, keep, patience = Number.POSITIVE_INFINITY } = this.#config;
+  /** Judges the next evaluation. Equal values count as no improvement, so the earlier one stays the best. */
+  judge({ epoch, step, isCutShort, evaluation, weights }: Candidate): void {
+    const { monitor, keep } = this.#config;
     const { of, better } = monitors[monitor];
     const value = of(evaluation);
     const before = this.#choice.best;
     const sign = better === 'lower' ? -1 : 1;
     const isBest = value !== null && Number.isFinite(value) && (!before || sign * value > sign * before.value);
-    const best = isBest ? { epoch, step, monitor, value } : before;
-    const isLast = isWhole && epoch - (best?.epoch ?? 0) >= patience;
-    const keepsThese = keep === 'best' ? isBest || (isLast && !best) : isLast;
-    this.#choice = {
-      best,
-      lastEpoch: isLast ? epoch : null,
-      weights: keepsThese ? weights : this.#choice.weights,
-    };
-    if (isWhole) this.#saved = this.#choice;
+    if (!isBest) return;
+    const best = { epoch, step, monitor, value };
+    this.#choice = { ...this.#choice, best, weights: keep === 'best' ? weights : this.#choice.weights };
+    if (!isCutShort) this.#saved = this.#choice;
+  }
+
+  /** Ends a whole epoch, whose evaluations have been judged: the run stops there if patience has run out. */
+  endEpoch(epoch: number, weights: Float32Array<ArrayBuffer>): void {
+    const { keep, patience = Number.POSITIVE_INFINITY } = this.#config;
+    const { best } = this.#choice;
+    if (epoch - (best?.epoch ?? 0) < patience) return;
+    const keepsThese = keep === 'last' || !best;
+    this.#choice = { best, lastEpoch: epoch, weights: keepsThese ? weights : this.#choice.weights };
+    this.#saved = this.#choice;
   }
 }
 

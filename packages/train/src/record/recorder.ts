@@ -3,9 +3,15 @@
 import type { StepResult } from '@lockstep/compute';
 import type { TargetField } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import type { Evaluation, Evaluator } from '@lockstep/nn';
+import type { DatasetEvaluator, Evaluation, Evaluator } from '@lockstep/nn';
 import { type CoordinatorState, hasEnded, type RunEvent, type RunPlan } from '@lockstep/rules';
-import type { Checkpoint, SavedProgress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
+import type {
+  Checkpoint,
+  SavedProgress,
+  UnevaluatedEpoch,
+  UnwrittenSample,
+  WrittenCheckpoint,
+} from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
 import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import {
@@ -18,9 +24,9 @@ import {
   type StopCode,
   type TrainingEvent,
 } from '../events.ts';
-import { addSums, emptyCurve, movingAverage, Throughput, TrainingCurve } from './curve.ts';
+import { addSums, emptyCurve, evenly, movingAverage, Throughput, TrainingCurve } from './curve.ts';
 import { EpochChoice, earlyStopText, type KeptEpoch, type ValidationConfig } from './epoch-choice.ts';
-import type { EpochReport, Report } from './report.ts';
+import type { EpochReport, Report, TextSample } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
@@ -58,6 +64,8 @@ export interface RecorderOptions {
   readonly evaluator: Evaluator;
   /** Evaluates on the validation samples, which choose an epoch as `config` says; undefined if there are none. */
   readonly validation?: { readonly evaluator: Evaluator; readonly config: ValidationConfig } | undefined;
+  /** Writes a text after some steps; undefined unless the model predicts the next token. */
+  readonly writing?: Writing | undefined;
   /** Copies the current parameters. */
   readonly weights: () => Float32Array<ArrayBuffer>;
   /** The run, which is created after its recorder. */
@@ -77,9 +85,25 @@ export interface RecorderOptions {
   readonly onEpoch?: OnEpoch | undefined;
 }
 
+/** A text that a model has written, and its evaluation on a part of the held-out samples. */
+export type Written = Evaluation & { readonly text: string };
+
+/** Texts that a model writes while it learns; their evaluations choose the weights instead of those of the epochs. */
+interface Writing {
+  readonly writer: DatasetEvaluator<Written>;
+  /** The beginning of each text, which the model continues. */
+  readonly prompt: string;
+  /** Steps from one text to the next. */
+  readonly every: number;
+}
+
 /** Number of newest epochs that a checkpoint keeps, about 20 MB; on small data an epoch may be a few steps. */
 const maxKeptEpochs = 100_000;
 const maxLines = 30;
+/** If a run has more texts, only an even selection stays. */
+const maxTexts = 128;
+/** The run waits rather than hold more copies of weights whose text is not written. */
+const maxUnwritten = 8;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
 const noProgress: SavedProgress = {
@@ -103,6 +127,7 @@ export class Recorder {
   readonly #eventLines: EventLines;
   readonly #listeners = new Set<(event: RecordedEvent) => void>();
   readonly #unevaluated: Set<UnevaluatedEpoch>;
+  readonly #unwritten: Set<UnwrittenSample>;
   readonly #choice: EpochChoice | undefined;
   /** Seconds before this process took over the run. */
   readonly #secondsBefore: number;
@@ -119,9 +144,10 @@ export class Recorder {
 
   constructor(options: RecorderOptions) {
     this.#options = options;
-    const { plan, targetField, nowMs, resumeFrom, resumed, validation } = options;
-    const { progress, choice, unevaluated } = resumeFrom ?? {};
+    const { plan, targetField, nowMs, resumeFrom, resumed, validation, writing } = options;
+    const { progress, choice, unevaluated, unwritten } = resumeFrom ?? {};
     this.#unevaluated = new Set(unevaluated);
+    this.#unwritten = new Set(unwritten);
     this.#choice = validation && new EpochChoice(validation.config, choice);
     const lastEpoch = this.#choice?.lastEpoch;
     const steps = lastEpoch === undefined ? (resumeFrom?.step ?? 0) : this.#endOf(lastEpoch);
@@ -133,6 +159,7 @@ export class Recorder {
     this.#data = {
       ...before,
       epochs: [...before.epochs],
+      ...(writing && { samples: before.samples ?? [] }),
       steps,
       samplesSoFar: 0,
       loss: undefined,
@@ -161,11 +188,18 @@ export class Recorder {
     this.#listeners.add(listener);
   }
 
-  /** Evaluates the epochs that an earlier process left unevaluated; called once the dashboard can show them. */
+  /** Evaluates what an earlier process left unevaluated; called once the dashboard can show it. */
   evaluatePending(): void {
     const { plan, resumeFrom } = this.#options;
     if (!resumeFrom) return;
-    for (const unevaluated of resumeFrom.unevaluated) this.#evaluateLater(unevaluated);
+    const texts = [...this.#unwritten].map((unwritten) => {
+      return { step: unwritten.step, evaluate: () => this.#write(unwritten) };
+    });
+    const epochs = resumeFrom.unevaluated.map((unevaluated) => {
+      return { step: this.#endOf(unevaluated.epoch.epoch), evaluate: () => this.#evaluate(unevaluated) };
+    });
+    // The sort is stable: a text comes before the epoch that ends with the same step, as in a run without interruption.
+    for (const { evaluate } of [...texts, ...epochs].sort((a, b) => a.step - b.step)) this.#queue(evaluate);
     if (resumeFrom.step === plan.steps && resumeFrom.progress.count > 0) {
       this.#endEpoch(Math.floor((resumeFrom.step - 1) / plan.stepsPerEpoch), resumeFrom.weights);
     }
@@ -181,14 +215,22 @@ export class Recorder {
 
   /**
    * With patience, lets the run finish the epoch after the oldest one that is not evaluated: what it computes beyond the
-   * end of its last epoch is discarded. Called before the run takes a step, and after each evaluation.
+   * end of its last epoch is discarded. Texts that are not written limit the run too. Called before the run takes a
+   * step, and after each evaluation.
    */
   limitSteps(): void {
-    const { plan, run, validation } = this.#options;
-    if (validation?.config.patience === undefined) return;
-    const [oldest] = this.#unevaluated;
-    const epoch = oldest?.epoch.epoch ?? 1 + Math.floor(this.#data.steps / plan.stepsPerEpoch);
-    run().allow(this.#endOf(epoch + 1));
+    const { plan, run, validation, writing } = this.#options;
+    const limits: number[] = [];
+    if (validation?.config.patience !== undefined) {
+      const [oldest] = this.#unevaluated;
+      const epoch = oldest?.epoch.epoch ?? 1 + Math.floor(this.#data.steps / plan.stepsPerEpoch);
+      limits.push(this.#endOf(epoch + 1));
+    }
+    if (writing) {
+      const [oldest] = this.#unwritten;
+      limits.push(Math.min((oldest?.step ?? this.#data.steps) + maxUnwritten * writing.every, plan.steps));
+    }
+    if (limits.length > 0) run().allow(Math.min(...limits));
   }
 
   /** Records the end of the run. */
@@ -237,7 +279,7 @@ export class Recorder {
 
   step(result: StepResult, state: CoordinatorState): void {
     const data = this.#data;
-    const { plan, targetField, onStep, nowMs } = this.#options;
+    const { plan, targetField, onStep, nowMs, writing } = this.#options;
     const { step, epoch, loss, correct, count } = result;
     // A relay without workers leaves without an event.
     if (data.relays.length > 0) this.#updateRelays(state);
@@ -256,7 +298,9 @@ export class Recorder {
     Object.assign(data, addSums(data, { lossSum: loss * count, correct, count }));
     data.curve.add(result, data.seconds);
     data.throughput.add(count);
-    if (data.steps === plan.steps || this.#isWhole(epoch + 1)) this.#endEpochHere(epoch);
+    const isLast = data.steps === plan.steps;
+    if (writing && (isLast || data.steps % writing.every === 0)) this.#writeHere();
+    if (isLast || this.#isWhole(epoch + 1)) this.#endEpoch(epoch, this.#weightsHere());
     const event: StepEvent = {
       type: 'step',
       step: data.steps,
@@ -293,13 +337,19 @@ export class Recorder {
   }
 
   /** Progress for a checkpoint after the last step. An epoch cut short by the end of the run counts as unfinished. */
-  progress(): Pick<Checkpoint, 'unevaluated' | 'choice'> & { readonly progress: Omit<SavedProgress, 'wire'> } {
+  progress(): Pick<Checkpoint, 'unevaluated' | 'unwritten' | 'choice'> & {
+    readonly progress: Omit<SavedProgress, 'wire'>;
+  } {
     const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps } = this.#data;
     const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps };
     const epochs = this.#data.epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch));
+    const { writing } = this.#options;
+    const isDue = ({ step }: { readonly step: number }): boolean => step % writing!.every === 0;
+    const samples = this.#data.samples?.filter(isDue);
     return {
-      progress: { epochs, ...figures, curve: this.#data.curve.state() },
+      progress: { epochs, ...figures, ...(samples && { samples }), curve: this.#data.curve.state() },
       unevaluated: [...this.#unevaluated].filter(({ epoch }) => this.#isWhole(epoch.epoch)),
+      ...(writing && { unwritten: [...this.#unwritten].filter(isDue) }),
       ...(this.#choice && { choice: this.#choice.saved }),
     };
   }
@@ -310,11 +360,14 @@ export class Recorder {
    * this saves another copy of a large model
    */
   async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
-    const { plan, signal, evaluator, validation } = this.#options;
+    const { plan, signal, evaluator, validation, writing } = this.#options;
     const { steps, count } = this.#data;
     // A run that ends within an epoch is evaluated at that point, unless it must end at once.
     const isWithinEpoch = count > 0 && steps < plan.steps;
-    if (isWithinEpoch && !signal.aborted) this.#endEpochHere(Math.floor(steps / plan.stepsPerEpoch));
+    if (isWithinEpoch && !signal.aborted) {
+      if (writing && steps % writing.every !== 0) this.#writeHere();
+      this.#endEpoch(Math.floor(steps / plan.stepsPerEpoch), this.#weightsHere());
+    }
     await this.#evaluations
       .catch((error: unknown) => {
         if (!signal.aborted || error !== signal.reason) throw error;
@@ -322,6 +375,7 @@ export class Recorder {
       .finally(() => {
         evaluator.dispose();
         validation?.evaluator.dispose();
+        writing?.writer.dispose();
       });
     return this.#choice?.weights ?? (this.#newest?.steps === steps ? this.#newest.weights : undefined);
   }
@@ -361,10 +415,17 @@ export class Recorder {
     return Math.min(epoch * stepsPerEpoch, steps);
   }
 
-  #endEpochHere(epoch: number): void {
-    const weights = this.#options.weights();
-    this.#newest = { steps: this.#data.steps, weights };
-    this.#endEpoch(epoch, weights);
+  /** Copies the current weights, once for all evaluations of a step. */
+  #weightsHere(): Float32Array<ArrayBuffer> {
+    const { steps } = this.#data;
+    if (this.#newest?.steps !== steps) this.#newest = { steps, weights: this.#options.weights() };
+    return this.#newest.weights;
+  }
+
+  #writeHere(): void {
+    const unwritten = { step: this.#data.steps, weights: this.#weightsHere() };
+    this.#unwritten.add(unwritten);
+    this.#queue(() => this.#write(unwritten));
   }
 
   #endEpoch(epoch: number, weights: Float32Array<ArrayBuffer>): void {
@@ -381,7 +442,7 @@ export class Recorder {
       ...(mayBeLast && { end: { images, seconds: data.seconds, curve: curve.state() } }),
     };
     this.#unevaluated.add(unevaluated);
-    this.#evaluateLater(unevaluated);
+    this.#queue(() => this.#evaluate(unevaluated));
     if (!this.#isWhole(epoch + 1)) return;
     Object.assign(data, noSums);
     data.epochSeconds = 0;
@@ -389,18 +450,37 @@ export class Recorder {
     this.#epochStartedAtMs = this.#lastStepAtMs;
   }
 
-  #evaluateLater(unevaluated: UnevaluatedEpoch): void {
+  /** Evaluates after all earlier evaluations. */
+  #queue(evaluate: () => Promise<void>): void {
     this.#evaluations = this.#evaluations.then(async () => {
-      // Later epochs are discarded once the run has stopped early, and not shown once it has failed.
-      if (this.#isSettled) return;
-      await this.#evaluate(unevaluated);
+      // Later steps are discarded once the run has stopped early, and not shown once it has failed.
+      if (!this.#isSettled) await evaluate();
     });
     // `finish` throws a failure, possibly some turns of the event loop later.
     this.#evaluations.catch(() => {});
   }
 
+  async #write(unwritten: UnwrittenSample): Promise<void> {
+    const { plan, writing } = this.#options;
+    const { writer, prompt, every } = writing!;
+    const { step, weights } = unwritten;
+    const { text, ...evaluation } = await this.#measure(writer, weights);
+    const epoch = Math.ceil(step / plan.stepsPerEpoch);
+    this.#choice?.judge({ epoch, step, isCutShort: step % every !== 0, evaluation, weights });
+    this.#data.kept = this.#choice?.kept;
+    this.#unwritten.delete(unwritten);
+    // A diverged model writes nothing.
+    if (Number.isFinite(evaluation.loss)) {
+      const sample: TextSample = { step, text, loss: evaluation.loss };
+      const samples = [...this.#data.samples!, sample];
+      this.#data.samples = samples.length > maxTexts ? evenly(samples, maxTexts / 2) : samples;
+      this.#record({ type: 'sample', prompt, ...sample });
+    }
+    this.limitSteps();
+  }
+
   async #evaluate(unevaluated: UnevaluatedEpoch): Promise<void> {
-    const { evaluator, validation, onEpoch } = this.#options;
+    const { evaluator, validation, writing, onEpoch } = this.#options;
     const { epoch: trained, weights } = unevaluated;
     const { epoch } = trained;
     const { loss, accuracy, r2, rmse } = await this.#measure(evaluator, weights);
@@ -411,7 +491,9 @@ export class Recorder {
     };
     const isWhole = this.#isWhole(epoch);
     const step = isWhole ? this.#endOf(epoch) : this.#data.steps;
-    if (evaluation) this.#choice!.judge({ epoch, step, isWhole, evaluation, weights });
+    // In a run that writes texts, the evaluations of the texts have been judged.
+    if (evaluation && !writing) this.#choice!.judge({ epoch, step, isCutShort: !isWhole, evaluation, weights });
+    if (isWhole) this.#choice?.endEpoch(epoch, weights);
     this.#data.kept = this.#choice?.kept;
     this.#unevaluated.delete(unevaluated);
     this.evaluated(metrics, weights);
@@ -425,7 +507,7 @@ export class Recorder {
     else this.limitSteps();
   }
 
-  #measure(evaluator: Evaluator, weights: Float32Array): Promise<Evaluation> {
+  #measure<Result>(evaluator: DatasetEvaluator<Result>, weights: Float32Array): Promise<Result> {
     const { pause, signal } = this.#options;
     return evaluator.evaluate(weights, async () => {
       await pause();

@@ -39,6 +39,16 @@ export interface EpochReport {
 /** A complete epoch that has not been evaluated. */
 export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse' | 'validation'>;
 
+/** A text that the model has written after a step; every text of a run has the same prompt and the same seed. */
+export interface TextSample {
+  /** Steps that the weights had taken. */
+  readonly step: number;
+  /** The text, without the prompt. */
+  readonly text: string;
+  /** Loss on the part of the held-out text that is evaluated while the run goes on. */
+  readonly loss: number;
+}
+
 /** The work of a worker, and how it spent its time. */
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
@@ -89,6 +99,9 @@ export interface RunConfig {
   readonly augment?: readonly Augmentation[];
   /** Names of the layers that came from the file of initial weights, and of those drawn by the seed, with `transfer`. */
   readonly transfer?: { readonly taken: readonly string[]; readonly drawn: readonly string[] };
+  /** Beginning of the texts that the model writes, and steps from one to the next; omitted unless it writes any. */
+  readonly prompt?: string;
+  readonly sampleEvery?: number;
   /** Number of first layers with parameters that kept their weights; omitted if all were trained. */
   readonly freeze?: number;
 }
@@ -124,6 +137,8 @@ export interface Report extends Claim {
   /** Mean loss of the first batch with the initial weights. */
   readonly initialLoss: number | null;
   readonly epochs: readonly EpochReport[];
+  /** Texts that the model has written, thinned if there are many; omitted unless it writes any. */
+  readonly samples?: readonly TextSample[];
   /**
    * Metrics of the final weights on the test samples, of each class or value and over all of them; null if the run
    * ended before its first evaluation, failed, was interrupted, or diverged.
@@ -187,7 +202,7 @@ export interface ReportOptions
   > {
   readonly model: Model;
   readonly state: CoordinatorState;
-  readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'steps' | 'resumedAtSteps'> & {
+  readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'samples' | 'steps' | 'resumedAtSteps'> & {
     readonly kept: KeptEpoch | undefined;
     readonly stoppedAfterEpoch: number | undefined;
     readonly images: number;
@@ -201,14 +216,26 @@ export interface ReportOptions
 
 export function createReport(options: ReportOptions): Report {
   const { model, state, record, turnedAway = nothingTurnedAway, ...origin } = options;
-  const { initialLoss, epochs, steps, kept, stoppedAfterEpoch, resumedAtSteps, seconds, images, timing, curve } =
-    record;
+  const {
+    initialLoss,
+    epochs,
+    samples,
+    steps,
+    kept,
+    stoppedAfterEpoch,
+    resumedAtSteps,
+    seconds,
+    images,
+    timing,
+    curve,
+  } = record;
   return {
     lockstep: version,
     ...origin,
     model: { name: model.name, parameters: parameterCount(model) },
     initialLoss,
     epochs,
+    ...(samples && { samples }),
     steps,
     ...(kept && { kept }),
     ...(stoppedAfterEpoch !== undefined && { stoppedAfterEpoch }),

@@ -111,6 +111,7 @@ function examplesOf({ samples, targets, count }: Dataset): Example[] {
 
 function targetText(targets: Dataset['targets'], sample: number): string {
   if (targets.role === 'index') return shownCell(targets.names[targets.values[sample]!] ?? '', maxNameLength);
+  if (targets.role === 'next') return '';
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const size = targets.names.length;
   const values = targets.values.subarray(sample * size, (sample + 1) * size);

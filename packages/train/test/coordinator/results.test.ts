@@ -56,6 +56,7 @@ it.each<[changed: object, sentence: string]>([
   [{ lo: 0, n: 8, count: 8 }, 'expected microbatches below 4, got 0 to 7'],
   [{ count: 3 }, 'expected 4 samples, got 3'],
   [{ n: 1 }, 'expected 2 samples, got 4'],
+  [{ correct: 5 }, 'expected at most 4 correct answers, got 5'],
   [{ bytes: bytes.subarray(4) }, `expected ${4 * parameterCount} bytes, got ${4 * parameterCount - 4}`],
 ])('a gradient with %o and a right checksum is refused', (changed, sentence) => {
   expect(signedFault(changed)).toBe(`gradient: ${sentence}`);

@@ -4,7 +4,7 @@ import { enclosed } from '@lockstep/protocol';
 import { decodeBatch, formatOf, planRun, type RunPlan } from '@lockstep/rules';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
+import { sampleFields, targetFields, textFormat } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { type ArrivedBatch, type LabeledShard, SampleCache } from '../../../worker/src/answers.ts';
 import { TaskSender } from '../../src/coordinator/connections.ts';
@@ -60,6 +60,7 @@ describe.each([
   { owner: 'itself, being floats,', inCompute: true, sampleField: sampleFields.f32, targetField: targetFields.u16 },
   { owner: 'the compute', inCompute: true, sampleField: sampleFields.u8, targetField: targetFields.f32 },
   { owner: 'itself, being floats,', inCompute: true, sampleField: sampleFields.f32, targetField: targetFields.f32 },
+  { owner: 'itself, being tokens,', inCompute: true, ...textFormat },
 ] as const)('a sample cache whose samples belong to $owner with $targetField.role', ({ inCompute, ...format }) => {
   const open = (count: number, maxBytes: number) => {
     const { createByteCache, resolve } = createBytes();

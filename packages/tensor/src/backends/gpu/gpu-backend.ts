@@ -1,7 +1,6 @@
 /** The gpu backend: storages hold values on the device, and each call becomes launches of shaders. */
 import type {
   ConvolutionCall,
-  CrossEntropyCall,
   Epilogue,
   GatherCall,
   KernelCall,
@@ -16,24 +15,21 @@ import type {
 } from '../../backend.ts';
 import { contiguousStrides, type Shape, sizeOf, windowCount } from '../../shape.ts';
 import { type ByKind, checkCopy, dispatch, operandsOf, type Placed, placed, reachOf } from '../calls.ts';
-import { loweredRows } from '../lowered-rows.ts';
 import { fillRandom } from '../reference.ts';
-import { inOrder, type Scratch, StorageBackend } from '../storage-backend.ts';
+import { inOrder, StorageBackend } from '../storage-backend.ts';
 import { type Device, type DeviceArray, loadGpuJs } from './device.ts';
 import { matmulShader, matrixStrides, type Product } from './product-shaders.ts';
 import {
   gatherShader,
-  gradientShader,
-  lossesShader,
   partialSumShader,
   poolShader,
-  rowStatisticsShader,
   scatterAddShader,
   selectShader,
   sumShader,
   unfoldShader,
   unpoolShader,
 } from './reduction-shaders.ts';
+import { lowerRows } from './row-shaders.ts';
 import { CopyOnWriteTensor, type Operands, Runner, SharedValues, type Stretch } from './runner.ts';
 import { copyShader, flatKernel, isNested, mapShader, stridedWriteShader, usesSpecials } from './shaders.ts';
 import { openWebGlDevice } from './webgl.ts';
@@ -295,26 +291,6 @@ function lowerUnpool(call: Placed<UnpoolCall, Stretch>, runner: Runner): () => v
   return () => runner.write(output, compute());
 }
 
-type LossCall = Placed<CrossEntropyCall, Stretch>;
-
-function lowerCrossEntropy(call: LossCall, runner: Runner): () => void {
-  const { rows, logits, labels, losses, gradient } = call;
-  const kernels = runner.kernels();
-  return () => {
-    const operands = runner.operands([logits, labels], [runner.specials]);
-    const { arrays, key } = operands;
-    const statisticsKernel = kernels(`statistics ${key}`, () => rowStatisticsShader(call, operands, runner.device));
-    const statistics = runner.device.run(statisticsKernel, arrays);
-    const lossesKernel = kernels('losses', () => lossesShader(rows, runner.device));
-    const lossValues = runner.device.run(lossesKernel, [statistics]);
-    const gradientKernel = gradient && kernels(`gradient ${key}`, () => gradientShader(call, operands, runner.device));
-    const gradientValues = gradientKernel && runner.device.run(gradientKernel, arrays.with(-1, statistics));
-    runner.device.release(statistics);
-    runner.write(losses, lossValues);
-    if (gradient && gradientValues) runner.write(gradient, gradientValues);
-  };
-}
-
 type MoveCall = Placed<GatherCall | ScatterAddCall, Stretch>;
 
 function lowerGather(call: MoveCall, runner: Runner): () => void {
@@ -330,26 +306,21 @@ function lowerGather(call: MoveCall, runner: Runner): () => void {
   return () => runner.write(output, compute());
 }
 
-/** Stands for calls that `loweredRows` replaces. */
-function isLoweredBefore(): never {
-  throw new Error('gpu: calls on rows are lowered before they run');
-}
-
 /** For each kind of call, a function that runs it on the current values of its storages. */
 const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   map: lowerMap,
   reduce: lowerReduce,
   matmul: lowerMatmul,
-  crossEntropy: lowerCrossEntropy,
+  crossEntropy: lowerRows,
   gather: lowerGather,
   scatterAdd: lowerGather,
   convolution: lowerConvolution,
   pool: lowerPool,
   unpool: lowerUnpool,
-  softmax: isLoweredBefore,
-  softmaxGradient: isLoweredBefore,
-  layerNorm: isLoweredBefore,
-  layerNormGradient: isLoweredBefore,
+  softmax: lowerRows,
+  softmaxGradient: lowerRows,
+  layerNorm: lowerRows,
+  layerNormGradient: lowerRows,
   // Computed on the host and uploaded: kernels of gpu.js have no 32-bit integers.
   random(call, { device }) {
     const { tensor, offset, length } = call.output;
@@ -452,22 +423,15 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     memory.free();
   }
 
-  protected prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'> {
-    const filled = (length: number, values?: Float32Array): Storage => {
-      const storage = scratch(length);
-      if (values !== undefined) this.upload(storage, values);
-      return storage;
-    };
+  protected prepareCalls(calls: readonly KernelCall[]): Pick<Program, 'run'> {
     return inOrder(
-      calls
-        .flatMap((call) => loweredRows(call, filled))
-        .map((call) => {
-          const onStretches = placed(call, (storage, length, from) => {
-            const { memory, offset } = this.own(storage);
-            return { tensor: memory, offset: offset + from, length };
-          });
-          return dispatch(lowerings, onStretches, this.#runner);
-        }),
+      calls.map((call) => {
+        const onStretches = placed(call, (storage, length, from) => {
+          const { memory, offset } = this.own(storage);
+          return { tensor: memory, offset: offset + from, length };
+        });
+        return dispatch(lowerings, onStretches, this.#runner);
+      }),
     );
   }
 }

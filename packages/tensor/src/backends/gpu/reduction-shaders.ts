@@ -1,8 +1,7 @@
-/** Shaders that reduce, over axes and over windows of images, and those of losses and of indices. */
-import type { CrossEntropyCall, GatherCall } from '../../backend.ts';
+/** Shaders that reduce, over axes and over windows of images, and those of indices. */
+import type { GatherCall } from '../../backend.ts';
 import { imageSize, type Windows, windowCount } from '../../shape.ts';
 import { cellLength, type KernelSource } from './device.ts';
-import type { Operands } from './runner.ts';
 import {
   elementAt,
   fits,
@@ -262,64 +261,6 @@ export function unpoolShader(
   });
   const lines = [...zeroSums, ...overWindow(windows, statements), returnSums];
   return shader(inputs, imageSize(windows), grouping, lines);
-}
-
-/**
- * One cell per row: its largest logit, the sum of exponentials, its loss. If the label is no class, the last two are
- * NaN, which the last array begins with.
- */
-export function rowStatisticsShader(
-  { rows, classes }: Pick<CrossEntropyCall, 'rows' | 'classes'>,
-  { arrays, sources }: Operands,
-  { dialect }: Target,
-): KernelSource {
-  const [logits, labels] = [sources[0]!, sources[1]!];
-  const logit = (position: string): string =>
-    dialect.value(logits.input, plus(`${classes} * this.thread.x`, position, logits.offset));
-  return flatKernel(arrays.length, rows * 4, [
-    `let largest = ${logit('0')};
-for (let i = 0; i < ${classes}; i++) {
-  const z = ${logit('i')};
-  largest = (z > largest ? z : (largest >= z ? largest : z + largest));
-}
-const label = ${dialect.value(labels.input, plus('this.thread.x', labels.offset))};
-let total = 0.0;
-let atLabel = 0.0;
-let found = 0.0;
-for (let i = 0; i < ${classes}; i++) {
-  const shifted = ${logit('i')} - largest;
-  total += Math.exp(shifted);
-  if (label === i) { atLabel = shifted; found = 1.0; }
-}
-if (found === 0.0) { total = ${dialect.value(arrays.length - 1, '0')}; atLabel = total; }
-return [largest, total, Math.log(total) - atLabel, 0.0];`,
-  ]);
-}
-
-/** Losses [rows], from the statistics. */
-export function lossesShader(rows: number, { dialect }: Target): KernelSource {
-  return flatKernel(1, rows, [returnCell(lanes.map((lane) => dialect.value(0, `4 * (${elementAt(lane)}) + 2`)))]);
-}
-
-/** `exp(z) / sum - (class == label)` [rows, classes]; the last array holds the statistics. */
-export function gradientShader(
-  { rows, classes }: Pick<CrossEntropyCall, 'rows' | 'classes'>,
-  { arrays, sources }: Operands,
-  { dialect }: Target,
-): KernelSource {
-  const [logits, labels] = [sources[0]!, sources[1]!];
-  const lines = lanes.flatMap((lane) => {
-    const element = elementAt(lane);
-    const row = quotient(element, classes);
-    const logit = dialect.value(logits.input, plus(element, logits.offset));
-    const label = dialect.value(labels.input, plus(row, labels.offset));
-    return [
-      `const c${lane} = ${dialect.cell(arrays.length - 1, row)};`,
-      `const p${lane} = Math.exp(${logit} - c${lane}[0]) / c${lane}[1];`,
-      `const g${lane} = (${label} === ${remainder(element, classes)} ? p${lane} - 1.0 : p${lane});`,
-    ];
-  });
-  return flatKernel(arrays.length, rows * classes, [...lines, returnCell(['g0', 'g1', 'g2', 'g3'])]);
 }
 
 type IndexSizes = Pick<GatherCall, 'length' | 'inner' | 'count' | 'ownIndices'>;

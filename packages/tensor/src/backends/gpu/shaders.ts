@@ -27,8 +27,8 @@ export function flatKernel(inputs: number, length: number, lines: readonly strin
 }
 
 /** Whether a device supports these thread counts. */
-export function fits({ maxThreads }: Target, [, y, z]: Threads): boolean {
-  return y <= maxThreads[0] && z <= maxThreads[1];
+export function fits({ maxThreads }: Target, [x, y, z]: Threads): boolean {
+  return x <= maxThreads[0] && y <= maxThreads[0] && z <= maxThreads[1];
 }
 
 /** Whether a length is a whole number of cells. */
@@ -78,7 +78,7 @@ export function dotStrides(strides: readonly number[], coordinates: readonly str
 }
 
 /** A float32 literal that gpu.js keeps as a float. NaN and infinities have no literal. */
-function literal(value: number): string {
+export function literal(value: number): string {
   const text = String(Math.abs(value));
   return value < 0 || Object.is(value, -0) ? `(-${text})` : text;
 }
