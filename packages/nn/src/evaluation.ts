@@ -1,10 +1,10 @@
 /** Evaluates a model on a data set: loss, accuracy or errors, the confusion matrix, and the worst samples. */
 
-import { checkArguments, classField, type Dataset, type TargetField } from '@lockstep/data';
+import { checkArguments, classField, type Dataset, type TargetField, targetWords } from '@lockstep/data';
 import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
 import { kinds } from './check.ts';
 import { forward } from './forward.ts';
-import { losses } from './losses.ts';
+import { lossOf } from './losses.ts';
 import {
   type Accumulator,
   type ClassificationMetrics,
@@ -13,22 +13,22 @@ import {
   regressionMetrics,
   squaredDeviations,
 } from './metrics.ts';
-import { type Model, outputCount, parameterCount } from './model.ts';
+import { embeddingOf, inputSize, type Model, outputCount, parameterCount } from './model.ts';
 import { createLabeledPlan, createPrediction, type LabeledPlan, type PredictionPlan } from './plans.ts';
 import { rootMeanSquaredError } from './standardization.ts';
 
 /** Mean loss and quality measures over labeled samples. */
 export interface Evaluation {
-  /** Mean over the samples. */
+  /** Mean over the samples, or over the predicted tokens. */
   readonly loss: number;
-  /** Fraction of correctly classified samples, 0 to 1; null if targets are values or the loss is not finite. */
+  /** Fraction of correct classes or next tokens, 0 to 1; null if targets are values or the loss is not finite. */
   readonly accuracy: number | null;
   /**
    * Explained fraction of the targets' variance, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);
-   * null if targets are classes, or do not vary.
+   * null unless targets are values that vary.
    */
   readonly r2: number | null;
-  /** Root mean squared error, in the unit of the original values; null if targets are classes. */
+  /** Root mean squared error, in the unit of the original values; null unless targets are values. */
   readonly rmse: number | null;
   /** Omitted unless the evaluator measures them; null if an output is not finite. */
   readonly metrics?: Metrics | null;
@@ -95,20 +95,22 @@ export function createEvaluator(
   hasMetrics = false,
 ): Evaluator {
   checkArguments('createEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
-  const { count, targets } = data;
+  const { targets } = data;
   const variance = targets.role === 'value' ? targetVariance(targets.values, outputCount(model)) : 0;
   const names = Array.from({ length: outputCount(model) }, (_, output) => targets.names[output] ?? `${output}`);
+  // The loss of a sample of tokens is divided by the training set's mean number of predictions, not by this set's.
+  const positions = targets.role === 'next' ? targets.positions : 1;
+  const predictions = predictionCount(data);
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
     createEvaluation(planBackend, planModel, samples, parameters, targets, hasMetrics);
   const accumulate = (): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
-    const metrics = !hasMetrics
-      ? undefined
-      : targets.role === 'index'
-        ? classificationMetrics(targets.values, names)
-        : targets.role === 'value'
-          ? regressionMetrics(targets.values, names, targets.standardization?.deviation)
-          : undefined;
+    const metrics =
+      !hasMetrics || targets.role === 'next'
+        ? undefined
+        : targets.role === 'index'
+          ? classificationMetrics(targets.values, names)
+          : regressionMetrics(targets.values, names, targets.standardization?.deviation);
     return {
       add(output, first) {
         lossSum += output[0]!;
@@ -116,15 +118,12 @@ export function createEvaluator(
         metrics?.add(output.subarray(2), first);
       },
       result() {
-        const loss = lossSum / count;
+        const loss = (lossSum * positions) / predictions;
         const more = metrics && { metrics: metrics.result() };
-        if (targets.role === 'index') {
+        if (targets.role !== 'value') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
-          return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null, ...more };
-        }
-        if (targets.role === 'next') {
-          const accuracy = Number.isFinite(loss) ? correctCount / count / targets.positions : null;
-          return { loss, accuracy, r2: null, rmse: null };
+          const accuracy = Number.isFinite(loss) ? correctCount / predictions : null;
+          return { loss, accuracy, r2: null, rmse: null, ...more };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
         return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse, ...more };
@@ -132,6 +131,22 @@ export function createEvaluator(
     };
   };
   return createDatasetEvaluator(backend, model, data, createPlan, accumulate, memory);
+}
+
+/** Returns the number of predictions that the loss is a mean of: one for each sample, or each token that follows one. */
+export function predictionCount(data: Dataset): number {
+  checkArguments('predictionCount', [kinds.dataset, data]);
+  const { count, targets } = data;
+  const { values } = data.samples;
+  if (targets.role !== 'next') return count;
+  const size = values.length / count;
+  if (!targets.lines) return count * (size - 1);
+  let predictions = count;
+  for (let at = 0; at < values.length; at++) {
+    const position = at % size;
+    if (position > 0 && position < size - 1 && values[at] !== 0) predictions++;
+  }
+  return predictions;
 }
 
 /**
@@ -148,7 +163,7 @@ export function createEvaluation(
   hasOutputs = false,
 ): LabeledPlan {
   checkArguments('createEvaluation', [kinds.backend, backend], [kinds.storage, parameters], [kinds.field, targetField]);
-  const kind = losses[targetField.role];
+  const kind = lossOf(targetField);
   const options = { targetField, isRandom: false };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors) => {
     const outputs = forward(model, x, tensors);
@@ -243,7 +258,9 @@ export function createConfusionEvaluator(
   checkArguments('createConfusionEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const classes = outputCount(model);
   const { targets } = data;
-  if (targets.role !== 'index') throw new Error('confusion matrix: expected targets that are classes, got values');
+  if (targets.role !== 'index') {
+    throw new Error(`confusion matrix: expected targets that are classes, got ${targetWords[targets.role].many}`);
+  }
   const { values: labels } = targets;
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const counts = classes > maxMatrixClasses ? null : new Float32Array(classes * classes);
@@ -304,7 +321,9 @@ export function createValueErrors(
   checkArguments('createValueErrors', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const size = outputCount(model);
   const { targets } = data;
-  if (targets.role !== 'value') throw new Error('value errors: expected targets that are values, got classes');
+  if (targets.role !== 'value') {
+    throw new Error(`value errors: expected targets that are values, got ${targetWords[targets.role].many}`);
+  }
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const largest: ValueError[] = [];
     return {
@@ -341,7 +360,7 @@ export interface DatasetEvaluator<Result> {
 
 /** Maximum number of samples in a thread's slice: a few milliseconds of work for the small models of MNIST. */
 const mostSliceSamples = 250;
-/** Maximum of parameters times samples in a slice: about a tenth of a second of work for dense layers. */
+/** Maximum of parameters times samples, or tokens, in a slice: about a tenth of a second of work for dense layers. */
 const mostSliceWork = 2 ** 31;
 
 /** Lends memory for weights, [parameters] or longer. */
@@ -401,7 +420,8 @@ function createDatasetEvaluator<Result>(
 }
 
 function sliceSizeOf(model: Model): number {
-  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model))));
+  const positions = embeddingOf(model) ? inputSize(model) : 1;
+  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model) / positions)));
 }
 
 /** Manages the weights of an evaluation, and the plans that read them. */

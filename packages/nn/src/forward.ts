@@ -13,8 +13,8 @@ import {
 } from '@lockstep/tensor';
 import { kinds } from './check.ts';
 import { layerKind } from './layers.ts';
-import { losses, trainingLosses } from './losses.ts';
-import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
+import { lossOf, trainingLosses } from './losses.ts';
+import { embeddingOf, type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
 
 interface ForwardOptions {
   /** Determines the dropout masks; given only in training. */
@@ -24,7 +24,8 @@ interface ForwardOptions {
 }
 
 /**
- * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes.
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. If targets are the next
+ * tokens, outputs are logits [n, positions, tokens].
  * `parameters` holds one tensor per entry of `parameterLayout(model)`.
  */
 export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], options: ForwardOptions = {}): Tensor {
@@ -37,15 +38,22 @@ export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], 
   );
   const { random, pass = (output) => output } = options;
   const byName = new Map(parameterLayout(model).map(({ name }, index) => [name, parameters[index]!]));
+  // The embedding is the first layer, so its weight is the first parameter.
+  const text = embeddingOf(model) && { tokens: x, embedding: parameters[0]! };
   const run = (layers: readonly PlacedLayer[], input: Tensor): Tensor =>
     layers.reduce((value, placed) => {
       const { layer, stream } = placed;
       const own = placed.parameters.map(({ name }) => byName.get(name)!);
       const nested = (inner: Tensor): Tensor => run(placed.nested, inner);
       const keys = random && { ...random, stream };
-      return pass(layerKind(layer).forward(layer, value, own, { random: keys, nested }), placed);
+      return pass(layerKind(layer).forward(layer, value, own, { random: keys, nested, text }), placed);
     }, input);
   return run(placeLayers(model), x);
+}
+
+/** Returns the shape of the targets as a loss reads them: the next tokens [samples, positions] come from the samples. */
+export function targetShape(model: Model, samples: number, { role, shape }: TargetField): Shape {
+  return [samples, ...(role === 'next' ? model.input : shape)];
 }
 
 /** Returns the sum of the samples' losses, weighted by class if classes have weights, and the number correct. */
@@ -55,7 +63,7 @@ export function lossSums(
   field: TargetField,
   options: SumOptions,
 ): { readonly loss: Tensor; readonly correct: Tensor } {
-  const correct = losses[field.role].correct(outputs, targets, options);
+  const correct = lossOf(field).correct(outputs, targets, options);
   return { correct, loss: sum(trainingLosses(outputs, targets, field), options) };
 }
 
@@ -114,7 +122,7 @@ export function recordLoss(model: Model, samples: number, targetField: TargetFie
   checkArguments('recordLoss', [kinds.model, model], [kinds.field, targetField]);
   const parameterShapes = parameterLayout(model).map(({ shape }) => shape);
   return record(
-    [[samples, ...model.input], [samples, ...targetField.shape], [4], [samples], ...parameterShapes],
+    [[samples, ...model.input], targetShape(model, samples, targetField), [4], [samples], ...parameterShapes],
     (pass, x, targets, key, numbers, ...parameters) => {
       const random = { key: key!, samples: numbers! };
       const outputs = forward(model, x!, parameters, { random, pass: pass! });
@@ -132,9 +140,11 @@ type OpName = {
 }[keyof Ops];
 
 type Exchanged<Args, Value> = {
-  [Index in keyof Args]: Extract<Args[Index], Tensor> extends never
-    ? Args[Index]
-    : Exclude<Args[Index], Tensor> | Value;
+  [Index in keyof Args]: Args[Index] extends readonly Tensor[]
+    ? readonly Value[]
+    : Extract<Args[Index], Tensor> extends never
+      ? Args[Index]
+      : Exclude<Args[Index], Tensor> | Value;
 };
 
 /**
@@ -177,9 +187,11 @@ export function replay<Value>(
     if (constant) values.set(tensor, table.constant(constant, tensor.shape));
     return values.get(tensor);
   };
+  const exchanged = (arg: unknown): unknown => (arg instanceof Tensor ? valueAt(arg) : arg);
   for (const op of tape.ops) {
     before(op);
-    const args = op.args.map((arg) => (arg instanceof Tensor ? valueAt(arg) : arg));
+    // A list is one of tensors, of sizes or of axes.
+    const args = op.args.map((arg) => (Array.isArray(arg) ? arg.map(exchanged) : exchanged(arg)));
     const compute = table[op.name as OpName] as (...args: unknown[]) => Value;
     values.set(op.output, compute(...args));
   }

@@ -16,6 +16,7 @@ export {
   type Monitor,
   type MonitorName,
   monitors,
+  predictionCount,
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';
@@ -28,7 +29,8 @@ export {
   replay,
   type Tape,
 } from './forward.ts';
-export { fromTorch, type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
+export { fromTorch, sameLayout, type TorchLayout } from './layer-kind.ts';
+export { type Layer, type LayerType, layers } from './layers.ts';
 export { losses } from './losses.ts';
 export {
   type ClassificationMetrics,
@@ -42,7 +44,9 @@ export {
 } from './metrics.ts';
 export {
   builtInModels,
+  embeddingOf,
   everyLayer,
+  fitOf,
   initialize,
   inputSize,
   type Model,
@@ -51,6 +55,7 @@ export {
   parameterCount,
   parameterLayout,
   parseModel,
+  predictsPositions,
   resolveModel,
   sampleSize,
   summary,

@@ -1,6 +1,5 @@
 /** The layers: what each is as data, its shapes, its parameters, and its forward pass. */
 
-import { checkArguments } from '@lockstep/data';
 import * as ops from '@lockstep/tensor';
 import {
   add,
@@ -10,105 +9,15 @@ import {
   formatShape,
   matmul,
   maxPool2d as maxPool2dOp,
-  type RandomKeys,
   reshape,
   type Shape,
   sizeOf,
-  type Tensor,
 } from '@lockstep/tensor';
-import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
-import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
-import { fraction, fractionBelowOne, kinds, wholeNumberFrom } from './check.ts';
-
-/** One trainable tensor of a layer. */
-export interface LayerParameter {
-  /** Last part of its name, as in PyTorch's modules: `weight`, `bias`. */
-  readonly suffix: string;
-  readonly shape: Shape;
-  readonly initial: Initializer;
-  /** Whether the weight decay of an optimizer shrinks it. */
-  readonly decays: boolean;
-  readonly torch: TorchLayout;
-}
-
-/** Returns the next initial value, for which it may draw random numbers; values are asked for in PyTorch's order. */
-type Initializer = (generator: RandomGenerator) => number;
-
-function constant(value: number): Initializer {
-  return () => value;
-}
-
-/** Uniform in ±bound, with the bits of PyTorch on a CPU. */
-function uniform(exactBound: number): Initializer {
-  const bound = Math.fround(exactBound);
-  const width = 2 * bound;
-  // The product is exact in float64 (24 x 24 bits), so only the result is rounded, as in a fused multiply-add.
-  return (generator) => uniformFloat32(generator) * width - bound;
-}
-
-/** A parameter that decays, as all do in PyTorch, in PyTorch's order by default. */
-function parameter(
-  suffix: string,
-  shape: Shape,
-  initial: Initializer,
-  torch: TorchLayout = sameLayout(shape),
-): LayerParameter {
-  return { suffix, shape, initial, decays: true, torch };
-}
-
-/** The surroundings of a layer in its model. */
-interface LayerPlace {
-  /** [height, width, channels] if a sample is a flattened image. */
-  readonly image: Shape | undefined;
-  /** Shape of one sample after the layers inside; the input's shape if there are none. */
-  readonly nested: Shape;
-}
-
-interface ForwardContext {
-  /** Determines the layer's random choices; given only in training. */
-  readonly random?: RandomKeys | undefined;
-  /** Runs the layers inside. */
-  readonly nested: (input: Tensor) => Tensor;
-}
-
-interface LayerKind<Config> {
-  /** Checks a layer that comes from a file or the network; every message is a sentence. */
-  readonly schema: GenericSchema<unknown, Config>;
-  /** Returns the shape of one sample after the layer, by default `input`; throws one sentence if `input` is invalid. */
-  outputShape?(config: Config, input: Shape, place: LayerPlace): Shape;
-  /** Returns the trainable tensors in PyTorch's order, without those of layers inside; by default none. */
-  parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
-  /** Whether the layer makes random choices in training; by default it never does. */
-  isRandom?(config: Config): boolean;
-  /**
-   * Maps `[n, ...input]` to `[n, ...output]`. `parameters` has one tensor per entry of the method `parameters`, in the
-   * same order. It is called only for its ops, which other libraries and formats repeat, so it may not read values.
-   */
-  forward(config: Config, input: Tensor, parameters: readonly Tensor[], context: ForwardContext): Tensor;
-}
-
-/** Initial weights, by name, of a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
-const weightInitializers = {
-  kaiming: (fanIn: number) => uniform(Math.sqrt(6 / fanIn)),
-  xavier: (fanIn: number, fanOut: number) => uniform(Math.sqrt(6 / (fanIn + fanOut))),
-  zeros: () => constant(0),
-};
-
-type Name = keyof typeof weightInitializers;
-
-/**
- * By default as in `torch.nn`: weights and bias in ±1/sqrt(fanIn). Otherwise the bias is zeros, and the weights are
- * drawn as by `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_`, or are zeros.
- */
-const initializer = v.exactOptional(v.picklist(Object.keys(weightInitializers) as Name[]));
-
-function initializersOf({ init }: { readonly init?: Name }, fanIn: number, fanOut: number) {
-  if (init !== undefined) return { weight: weightInitializers[init](fanIn, fanOut), bias: constant(0) };
-  const initial = uniform(1 / Math.sqrt(fanIn));
-  return { weight: initial, bias: initial };
-}
+import { fraction, fractionBelowOne, wholeNumberFrom } from './check.ts';
+import { init, initializersOf, type LayerKind, matrixParameter, parameter } from './layer-kind.ts';
+import { sequenceLayers } from './sequence-layers.ts';
 
 /** Size of a window, or of the stride between two windows. */
 const windowSize = wholeNumberFrom(1, 1024);
@@ -141,7 +50,7 @@ function outputSize([height, width]: Shape, { size, stride, padding }: Window): 
   return [rows, columns];
 }
 
-const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init: initializer });
+const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init });
 
 /** Works on the last axis, as `torch.nn.Linear` does. */
 const dense = {
@@ -153,13 +62,11 @@ const dense = {
   parameters(config, input, image) {
     const { units } = config;
     const fanIn = inputUnits(input);
-    const { weight, bias } = initializersOf(config, fanIn, units);
+    const { weight, bias } = initializersOf(config.init, fanIn, units);
     // PyTorch stores [out, in], and flattens an image channel by channel; this project flattens it pixel by pixel.
-    const torch =
-      image?.length === 3
-        ? { view: [...image, units], order: [3, 2, 0, 1], shape: [units, fanIn] }
-        : { view: [fanIn, units], order: [1, 0], shape: [units, fanIn] };
-    return [parameter('weight', [fanIn, units], weight, torch), parameter('bias', [units], bias)];
+    const ours = matrixParameter('weight', [fanIn, units], weight);
+    const torch = { view: [...(image ?? []), units], order: [3, 2, 0, 1], shape: [units, fanIn] };
+    return [image?.length === 3 ? { ...ours, torch } : ours, parameter('bias', [units], bias)];
   },
   forward(_, input, [weight, bias]) {
     return add(matmul(input, weight!), bias!);
@@ -181,7 +88,7 @@ const conv2dSchema = v.strictObject({
   stride: v.exactOptional(windowSize),
   /** Rows and columns of zeros around the image; 0 by default. */
   padding: v.exactOptional(paddingSize),
-  init: initializer,
+  init,
 });
 
 type Config = v.InferOutput<typeof conv2dSchema>;
@@ -193,7 +100,7 @@ const conv2d = {
     const { filters, kernel } = config;
     const channels = imageShape(input)[2];
     const area = kernel * kernel;
-    const { weight, bias } = initializersOf(config, area * channels, area * filters);
+    const { weight, bias } = initializersOf(config.init, area * channels, area * filters);
     const shape = [kernel, kernel, channels, filters];
     const torch = { view: shape, order: [3, 2, 0, 1], shape: [filters, channels, kernel, kernel] };
     return [parameter('weight', shape, weight, torch), parameter('bias', [filters], bias)];
@@ -302,6 +209,7 @@ const leafLayers = {
   tanh,
   softplus,
   softsign,
+  ...sequenceLayers,
 };
 
 interface ResidualLayer {
@@ -357,51 +265,4 @@ export const layers = { ...leafLayers, residual };
 /** Returns the kind of `layer`. Call its methods only with the same layer as config. */
 export function layerKind(layer: Layer): LayerKind<Layer> {
   return layers[layer.type] as LayerKind<Layer>;
-}
-
-/** Our values reshaped to `view`, permuted by `order` and reshaped to `shape` are in PyTorch's layout. */
-export interface TorchLayout {
-  /** Our shape, in which an axis may be split into several. */
-  readonly view: Shape;
-  /** Axis i of the result is axis `order[i]` of the view. */
-  readonly order: readonly number[];
-  /** The parameter's shape in PyTorch. */
-  readonly shape: Shape;
-}
-
-/** Returns the layout of a parameter whose order of values is the same in PyTorch. */
-export function sameLayout(shape: Shape): TorchLayout {
-  checkArguments('sameLayout', [kinds.shape, shape]);
-  return { view: shape, order: shape.map((_, axis) => axis), shape };
-}
-
-/** Converts `values` from our order to a new array in PyTorch's. */
-export function toTorch(values: Float32Array, layout: TorchLayout): Float32Array {
-  const result = new Float32Array(values.length);
-  let index = 0;
-  inTorchOrder(layout, (place) => {
-    result[index++] = values[place]!;
-  });
-  return result;
-}
-
-/** Converts `values` from PyTorch's order to a new array in ours. */
-export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Array {
-  const result = new Float32Array(values.length);
-  let index = 0;
-  inTorchOrder(layout, (place) => {
-    result[place] = values[index++]!;
-  });
-  return result;
-}
-
-/** Visits each element's index in our order, in PyTorch's order; avoids a list of indices as large as the values. */
-export function inTorchOrder({ view, order }: TorchLayout, visit: (place: number) => void): void {
-  const axes = order.map((axis) => ({ length: view[axis]!, stride: sizeOf(view.slice(axis + 1)) }));
-  const walk = (depth: number, first: number): void => {
-    const axis = axes[depth];
-    if (!axis) visit(first);
-    else for (let step = 0; step < axis.length; step++) walk(depth + 1, first + step * axis.stride);
-  };
-  walk(0, 0);
 }

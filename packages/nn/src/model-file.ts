@@ -14,7 +14,7 @@ import type { Reading } from '@lockstep/data/readers';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, kinds, positive, wholeNumberFrom } from './check.ts';
-import { fromTorch, toTorch } from './layers.ts';
+import { fromTorch, toTorch } from './layer-kind.ts';
 import {
   checkParameterCount,
   inputSize,

@@ -1,6 +1,6 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
-import { checkArguments, type TargetField } from '@lockstep/data';
+import { checkArguments, type SampleField, type TargetField } from '@lockstep/data';
 import {
   type Backend,
   formatShape,
@@ -13,7 +13,8 @@ import {
 import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
 import { check, kinds, wholeNumberFrom } from './check.ts';
-import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerListSchema } from './layers.ts';
+import { inTorchOrder, type LayerParameter } from './layer-kind.ts';
+import { type Layer, layerKind, layerListSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
 export interface Model {
@@ -85,6 +86,7 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
   let [offset, stream] = [0, 0];
   /** Shape of the image if a sample is flattened. Elementwise layers keep every value in its place. */
   let image: Shape | undefined;
+  const embedding = embeddingOf(model);
   const place = (layer: Layer, input: Shape, path: string): PlacedLayer => {
     const kind = layerKind(layer);
     const checked = <Result>(run: () => Result): Result => {
@@ -99,11 +101,13 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
     const parameters = checked(() => kind.parameters?.(layer, input, image) ?? []).map((parameter) => {
       const size = sizeOf(parameter.shape);
       offset += size;
-      return { ...parameter, name: `${path}.${parameter.suffix}`, offset: offset - size, size };
+      // GPT-2's rule: in models of tokens, the decay leaves biases and the weights of normalization alone.
+      const decays = parameter.decays && (!embedding || parameter.shape.length > 1);
+      return { ...parameter, decays, name: `${path}.${parameter.suffix}`, offset: offset - size, size };
     });
     const before = image;
     const nested = 'layers' in layer ? placeList(layer.layers, input, `${path}.`) : [];
-    const inner = { image: before, nested: nested.at(-1)?.output ?? input };
+    const inner = { image: before, nested: nested.at(-1)?.output ?? input, isFirst: path === '0', embedding };
     const output = checked(() => kind.outputShape?.(layer, input, inner) ?? input);
     const isElementwise = parameters.length === 0 && input.join() === output.join();
     if (layer.type === 'flatten') image = input.length === 3 ? input : before;
@@ -121,6 +125,13 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
   return placeList(model.layers, model.input, '');
 }
 
+/** Returns the model's first layer if it is an embedding: the samples of the model are then tokens. */
+export function embeddingOf(model: Model): Extract<Layer, { type: 'embedding' }> | undefined {
+  checkArguments('embeddingOf', [kinds.model, model]);
+  const [first] = model.layers;
+  return first?.type === 'embedding' ? first : undefined;
+}
+
 /** Returns all layers, each before the layers inside. */
 export function everyLayer(model: Model): readonly PlacedLayer[] {
   const flat = (list: readonly PlacedLayer[]): PlacedLayer[] => list.flatMap((each) => [each, ...flat(each.nested)]);
@@ -133,38 +144,80 @@ export function inputSize(model: Model): number {
   return sizeOf(model.input);
 }
 
-/** Returns the number of outputs per sample: one score per class, or one per value to predict. */
+/** Returns the number of outputs: one score per class or token, or one per value to predict. */
 export function outputCount(model: Model): number {
-  const { output } = placeLayers(model).at(-1)!;
-  if (output.length !== 1) {
-    const got = formatShape(output);
-    throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
-  }
-  return output[0]!;
+  return outputShape(model).at(-1)!;
 }
 
-/** The data shapes that a model must fit. */
+/** Whether the model predicts at each position of a text: its outputs are [positions, tokens] instead of one row. */
+export function predictsPositions(model: Model): boolean {
+  return outputShape(model).length === 2;
+}
+
+function outputShape(model: Model): Shape {
+  const { output } = placeLayers(model).at(-1)!;
+  if (output.length === 1 || (output.length === 2 && embeddingOf(model))) return output;
+  const got = formatShape(output);
+  throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
+}
+
+/** Returns the number of values in a labeled sample: one more than the input if it ends with its last next token. */
+export function sampleSize(model: Model, targets: TargetField): number {
+  checkArguments('sampleSize', [kinds.model, model], [kinds.field, targets]);
+  return inputSize(model) + (targets.role === 'next' ? 1 : 0);
+}
+
+/** The data that a built-in model must fit. */
 interface ModelFit {
-  /** [height, width, channels] for a picture, [features] for a table row. */
+  /** Shape of the model's input: [height, width, channels] for a picture, [features] for a row, [positions] for text. */
   readonly sampleShape: Shape;
-  /** Number of outputs: one score per class, or one per value to predict. */
+  /** Number of outputs: one score per class or token, or one per value to predict. */
   readonly outputs: number;
+  /** Size of the vocabulary; omitted unless samples are text. */
+  readonly tokens?: number | undefined;
+  /** Whether each position predicts the next token; false by default. */
+  readonly predictsNext?: boolean;
+}
+
+/** Returns what a model must fit to learn these targets from these samples. */
+export function fitOf(samples: SampleField, targets: TargetField & { readonly names: readonly string[] }): ModelFit {
+  checkArguments('fitOf', [kinds.field, samples], [kinds.field, targets]);
+  const predictsNext = targets.role === 'next';
+  return {
+    sampleShape: predictsNext ? [samples.shape[0]! - 1] : samples.shape,
+    outputs: targets.names.length,
+    tokens: samples.role === 'index' ? samples.tokens : undefined,
+    predictsNext,
+  };
 }
 
 const mnist: ModelFit = { sampleShape: [28, 28, 1], outputs: 10 };
 
 interface BuiltIn {
   readonly name: string;
+  /** Data that the model gets by default. */
+  readonly example: ModelFit;
   /** Throws one sentence if the model cannot take samples of this shape. */
   readonly fit: (fit: ModelFit) => Pick<Model, 'input' | 'layers'>;
 }
+
+/** Deviation of the initial weights in GPT-2 and nanoGPT. */
+const deviation = 0.02;
 
 const builtIns: readonly BuiltIn[] = [
   /** 784-128-10 for MNIST: 101,770 parameters. */
   {
     name: 'mlp',
-    fit({ sampleShape, outputs }) {
+    example: mnist,
+    fit({ sampleShape, outputs, tokens, predictsNext = false }) {
+      if (predictsNext) throw new Error('model mlp: expected one target a sample, got the next token at each position');
       const layers: Layer[] = [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: outputs }];
+      if (tokens !== undefined) {
+        return {
+          input: sampleShape,
+          layers: [{ type: 'embedding', tokens, width: 64 }, { type: 'meanPositions' }, ...layers],
+        };
+      }
       // PyTorch's flattening order matters only for pictures with several channels.
       const isColor = sampleShape.length === 3 && sampleShape[2]! > 1;
       return isColor
@@ -183,6 +236,12 @@ const builtIns: readonly BuiltIn[] = [
     { filters: 32, kernel: 3 },
     { filters: 64, kernel: 3 },
   ]),
+  /** nanoGPT's setting for a CPU: with 65 characters 809,856 parameters, 5,760 of them biases, which GPT-2 has too. */
+  transformer('gpt', { blocks: 4, heads: 4, width: 128, context: 64, tokens: 65 }),
+  /** 7,536 parameters for 27 characters: small enough for tests. */
+  transformer('gpt-nano', { blocks: 2, heads: 2, width: 16, context: 16, tokens: 27 }),
+  /** The size of makemore's transformer, for lines such as names: 203,... parameters. */
+  transformer('names', { blocks: 4, heads: 4, width: 64, context: 16, tokens: 27 }),
 ];
 
 /** Convolutions that keep height and width, each with relu and pooling, before a dense layer. */
@@ -192,6 +251,7 @@ function convolutional(
 ): BuiltIn {
   return {
     name,
+    example: mnist,
     fit({ sampleShape, outputs }) {
       if (sampleShape.length !== 3) {
         throw new Error(
@@ -208,19 +268,69 @@ function convolutional(
   };
 }
 
+/** GPT-2's blocks, initialized as in nanoGPT: scores of the next token, or outputs of the mean over the positions. */
+function transformer(
+  name: string,
+  size: { blocks: number; heads: number; width: number; context: number; tokens: number },
+): BuiltIn {
+  const { blocks, heads, width } = size;
+  const init = { normal: deviation };
+  // Each block adds twice to the residual stream, whose deviation would otherwise grow with their number.
+  const projectionInit = { normal: deviation / Math.sqrt(2 * blocks) };
+  return {
+    name,
+    example: { sampleShape: [size.context], outputs: size.tokens, tokens: size.tokens, predictsNext: true },
+    fit({ sampleShape, outputs, tokens, predictsNext = false }) {
+      if (tokens === undefined) {
+        throw new Error(`model ${name}: expected a text, got samples of ${formatShape(sampleShape)}`);
+      }
+      const causal = predictsNext ? {} : { causal: false };
+      const block: Layer[] = [
+        {
+          type: 'residual',
+          layers: [{ type: 'layerNorm' }, { type: 'attention', heads, ...causal, init, projectionInit }],
+        },
+        {
+          type: 'residual',
+          layers: [
+            { type: 'layerNorm' },
+            { type: 'dense', units: 4 * width, init },
+            { type: 'gelu' },
+            { type: 'dense', units: width, init: projectionInit },
+          ],
+        },
+      ];
+      const head: Layer[] = predictsNext
+        ? [{ type: 'tiedOutput' }]
+        : [{ type: 'meanPositions' }, { type: 'dense', units: outputs, init }];
+      return {
+        input: sampleShape,
+        layers: [
+          { type: 'embedding', tokens, width, init },
+          { type: 'positions', init },
+          ...Array.from({ length: blocks }, () => block).flat(),
+          { type: 'layerNorm' },
+          ...head,
+        ],
+      };
+    },
+  };
+}
+
 /** Names of the built-in models. */
 export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
 
 /**
  * Returns the built-in model of that name, fitted to the data, or the model described by a JSON text.
  * Throws one sentence if the text is neither.
- * @param fit the shapes of MNIST by default
+ * @param fit by default MNIST, or a text for models of text
  */
-export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
-  checkArguments('resolveModel', [kinds.text, nameOrJson], [kinds.fit, fit]);
+export function resolveModel(nameOrJson: string, fit?: ModelFit): Model {
+  checkArguments('resolveModel', [kinds.text, nameOrJson]);
+  if (fit !== undefined) checkArguments('resolveModel', [kinds.fit, fit]);
   const builtIn = builtIns.find(({ name }) => name === nameOrJson);
   if (builtIn) {
-    const model = { name: builtIn.name, ...builtIn.fit(fit) };
+    const model = { name: builtIn.name, ...builtIn.fit(fit ?? builtIn.example) };
     // Throws if the samples are too small for a layer.
     placeLayers(model);
     return model;
@@ -237,11 +347,6 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
     throw new Error(`cannot be read as JSON: ${(error as Error).message}`);
   }
   return parseModel(data);
-}
-
-/** Returns the number of values in a labeled sample: one more than the input if it ends with its last next token. */
-export function sampleSize(model: Model, { role }: TargetField): number {
-  return inputSize(model) + (role === 'next' ? 1 : 0);
 }
 
 /** Returns all parameters in model order, contiguous. */
@@ -274,7 +379,8 @@ export function checkParameterCount(model: Model, layout: readonly Parameter[], 
 /**
  * Returns the initial weights `[parameterCount]` for a seed, with the same bits as PyTorch.
  * Unless a layer sets `init`, its parameters are uniform in ±1/sqrt(fanIn), as in `torch.nn.Linear`
- * (`kaiming_uniform_(weight, a=sqrt(5))`). Numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits
+ * (`kaiming_uniform_(weight, a=sqrt(5))`). Normal values, which embeddings have by default, are the exception to
+ * PyTorch's bits: they are quantiles of words of the generator. Numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits
  * per value, weights in PyTorch's layout. They equal those of a `torch.nn.Sequential` that is built after
  * `torch.manual_seed(seed)`. No function is used whose rounding may differ between engines.
  */

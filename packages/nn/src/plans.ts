@@ -9,6 +9,7 @@ import {
   targetWords,
 } from '@lockstep/data';
 import {
+  add,
   type Backend,
   type ByteTable,
   compile,
@@ -20,13 +21,14 @@ import {
   type Shape,
   type Storage,
   sizeOf,
+  slice,
   type Tensor,
   valueAndGrad,
 } from '@lockstep/tensor';
 import { kinds } from './check.ts';
-import { forward, lossSums } from './forward.ts';
+import { forward, lossSums, targetShape } from './forward.ts';
 import { layerKind } from './layers.ts';
-import { everyLayer, type Model, parameterTensors } from './model.ts';
+import { embeddingOf, everyLayer, type Model, parameterTensors } from './model.ts';
 
 /** Samples in a table of the plan's backend: row `numbers[i]` holds the bytes of sample i. */
 export interface SampleRows {
@@ -40,6 +42,8 @@ export const byteDivisor = 255;
 interface SampleInput {
   /** [samples, ...input]; an input for a plan. */
   readonly x: Tensor;
+  /** The next tokens [samples, positions], another input, if samples contain them. */
+  readonly next?: Tensor | undefined;
   /**
    * Takes one sample per row of the tensor. Throws one sentence if lengths differ.
    * @returns programs that finish loading, for the thread that runs the plan
@@ -67,7 +71,8 @@ function createSampleInput(backend: Backend, shape: Shape): SampleInput {
       }
       checkLength('values of samples', samples.length, x.size);
       if (samples instanceof Uint8Array) return [byteInput.take(samples)];
-      backend.upload(storage, samples instanceof Uint16Array ? Float32Array.from(samples) : samples);
+      if (samples instanceof Uint16Array) throw new Error('microbatch: expected bytes or floats, got tokens');
+      backend.upload(storage, samples);
       return [];
     },
     dispose() {
@@ -76,6 +81,43 @@ function createSampleInput(backend: Backend, shape: Shape): SampleInput {
       backend.free(storage);
     },
   };
+}
+
+/** Creates an input of tokens [samples, positions]; if `hasNext`, samples have one more token than positions. */
+function createTokenInput(backend: Backend, shape: Shape, hasNext: boolean): SampleInput {
+  const [count, positions] = shape as readonly [number, number];
+  const storages = Array.from({ length: hasNext ? 2 : 1 }, () => backend.allocate(count * positions));
+  const [x, next] = storages.map((storage) => fromStorage(backend, storage, shape));
+  const size = positions + (hasNext ? 1 : 0);
+  const floats = new Float32Array(count * positions);
+  return {
+    x: x!,
+    next,
+    take(samples) {
+      const isTable = 'table' in samples;
+      if (isTable) checkRows(samples, count, size);
+      else checkLength('tokens', samples.length, count * size);
+      // Sample by sample, so that no copy of all is made: position t of the input, or of the next tokens, is token t + shift.
+      for (const [shift, storage] of storages.entries()) {
+        for (let sample = 0; sample < count; sample++) {
+          const first = isTable ? 0 : sample * size;
+          const row = isTable ? samples.table.read(samples.numbers[sample]!) : samples;
+          floats.set(row.subarray(first + shift, first + shift + positions), sample * positions);
+        }
+        backend.upload(storage, floats);
+      }
+      return [];
+    },
+    dispose() {
+      for (const tensor of [x, next]) tensor?.dispose();
+      for (const storage of storages) backend.free(storage);
+    },
+  };
+}
+
+function inputOf(backend: Backend, model: Model, samples: number, hasNext = false): SampleInput {
+  const shape = [samples, ...model.input];
+  return embeddingOf(model) ? createTokenInput(backend, shape, hasNext) : createSampleInput(backend, shape);
 }
 
 function checkRows({ table, numbers }: SampleRows, count: number, size: number): void {
@@ -115,7 +157,8 @@ export interface LabeledPlan {
   readonly output: Storage;
   /**
    * Loads the samples of the next run [samples, ...input], and their targets: class indices [samples], or values
-   * [samples, outputs]. Throws one sentence if lengths differ. A label outside the classes makes the loss NaN. `key`
+   * [samples, outputs]. If targets are the next tokens, samples are [samples, positions + 1] and targets empty. Throws
+   * one sentence if lengths differ. A label outside the classes makes the loss NaN. `key`
    * determines the dropout masks in training; without a key, each run uses the same masks.
    * @returns programs that finish loading, for the thread that runs the plan
    */
@@ -153,14 +196,19 @@ export function createLabeledPlan(
 ): LabeledPlan {
   checkSamples(samples);
   const tensors = parameterTensors(backend, model, parameters);
-  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
+  const sampleInput = inputOf(backend, model, samples, targetField.role === 'next');
   const plan = compile(
     backend,
     (x, targets, ...rest) => {
       const [key, sampleNumbers] = rest.splice(0, isRandom ? 2 : 0);
       return outputs(x!, targets!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
     },
-    [sampleInput.x, [samples, ...targetField.shape], ...(isRandom ? [[4], [samples]] : []), ...tensors],
+    [
+      sampleInput.x,
+      sampleInput.next ?? targetShape(model, samples, targetField),
+      ...(isRandom ? [[4], [samples]] : []),
+      ...tensors,
+    ],
     output === undefined ? {} : { output },
   );
   const [, targetTensor, randomKeys, numbers] = plan.inputs;
@@ -204,6 +252,7 @@ function targetInput(
   { storage, size }: Tensor,
   { role }: TargetField,
 ): (targets: TargetValues) => void {
+  if (role === 'next') return (targets) => checkLength('targets besides the samples', targets.length, 0);
   const floats = new Float32Array(size);
   return (targets) => {
     checkLength(role === 'index' ? 'labels' : 'targets', targets.length, size);
@@ -250,19 +299,45 @@ export function createMicrobatchGradient(
     [kinds.options, options],
   );
   const { targetField = classField, microbatches, output } = options;
-  const sumOptions = microbatches === undefined ? {} : { microbatches };
   const isRandom = everyLayer(model).some(({ layer }) => layerKind(layer).isRandom?.(layer) ?? false);
   const planOptions = { targetField, isRandom, output };
-  return createLabeledPlan(backend, model, samples, parameters, planOptions, (x, targets, tensors, random) => {
-    let correctSum: Tensor | undefined;
-    const loss = (...weights: Tensor[]): Tensor => {
-      const sums = lossSums(forward(model, x, weights, { random }), targets, targetField, sumOptions);
-      correctSum = sums.correct;
-      return sums.loss;
+  const gradientsOf =
+    (sumOptions: { readonly microbatches?: number }): LabeledOutputs =>
+    (x, targets, tensors, random) => {
+      let correctSum: Tensor | undefined;
+      const loss = (...weights: Tensor[]): Tensor => {
+        const sums = lossSums(forward(model, x, weights, { random }), targets, targetField, sumOptions);
+        correctSum = sums.correct;
+        return sums.loss;
+      };
+      const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
+      return [...gradients, value, correctSum!];
     };
-    const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
-    return [...gradients, value, correctSum!];
-  });
+  const needsSinglePasses = everyLayer(model).some(({ layer }) => layerKind(layer).needsSinglePasses);
+  const outputs =
+    microbatches === undefined
+      ? gradientsOf({})
+      : needsSinglePasses
+        ? inSinglePasses(microbatches, gradientsOf({}))
+        : gradientsOf({ microbatches });
+  return createLabeledPlan(backend, model, samples, parameters, planOptions, outputs);
+}
+
+/** Computes each microbatch separately, and adds the outputs in the order of `Microbatches`. */
+function inSinglePasses(microbatches: number, outputs: LabeledOutputs): LabeledOutputs {
+  return (x, targets, parameters, random) => {
+    const size = x.shape[0]! / microbatches;
+    let sums = Array.from({ length: microbatches }, (_, index) => {
+      const ownRows = (tensor: Tensor): Tensor => slice(tensor, [{ start: index * size, end: (index + 1) * size }]);
+      const ownRandom = random && { ...random, samples: ownRows(random.samples) };
+      return outputs(ownRows(x), ownRows(targets), parameters, ownRandom);
+    });
+    while (sums.length > 1) {
+      const pairs = Array.from({ length: Math.ceil(sums.length / 2) }, (_, pair) => sums.slice(2 * pair, 2 * pair + 2));
+      sums = pairs.map(([left, right]) => (right ? left!.map((sum, index) => add(sum, right[index]!)) : left!));
+    }
+    return sums[0]!;
+  };
 }
 
 /**
@@ -309,7 +384,7 @@ export function createPrediction(backend: Backend, model: Model, samples: number
   checkArguments('createPrediction', [kinds.backend, backend], [kinds.model, model], [kinds.storage, parameters]);
   checkSamples(samples);
   const tensors = parameterTensors(backend, model, parameters);
-  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
+  const sampleInput = inputOf(backend, model, samples);
   const plan = compile(backend, (x, ...weights) => [forward(model, x!, weights)], [sampleInput.x, ...tensors]);
   return {
     output: plan.output,

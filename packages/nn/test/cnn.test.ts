@@ -176,7 +176,7 @@ describe('convolutions that do not fit', () => {
     [model([{ type: 'conv2d', kernel: 3 }]), 'layers[0].filters: expected a value, got none'],
     [
       model([{ type: 'conv2d', filters: 2, kernel: 3, init: 'ones' }]),
-      'layers[0].init: expected one of kaiming, xavier, zeros, got "ones"',
+      'layers[0].init: expected one of kaiming, xavier, zeros, or { "normal": a deviation above 0 }, got "ones"',
     ],
   ])('%#', (data, message) => {
     expect(() => parseModel(data)).toThrow(new Error(message));

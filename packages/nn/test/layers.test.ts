@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import {
   createMicrobatchGradient,
   createPrediction,
+  embeddingOf,
   everyLayer,
   initialize,
   inputSize,
@@ -18,10 +19,13 @@ import {
   summary,
   writeModelFile,
 } from '../src/index.ts';
+import { sequenceLayers } from '../src/sequence-layers.ts';
 import { backends } from './backends.ts';
 
 interface LayerCase {
   readonly layer: Layer;
+  /** Layers that it needs before it. */
+  readonly before?: readonly Layer[];
   /** Shapes of one sample before and after the layer. */
   readonly input: Shape;
   readonly output: Shape;
@@ -123,6 +127,108 @@ const cases = {
       message: 'model case: layers[0] (residual): expected layers that keep the shape [6], got [2]',
     },
   },
+  embedding: {
+    layer: { type: 'embedding', tokens: 5, width: 3 },
+    input: [4],
+    output: [4, 3],
+    parameters: { '0.weight': { shape: [5, 3], torch: [5, 3] } },
+    refused: {
+      layer: { type: 'embedding', tokens: 5, width: 3 },
+      input: [4, 2],
+      message: 'model case: layers[0] (embedding): expected a sample of [positions], got [4, 2]',
+    },
+  },
+  positions: {
+    layer: { type: 'positions', init: { normal: 0.5 } },
+    input: [4, 3],
+    output: [4, 3],
+    parameters: { '0.weight': { shape: [4, 3], torch: [4, 3] } },
+    refused: {
+      layer: { type: 'positions', init: { normal: 0 } },
+      message:
+        'layers[0].init: expected one of kaiming, xavier, zeros, or { "normal": a deviation above 0 }, got an object',
+    },
+  },
+  layerNorm: {
+    layer: { type: 'layerNorm', epsilon: 0.1 },
+    input: [4, 3],
+    output: [4, 3],
+    parameters: { '0.weight': { shape: [3], torch: [3] }, '0.bias': { shape: [3], torch: [3] } },
+    refused: {
+      layer: { type: 'layerNorm', epsilon: 0 },
+      message: 'layers[0].epsilon: expected a number above 0, got 0',
+    },
+  },
+  attention: {
+    layer: { type: 'attention', heads: 2, dropout: 0.25 },
+    input: [3, 4],
+    output: [3, 4],
+    parameters: {
+      '0.c_attn.weight': { shape: [4, 12], torch: [12, 4] },
+      '0.c_attn.bias': { shape: [12], torch: [12] },
+      '0.c_proj.weight': { shape: [4, 4], torch: [4, 4] },
+      '0.c_proj.bias': { shape: [4], torch: [4] },
+    },
+    refused: {
+      layer: { type: 'attention', heads: 3 },
+      message: 'model case: layers[0] (attention): expected a width that 3 heads divide, got 4',
+    },
+  },
+  tiedOutput: {
+    before: [{ type: 'embedding', tokens: 5, width: 3 }],
+    layer: { type: 'tiedOutput' },
+    input: [4],
+    output: [4, 5],
+    parameters: { '0.weight': { shape: [5, 3], torch: [5, 3] } },
+    refused: {
+      layer: { type: 'tiedOutput' },
+      input: [4, 3],
+      message:
+        'model case: layers[0] (tiedOutput): expected a model whose first layer is an embedding, which the output shares',
+    },
+  },
+  meanPositions: {
+    layer: { type: 'meanPositions' },
+    input: [4, 3],
+    output: [3],
+    parameters: {},
+    refused: {
+      layer: { type: 'meanPositions' },
+      input: [4],
+      message: 'model case: layers[0] (meanPositions): expected a sample of [positions, width], got [4]',
+    },
+  },
+  lstm: {
+    layer: { type: 'lstm', units: 2 },
+    input: [4, 3],
+    output: [4, 2],
+    parameters: {
+      '0.weight_ih_l0': { shape: [3, 8], torch: [8, 3] },
+      '0.weight_hh_l0': { shape: [2, 8], torch: [8, 2] },
+      '0.bias_ih_l0': { shape: [8], torch: [8] },
+      '0.bias_hh_l0': { shape: [8], torch: [8] },
+    },
+    refused: {
+      layer: { type: 'lstm', units: 0 },
+      message: 'layers[0].units: expected a whole number from 1 to 65536, got 0',
+    },
+  },
+  gru: {
+    layer: { type: 'gru', units: 2 },
+    input: [4, 3],
+    output: [4, 2],
+    parameters: {
+      '0.weight_ih_l0': { shape: [3, 6], torch: [6, 3] },
+      '0.weight_hh_l0': { shape: [2, 6], torch: [6, 2] },
+      '0.bias_ih_l0': { shape: [6], torch: [6] },
+      '0.bias_hh_l0': { shape: [6], torch: [6] },
+    },
+    refused: {
+      layer: { type: 'gru', units: 2 },
+      input: [4],
+      message: 'model case: layers[0] (gru): expected a sample of [positions, width], got [4]',
+    },
+  },
 } satisfies Record<LayerType, LayerCase>;
 
 const table: [LayerType, LayerCase][] = Object.entries(cases).map(([type, entry]) => [type as LayerType, entry]);
@@ -138,14 +244,14 @@ const others = {
   ],
 } as const;
 
-describe.each(table)('%s', (type, { layer, input, output, parameters, refused }) => {
-  const alone: Model = { name: 'case', input, layers: [layer] };
+describe.each(table)('%s', (type, { before = [], layer, input, output, parameters, refused }) => {
+  const alone: Model = { name: 'case', input, layers: [...before, layer] };
 
   test('its case is of its own type', () => expect(layer.type).toBe(type));
 
   test('gives the shape that follows from its input', () => {
-    const [first] = everyLayer(alone);
-    expect([first!.input, first!.output]).toEqual([input, output]);
+    expect(everyLayer(alone)[0]!.input).toEqual(input);
+    expect(everyLayer(alone).find((each) => each.layer === layer)!.output).toEqual(output);
   });
 
   test('has the parameters of PyTorch, in its layout', () => {
@@ -160,17 +266,22 @@ describe.each(table)('%s', (type, { layer, input, output, parameters, refused })
 });
 
 /** Puts the layer between two trainable ones, so that its gradients by input and by parameters are both tested. */
-function modelAround({ layer, input }: LayerCase): Model {
+function modelAround({ before = [], layer, input }: LayerCase): Model {
   const [height, width, channels] = input;
-  const isImage = width !== undefined;
+  const isImage = channels !== undefined;
+  const isSequence = layer.type in sequenceLayers;
+  const rest: Layer[] = [{ type: 'flatten' }, { type: 'dense', units: 3 }];
+  if (isSequence) {
+    const first: Layer[] = width === undefined ? [...before] : [{ type: 'embedding', tokens: 5, width }];
+    return parseModel({ name: 'around', input: [height], layers: [...first, layer, ...rest] });
+  }
   return parseModel({
     name: 'around',
-    input: isImage ? [height! + 1, width + 1, 1] : [3],
+    input: isImage ? [height! + 1, width! + 1, 1] : [3],
     layers: [
       isImage ? { type: 'conv2d', filters: channels, kernel: 2 } : { type: 'dense', units: height },
       layer,
-      { type: 'flatten' },
-      { type: 'dense', units: 3 },
+      ...rest,
     ],
   });
 }
@@ -193,7 +304,8 @@ describe.each(backends)('gradients on $name', ({ open }) => {
     const weights = initialize(model, 2);
     const parameters = backend.allocate(weights.length);
     const samples = 4;
-    const pixels = Uint8Array.from({ length: samples * inputSize(model) }, (_, index) => (index * 89 + 31) % 256);
+    const limit = embeddingOf(model)?.tokens ?? 256;
+    const pixels = Uint8Array.from({ length: samples * inputSize(model) }, (_, index) => (index * 89 + 31) % limit);
     const plan = createMicrobatchGradient(backend, model, samples, parameters);
     const outputAt = (values: Float32Array): Float32Array => {
       backend.upload(parameters, values);

@@ -105,7 +105,9 @@ describe('built-in models', () => {
   });
 
   test('an unknown name is refused with a list of the known ones', () => {
-    expect(() => resolveModel('mpl')).toThrow('expected mlp, cnn, cnn-large, or JSON with a list of layers, got "mpl"');
+    expect(() => resolveModel('mpl')).toThrow(
+      'expected mlp, cnn, cnn-large, gpt, gpt-nano, names, or JSON with a list of layers, got "mpl"',
+    );
   });
 
   test('text that is not JSON is refused in one sentence', () => {

@@ -1,7 +1,16 @@
+import { classField, nextTargets, type TargetField } from '@lockstep/data';
 import type { Backend, HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createMicrobatchGradient, createShardGradient, inputSize, parseModel } from '../src/index.ts';
+import {
+  createMicrobatchGradient,
+  createShardGradient,
+  embeddingOf,
+  outputCount,
+  parseModel,
+  predictsPositions,
+  sampleSize,
+} from '../src/index.ts';
 import { backends } from './backends.ts';
 import { uploadInitial } from './training.ts';
 
@@ -63,11 +72,53 @@ const imageModel = fc
     ],
   }));
 
+/** Tokens through the layers of sequences, with dropout, to a class or to the next token at each position. */
+const textModel = fc
+  .record({
+    positions: fc.integer({ min: 1, max: 6 }),
+    tokens: fc.integer({ min: 2, max: 12 }),
+    width: fc.constantFrom(2, 4),
+    body: fc.subarray(['attention', 'lstm', 'gru', 'dense'] as const, { minLength: 1 }),
+    rate,
+    isNext: fc.boolean(),
+  })
+  .map(({ positions, tokens, width, body, rate, isNext }) => {
+    const layers = {
+      attention: { type: 'residual', layers: [{ type: 'layerNorm' }, { type: 'attention', heads: 2, dropout: rate }] },
+      lstm: { type: 'lstm', units: width },
+      gru: { type: 'gru', units: width },
+      dense: { type: 'dense', units: width },
+    };
+    const head = isNext ? [{ type: 'tiedOutput' }] : [{ type: 'meanPositions' }, { type: 'dense', units: 5 }];
+    return {
+      name: 'text',
+      input: [positions],
+      layers: [
+        { type: 'embedding', tokens, width },
+        { type: 'positions' },
+        { type: 'dropout', rate },
+        ...body.map((name) => layers[name]),
+        ...head,
+      ],
+    };
+  });
+
 const problems = fc.record({
   model: fc.oneof(denseModel, imageModel).map(parseModel),
+  isLines: fc.constant(false),
   microbatches: fc.integer({ min: 1, max: 16 }),
   microbatchSize: fc.integer({ min: 1, max: 12 }),
   density: fc.constantFrom(0, 0.1, 0.3, 1),
+  seed: fc.nat(),
+});
+
+/** Smaller, as each position of a recurrent layer is a dozen calls. */
+const textProblems = fc.record({
+  model: textModel.map(parseModel),
+  isLines: fc.boolean(),
+  microbatches: fc.integer({ min: 1, max: 5 }),
+  microbatchSize: fc.integer({ min: 1, max: 3 }),
+  density: fc.constantFrom(0.5, 1),
   seed: fc.nat(),
 });
 
@@ -77,18 +128,24 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
     backend = await open();
   });
 
-  test('has the bits of its microbatches, one by one, added by the tree', () => {
+  const runs = name === 'cpu' ? 120 : 40;
+  test.each([
+    ['', problems, runs],
+    [' of text', textProblems, runs / 4],
+  ] as const)('has the bits of its microbatches%s, one by one, added by the tree', (_, given, numRuns) => {
     fc.assert(
-      fc.property(problems, ({ model, microbatches, microbatchSize, density, seed }) => {
+      fc.property(given, ({ model, isLines, microbatches, microbatchSize, density, seed }) => {
         const random = randomStream(seed);
         const parameters = uploadInitial(backend, model, seed);
-        const [samples, size] = [microbatches * microbatchSize, inputSize(model)];
-        const classes = (model.layers.at(-1) as { units: number }).units;
-        const pixels = Uint8Array.from({ length: samples * size }, () => (random() < density ? random() * 256 : 0));
-        const labels = Uint16Array.from({ length: samples }, () => random() * classes);
+        const isNext = predictsPositions(model);
+        const field: TargetField = isNext ? nextTargets([], 1.5, isLines) : classField;
+        const [samples, size] = [microbatches * microbatchSize, sampleSize(model, field)];
+        const limit = embeddingOf(model)?.tokens ?? 256;
+        const pixels = Uint8Array.from({ length: samples * size }, () => (random() < density ? random() * limit : 0));
+        const labels = Uint16Array.from({ length: isNext ? 0 : samples }, () => random() * outputCount(model));
         const key = { seed: seed % 1000, step: 3, firstSample: 40 };
 
-        const microbatch = createMicrobatchGradient(backend, model, microbatchSize, parameters);
+        const microbatch = createMicrobatchGradient(backend, model, microbatchSize, parameters, { targetField: field });
         const microbatchSum = (index: number): Float32Array => {
           const [from, to] = [index * microbatchSize, (index + 1) * microbatchSize];
           const firstSample = key.firstSample + from;
@@ -103,7 +160,9 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
           return left.map((value, index) => value + right[index]!);
         };
 
-        const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters);
+        const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, {
+          targetField: field,
+        });
         shard.run(pixels, labels, key);
         const bits = (values: Float32Array) => new Uint32Array(values.slice().buffer);
         expect(bits(backend.view(shard.output))).toEqual(bits(nodeSum(0, 16)));
@@ -111,7 +170,7 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
         microbatch.dispose();
         backend.free(parameters);
       }),
-      { numRuns: name === 'cpu' ? 120 : 40, seed: 11 },
+      { numRuns, seed: 11 },
     );
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parameterLayout, parseModel } from '../src/index.ts';
-import { fromTorch, sameLayout, toTorch } from '../src/layers.ts';
+import { fromTorch, sameLayout, toTorch } from '../src/layer-kind.ts';
 
 const counted = (size: number) => Float32Array.from({ length: size }, (_, index) => index);
 

@@ -39,6 +39,9 @@ export interface Port {
   readonly dtype?: keyof typeof dataTypes;
 }
 
+/** The power of a score with this addend is 0, also in formats whose least number is larger than float32's. */
+const hidden = -1e9;
+
 export class OnnxGraph {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
@@ -79,6 +82,11 @@ export class OnnxGraph {
     return this.node(type, [input], attributes, undefined, tableDomain);
   }
 
+  /** Adds a conversion of numbers. @returns the name of its value */
+  cast(input: string, to: keyof typeof dataTypes): string {
+    return this.node('Cast', [input], { to: { int: dataTypes[to] } });
+  }
+
   /** Adds a constant. @returns its name */
   constant(values: Float32Array | Float64Array, shape: Shape): string {
     const name = this.free(`${this.#scope}.constant.${this.initializers.length}`);
@@ -88,20 +96,39 @@ export class OnnxGraph {
 
   /** Adds a scalar constant, unless the graph has it already. @returns its name */
   scalar(value: number): string {
-    const name = this.free(`constant.${value}`);
-    if (!this.#has(name)) this.initializers.push({ name, shape: [], values: Float32Array.of(value) });
-    return name;
+    return this.#shared({ name: `constant.${value}`, shape: [], values: Float32Array.of(value) });
+  }
+
+  /** Adds a row of ones, unless the graph has it already. @returns its name */
+  ones(length: number): string {
+    return this.#shared({
+      name: `constant.ones[${length}]`,
+      shape: [length],
+      values: new Float32Array(length).fill(1),
+    });
+  }
+
+  /**
+   * Adds what hides scores of attention [queries, keys] if it is added to them, unless the graph has it already: the
+   * last query sees all keys, the one before it all but the last key, and so on.
+   * @returns its name
+   */
+  causalMask(queries: number, keys: number): string {
+    const values = Float32Array.from({ length: queries * keys }, (_, at) =>
+      (at % keys) - Math.floor(at / keys) > keys - queries ? hidden : 0,
+    );
+    return this.#shared({ name: `constant.causal[${queries},${keys}]`, shape: [queries, keys], values });
   }
 
   /** Adds a list of integers, such as the shape of a reshape, unless the graph has it already. @returns its name */
-  integers(values: readonly number[]): string {
-    const name = this.free(`constant.[${values}]`);
-    if (!this.#has(name)) this.initializers.push({ name, integers: values });
-    return name;
+  integers(integers: readonly number[]): string {
+    return this.#shared({ name: `constant.[${integers}]`, integers });
   }
 
-  #has(name: string): boolean {
-    return this.initializers.some((initializer) => initializer.name === name);
+  #shared(initializer: Initializer): string {
+    const name = this.free(initializer.name);
+    if (!this.initializers.some((other) => other.name === name)) this.initializers.push({ ...initializer, name });
+    return name;
   }
 }
 
@@ -118,7 +145,7 @@ interface OnnxModel {
 const irVersion = 8;
 /** Version of each set of operators. */
 const opsets = { '': 17, [tableDomain]: 3 } as const;
-const dataTypes = { float: 1, int64: 7, string: 8, double: 11 };
+const dataTypes = { float: 1, int64: 7, string: 8, bool: 9, double: 11 };
 const attributeTypes = { float: 1, int: 2, ints: 7, strings: 8 };
 
 export function encodeModel(model: OnnxModel): Uint8Array {

@@ -15,7 +15,7 @@ import {
   type TorchLayout,
   torchTensors,
 } from '@lockstep/nn';
-import type { MatmulOptions, Pair, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
+import type { MatmulOptions, Pair, Range, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
 import { encodeModel, type Node, OnnxGraph, type Port } from './graph.ts';
 
 /** A named value of the graph. */
@@ -78,7 +78,7 @@ class OpWriter {
   constructor(graph: OnnxGraph, tape: Tape) {
     this.#graph = graph;
     const reads = new Map<unknown, number>();
-    for (const arg of [...tape.ops.flatMap(({ args }) => args), ...tape.outputs]) {
+    for (const arg of [...tape.ops.flatMap(({ args }) => args.flat()), ...tape.outputs]) {
       reads.set(arg, (reads.get(arg) ?? 0) + 1);
     }
     this.#reads = reads;
@@ -190,6 +190,17 @@ class OpWriter {
       : this.#value(type, [this.stored(x)], { keepdims, axes: { ints: axes } });
   }
 
+  #slice(x: Value, ranges: readonly Range[]): Value {
+    // Without an end, a range reaches to the last of any number.
+    const lists = [
+      ranges.map(({ start = 0 }) => start),
+      ranges.map(({ end = 2 ** 31 - 1 }) => end),
+      [...ranges.keys()],
+      ranges.map(({ step = 1 }) => step),
+    ];
+    return this.#value('Slice', [this.stored(x), ...lists.map((list) => this.#graph.integers(list))]);
+  }
+
   /** ONNX has a Gelu operator only from opset 20 on. */
   #gelu(x: Value, approximate: 'none' | 'tanh'): Value {
     const graph = this.#graph;
@@ -231,14 +242,39 @@ class OpWriter {
       return this.#windows('AveragePool', images, { ...attributes, count_include_pad: { int: 1 } });
     },
     reshape: (x) => this.#reshape(x),
+    slice: (x, ranges) => this.#slice(x, ranges),
+    concat: (values, axis = 0) => {
+      const names = values.map((value) => this.stored(value));
+      return this.#value('Concat', names, { axis: { int: axis } });
+    },
+    indexSelect: (x, indices, axis = 0) => {
+      const whole = this.#graph.cast(this.stored(indices), 'int64');
+      return this.#value('Gather', [this.stored(x), whole], { axis: { int: axis } });
+    },
+    notEqual: (left, right) =>
+      this.#elementwise([left, right], (...names) => {
+        const isEqual = this.#graph.node('Equal', names);
+        return this.#graph.cast(this.#graph.node('Not', [isEqual]), 'float');
+      }),
+    where: (condition, whenTrue, whenFalse) =>
+      this.#elementwise([condition, whenTrue, whenFalse], (first, ...others) =>
+        this.#graph.node('Where', [this.#graph.cast(first!, 'bool'), ...others]),
+      ),
     permute: (x, order) => this.#value('Transpose', [this.stored(x)], { perm: { ints: order } }),
     sum: (x, options = {}) => this.#reduce('ReduceSum', x, options),
     max: (x, options = {}) => this.#reduce('ReduceMax', x, options),
     min: (x, options = {}) => this.#reduce('ReduceMin', x, options),
-    softmax: (x, { axis = -1, temperature = 1 } = {}) => {
-      const scaled =
-        temperature === 1 ? this.stored(x) : this.#graph.node('Div', [this.stored(x), this.#graph.scalar(temperature)]);
-      return this.#value('Softmax', [scaled], { axis: { int: axis } });
+    softmax: (x, { axis = -1, temperature = 1, causal = false } = {}) => {
+      const graph = this.#graph;
+      const own = this.stored(x);
+      const scaled = temperature === 1 ? own : graph.node('Div', [own, graph.scalar(temperature)]);
+      const [queries, keys] = x.shape.slice(-2) as [number, number];
+      const seen = causal ? graph.node('Add', [scaled, graph.causalMask(queries, keys)]) : scaled;
+      return this.#value('Softmax', [seen], { axis: { int: axis } });
+    },
+    layerNorm: (x, { epsilon = 1e-5 } = {}) => {
+      const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+      return this.#value('LayerNormalization', [this.stored(x), this.#graph.ones(x.shape.at(-1)!)], attributes);
     },
   };
 }
@@ -351,7 +387,7 @@ function encodedNumbers(graph: OnnxGraph, columns: readonly NumberColumn[]): str
     value = graph.node('Where', [graph.node('IsNaN', [value]), fill, value]);
   }
   const centered = graph.node('Sub', [value, row(({ mean }) => mean)]);
-  return graph.node('Cast', [graph.node('Div', [centered, row(({ deviation }) => deviation)])], { to: { int: 1 } });
+  return graph.cast(graph.node('Div', [centered, row(({ deviation }) => deviation)]), 'float');
 }
 
 /** A category that the model does not know gets the index -1, which the one-hot encoder refuses. */

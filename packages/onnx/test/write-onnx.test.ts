@@ -177,7 +177,27 @@ const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
     const [largest, least] = [ops.max(x, { axes: [-1], keepAxes: true }), ops.min(x, { axes: [1, 2] })];
     return ops.mul(ops.sum(x, { axes: [1] }), ops.sub(ops.sum(largest, { axes: [1] }), ops.reshape(least, [3, 1])));
   },
+  'parts and joins': (x) => {
+    const parts = ops.slice(x, [{}, { start: 1, end: -1 }, { step: 2 }]);
+    return ops.stack(
+      [
+        ops.concat([parts, ops.slice(x, [{}, { end: 2 }, { end: 3 }])], 1),
+        ops.reshape(ops.slice(x, [{}, {}, { end: 3 }]), [3, 4, 3]),
+      ],
+      1,
+    );
+  },
+  choices: (x) => {
+    const isLarge = ops.notEqual(ops.maximum(x, 0.5), 0.5);
+    return ops.add(ops.where(isLarge, x, -1), ops.where(ops.arange(x.backend, 5), ops.mul(x, 2), x));
+  },
+  'rows by number': (x) => {
+    const rows = ops.reshape(ops.arange(x.backend, 6), [2, 3]);
+    return ops.indexSelect(rows, ops.notEqual(ops.maximum(x, 0), 0));
+  },
   softmax: (x) => ops.softmax(ops.softmax(x, { temperature: 0.5 }), { axis: 1 }),
+  'causal softmax': (x) => ops.softmax(x, { causal: true, temperature: 0.5 }),
+  normalization: (x) => ops.add(ops.layerNorm(x), ops.layerNorm(ops.mul(x, 0.01), { epsilon: 1e-4 })),
   products: (x) => ops.matmul(ops.matmul(x, x, { transposeRight: true }), x),
   'products of transposed': (x) =>
     ops.matmul(x, ops.reshape(ops.permute(x, [0, 2, 1]), [3, 4, 5]), { transposeLeft: true }),

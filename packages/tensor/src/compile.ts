@@ -84,7 +84,7 @@ export function recordOps(
     };
     const outputs = watchOps(
       (call) => {
-        note([...call.args, call.output]);
+        note([...call.args.flat(), call.output]);
         see(call);
       },
       () => body(...inputs),

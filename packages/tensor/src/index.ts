@@ -42,7 +42,7 @@ export { compile, type Plan, type RecordedOps, recordOps } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
-export { philox, randomStream } from './random.ts';
+export { normalQuantile, philox, randomStream } from './random.ts';
 export { formatShape, type Pair, type Shape, ShapeError, sizeOf, type WindowOptions, type Windows } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';
 export {

@@ -72,7 +72,9 @@ export const unaryOps = ['abs', 'exp', 'log', 'neg', 'relu', 'sigmoid', 'softplu
 export const binaryOps = ['add', 'div', 'maximum', 'minimum', 'mul', 'pow', 'sub'] as const;
 
 type Unary = Readonly<Record<(typeof unaryOps)[number] | 'erf' | 'logSoftmax', (input: NativeTensor) => NativeTensor>>;
-type Binary = Readonly<Record<(typeof binaryOps)[number] | 'equal', (left: Operand, right: Operand) => NativeTensor>>;
+type Binary = Readonly<
+  Record<(typeof binaryOps)[number] | 'equal' | 'notEqual', (left: Operand, right: Operand) => NativeTensor>
+>;
 type Reduction = Readonly<
   Record<'max' | 'min' | 'sum', (x: NativeTensor, axes?: number[], keepAxes?: boolean) => NativeTensor>
 >;
@@ -99,7 +101,11 @@ export interface TensorFlow extends Unary, Binary, Reduction {
   readonly maxPool: Pool;
   readonly avgPool: Pool;
   pad(input: NativeTensor, around: [number, number][], value: number): NativeTensor;
-  cast(input: NativeTensor, type: 'float32' | 'int32'): NativeTensor;
+  slice(input: NativeTensor, begin: number[], size: number[]): NativeTensor;
+  concat(tensors: NativeTensor[], axis: number): NativeTensor;
+  where(condition: NativeTensor | boolean, whenTrue: Operand, whenFalse: Operand): NativeTensor;
+  softmax(input: NativeTensor): NativeTensor;
+  cast(input: NativeTensor, type: 'float32' | 'int32' | 'bool'): NativeTensor;
   oneHot(indices: NativeTensor, depth: number): NativeTensor;
   gather(input: NativeTensor, indices: NativeTensor, axis?: number): NativeTensor;
   reshape(input: NativeTensor, shape: number[]): NativeTensor;

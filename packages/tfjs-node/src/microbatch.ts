@@ -15,6 +15,7 @@ import {
   fromArray,
   type HostBackend,
   type Pair,
+  type Range,
   randomKey,
   randomUniform,
   type Storage,
@@ -115,6 +116,22 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
     ...(Object.fromEntries(same) as Pick<OpTable<NativeTensor>, (typeof unaryOps | typeof binaryOps)[number]>),
     constant: (values, shape) => tf.tensor(values, [...shape]),
     equal: (left, right) => float(tf.equal(left, right)),
+    notEqual: (left, right) => float(tf.notEqual(left, right)),
+    where(condition, whenTrue, whenFalse) {
+      const isTrue = typeof condition === 'number' ? condition !== 0 : tf.cast(condition, 'bool');
+      return tf.where(isTrue, whenTrue, whenFalse);
+    },
+    softmax(x, { axis = -1, temperature = 1, causal = false } = {}) {
+      const last = x.shape.length - 1;
+      if (axis !== -1 && axis !== last) throw new Error(`tfjs-node: expected a softmax of the last axis, got ${axis}`);
+      const scaled = temperature === 1 ? x : tf.div(x, temperature);
+      return tf.softmax(causal ? tf.add(scaled, causalMask(tf, x.shape.slice(-2) as [number, number])) : scaled);
+    },
+    layerNorm(x, { epsilon = 1e-5 } = {}) {
+      const mean = (values: NativeTensor): NativeTensor => tf.div(tf.sum(values, [-1], true), x.shape.at(-1)!);
+      const centered = tf.sub(x, mean(x));
+      return tf.div(centered, tf.sqrt(tf.add(mean(tf.mul(centered, centered)), epsilon)));
+    },
     leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
     gelu: (x, { approximate = 'none' } = {}) => {
       const cubic = (): NativeTensor =>
@@ -145,6 +162,22 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
       return tf.avgPool(paddedBy(tf, images, padding, 0), pairOf(window), pairOf(stride), 'valid');
     },
     reshape: (x, shape) => tf.reshape(x, [...shape]),
+    slice(x, ranges) {
+      const parts = x.shape.map((length, axis) => rangeOf(ranges[axis], length));
+      return tf.slice(
+        x,
+        parts.map(([begin]) => begin),
+        parts.map(([begin, end]) => end - begin),
+      );
+    },
+    place(x, shape, ranges, value = 0) {
+      const around = shape.map((length, axis): [number, number] => {
+        const [begin, end] = rangeOf(ranges[axis], length);
+        return [begin, length - end];
+      });
+      return tf.pad(x, around, value);
+    },
+    concat: (tensors, axis = 0) => tf.concat([...tensors], axis),
     permute: (x, order) => tf.transpose(x, [...order]),
     sum: (x, { axes, keepAxes } = {}) => tf.sum(x, axes && [...axes], keepAxes),
     max: (x, { axes, keepAxes } = {}) => tf.max(x, axes && [...axes], keepAxes),
@@ -162,6 +195,21 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<NativeTensor> {
 
 function pairOf(pair: Pair): [number, number] {
   return typeof pair === 'number' ? [pair, pair] : [...pair];
+}
+
+/** Hides scores [queries, keys] from softmax by addition: the last query sees all keys, the one before one fewer, and so on. */
+function causalMask(tf: TensorFlow, [queries, keys]: readonly [number, number]): NativeTensor {
+  const isHidden = (at: number): boolean => (at % keys) - Math.floor(at / keys) > keys - queries;
+  const mask = Float32Array.from({ length: queries * keys }, (_, at) => (isHidden(at) ? -1e9 : 0));
+  return tf.tensor(mask, [queries, keys]);
+}
+
+/** Returns the first position of a range and the one after its last. */
+function rangeOf({ start = 0, end, step = 1 }: Range = {}, length: number): [number, number] {
+  if (step !== 1) throw new Error(`tfjs-node: expected a range of neighboring positions, got a step of ${step}`);
+  const inside = (at: number): number => Math.min(Math.max(at < 0 ? at + length : at, 0), length);
+  const first = inside(start);
+  return [first, Math.max(first, inside(end ?? length))];
 }
 
 /** Pads images explicitly: the gradients of TensorFlow.js support no padding of a given size. */
