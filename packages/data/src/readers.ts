@@ -40,4 +40,4 @@ export {
   type TrainedTable,
 } from './readers/table-dataset.ts';
 export { datasetFromText, type TextOptions, type TextSource } from './readers/text-dataset.ts';
-export { decodeTokens, encodeText, tokenNames, type Vocabulary, vocabularySize } from './readers/vocabulary.ts';
+export { decodeTokens, encodeText, type Vocabulary } from './readers/vocabulary.ts';

@@ -44,14 +44,12 @@ export type Reading =
       /** Whether rows with a missing value that no column replaces were dropped; otherwise there were none. */
       readonly missing?: 'drop' | undefined;
     }
-  /** A text, or the texts in a column of a table. */
+  /** A text. */
   | {
       readonly type: 'text';
       readonly vocabulary: Vocabulary;
-      /** Column of a table whose texts are read; omitted unless they have labels. */
-      readonly column?: string | undefined;
-      /** Name of the label's column. */
-      readonly label?: string | undefined;
+      /** Whether each line is a sample; omitted for running text. */
+      readonly lines?: true | undefined;
     }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };

@@ -34,6 +34,8 @@ export interface TextOptions extends SplitOptions {
   readonly context?: number | undefined;
   /** Whether each line is a sample; by default, samples are windows of running text. */
   readonly lines?: boolean | undefined;
+  /** What the model asks for where the options above are omitted; data that are no text ignore it. */
+  readonly model?: Pick<TextOptions, 'context' | 'lines'> | undefined;
 }
 
 const defaultContext = 64;
@@ -58,7 +60,7 @@ const sourceKind = objectWith('the source of a text', 'name', 'parts');
 export function datasetFromText(given: string | Uint8Array | TextSource, options: TextOptions = {}): OpenedDataset {
   checkArguments('datasetFromText', [argumentKinds.options, options]);
   const source = sourceOf(given);
-  const { context, vocabulary, lines = false } = options;
+  const { context, vocabulary, lines = options.model?.lines ?? false } = options;
   if (context !== undefined) checkWhole('context', context, 1, maxContext);
   if (typeof vocabulary === 'number') checkWhole('vocabulary', vocabulary, leastMergedSize, maxTokens);
   return lines ? datasetFromLines(source, options) : datasetFromWindows(source, options);
@@ -72,7 +74,7 @@ function sourceOf(given: string | Uint8Array | TextSource): TextSource {
 }
 
 function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDataset {
-  const { context = defaultContext, testFraction = defaultTestFraction } = options;
+  const { context = options.model?.context ?? defaultContext, testFraction = defaultTestFraction } = options;
   const vocabulary = vocabularyOf(source, options.vocabulary);
   const count = encode(source, vocabulary, () => {});
   const windows = Math.floor((count - 1) / context);
@@ -299,7 +301,7 @@ function datasetFromLines(given: TextSource, options: TextOptions): OpenedDatase
   return {
     ...{ train: part(train!), test: part(test!) },
     found: foundLine([source], what),
-    reading: { type: 'text', vocabulary },
+    reading: { type: 'text', vocabulary, lines: true },
   };
 }
 

@@ -1,6 +1,6 @@
 /** The tokens of a text: characters, bytes, byte pairs or words; encoding and decoding, the same on every engine. */
 
-import { argumentKinds, checkArguments, DataError, objectWith } from '../data-error.ts';
+import { type ArgumentKind, argumentKinds, checkArguments, DataError, objectWith } from '../data-error.ts';
 import { printable, shownLine } from '../shown.ts';
 
 /** The tokens that a model knows, as plain data that a model file contains. */
@@ -15,6 +15,10 @@ export type Vocabulary =
   | { readonly kind: 'words'; readonly tokens: readonly string[] };
 
 const vocabularyKind = objectWith('a vocabulary', 'kind');
+const tokensKind: ArgumentKind = {
+  expected: 'tokens as a list or a typed array',
+  accepts: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
 const byteCount = 256;
 /** Tokens of a vocabulary of words that stand for no word. */
 export const wordless = { padding: 0, unknown: 1, count: 2 } as const;
@@ -87,7 +91,7 @@ export function encodeText(vocabulary: Vocabulary, text: string): Uint8Array | U
 
 /** Returns the text of tokens: for words, separated by spaces; an incomplete character becomes U+FFFD. */
 export function decodeTokens(vocabulary: Vocabulary, tokens: ArrayLike<number>): string {
-  checkArguments('decodeTokens', [vocabularyKind, vocabulary]);
+  checkArguments('decodeTokens', [vocabularyKind, vocabulary], [tokensKind, tokens]);
   if (vocabulary.kind === 'characters') return Array.from(tokens, (token) => vocabulary.tokens[token] ?? '').join('');
   if (vocabulary.kind === 'words') {
     const names = tokenNames(vocabulary);
