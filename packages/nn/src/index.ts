@@ -29,6 +29,7 @@ export {
   replay,
   type Tape,
 } from './forward.ts';
+export { gpt2Config } from './gpt2.ts';
 export { fromTorch, sameLayout, type TorchLayout } from './layer-kind.ts';
 export { type Layer, type LayerType, layers } from './layers.ts';
 export { losses } from './losses.ts';
@@ -66,6 +67,7 @@ export {
   numberedClasses,
   parseDescription,
   readModelFile,
+  readTensors,
   torchTensors,
   writeModelFile,
 } from './model-file.ts';
