@@ -79,8 +79,6 @@ export interface LayerKind<Config> {
   parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
   /** Whether the layer makes random choices in training; by default it never does. */
   isRandom?(config: Config): boolean;
-  /** Whether the gradient of a parameter can be summed per microbatch in one pass; by default it can. */
-  readonly needsSinglePasses?: true;
   /**
    * Maps `[n, ...input]` to `[n, ...output]`. `parameters` has one tensor per entry of the method `parameters`, in the
    * same order. It is called only for its ops, which other libraries and formats repeat, so it may not read values.

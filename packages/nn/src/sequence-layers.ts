@@ -6,8 +6,8 @@ import {
   div,
   dropout,
   formatShape,
-  fromArray,
   indexSelect,
+  layerNorm as layerNormOp,
   matmul,
   maximum,
   mean,
@@ -19,7 +19,6 @@ import {
   sigmoid,
   slice,
   softmax,
-  sqrt,
   stack,
   sub,
   sum,
@@ -69,7 +68,6 @@ const embedding = {
   parameters: ({ tokens, width, init }) => [
     parameter('weight', [tokens, width], init ? initializersOf(init, tokens, width).weight : normal(1)),
   ],
-  needsSinglePasses: true,
   forward: (_, input, [weight]) => indexSelect(weight!, input),
 } satisfies LayerKind<v.InferOutput<typeof embeddingSchema>>;
 
@@ -99,10 +97,7 @@ const layerNorm = {
     parameter('bias', input.slice(-1), constant(0)),
   ],
   forward({ epsilon = 1e-5 }, input, [weight, bias]) {
-    const along = { axes: [-1], keepAxes: true };
-    const centered = sub(input, mean(input, along));
-    const deviation = sqrt(add(mean(mul(centered, centered), along), epsilon));
-    return add(mul(div(centered, deviation), weight!), bias!);
+    return add(mul(layerNormOp(input, { epsilon }), weight!), bias!);
   },
 } satisfies LayerKind<v.InferOutput<typeof layerNormSchema>>;
 
@@ -122,9 +117,6 @@ type AttentionConfig = v.InferOutput<typeof attentionSchema>;
 
 /** Most attention scores of a sample. */
 const maximumScores = 2 ** 28;
-
-/** Stands for a score of -infinity, which GPUs need not have: its power is 0 next to any real score. */
-const hidden = -1e30;
 
 /** Self-attention with the parameters of GPT-2: `c_attn` makes queries, keys and values, `c_proj` joins the heads. */
 const attention = {
@@ -153,26 +145,13 @@ const attention = {
       const own = slice(split, [{}, {}, { start: part, end: part + 1 }]);
       return permute(reshape(own, [samples, positions, heads, width / heads]), [0, 2, 1, 3]);
     });
-    const scores = mul(matmul(queries!, keys!, { transposeRight: true }), scoreScale(width / heads));
-    const probabilities = softmax(causal ? where(causalMask(input, positions), scores, hidden) : scores);
+    const scores = matmul(queries!, keys!, { transposeRight: true });
+    const probabilities = softmax(scores, { temperature: Math.sqrt(width / heads), causal });
     const kept = random ? dropout(probabilities, rate, random) : probabilities;
     const joined = reshape(permute(matmul(kept, values!), [0, 2, 1, 3]), input.shape);
     return add(matmul(joined, projection!), projectionBias!);
   },
 } satisfies LayerKind<AttentionConfig>;
-
-/** `1 / sqrt(size)` of a head. */
-function scoreScale(size: number): number {
-  return 1 / Math.sqrt(size);
-}
-
-/** [positions, positions]: 1 if the row's position sees the column's, else 0. */
-function causalMask({ backend }: Tensor, positions: number): Tensor {
-  const mask = Float32Array.from({ length: positions ** 2 }, (_, at) =>
-    Number(at % positions <= Math.floor(at / positions)),
-  );
-  return fromArray(backend, mask, [positions, positions]);
-}
 
 const tiedOutputSchema = v.strictObject({ type: v.literal('tiedOutput') });
 
@@ -185,7 +164,6 @@ const tiedOutput = {
     if (embedding.width === width) return [positions, embedding.tokens];
     throw new Error(`expected the width ${embedding.width} of the embedding, got ${width}`);
   },
-  needsSinglePasses: true,
   forward: (_, input, __, { text }) => matmul(input, text!.embedding, { transposeRight: true }),
 } satisfies LayerKind<v.InferOutput<typeof tiedOutputSchema>>;
 
@@ -230,7 +208,6 @@ function recurrent<const Type extends string>(type: Type, gates: number, states:
     schema,
     outputShape: ({ units }, input) => [rowsShape(input)[0], units],
     parameters: ({ units }, input) => recurrentParameters(gates, units, input),
-    needsSinglePasses: true,
     forward({ units }, input, [inputWeight, weight, inputBias, bias]) {
       const [samples, positions] = input.shape as readonly [number, number, number];
       const products = add(matmul(input, inputWeight!), inputBias!);
