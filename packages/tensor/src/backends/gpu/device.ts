@@ -54,7 +54,7 @@ export interface Device {
   readonly dialect: Dialect;
   /** Most arrays that one kernel may read. */
   readonly maxInputs: number;
-  /** Most threads along y and z. */
+  /** Most threads along x and y, and along z; any number along x alone. */
   readonly maxThreads: readonly [number, number];
   /** Most values in one array. */
   readonly maxLength: number;

@@ -27,8 +27,8 @@ export function flatKernel(inputs: number, length: number, lines: readonly strin
 }
 
 /** Whether a device supports these thread counts. */
-export function fits({ maxThreads }: Target, [, y, z]: Threads): boolean {
-  return y <= maxThreads[0] && z <= maxThreads[1];
+export function fits({ maxThreads }: Target, [x, y, z]: Threads): boolean {
+  return x <= maxThreads[0] && y <= maxThreads[0] && z <= maxThreads[1];
 }
 
 /** Whether a length is a whole number of cells. */

@@ -185,13 +185,18 @@ class WebGpuKernel implements DeviceKernel {
     pass.dispatchWorkgroups(...this.#groups);
   }
 
-  /** Writes the uniforms of gpu.js: the thread counts; a width for threads in one dimension and the sizes of arrays are not read here. */
+  /** Writes the uniforms of gpu.js: the thread counts, and the width of a row of groups; the sizes of arrays are not read here. */
   #writeParameters(device: GPUDevice, built: GpuJsKernel): GPUBuffer {
     const { threads } = this.source;
     const [width, height, depth] = built.workgroupSize;
-    this.#groups = [Math.ceil(threads[0] / width), Math.ceil(threads[1] / height), Math.ceil(threads[2] / depth)];
+    const most = device.limits.maxComputeWorkgroupsPerDimension;
+    const groups = Math.ceil(threads[0] / width);
+    // Threads in one dimension, if they are many, are folded into rows of groups.
+    const rows = isFlat(threads) ? Math.ceil(groups / most) : Math.ceil(threads[1] / height);
+    const inRow = isFlat(threads) ? Math.ceil(groups / rows) : groups;
+    this.#groups = [inRow, rows, Math.ceil(threads[2] / depth)];
     const words = new Uint32Array(built.paramsLayout.byteLength / 4);
-    words.set(threads);
+    words.set([...threads, inRow * width]);
     const buffer = device.createBuffer({ size: words.byteLength, usage: usage.uniform | usage.copyTarget });
     device.queue.writeBuffer(buffer, 0, words);
     return buffer;
@@ -207,6 +212,11 @@ class WebGpuKernel implements DeviceKernel {
   }
 }
 
+/** Whether threads are counted along x alone, which gpu.js treats differently. */
+function isFlat([, y, z]: KernelSource['threads']): boolean {
+  return y === 1 && z === 1;
+}
+
 async function buildKernel(
   gpuJs: GpuJs,
   gpu: GpuJsInstance,
@@ -215,7 +225,7 @@ async function buildKernel(
 ): Promise<GpuJsKernel> {
   const names = inputNames(inputs);
   const { kernel } = gpu.createKernel(text, {
-    output: [...threads],
+    output: isFlat(threads) ? [threads[0]] : [...threads],
     precision: 'single',
     pipeline: true,
     argumentTypes: names.map(() => 'Input'),
