@@ -70,6 +70,32 @@ export interface ForwardContext {
   readonly text?: { readonly tokens: Tensor; readonly embedding: Tensor } | undefined;
 }
 
+/** A position of a text that is read token by token. */
+export interface TextPlace {
+  /** Number of the position, [1]. */
+  readonly position: Tensor;
+  /** [positions]: 1 at the position, else 0. */
+  readonly isHere: Tensor;
+  /** [positions]: 1 at the position and those before, else 0. */
+  readonly isRead: Tensor;
+}
+
+/** How a layer that connects positions reads a text token by token. */
+export interface Stepwise<Config> {
+  /** Whether the layer cannot go beyond the last position of its input. */
+  readonly isBounded: boolean;
+  /** Returns the shapes of what it keeps, zeros at first; by default nothing. Throws one sentence if it cannot. */
+  memory?(config: Config, input: Shape): readonly Shape[];
+  /** Maps one position [1, 1, ...] to the output, followed by what is kept after it; has the bits of `forward`. */
+  next(
+    config: Config,
+    input: Tensor,
+    parameters: readonly Tensor[],
+    memory: readonly Tensor[],
+    place: TextPlace,
+  ): readonly [output: Tensor, ...memory: Tensor[]];
+}
+
 export interface LayerKind<Config> {
   /** Checks a layer that comes from a file or the network; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
@@ -84,6 +110,8 @@ export interface LayerKind<Config> {
    * same order. It is called only for its ops, which other libraries and formats repeat, so it may not read values.
    */
   forward(config: Config, input: Tensor, parameters: readonly Tensor[], context: ForwardContext): Tensor;
+  /** By default `forward` maps each position by itself. */
+  readonly stepwise?: Stepwise<Config>;
 }
 
 /** Initial weights, by name, of a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */

@@ -81,6 +81,10 @@ const positions = {
     return [parameter('weight', [count, width], init ? initializersOf(init, count, width).weight : normal(1))];
   },
   forward: (_, input, [weight]) => add(input, weight!),
+  stepwise: {
+    isBounded: true,
+    next: (_, input, [weight], __, { position }) => [add(input, indexSelect(weight!, position))],
+  },
 } satisfies LayerKind<v.InferOutput<typeof positionsSchema>>;
 
 const layerNormSchema = v.strictObject({
@@ -139,19 +143,48 @@ const attention = {
   isRandom: ({ dropout = 0 }) => dropout > 0,
   forward(config, input, [weight, bias, projection, projectionBias], { random }) {
     const { dropout: rate = 0, causal = true, heads } = config;
-    const [samples, positions, width] = input.shape as readonly [number, number, number];
-    const split = reshape(add(matmul(input, weight!), bias!), [samples, positions, 3, heads, width / heads]);
-    const [queries, keys, values] = [0, 1, 2].map((part) => {
-      const own = slice(split, [{}, {}, { start: part, end: part + 1 }]);
-      return permute(reshape(own, [samples, positions, heads, width / heads]), [0, 2, 1, 3]);
-    });
-    const scores = matmul(queries!, keys!, { transposeRight: true });
-    const probabilities = softmax(scores, { temperature: Math.sqrt(width / heads), causal });
+    const [queries, keys, values] = splitHeads(add(matmul(input, weight!), bias!), heads);
+    const temperature = Math.sqrt(queries.shape[3]!);
+    const probabilities = softmax(matmul(queries, keys, { transposeRight: true }), { temperature, causal });
     const kept = random ? dropout(probabilities, rate, random) : probabilities;
-    const joined = reshape(permute(matmul(kept, values!), [0, 2, 1, 3]), input.shape);
-    return add(matmul(joined, projection!), projectionBias!);
+    return add(matmul(joinHeads(matmul(kept, values)), projection!), projectionBias!);
+  },
+  stepwise: {
+    isBounded: true,
+    memory({ heads, causal = true }, [positions, width]) {
+      if (!causal) throw new Error('generation: expected attention that is causal');
+      return Array.from({ length: 2 }, () => [1, heads, positions!, width! / heads]);
+    },
+    next({ heads }, input, [weight, bias, projection, projectionBias], memory, { isHere, isRead }) {
+      const [query, key, value] = splitHeads(add(matmul(input, weight!), bias!), heads);
+      const [keys, values] = [key, value].map((own, index) => where(reshape(isHere, [-1, 1]), own, memory[index]!));
+      const scores = where(isRead, matmul(query, keys!, { transposeRight: true }), unread);
+      const probabilities = softmax(scores, { temperature: Math.sqrt(query.shape[3]!) });
+      const output = add(matmul(joinHeads(matmul(probabilities, values!)), projection!), projectionBias!);
+      return [output, keys!, values!];
+    },
   },
 } satisfies LayerKind<AttentionConfig>;
+
+/** Score of a position that is not read yet: its power is 0 next to that of any real score. */
+const unread = -1e30;
+
+/** Splits [samples, positions, 3 width] into queries, keys and values [samples, heads, positions, width / heads]. */
+function splitHeads(joined: Tensor, heads: number): readonly [queries: Tensor, keys: Tensor, values: Tensor] {
+  const [samples, positions, size] = joined.shape as readonly [number, number, number];
+  const split = reshape(joined, [samples, positions, 3, heads, size / 3 / heads]);
+  const part = (index: number): Tensor => {
+    const own = slice(split, [{}, {}, { start: index, end: index + 1 }]);
+    return permute(reshape(own, split.shape.toSpliced(2, 1)), [0, 2, 1, 3]);
+  };
+  return [part(0), part(1), part(2)];
+}
+
+/** Joins heads [samples, heads, positions, size] to [samples, positions, heads * size]. */
+function joinHeads(heads: Tensor): Tensor {
+  const [samples, , positions] = heads.shape as readonly [number, number, number, number];
+  return reshape(permute(heads, [0, 2, 1, 3]), [samples, positions, -1]);
+}
 
 const tiedOutputSchema = v.strictObject({ type: v.literal('tiedOutput') });
 
@@ -218,6 +251,15 @@ function recurrent<const Type extends string>(type: Type, gates: number, states:
         return state[0]!;
       });
       return stack(outputs, 1);
+    },
+    stepwise: {
+      isBounded: false,
+      memory: ({ units }) => Array.from({ length: states }, () => [1, units]),
+      next(_, input, [inputWeight, weight, inputBias, bias], memory) {
+        const product = add(matmul(input, inputWeight!), inputBias!);
+        const state = cell(reshape(product, [1, -1]), memory, weight!, bias!);
+        return [reshape(state[0]!, [1, 1, -1]), ...state];
+      },
     },
   } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }

@@ -1,8 +1,17 @@
 /** Gradients on a GPU or a software renderer, compared with the reference; skipped if Node has neither. */
-import { classField } from '@lockstep/data';
+import { classField, nextTargets, type TargetField } from '@lockstep/data';
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { createMicrobatchGradient, initialize, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
+import {
+  createMicrobatchGradient,
+  embeddingOf,
+  initialize,
+  type Model,
+  parameterLayout,
+  parseModel,
+  resolveModel,
+  sampleSize,
+} from '../src/index.ts';
 import { mnistBatch } from './goldens.ts';
 
 const samples = 16;
@@ -38,25 +47,45 @@ const dropping = parseModel({
   ],
 });
 
+const recurrent = parseModel({
+  name: 'recurrent',
+  input: [5],
+  layers: [
+    { type: 'embedding', tokens: 7, width: 6 },
+    { type: 'lstm', units: 6 },
+    { type: 'residual', layers: [{ type: 'attention', heads: 2, dropout: 0.25 }] },
+    { type: 'gru', units: 6 },
+    { type: 'tiedOutput' },
+  ],
+});
+
 const classWeights = Array.from({ length: 10 }, (_, at) => at / 4);
 
 describe.skipIf(typeof gpu === 'string')(title, () => {
-  test.each([
+  test.each<[Model, TargetField]>([
     [resolveModel('mlp'), classField],
     [resolveModel('mlp'), { ...classField, classWeights }],
     [resolveModel('cnn'), classField],
     [resolveModel('cnn-large'), classField],
     [dropping, classField],
+    [resolveModel('gpt-nano'), nextTargets([], 16)],
+    [recurrent, nextTargets([], 4, true)],
   ])(
     'the gradient of a microbatch of $name is that of the reference, with targets %j',
     async (model, targetField) => {
       const weights = initialize(model, 5);
       const { pixels, labels } = mnistBatch(3);
+      const length = samples * sampleSize(model, targetField);
+      const tokens = embeddingOf(model)?.tokens;
+      const given = [
+        tokens === undefined ? pixels.slice(0, length) : Uint8Array.from({ length }, (_, at) => (at * at) % tokens),
+        labels.slice(0, tokens === undefined ? samples : 0),
+      ] as const;
       const gradientOn = async (backend: Backend): Promise<Float32Array> => {
         const parameters = backend.allocate(weights.length);
         backend.upload(parameters, weights);
         const microbatch = createMicrobatchGradient(backend, model, samples, parameters, { targetField });
-        microbatch.run(pixels.slice(0, samples * 784), labels.slice(0, samples), key);
+        microbatch.run(...given, key);
         const result = await backend.download(microbatch.output);
         microbatch.dispose();
         backend.free(parameters);
