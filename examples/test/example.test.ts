@@ -38,7 +38,9 @@ const expected: Readonly<Record<string, RegExp>> = {
   initialization: /He +1\.414 +\d\.\d+/,
   'training-loop': /valueAndGrad[\s\S]*the network +generalizes\n/,
   optimizers: /\{"type":"adam","learningRate":0\.001\}[\s\S]*momentum +0\.01/,
+  embedding: /loss of guessing +3\.296[\s\S]*\n +a +vowel +e o/,
   attention: /"it" looks at +cat\n[\s\S]*√d +\d\.\d\d/,
+  transformer: /step 1,000 +[a-z]+[\s\S]*parameters +4,192\n/,
   'many-workers': /\n +8 +0 of 101,770/,
 };
 

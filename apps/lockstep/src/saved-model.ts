@@ -1,4 +1,4 @@
-/** The saved model that commands use, and `export`, which writes it for other programs. */
+/** The saved model that commands use, and `export`, which writes it or its configuration for other programs. */
 
 import {
   generalOptions,
@@ -9,12 +9,13 @@ import {
   readOptionBytes,
   requireOutputs,
   saveFile,
+  saveJson,
   shownLine,
   textKind,
   usageFailure,
 } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
-import { type Model, resolveModel } from '@lockstep/nn';
+import { gpt2Config, type Model, resolveModel } from '@lockstep/nn';
 import { writeOnnx } from '@lockstep/onnx';
 import { type LoadedModel, loadModel } from '@lockstep/train';
 import { maxModelFileBytes, readStoredModel } from '@lockstep/train/command-line';
@@ -73,6 +74,11 @@ const exportCommand = {
   options: {
     ...loadOptions,
     onnx: { kind: textKind, placeholder: 'FILE.onnx', help: 'file for the ONNX model' },
+    config: {
+      kind: textKind,
+      placeholder: 'FILE.json',
+      help: "file for the configuration with which transformers' GPT2LMHeadModel loads a gpt model",
+    },
     ...generalOptions,
   },
 } as const;
@@ -81,13 +87,31 @@ const exportCommand = {
 export async function exportModel(args: readonly string[]): Promise<number> {
   const options = readCommandLine(exportCommand, args);
   if (!options) return 0;
-  const { onnx } = options;
-  if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, got none');
-  requireOutputs({ onnx }, inputsOf(options));
+  const { onnx, config } = options;
+  if (onnx === undefined && config === undefined) {
+    throw usageFailure('--onnx: expected FILE.onnx, or --config FILE.json instead, got none');
+  }
+  requireOutputs({ onnx, config }, inputsOf(options));
   const { model, weights, metadata } = await load(options, async (bytes, given) => readStoredModel(bytes, given));
-  // It says how PyTorch loads the safetensors file.
-  const { format: _, ...about } = metadata;
-  await saveFile(onnx, writeOnnx(model, weights, about));
-  process.stdout.write(`model ${shownLine(model.name)} written to ${onnx}\n`);
+  const settings = config === undefined ? undefined : configOf(model);
+  const name = shownLine(model.name);
+  if (onnx !== undefined) {
+    // It says how PyTorch loads the safetensors file.
+    const { format: _, ...about } = metadata;
+    await saveFile(onnx, writeOnnx(model, weights, about));
+    process.stdout.write(`model ${name} written to ${onnx}\n`);
+  }
+  if (config !== undefined) {
+    await saveJson(config, settings);
+    process.stdout.write(`configuration of model ${name} written to ${config}\n`);
+  }
   return 0;
+}
+
+function configOf(model: Model): object {
+  try {
+    return gpt2Config(model);
+  } catch (error) {
+    throw usageFailure(`--config: ${errorMessage(error)}`);
+  }
 }

@@ -29,7 +29,8 @@ describe('npm run export', () => {
   });
 
   it.each<[line: string, message: RegExp]>([
-    ['--load {bars}', /^--onnx: expected FILE\.onnx, got none$/],
+    ['--load {bars}', /^--onnx: expected FILE\.onnx, or --config FILE\.json instead, got none$/],
+    ['--load {bars} --config {out.onnx}', /^--config: model bars: expected the layers of GPT-2, with equal blocks .*$/],
     ['--onnx {out.onnx}', /^--load: expected FILE\.safetensors, got none$/],
     ['--load {none} --onnx {out.onnx}', /^--load: .*none: no such file or folder/],
     ['--load {bars} --onnx {none/out.onnx}', /^--onnx: .*: cannot use the folder/],

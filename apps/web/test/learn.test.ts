@@ -29,7 +29,9 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   initialization: [/He1\.414\d\.\d{4}\d\.\d{4}/],
   'training-loop': [/test accuracy9[012]\.\d\d %/, /generalizes/, /valueAndGrad/],
   optimizers: [/"momentum","learningRate":0\.01/, /adam0\.001[\d.]+9\d\.\d\d %/],
+  embedding: [/0 of 27/, /loss of guessing\s*3\.296/, /after 600 steps/],
   attention: [/looks at\s*cat/, /√d[\d.]+/],
+  transformer: [/4,192/, /after step 1,000/, /[a-z]+ [a-z]+/, /head 4/],
   'many-workers': [/8\s*0 of 101,770/],
 };
 

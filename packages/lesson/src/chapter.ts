@@ -62,6 +62,7 @@ export interface TypedChapter<Table extends Controls, Result> extends Chapter {
   readonly controls: Table;
   /** Returns the last result. */
   result(context: LessonContext, settings?: Partial<SettingsOf<Table>>): Result;
+  show(result: Result): readonly Exhibit[];
 }
 
 export function defineChapter<const Table extends Controls, Result>(
@@ -70,6 +71,7 @@ export function defineChapter<const Table extends Controls, Result>(
   const { run, show, ...rest } = definition;
   return {
     ...rest,
+    show,
     *exhibits(context, given) {
       for (const result of run(context, settingsOf(rest.controls, given))) yield show(result);
     },

@@ -111,6 +111,24 @@ export interface Grid {
   readonly showsNumbers?: boolean;
 }
 
+/** What a model writes at several steps of its training. */
+export interface Texts {
+  readonly kind: 'texts';
+  readonly caption: string;
+  /** In the order of their steps. */
+  readonly samples: readonly { readonly step: number; readonly text: string }[];
+}
+
+/** Weights with which tokens look at tokens, a map for each attention head. */
+export interface Attention {
+  readonly kind: 'attention';
+  readonly caption: string;
+  /** The tokens of the text, as people read them. */
+  readonly tokens: readonly string[];
+  /** [tokens, tokens] each: a row for each query, whose weights add up to 1. */
+  readonly maps: readonly { readonly label: string; readonly weights: ArrayLike<number> }[];
+}
+
 /** A part of the plane with a value at each place, and the points, arrows and path in it. */
 export interface Plane {
   readonly kind: 'plane';
@@ -132,6 +150,8 @@ export interface Plane {
     readonly label: string;
     readonly isOn: boolean;
   }[];
+  /** Whether the labels stand in the plane in place of dots. */
+  readonly showsLabels?: boolean;
   /** Arrows from the origin. */
   readonly arrows?: readonly { readonly x: number; readonly y: number; readonly label: string }[];
   /** Successive places; the path leaves the plane at places outside it. */
@@ -219,6 +239,8 @@ const texts = {
   code: codeText,
   pictures: picturesText,
   grid: gridText,
+  texts: textsText,
+  attention: attentionText,
   plane: planeText,
   neurons: neuronsText,
   graph: graphText,
@@ -336,7 +358,23 @@ function gridText({ caption, rows, columns, values, showsNumbers = false }: Grid
   return [`${caption}:`, ...shaded];
 }
 
-function planeText({ caption, x, y, field, points = [], arrows = [], path = [] }: Plane): Text {
+function textsText({ caption, samples }: Texts): Text {
+  const rows = samples.map(({ step, text }) => [`step ${thousands(step)}`, text]);
+  return [`${caption}:`, { columns: [right, {}], rows, indent }];
+}
+
+function attentionText({ caption, tokens, maps }: Attention): Text {
+  const parts = maps.flatMap(({ label, weights }): Text => {
+    const rows = tokens.map((token, row) => {
+      const own = Array.from({ length: tokens.length }, (_, column) => weights[row * tokens.length + column]!);
+      return [token, own.map((weight) => shadeOf(weight, 0, 1).repeat(aspect)).join('')];
+    });
+    return [`${indent}${label}:`, { columns: [right, {}], rows, indent: '    ' }];
+  });
+  return [`${caption}:`, ...parts];
+}
+
+function planeText({ caption, x, y, field, points = [], arrows = [], path = [], showsLabels = false }: Plane): Text {
   const height = planeWidth / aspect;
   const cells = Array.from({ length: height }, (_, row) =>
     Array.from({ length: planeWidth }, (_, column) => {
@@ -358,7 +396,10 @@ function planeText({ caption, x, y, field, points = [], arrows = [], path = [] }
     for (let part = 0; part < 1; part += 0.04) mark(arrow.x * part, arrow.y * part, '·');
     mark(arrow.x, arrow.y, arrow.label);
   }
-  for (const point of points) mark(point.x, point.y, point.isOn ? '1' : '0');
+  for (const point of points) {
+    const text = showsLabels ? point.label : point.isOn ? '1' : '0';
+    for (const [at, letter] of [...text].entries()) mark(point.x + (at * (x[1] - x[0])) / planeWidth, point.y, letter);
+  }
   return [`${caption}:`, ...cells.map((row) => `  ${row.join('')}`.trimEnd())];
 }
 

@@ -6,6 +6,7 @@ export const glossary: Readonly<Record<string, string>> = {
   Adam: 'An optimizer that gives each parameter a step size of its own, from the running means of its gradients and of their squares.',
   attention:
     'The part of a Transformer in which every token takes information from the tokens whose keys match its query best.',
+  'attention head': 'One of several attentions side by side, each with queries, keys and values of its own.',
   'back-propagation':
     'The computation of all gradients in one pass from the loss back to the inputs, by the chain rule.',
   batch: 'Samples that go through the network together, as rows of one matrix.',
@@ -20,6 +21,7 @@ export const glossary: Readonly<Record<string, string>> = {
   'dead neuron': 'A neuron with relu whose sum is negative for every sample. Its gradient is 0, so no step changes it.',
   'dense layer': 'A layer in which every neuron reads every input.',
   'dot product': 'The sum of the products of two vectors, number by number.',
+  embedding: 'A vector of its own for each token, learned like any other parameter.',
   epoch: 'One pass over all training samples.',
   'forward pass': 'The computation from the input to the output, layer by layer.',
   gradient:
@@ -31,6 +33,7 @@ export const glossary: Readonly<Record<string, string>> = {
   logit: 'The score of a class before the softmax. It can be any number.',
   loss: 'A number that measures how wrong the network is. Training makes it smaller.',
   magnitude: 'The length of a vector: the square root of the sum of the squares of its numbers.',
+  mask: 'The rule that a token takes nothing from later tokens: their attention weights are 0.',
   'matrix product': 'A table of dot products: each row of the first matrix with each column of the second.',
   'mean squared error':
     'The loss if targets are numbers: the mean of the squared differences between predictions and targets.',
@@ -52,6 +55,8 @@ export const glossary: Readonly<Record<string, string>> = {
   temperature:
     'A number that divides the logits before the softmax: a low one makes probabilities sharp, a high one flat.',
   tensor: 'A grid of numbers with any number of axes: a scalar has none, a vector one, a matrix two.',
+  token: 'A piece of a text with a number of its own: a letter, a word, or a part of a word.',
+  transformer: 'A network for sequences, in which attention and dense layers alternate.',
   'vanishing gradient': 'A gradient that shrinks in every layer on its way back, until the first layers learn nothing.',
   value: 'The vector of a token in attention that other tokens take, in proportion to their attention weights.',
   vector: 'A list of numbers; also the arrow from the origin to the place with these coordinates.',

@@ -8,6 +8,7 @@ import { attention } from './chapters/attention.ts';
 import { backPropagation } from './chapters/back-propagation.ts';
 import { crossEntropyChapter } from './chapters/cross-entropy.ts';
 import { dotProduct } from './chapters/dot-product.ts';
+import { embedding } from './chapters/embedding.ts';
 import { forwardPass } from './chapters/forward-pass.ts';
 import { gradientDescent } from './chapters/gradient-descent.ts';
 import { initialization } from './chapters/initialization.ts';
@@ -20,6 +21,7 @@ import { optimizersChapter } from './chapters/optimizers.ts';
 import { softmaxChapter } from './chapters/softmax.ts';
 import { tensors } from './chapters/tensors.ts';
 import { trainingLoop } from './chapters/training-loop.ts';
+import { transformer } from './chapters/transformer.ts';
 import { vectors } from './chapters/vectors.ts';
 import { xor } from './chapters/xor.ts';
 
@@ -51,6 +53,8 @@ export const chapters: readonly Chapter[] = [
   initialization,
   trainingLoop,
   optimizersChapter,
+  embedding,
   attention,
+  transformer,
   manyWorkers,
 ];

@@ -1,5 +1,5 @@
 /** Trains on the engine: parameters, an optimizer, and the compiled plans that read the parameters. */
-import { createOptimizer, type Optimizer, type OptimizerType, parseOptimizer } from '@lockstep/nn';
+import { createOptimizer, type Optimizer, type OptimizerType, parseOptimizer, type Schedule } from '@lockstep/nn';
 import {
   compile,
   fromArray,
@@ -33,6 +33,8 @@ export const activationFunctions: Readonly<Record<ActivationName, (x: Tensor) =>
 export interface OptimizerChoice {
   readonly type: OptimizerType;
   readonly learningRate: number;
+  readonly schedule?: Schedule;
+  readonly weightDecay?: number;
 }
 
 /** Computes a tensor, such as a loss, from parameters and inputs. */

@@ -54,7 +54,8 @@ test.each(extremes.filter(({ id, name }) => !isLong(id, name)))(
     for (const text of textsOf(last)) expect(text).not.toMatch(/undefined|^NaN %|null/);
     for (const exhibit of last) {
       if (exhibit.kind === 'grid') expect(exhibit.showsNumbers === true).toBe(exhibit.values.length < 30);
-      if (exhibit.kind === 'bars') expect(exhibit.areProbabilities === true).toBe(exhibit.caption === 'Probabilities');
+      if (exhibit.kind === 'bars')
+        expect(exhibit.areProbabilities === true).toBe(exhibit.caption.startsWith('Probabilities'));
       if (exhibit.kind === 'curves' && /percent/.test(exhibit.caption)) {
         expect(Math.max(...exhibit.series.flatMap(({ values }) => values))).toBeLessThanOrEqual(100);
       }

@@ -30,6 +30,7 @@ export {
   type Tape,
 } from './forward.ts';
 export { createGeneration, type Generation, sampleToken } from './generation.ts';
+export { gpt2Config } from './gpt2.ts';
 export { fromTorch, sameLayout, type TorchLayout } from './layer-kind.ts';
 export { type Layer, type LayerType, layers } from './layers.ts';
 export { losses } from './losses.ts';
@@ -67,6 +68,7 @@ export {
   numberedClasses,
   parseDescription,
   readModelFile,
+  readTensors,
   torchTensors,
   writeModelFile,
 } from './model-file.ts';

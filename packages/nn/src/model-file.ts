@@ -14,6 +14,7 @@ import type { Reading } from '@lockstep/data/readers';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, kinds, positive, wholeNumberFrom } from './check.ts';
+import { gpt2Tensors, isGpt2Mask } from './gpt2.ts';
 import { fromTorch, toTorch } from './layer-kind.ts';
 import {
   checkParameterCount,
@@ -25,7 +26,7 @@ import {
   totalSize,
 } from './model.ts';
 import { byteDivisor } from './plans.ts';
-import { type NamedTensor, readSafetensors, writeSafetensors } from './safetensors.ts';
+import { type NamedTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
 import { finite, standardizationSchema } from './standardization.ts';
 
 /** Converts the parameters [parameterCount] to tensors with PyTorch's names, order and layouts. */
@@ -54,13 +55,23 @@ export function writeModelFile(
 }
 
 /**
+ * Reads the tensors of a model file. Those of GPT-2 get their full names, without masks and copies.
+ * Throws one sentence if the file is not in the safetensors format, or a copy differs.
+ */
+export function readTensors(bytes: Uint8Array): SafetensorsFile {
+  checkArguments('readTensors', [kinds.bytes, bytes]);
+  const { tensors, metadata } = readSafetensors(bytes, isGpt2Mask);
+  return { tensors: gpt2Tensors(tensors), metadata };
+}
+
+/**
  * Returns the flat vector of a file's parameters.
  * Throws one sentence if names or shapes differ from the model's.
  */
 export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   checkArguments('readModelFile', [kinds.model, model], [kinds.bytes, bytes]);
   const layout = parameterLayout(model);
-  const { tensors } = readSafetensors(bytes);
+  const { tensors } = readTensors(bytes);
   const names = new Set(layout.map(({ name }) => name));
   const unknown = tensors.find(({ name }) => !names.has(name));
   if (unknown) throw new Error(`model ${model.name}: the file holds ${unknown.name}, which the model does not have`);

@@ -13,7 +13,8 @@ import {
 import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
 import { check, kinds, wholeNumberFrom } from './check.ts';
-import { inTorchOrder, type LayerParameter } from './layer-kind.ts';
+import { gpt2Names } from './gpt2.ts';
+import { inTorchOrder, type LayerParameter, sameLayout } from './layer-kind.ts';
 import { type Layer, layerKind, layerListSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
@@ -57,7 +58,7 @@ export function parseModel(data: unknown): Model {
 }
 
 interface Parameter extends LayerParameter {
-  /** Name in `torch.nn.Sequential`: `0.weight`, `0.bias`, `2.weight`, … */
+  /** Name in `torch.nn.Sequential`, `0.weight`, `0.bias`, `2.weight`, …, or in GPT-2 if the layers are GPT-2's. */
   readonly name: string;
   /** Index of the first element in the flat vector. `size` is the number of elements. */
   readonly offset: number;
@@ -87,6 +88,7 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
   /** Shape of the image if a sample is flattened. Elementwise layers keep every value in its place. */
   let image: Shape | undefined;
   const embedding = embeddingOf(model);
+  const names = gpt2Names(model.layers);
   const place = (layer: Layer, input: Shape, path: string): PlacedLayer => {
     const kind = layerKind(layer);
     const checked = <Result>(run: () => Result): Result => {
@@ -98,12 +100,17 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
       }
     };
     const own = { path, layer, input, stream: stream++ };
-    const parameters = checked(() => kind.parameters?.(layer, input, image) ?? []).map((parameter) => {
-      const size = sizeOf(parameter.shape);
+    const list = checked(() => kind.parameters?.(layer, input, image) ?? []);
+    const prefix = (list.length > 0 && names?.shift()) || path;
+    const parameters = list.map((parameter) => {
+      const { shape, suffix } = parameter;
+      const size = sizeOf(shape);
       offset += size;
       // GPT-2's rule: in models of tokens, the decay leaves biases and the weights of normalization alone.
-      const decays = parameter.decays && (!embedding || parameter.shape.length > 1);
-      return { ...parameter, decays, name: `${path}.${parameter.suffix}`, offset: offset - size, size };
+      const decays = parameter.decays && (!embedding || shape.length > 1);
+      // GPT-2 stores matrices as [in, out], as this project does.
+      const torch = names ? sameLayout(shape) : parameter.torch;
+      return { ...parameter, decays, torch, name: `${prefix}.${suffix}`, offset: offset - size, size };
     });
     const before = image;
     const nested = 'layers' in layer ? placeList(layer.layers, input, `${path}.`) : [];

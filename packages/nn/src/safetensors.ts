@@ -77,8 +77,9 @@ export function writeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer>
 /**
  * Reads the F32 tensors of a file.
  * Throws one sentence if the file is truncated, has gaps or overlaps, or is in another format.
+ * @param isSkipped chooses tensors by name that are left out, whatever their dtype; by default none
  */
-export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
+export function readSafetensors(bytes: Uint8Array, isSkipped = (_name: string): boolean => false): SafetensorsFile {
   checkArguments('readSafetensors', [kinds.bytes, bytes]);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { header, dataStart } = readHeader(bytes, view);
@@ -90,14 +91,15 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
       continue;
     }
     const { dtype, shape, data_offsets } = check(`safetensors: ${name}`, entrySchema, value);
-    if (dtype !== 'F32') throw new Error(`safetensors: ${name}: expected dtype F32, got ${dtype}`);
     const [begin, end] = data_offsets;
+    entries.push({ name, shape, begin, end });
+    if (isSkipped(name)) continue;
+    if (dtype !== 'F32') throw new Error(`safetensors: ${name}: expected dtype F32, got ${dtype}`);
     const size = 4 * sizeOf(shape);
     if (end - begin !== size) {
       const expected = `${size} bytes for shape ${formatShape(shape)}`;
       throw new Error(`safetensors: ${name}: expected ${expected}, got ${end - begin}`);
     }
-    entries.push({ name, shape, begin, end });
   }
   entries.sort((left, right) => left.begin - right.begin || left.end - right.end);
   const dataBytes = bytes.byteLength - dataStart;
@@ -109,14 +111,13 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
     position = end;
   }
   if (position !== dataBytes) throw new Error(`safetensors: expected ${position} bytes of data, got ${dataBytes}`);
-  return {
-    tensors: entries.map(({ name, shape, begin, end }) => ({
-      name,
-      shape,
-      values: new Float32Array(new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end)).buffer),
-    })),
-    metadata,
-  };
+  const tensors = entries
+    .filter(({ name }) => !isSkipped(name))
+    .map(({ name, shape, begin, end }) => {
+      const own = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end));
+      return { name, shape, values: new Float32Array(own.buffer) };
+    });
+  return { tensors, metadata };
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataStart: number } {

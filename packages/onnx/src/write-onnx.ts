@@ -3,11 +3,12 @@ import type { SampleField, Standardization } from '@lockstep/data';
 import type { FeatureColumn } from '@lockstep/data/readers';
 import {
   checkOps,
+  embeddingOf,
   type Model,
   type OpTable,
-  outputCount,
   parameterLayout,
   parseDescription,
+  predictsPositions,
   recordPrediction,
   replay,
   sameLayout,
@@ -301,8 +302,9 @@ export function writeOps(graph: OnnxGraph, tape: Tape, inputs: readonly Omit<Val
  * A model of a table takes each column as an input of its name, as it is in the table: numbers as float64 [N, 1], NaN
  * if missing; categories as strings [N, 1], '' if missing. Another model takes float32 [N, channels, height, width] if
  * its input is [height, width, channels], else [N, ...input]. That input's name is `images` for pictures and bytes, else
- * `samples`. A model that was trained on bytes takes byte / 255. The output is `logits`, [N, classes], before the
- * softmax, or `values`, [N, values]; an underscore follows if a column has that name.
+ * `samples`. A model that was trained on bytes takes byte / 255. A model of text takes `input_ids`, int64 [N, positions].
+ * The output is `logits`, [N, classes] or for next tokens [N, positions, tokens], before the softmax, or `values`,
+ * [N, values]; an underscore follows if a column has that name.
  * @param parameters [parameterCount], in model order
  * @param metadata the model file's own metadata, which goes into the ONNX file's metadata
  */
@@ -324,18 +326,16 @@ export function writeOnnx(
   const weights = parameterLayout(model).map(
     ({ name, torch }) => ({ name: graph.free(name), layout: torch, isParameter: true }) as const,
   );
-  const sampleName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
-  const inputs: readonly Port[] = columns?.map(columnPort) ?? [
-    { name: sampleName, shape: layout.shape.slice(1), description: inputDescription(model.input, samples) },
-  ];
-  const input = columns ? encodedRows(graph, columns, model.input) : sampleName;
+  const inputs: readonly Port[] = columns?.map(columnPort) ?? [samplePort(model, layout, samples)];
+  const input = columns ? encodedRows(graph, columns, model.input) : sampleValue(graph, inputs[0]!);
   let value = writeOps(graph, tape, [{ name: input, layout }, ...weights]);
   if (targets.standardization) value = restored(graph, value, targets.standardization);
-  const isScores = targets.role === 'index';
+  const isScores = targets.role !== 'value';
+  const scored = predictsPositions(model) ? 'next token' : 'class';
   const output: Port = {
     name: graph.node('Identity', [value], {}, isScores ? 'logits' : 'values'),
-    shape: [outputCount(model)],
-    description: isScores ? 'a score for each class, before the softmax' : targets.names.join(', '),
+    shape: tape.outputs[0]!.shape.slice(1),
+    description: isScores ? `a score for each ${scored}, before the softmax` : targets.names.join(', '),
   };
   const about = { model: JSON.stringify(model), ...metadata };
   return encodeModel({ name: model.name, graph, inputs, output, version: metadata['lockstep'] ?? '', metadata: about });
@@ -412,7 +412,24 @@ function restored(graph: OnnxGraph, value: string, { mean, deviation }: Standard
   return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);
 }
 
-function inputDescription(input: Shape, { role }: SampleField): string {
-  const order = input.length === 3 ? 'images as [N, channels, height, width]' : 'samples, one after another';
-  return `${order}; ${role === 'scaled' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`;
+/** The input of a model that takes no rows of a table. */
+function samplePort(model: Model, { shape }: TorchLayout, { role }: SampleField): Port {
+  const embedding = embeddingOf(model);
+  if (embedding) {
+    const description = `tokens from 0 to ${embedding.tokens - 1}, as the vocabulary numbers them`;
+    return { name: 'input_ids', shape: shape.slice(1), dtype: 'int64', description };
+  }
+  const isImage = model.input.length === 3;
+  const order = isImage ? 'images as [N, channels, height, width]' : 'samples, one after another';
+  return {
+    name: isImage || role === 'scaled' ? 'images' : 'samples',
+    shape: shape.slice(1),
+    description: `${order}; ${role === 'scaled' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`,
+  };
+}
+
+/** Returns the name of an input's value as the ops take it: tokens as floats, which are exact. */
+function sampleValue(graph: OnnxGraph, { name, dtype }: Port): string {
+  graph.enter('input');
+  return dtype === 'int64' ? graph.cast(name, 'float') : name;
 }

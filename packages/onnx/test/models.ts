@@ -68,4 +68,33 @@ export const models = [
       { type: 'dense', units: 2 },
     ],
   }),
+  resolveModel('gpt-nano'),
+  parseModel({
+    name: 'recurrent',
+    input: [6],
+    layers: [
+      { type: 'embedding', tokens: 9, width: 4 },
+      { type: 'lstm', units: 6 },
+      { type: 'layerNorm', epsilon: 0.01 },
+      { type: 'gru', units: 4 },
+      { type: 'tiedOutput' },
+    ],
+  }),
+  parseModel({
+    name: 'text-classes',
+    input: [6],
+    layers: [
+      { type: 'embedding', tokens: 9, width: 4 },
+      { type: 'positions' },
+      {
+        type: 'residual',
+        layers: [
+          { type: 'attention', heads: 2, causal: false },
+          { type: 'dense', units: 4 },
+        ],
+      },
+      { type: 'meanPositions' },
+      { type: 'dense', units: 3 },
+    ],
+  }),
 ];

@@ -2,6 +2,7 @@
 import type { SampleValues, TargetField, TargetValues } from '@lockstep/data';
 import {
   checkOps,
+  embeddingOf,
   type Model,
   type OpTable,
   parameterLayout,
@@ -73,11 +74,9 @@ export function createTensorFlowGradient(
     run(values, targetValues, ownKey, outputStorage) {
       const tape = tapeOf(values.length / sampleSize(model, targetField));
       key = ownKey;
-      const floats = floatsOf(values);
+      const lists = inputsOf(model, targetField, values, targetValues);
       tf.tidy(() => {
-        const [x, targets] = [floats, Float32Array.from(targetValues)].map((list, index) =>
-          tf.tensor(list, [...tape.inputs[index]!.shape]),
-        );
+        const [x, targets] = lists.map((list, index) => tf.tensor(list, [...tape.inputs[index]!.shape]));
         let correct = 0;
         const { value, grads } = tf.valueAndGrads((...parameters: NativeTensor[]) => {
           const [loss, count] = replay(tape, table, [x, targets, undefined, undefined, ...parameters]);
@@ -228,12 +227,23 @@ function paddedBy(tf: TensorFlow, images: NativeTensor, padding: Pair, value: nu
   );
 }
 
-/** Copies the values, since TensorFlow may read an array in place. */
-function floatsOf(values: SampleValues): Float32Array {
-  if (!(values instanceof Uint8Array)) return Float32Array.from(values);
-  const scaled = new Float32Array(values.length);
-  for (let index = 0; index < values.length; index++) scaled[index] = scaledBytes[values[index]!]!;
-  return scaled;
+/** Copies samples and targets, since TensorFlow may read an array in place; texts become tokens and their next ones. */
+function inputsOf(
+  model: Model,
+  { role }: TargetField,
+  samples: SampleValues,
+  targets: TargetValues,
+): readonly [samples: Float32Array, targets: Float32Array] {
+  if (role === 'next') {
+    const [positions] = model.input as [number];
+    const isAt = (from: number) => (_: number, index: number) => {
+      const at = (index % (positions + 1)) - from;
+      return at >= 0 && at < positions;
+    };
+    return [Float32Array.from(samples.filter(isAt(0))), Float32Array.from(samples.filter(isAt(1)))];
+  }
+  const isScaled = samples instanceof Uint8Array && !embeddingOf(model);
+  return [Float32Array.from(samples, (value) => (isScaled ? scaledBytes[value]! : value)), Float32Array.from(targets)];
 }
 
 /** Returns factors that drop the same values as `@lockstep/tensor`. */

@@ -2,8 +2,10 @@ import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/
 import { classField, valueField } from '@lockstep/data';
 import {
   createMicrobatchGradient,
+  embeddingOf,
   everyLayer,
   initialize,
+  inputSize,
   layers,
   outputCount,
   parameterCount,
@@ -17,7 +19,7 @@ import { causalModel, useCausalLayer } from '../../nn/test/causal-layer.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { loadTensorFlow } from '../src/load.ts';
 import { createTensorFlowGradient } from '../src/microbatch.ts';
-import { absence, floatsOf, models, type Samples, samplesFor, small, titled } from './samples.ts';
+import { absence, floatsOf, models, type Samples, samplesFor, small, textModels, titled } from './samples.ts';
 
 const stopped = { nowMs: () => 0 };
 
@@ -47,7 +49,9 @@ function expectAlike(theirs: ShardGradient, ours: ShardGradient): void {
 const layerTypes = Object.keys(layers).sort();
 
 it('the models of these tests have every kind of layer', () => {
-  const present = new Set(models.flatMap((model) => everyLayer(model).map(({ layer }) => layer.type)));
+  const present = new Set(
+    [...models, ...textModels].flatMap((model) => everyLayer(model).map(({ layer }) => layer.type)),
+  );
   expect([...present].sort()).toEqual(layerTypes);
 });
 
@@ -81,6 +85,26 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
       await compute.open({ model: small, microbatchSize: 8, targetField: valueField([3]) });
       compute.setWeights(bytesOf(initialize(small, 3)));
       results.push(await compute.gradient(samples, targets));
+      await compute.close();
+    }
+    expectAlike(results[0]!, results[1]!);
+  });
+
+  it.each(
+    textModels.flatMap((model) =>
+      [false, true].map((lines) => [model.name, lines ? 'lines' : 'text', model, lines] as const),
+    ),
+  )('equals that of the engine for next tokens: %s, %s', async (_, __, model, lines) => {
+    const { backend } = await openBackend('reference');
+    const positions = inputSize(model);
+    const { tokens } = embeddingOf(model)!;
+    const samples = Uint8Array.from({ length: 21 * (positions + 1) }, (_, at) => ((at * at) % 101) % tokens);
+    const targetField = { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) } as const;
+    const results: ShardGradient[] = [];
+    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+      await compute.open({ model, microbatchSize: 8, targetField });
+      compute.setWeights(bytesOf(initialize(model, 3).map((weight) => 5 * weight)));
+      results.push(await compute.gradient(samples, new Uint8Array()));
       await compute.close();
     }
     expectAlike(results[0]!, results[1]!);

@@ -1,5 +1,5 @@
 /** Models that together have every kind of layer, and samples that depend only on a seed. */
-import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
+import { embeddingOf, inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { philox } from '@lockstep/tensor';
 import { loadTensorFlow, prepareProcess } from '../src/load.ts';
 
@@ -66,6 +66,35 @@ export const models: readonly Model[] = [
       { type: 'dense', units: 3 },
     ],
   }),
+  parseModel({
+    name: 'attention without a mask',
+    input: [6],
+    layers: [
+      { type: 'embedding', tokens: 9, width: 4 },
+      { type: 'positions' },
+      {
+        type: 'residual',
+        layers: [{ type: 'layerNorm' }, { type: 'attention', heads: 2, causal: false, dropout: 0.2 }],
+      },
+      { type: 'meanPositions' },
+      { type: 'dense', units: 3 },
+    ],
+  }),
+];
+
+/** Models that predict the next token at each position. */
+export const textModels: readonly Model[] = [
+  resolveModel('gpt-nano'),
+  parseModel({
+    name: 'recurrent',
+    input: [5],
+    layers: [
+      { type: 'embedding', tokens: 9, width: 4 },
+      { type: 'lstm', units: 6 },
+      { type: 'gru', units: 4 },
+      { type: 'tiedOutput' },
+    ],
+  }),
 ];
 
 export interface Samples {
@@ -79,8 +108,9 @@ export function samplesFor(model: Model, count: number, seed: number): Samples {
     philox(shard, [index, stream, 0, 0], [seed, 0]);
     return shard[0]! >>> 8;
   };
+  const values = embeddingOf(model)?.tokens ?? 256;
   return {
-    pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) & 255),
+    pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) % values),
     labels: Uint16Array.from({ length: count }, (_, index) => word(1, index) % outputCount(model)),
   };
 }

@@ -30,7 +30,7 @@ import {
   parseDescription,
   probabilitiesOf,
   readModelFile,
-  readSafetensors,
+  readTensors,
   restoreValues,
   standardizeValues,
   writeModelFile,
@@ -63,7 +63,7 @@ export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
  * @throws Error with one sentence if the file is not a model file, or its weights do not match its model or hash
  */
 export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
-  const { metadata } = readSafetensors(bytes);
+  const { metadata } = readTensors(bytes);
   refuseCheckpoint(metadata);
   const description = parseDescription(metadata, given);
   const weights = readModelFile(description.model, bytes);
@@ -131,7 +131,7 @@ interface TransferredWeights extends InitialWeights {
  */
 export function transferWeights(bytes: Uint8Array, model: Model, seed: number): TransferredWeights {
   try {
-    const { tensors, metadata } = readSafetensors(bytes);
+    const { tensors, metadata } = readTensors(bytes);
     refuseCheckpoint(metadata);
     const given = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     const weights = initialize(model, seed);
@@ -158,7 +158,7 @@ export function transferWeights(bytes: Uint8Array, model: Model, seed: number): 
  */
 export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
   try {
-    const { metadata } = readSafetensors(bytes);
+    const { metadata } = readTensors(bytes);
     refuseCheckpoint(metadata);
     const { model } = parseDescription(metadata);
     if (builtInModels.includes(model.name)) return model.name;

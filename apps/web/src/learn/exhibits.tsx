@@ -28,6 +28,8 @@ const views: { readonly [Kind in Exhibit['kind']]: ComponentType<Shown<Kind>> } 
   code: CodeView,
   pictures: PicturesView,
   grid: GridView,
+  texts: TextsView,
+  attention: AttentionView,
   plane: PlaneView,
   neurons: NeuronsView,
   graph: GraphView,
@@ -277,6 +279,55 @@ function GridView({ exhibit: { caption, rows, columns, values, showsNumbers = fa
   );
 }
 
+/** The newest text large, and all texts below it, the newest first. Both have a fixed height, so nothing shifts. */
+export function TextsView({ exhibit: { caption, samples } }: Shown<'texts'>) {
+  const newest = samples.at(-1);
+  return (
+    <div class="texts">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll newest-text" tabIndex={0} aria-label={`${caption}, the newest`}>
+        {newest && <p class="aside">after step {whole(newest.step)}</p>}
+        <p class="sample-text">{newest?.text}</p>
+      </section>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll earlier-texts" tabIndex={0} aria-label={`${caption}, earlier ones`}>
+        <ol>
+          {samples.toReversed().map(({ step, text }) => (
+            <li key={step}>
+              <span class="aside">step {whole(step)}</span> <span class="sample-text">{text}</span>
+            </li>
+          ))}
+        </ol>
+      </section>
+    </div>
+  );
+}
+
+/** A map for each head, with the tokens that look at its left and those that they look at above. */
+function AttentionView({ exhibit: { tokens, maps } }: Shown<'attention'>) {
+  const palette = { type: 'shades', color: '--accent', low: 0, high: 1 } as const;
+  const names = (side: 'rows' | 'columns') => (
+    <ol class={`attention-${side}`} aria-hidden="true">
+      {tokens.map((token, index) => (
+        <li key={index}>{token}</li>
+      ))}
+    </ol>
+  );
+  const areWords = tokens.some((token) => token.length > 1);
+  return (
+    <div class={areWords ? 'attention-maps of-words' : 'attention-maps'} style={{ '--tokens': tokens.length }}>
+      {maps.map(({ label, weights }) => (
+        <figure key={label} class="attention-map">
+          {names('columns')}
+          {names('rows')}
+          <Raster values={weights} rows={tokens.length} columns={tokens.length} palette={palette} label={label} />
+          <figcaption class="aside">{label}</figcaption>
+        </figure>
+      ))}
+    </div>
+  );
+}
+
 function NeuronsView({ exhibit: { rows, columns, layers, caption } }: Shown<'neurons'>) {
   const cells = rows * columns;
   return (
@@ -304,7 +355,7 @@ const side = 400;
 
 /** A field of shades with points, arrows and a path over it. */
 function PlaneView({ exhibit }: Shown<'plane'>) {
-  const { field, caption, points = [], arrows = [], path = [] } = exhibit;
+  const { field, caption, points = [], arrows = [], path = [], showsLabels = false } = exhibit;
   const place = (x: number, y: number): Place => [
     (side * (x - exhibit.x[0])) / (exhibit.x[1] - exhibit.x[0]),
     (side * (exhibit.y[1] - y)) / (exhibit.y[1] - exhibit.y[0]),
@@ -325,9 +376,16 @@ function PlaneView({ exhibit }: Shown<'plane'>) {
         {arrows.map(({ x, y, label: name }) => (
           <Arrow key={name} from={origin} to={place(x, y)} name={name} />
         ))}
-        {points.map(({ x, y, isOn }) => (
-          <Dot key={`${x} ${y}`} at={place(x, y)} name={isOn ? 'on' : 'off'} radius={radius} />
-        ))}
+        {points.map(({ x, y, isOn, label: name }, index) => {
+          const [left, top] = place(x, y);
+          const kind = isOn ? 'on' : 'off';
+          if (!showsLabels) return <Dot key={`${x} ${y}`} at={[left, top]} name={kind} radius={radius} />;
+          return (
+            <text key={index} class={`point-label point-${kind}`} x={left} y={top}>
+              {name}
+            </text>
+          );
+        })}
       </svg>
     </div>
   );
