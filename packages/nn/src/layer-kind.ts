@@ -68,6 +68,8 @@ export interface ForwardContext {
   readonly nested: (input: Tensor) => Tensor;
   /** Tokens [n, positions] and the weight of their embedding [tokens, width], if the model reads tokens. */
   readonly text?: { readonly tokens: Tensor; readonly embedding: Tensor } | undefined;
+  /** Sees the probabilities of attention, before dropout. */
+  readonly attend: (probabilities: Tensor) => void;
 }
 
 /** A position of a text that is read token by token. */

@@ -141,11 +141,12 @@ const attention = {
     ];
   },
   isRandom: ({ dropout = 0 }) => dropout > 0,
-  forward(config, input, [weight, bias, projection, projectionBias], { random }) {
+  forward(config, input, [weight, bias, projection, projectionBias], { random, attend }) {
     const { dropout: rate = 0, causal = true, heads } = config;
     const [queries, keys, values] = splitHeads(add(matmul(input, weight!), bias!), heads);
     const temperature = Math.sqrt(queries.shape[3]!);
     const probabilities = softmax(matmul(queries, keys, { transposeRight: true }), { temperature, causal });
+    attend(probabilities);
     const kept = random ? dropout(probabilities, rate, random) : probabilities;
     return add(matmul(joinHeads(matmul(kept, values)), projection!), projectionBias!);
   },

@@ -1,7 +1,7 @@
 /** Models of text compared with PyTorch (`goldens/make_sequence_goldens.py`), and texts that they continue. */
 import { readFileSync } from 'node:fs';
 import { nextTargets } from '@lockstep/data';
-import type { HostBackend } from '@lockstep/tensor';
+import { fromArray, type HostBackend, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -9,6 +9,7 @@ import {
   createMicrobatchGradient,
   createOptimizer,
   createPrediction,
+  forward,
   fromTorch,
   initialize,
   inputSize,
@@ -173,6 +174,30 @@ describe.each(backends)('models of text on $name', ({ open }) => {
       backend.free(parameters);
     },
   );
+
+  test('shows the attention of each head: probabilities of the positions up to its own', async () => {
+    const model = models['gpt-nano'];
+    const weights = vectorOf(model, 'gpt-nano trained');
+    const tensors = parameterLayout(model).map(({ offset, size, shape }) =>
+      fromArray(backend, weights.subarray(offset, offset + size), shape),
+    );
+    const seen: [path: string, probabilities: Tensor][] = [];
+    const x = fromArray(backend, goldens['gpt-nano']!.samples[0]!.slice(0, 16), [1, 16]);
+    forward(model, x, tensors, { attend: (probabilities, { path }) => seen.push([path, probabilities]) });
+    expect(seen.map(([path, { shape }]) => [path, shape])).toEqual([
+      ['2.1', [1, 2, 16, 16]],
+      ['4.1', [1, 2, 16, 16]],
+    ]);
+    for (const [, probabilities] of seen) {
+      const values = await probabilities.values();
+      for (let row = 0; row < 32; row++) {
+        const own = values.subarray(row * 16, (row + 1) * 16);
+        const sum = own.reduce((total, value) => total + value, 0);
+        expect(sum).toBeCloseTo(1, 5);
+        expect([...own.subarray((row % 16) + 1)]).toEqual(Array(15 - (row % 16)).fill(0));
+      }
+    }
+  });
 
   /** Any mix of the layers that predict at each position. */
   const mixes = fc
