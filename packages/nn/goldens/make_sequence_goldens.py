@@ -130,6 +130,22 @@ def trained(model, context, tokens):
     return text[:3].tolist()
 
 
+LAYERS = ["ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"]
+
+
+def named(model, values):
+    """Names the tensors of a transformer as GPT-2 does, which stores matrices as [in, out]."""
+    if not isinstance(model[1], Positions):
+        return values
+    blocks = (len(model) - 3) // 2
+    layers = ["wte", "wpe", *(f"h.{block}.{layer}" for block in range(blocks) for layer in LAYERS), "ln_f"]
+    parts = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias") if layer[0] != "w" or part == "weight"]
+    return {
+        f"transformer.{part}": value.T if ".c_" in part and value.dim() == 2 else value
+        for part, value in zip(parts, values.values(), strict=True)
+    }
+
+
 def run(name, make, context, tokens, lines=False, slides=True):
     torch.manual_seed(7)
     model = make(tokens)
@@ -165,7 +181,7 @@ def run(name, make, context, tokens, lines=False, slides=True):
     tensors = {
         f"{name} {part} {key}": value.contiguous()
         for part, values in [("weights", weights), ("gradient", gradients), ("after", after)]
-        for key, value in values.items()
+        for key, value in named(model, values).items()
     }
     tensors[f"{name} logits"] = logits
     golden = {
@@ -178,7 +194,8 @@ def run(name, make, context, tokens, lines=False, slides=True):
         prompt = trained(model, context, tokens)
         golden["prompt"] = prompt
         golden["generated"] = greedy(model, prompt, context if slides else 10**9)
-        tensors.update({f"{name} trained {key}": value.contiguous() for key, value in model.state_dict().items()})
+        learned = named(model, model.state_dict())
+        tensors.update({f"{name} trained {key}": value.contiguous() for key, value in learned.items()})
     return golden, tensors
 
 

@@ -146,8 +146,10 @@ interface SamplingOptions {
 }
 
 /** Draws the next token from scores [tokens], with the same result on every engine; temperature 0 takes the largest. */
-export function sampleToken(scores: Float32Array, { temperature, topK, random }: SamplingOptions): number {
-  checkArguments('sampleToken', [kinds.numbers, scores]);
+export function sampleToken(scores: Float32Array, options: SamplingOptions): number {
+  checkArguments('sampleToken', [kinds.numbers, scores], [kinds.sampling, options]);
+  const { temperature, topK, random } = options;
+  if (!(temperature >= 0)) throw new Error(`sampleToken: expected a temperature of at least 0, got ${temperature}`);
   const descending = Array.from(scores.keys()).sort((a, b) => scores[b]! - scores[a]! || a - b);
   const [largest] = descending as [number];
   if (temperature === 0) return largest;

@@ -306,11 +306,11 @@ describe('a model of text', () => {
       const values = weights.subarray(offset, offset + size);
       return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / size);
     };
-    expect(deviationOf('0.weight')).toBeCloseTo(0.02, 3);
-    expect(deviationOf('2.1.c_attn.weight')).toBeCloseTo(0.02, 3);
-    expect(deviationOf('2.1.c_proj.weight')).toBeCloseTo(0.02 / Math.sqrt(8), 3);
-    expect(deviationOf('2.1.c_attn.bias')).toBe(0);
-    expect(deviationOf('2.0.weight')).toBe(1);
+    expect(deviationOf('transformer.wte.weight')).toBeCloseTo(0.02, 3);
+    expect(deviationOf('transformer.h.0.attn.c_attn.weight')).toBeCloseTo(0.02, 3);
+    expect(deviationOf('transformer.h.0.attn.c_proj.weight')).toBeCloseTo(0.02 / Math.sqrt(8), 3);
+    expect(deviationOf('transformer.h.0.attn.c_attn.bias')).toBe(0);
+    expect(deviationOf('transformer.h.0.ln_1.weight')).toBe(1);
   });
 
   test('needs a prompt of known tokens, and predictions at each position, to continue a text', async () => {
@@ -345,4 +345,5 @@ test('tokens are drawn with the probabilities of their scores, from the largest 
   expect(count({ temperature: 1 })).toEqual([54, 399, 147, 400]);
   expect(count({ temperature: 2, topK: 2 })).toEqual([0, 500, 0, 500]);
   expect(count({ temperature: 1, topK: 1 })).toEqual([0, 1000, 0, 0]);
+  expect(() => count({ temperature: -1 })).toThrow('sampleToken: expected a temperature of at least 0, got -1');
 });
