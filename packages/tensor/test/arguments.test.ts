@@ -186,6 +186,7 @@ const plumbing = [
   'formatShape',
   'isHostBackend',
   'isSoftwareAdapter',
+  'normalQuantile',
   'openBackend',
   'philox',
   'prepareElementwise',
