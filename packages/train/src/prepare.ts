@@ -15,6 +15,7 @@ import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   everyLayer,
+  fitFault,
   fitOf,
   type Model,
   type Monitor,
@@ -196,8 +197,12 @@ function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset)
   if (inputs !== values) {
     throw configurationError`${optionName('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
-  if (outputs === names.length) return model;
-  throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+  if (outputs !== names.length) {
+    throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+  }
+  const fault = fitFault(model, samples, targets);
+  if (fault !== undefined) throw configurationError`${optionName('model')}: ${fault}`;
+  return model;
 }
 
 /** The model of a run without a model: the one of the file to transfer from, or the default. */
