@@ -198,6 +198,25 @@ export function fitOf(samples: SampleField, targets: TargetField & { readonly na
   };
 }
 
+/**
+ * Describes why a model cannot learn these targets from these samples, although their sizes fit; undefined if it can.
+ * The text completes a sentence that begins with the model.
+ */
+export function fitFault(model: Model, samples: SampleField, targets: TargetField): string | undefined {
+  checkArguments('fitFault', [kinds.model, model], [kinds.field, samples], [kinds.field, targets]);
+  const tokens = embeddingOf(model)?.tokens;
+  const vocabulary = samples.role === 'index' ? samples.tokens : undefined;
+  if (vocabulary !== undefined && tokens === undefined)
+    return 'expected an embedding as the first layer, to read tokens';
+  if (vocabulary === undefined && tokens !== undefined) return 'expected a text, whose tokens the embedding reads';
+  if (vocabulary !== tokens) return `expected an embedding of ${vocabulary} tokens, as the text has, got ${tokens}`;
+  const isNext = targets.role === 'next';
+  if (isNext === predictsPositions(model)) return undefined;
+  return isNext
+    ? 'expected scores of the next token at each position, got one row of outputs'
+    : 'expected one row of outputs for a text, such as meanPositions gives, got a row for each position';
+}
+
 const mnist: ModelFit = { sampleShape: [28, 28, 1], outputs: 10 };
 
 interface BuiltIn {
@@ -250,9 +269,9 @@ const builtIns: readonly BuiltIn[] = [
   ),
   /** nanoGPT's setting for a CPU: with 65 characters 809,856 parameters, 5,760 of them biases, which GPT-2 has too. */
   transformer('gpt', { blocks: 4, heads: 4, width: 128, context: 64, tokens: 65 }),
-  /** 7,536 parameters for 27 characters: small enough for tests. */
+  /** 7,280 parameters for 27 characters: small enough for tests. */
   transformer('gpt-nano', { blocks: 2, heads: 2, width: 16, context: 16, tokens: 27 }),
-  /** The size of makemore's transformer, for lines such as names: 203,... parameters. */
+  /** The size of makemore's transformer, for lines such as names: 202,816 parameters for 27 characters. */
   transformer('names', { blocks: 4, heads: 4, width: 64, context: 16, tokens: 27 }),
 ];
 

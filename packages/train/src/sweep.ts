@@ -5,7 +5,8 @@ import { concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
 import { configurationError, optionName } from '@lockstep/worker';
-import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
+import { textFor } from './defaults.ts';
+import { checkTrainOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { defaultSeed } from './prepare.ts';
@@ -142,13 +143,10 @@ function withValues(options: TrainOptions, values: SweptRun['values']): TrainOpt
   for (const [path, value] of Object.entries(values)) {
     const [name = '', inner] = path.split('.');
     if (inner === undefined) changed[name] = value;
-    else changed[name] = { ...objectOf(changed[name] ?? defaultObjects[name]), [inner]: value };
+    else changed[name] = { ...objectOf(changed[name]), [inner]: value };
   }
   return changed;
 }
-
-/** Objects that an omitted option stands for. */
-const defaultObjects: Readonly<Record<string, unknown>> = { optimizer: runOptions.optimizer.default };
 
 /** An optimizer may be given by its name, and DiLoCo as true. */
 function objectOf(given: unknown): object {
@@ -166,7 +164,7 @@ type Source = (about: SweptRun) => Promise<TrainOptions['data']>;
 
 /** The data of each run: those that it has alone, or all samples but one fold. */
 async function sourceOf(
-  { data, seed = defaultSeed }: TrainOptions,
+  { data, model, seed = defaultSeed }: TrainOptions,
   platform: Platform,
   folds?: number,
 ): Promise<Source> {
@@ -174,7 +172,8 @@ async function sourceOf(
     throw configurationError`${optionName('data')}: expected data that are there at the start of a sweep, got ${uploadedData}`;
   }
   if (folds === undefined) return (about) => splitBy(data, about.seed);
-  const { train, test, ...rest }: TrainingData = typeof data === 'object' ? data : await platform.loadData(data, seed);
+  const { train, test, ...rest }: TrainingData =
+    typeof data === 'object' ? data : await platform.loadData(data, seed, textFor(model));
   const all = concatDatasets(train, test);
   return async ({ fold = 1 }) => ({
     ...{ ...rest, splitBy: undefined },
