@@ -103,6 +103,7 @@ describe('an impossible request', () => {
     ['--colocate --backend webgpu', /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
     ['--checkpoint-every 5s', /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
     ['--checkpoint {no-json.json}', /--checkpoint: expected a folder that can be created, .*got .*no-json\.json/],
+    ['--checkpoint /proc/x', /--checkpoint: expected a folder that can be created, .*got \/proc\/x/],
     ['--checkpoint {no-json.json/sub}', /--checkpoint: expected a folder that can be created, .*got .*sub/],
     [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be created/],
     ['--report {}', /--report: .*: expected a file, got a folder/],

@@ -30,8 +30,10 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
   afterAll(() => server.close());
 
   it('kill -9 of the coordinator: the standby goes on, the worker follows, and the model is the same', async () => {
+    const augmented = [...steps, '--augment', 'shift'];
+    const { report: expected } = await runToReport(folder, ['--single', ...augmented]);
     const fleet = ['--fleet', server.url, '--run', 'killed'];
-    const args = [...steps, ...fleet, '--port', '0', '--checkpoint-every', '20', '--standby'];
+    const args = [...augmented, ...fleet, '--port', '0', '--checkpoint-every', '20', '--standby'];
     const file = join(folder, 'standby.json');
     const first = startCoordinator('coordinator', args);
     const [, url = ''] = await first.printed(/--url (ws:\S+)/);

@@ -63,6 +63,6 @@ describe('kill -9', () => {
   });
 
   it('of the coordinator at two moments: same model, few steps again, and workers come back', async () => {
-    await killCoordinator({ seed: 1, kills: 2 });
+    await killCoordinator({ seed: 1, kills: 2, options: ['--augment', 'shift'] });
   });
 });

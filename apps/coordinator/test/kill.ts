@@ -77,18 +77,21 @@ function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, ex
 export async function killCoordinator({
   seed,
   kills,
+  options = [],
 }: {
   readonly seed: number;
   readonly kills: number;
+  /** Further options of the run. */
+  readonly options?: readonly string[];
 }): Promise<void> {
   // In memory if possible: the cost of a busy disk is not under test here.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const { report: expected } = await runToReport(folder, ['--single', '--steps', `${steps}`]);
+  const { report: expected } = await runToReport(folder, ['--single', '--steps', `${steps}`, ...options]);
   const port = await freePort();
   const url = `ws://127.0.0.1:${port}`;
   const file = join(folder, 'resumed.json');
-  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', '--report', file];
+  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', '--report', file, ...options];
   const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', `${every}`];
   const random = randomStream(seed);
   const moments = Array.from({ length: kills }, () => Math.floor((steps - every) * random())).sort((a, b) => a - b);

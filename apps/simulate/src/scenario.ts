@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Limits } from '@lockstep/rules';
 import {
   createProblem,
+  type EarlyStop,
   type FaultKind,
   fleetFaults,
   type LiarHabit,
@@ -65,13 +66,16 @@ export async function runScenario(
     // On narrow links, a coordinator that computes itself would leave the workers idle.
     ...(workers !== undefined && { colocated: undefined }),
   };
-  const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
+  const earlyStop = drawEarlyStop(seed, scenario.problem.epochs ?? 1);
+  const { lastEpoch } = earlyStop ?? {};
+  const problem = await createProblem(backend, newHash, { seed, lastEpoch, ...scenario.problem });
   const { run, ledger, resume } = problem;
   const fleet =
     scenario.coordinators > 1 ? { coordinators: scenario.coordinators, open: openSimulatedFleet } : undefined;
   const simulation = await simulate({
     ...scenario,
     ...(fleet && { fleet }),
+    earlyStop,
     run,
     ledger,
     resume,
@@ -80,7 +84,7 @@ export async function runScenario(
     drain,
     limitMs,
   });
-  return { simulation, fault: runFault(problem, simulation), description: describe(seed, scenario) };
+  return { simulation, fault: runFault(problem, simulation), description: describe(seed, scenario, earlyStop) };
 }
 
 type Scenario = ReturnType<typeof withRelays>;
@@ -247,7 +251,14 @@ function drawTree(seed: number, forest: Forest, asked?: number): Tree | undefine
   return { ...tree, problem: { ...problem, ...geometry, epochs: between(3, 12) } };
 }
 
-function describe(seed: number, scenario: Scenario): string {
+/** In a fifth of the runs of several epochs, patience runs out after one of them. */
+function drawEarlyStop(seed: number, epochs: number): EarlyStop | undefined {
+  const chance = streamOf(seed, 'patience');
+  if (chance() < 0.8 || epochs < 2) return undefined;
+  return { lastEpoch: 1 + Math.floor((epochs - 1) * chance()), evaluateMs: 1 + 2_000 * chance() ** 3 };
+}
+
+function describe(seed: number, scenario: Scenario, earlyStop: EarlyStop | undefined): string {
   const { problem, workers, relays, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } =
     scenario;
   const { lateMs = 0, boasts, isRelay, isFirst } = scenario.liarHabit ?? {};
@@ -261,6 +272,7 @@ function describe(seed: number, scenario: Scenario): string {
   const { verifyRate, sampleField, targetField } = problem;
   const parts = [
     `${epochs} epochs of ${samples} ${sampleField.dtype} samples with ${'classWeights' in targetField ? 'weighted ' : ''}${targetField.dtype} targets, batch ${batch}, microbatches of ${microbatchSize}`,
+    ...(earlyStop ? [`an early stop after epoch ${earlyStop.lastEpoch}`] : []),
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     ...(roundsToHalves ? ['nodes rounded to halves'] : []),
     `${workers} workers at the start`,

@@ -170,7 +170,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run that rounds nodes takes workers that round in another way',
-    foundBy: 32,
+    foundBy: 24,
     scenario: { mixed: true, honest: true },
     changes: [
       {
@@ -182,7 +182,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
-    foundBy: 63,
+    foundBy: 65,
     scenario: { relays: 'small' },
     changes: [
       {
@@ -237,6 +237,28 @@ const mutations: readonly Mutation[] = [
         file: 'rules/src/joining.ts',
         before: '...(anotherMayFollow === true && { anotherMayFollow })',
         after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
+      },
+    ],
+  },
+  {
+    name: 'a run takes one step more than it is allowed',
+    foundBy: 43,
+    changes: [
+      {
+        file: 'rules/src/progress.ts',
+        before: 'current.step < allowedSteps;',
+        after: 'current.step <= allowedSteps;',
+      },
+    ],
+  },
+  {
+    name: 'a run that waits for an evaluation does not stop early',
+    foundBy: 43,
+    changes: [
+      {
+        file: 'rules/src/rules.ts',
+        before: 'if (!hasEnded(run)) finishRun(run);',
+        after: 'if (!hasEnded(run) && run.current.step !== run.allowedSteps) finishRun(run);',
       },
     ],
   },

@@ -45,7 +45,8 @@ export function Page(props: PageProps) {
       <Header
         run={isKnown ? run : undefined}
         dataSetup={dataSetup.value}
-        token={token}
+        // Only pages that know the token are sent the code.
+        token={run?.tokenNeeded && store.joinCode.value === undefined ? undefined : token}
         code={store.joinCode.value}
         canInvite={!needsCode(status)}
         unlockFault={store.role.value?.fault}

@@ -62,6 +62,15 @@ describe('curves', () => {
     expect(new Set(curves.table('loss', reports, view(10)).kept)).toEqual(new Set([null]));
   });
 
+  it('have the validation results of the epochs that have any', () => {
+    const curves = new RunCurves();
+    curves.add(points(1, 20, () => 1));
+    const reports = [{ ...report(1), validation: { loss: 0.75, accuracy: 0.5 } }, report(2)];
+    const validated = (kind: 'loss' | 'accuracy') => curves.table(kind, reports, view(10)).validation;
+    expect([validated('loss')[9], validated('loss')[19]]).toEqual([0.75, null]);
+    expect(validated('accuracy')[9]).toBe(50);
+  });
+
   it('have no point for a test loss that is not finite, of which no axis could show the others', () => {
     const curves = new RunCurves();
     curves.add(points(1, 20, () => 1));

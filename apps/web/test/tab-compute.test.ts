@@ -68,6 +68,25 @@ describePage('tabs', ({ browser, folder }) => {
     });
   });
 
+  it('compute the runs of a sweep, in which a worker is killed, with the bits of each run alone', async () => {
+    const args = ['--batch', '64', '--microbatch', '16', '--steps', '600'];
+    const run = await startRun(folder, [...args, '--sweep', 'lr=0.01,0.1']);
+    const tab = await browser.open(run);
+    await tab.join('cpu', 'tab');
+    const doomed = startWorker(['--url', run.worker, '--name', 'doomed', '--threads', '1']);
+    await run.program.printed(/doomed joined/);
+    doomed.kill('SIGKILL');
+    startWorker(['--url', run.worker, '--name', 'late', '--threads', '1']);
+    const { code, stdout } = await run.program.ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/doomed left: [\s\S]*\nRun 2 of 2/);
+    for (const rate of ['0.01', '0.1']) {
+      const { weightsSha256 } = await singleRun(folder, [...args, '--lr', rate]);
+      expect(stdout).toMatch(new RegExp(`^${rate} .* ${weightsSha256.slice(0, 12)}$`, 'm'));
+    }
+    expect(tab.errors).toEqual([]);
+  });
+
   it('at the address of a relay see the run of the coordinator, compute for it, and change no bit', async () => {
     const run = await startRun(folder, endless, { isSlow: true });
     const relay = startRelay(['--url', run.worker, '--name', 'relay', '--port', '0']);

@@ -118,6 +118,25 @@ def run(make, batch, loss_of, image=None):
     }
 
 
+def frozen_run():
+    """Losses and parameters of the color cnn whose first convolution is frozen: AdamW decays, clipping sees, only the rest."""
+    torch.manual_seed(SEED)
+    model = color_cnn()
+    model[0].requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.01, weight_decay=0.1)
+    losses = []
+    for step in range(STEPS // 2):
+        samples, targets = pictures(step)
+        optimizer.zero_grad()
+        loss = CLASSES(model(samples), targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 0.5)
+        optimizer.step()
+        losses.append(loss.item())
+    return {"clipNorm": 0.5, "weightDecay": 0.1, "losses": losses, "parameters": described(model.named_parameters(), [16, 8, 8])}
+
+
 CLASSES = torch.nn.functional.cross_entropy
 VALUES = torch.nn.MSELoss(reduction="mean")
 GOLDENS = {
@@ -128,5 +147,6 @@ GOLDENS = {
     "colorCnn": run(color_cnn, pictures, CLASSES, [16, 8, 8]),
     "colorMlp": run(color_mlp, pictures, CLASSES, [3, 32, 32]),
     "tableValues": run(table_mlp, table, VALUES),
+    "frozenCnn": frozen_run(),
 }
 (HERE / "data.json").write_text(json.dumps(GOLDENS, separators=(",", ":")) + "\n")

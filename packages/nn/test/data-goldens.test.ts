@@ -12,6 +12,7 @@ import {
   initialize,
   type Model,
   parameterLayout,
+  parseOptimizer,
   resolveModel,
 } from '../src/index.ts';
 import { backends } from './backends.ts';
@@ -32,6 +33,13 @@ interface DataGoldens extends Readonly<Record<'colorCnn' | 'colorMlp' | 'tableVa
   readonly seed: number;
   readonly batch: number;
   readonly learningRate: number;
+  /** The color cnn whose first layer is frozen. */
+  readonly frozenCnn: {
+    readonly clipNorm: number;
+    readonly weightDecay: number;
+    readonly losses: readonly number[];
+    readonly parameters: GradientGolden['parameters'];
+  };
 }
 
 const goldens: DataGoldens = JSON.parse(readFileSync(new URL('../goldens/data.json', import.meta.url), 'utf8'));
@@ -120,6 +128,30 @@ describe.each(backends)('on $name', ({ open }) => {
       optimizer.step(batch, plan.output);
     }
     expectNear(parameterLayout(model), expected, backend.view(parameters).slice(), 2e-5);
+    optimizer.dispose();
+    plan.dispose();
+  });
+
+  test('10 steps with a frozen layer end in the weights of PyTorch, and the layer keeps its bits', async () => {
+    const backend = await opened;
+    const model = resolveModel('cnn', color);
+    const parameters = uploadInitial(backend, model, seed);
+    const initial = backend.view(parameters).slice();
+    const layout = parameterLayout(model);
+    const { losses, clipNorm, weightDecay, parameters: expected } = goldens.frozenCnn;
+    const config = { ...parseOptimizer({ type: 'adamw', learningRate, weightDecay }), clipNorm };
+    const frozen = layout[2]!.offset;
+    const plan = createMicrobatchGradient(backend, model, batch, parameters);
+    const optimizer = createOptimizer(backend, config, parameters, layout, frozen);
+    for (const [step, loss] of losses.entries()) {
+      const { samples, targets } = pictures(step);
+      plan.run(samples, targets);
+      expect(Math.abs(backend.view(plan.output)[parameters.length]! / batch - loss)).toBeLessThan(2e-5 * loss);
+      optimizer.step(batch, plan.output);
+    }
+    const weights = backend.view(parameters).slice();
+    expect(weights.subarray(0, frozen)).toEqual(initial.subarray(0, frozen));
+    expectNear(layout, expected, weights, 2e-5);
     optimizer.dispose();
     plan.dispose();
   });

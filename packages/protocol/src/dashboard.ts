@@ -105,6 +105,10 @@ const epochReport = v.strictObject({
   testR2: v.nullable(f.finiteFloat),
   /** In the unit of the values; null if targets are classes. */
   testRmse: v.nullable(f.finiteFloat),
+  /** Omitted without validation samples. */
+  validation: v.exactOptional(
+    v.strictObject({ loss: f.finiteFloat, accuracy: v.nullable(f.proportion) }, 'an evaluation'),
+  ),
   seconds: rate,
   imagesPerSecond: rate,
 });
@@ -128,6 +132,8 @@ const earlierRun = v.strictObject({
   steps: f.step,
   points,
   epochs,
+  /** The epoch whose weights were kept, if the run kept the best. */
+  keptEpoch: v.exactOptional(f.integer(1)),
 });
 
 const workerRow = v.strictObject({

@@ -6,5 +6,6 @@ export { createProblem, type ProblemOptions, type RunCopy, sampleFields, targetF
 export type { FleetFinder, SimulatedFleet, SimulatedMember, StoreFaults } from './routes.ts';
 export { runFault } from './run-fault.ts';
 export { type Simulation, simulate } from './simulate.ts';
+export type { EarlyStop } from './simulated-coordinator.ts';
 export { VirtualClock } from './simulated-process.ts';
 export { type LiarHabit, type Lie, lies } from './simulated-worker.ts';

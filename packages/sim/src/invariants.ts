@@ -47,6 +47,7 @@ function ownerFault({ connections, current, next }: CoordinatorState): string | 
 function progressFault(state: CoordinatorState): string | undefined {
   const { setup, phase, connections, current, allowedSteps = Number.POSITIVE_INFINITY } = state;
   if (phase !== 'training') return undefined;
+  if (current.step > allowedSteps) return `step ${current.step} is taken, and only ${allowedSteps} are allowed`;
   const { shards } = current;
   // A relay that is not asked for anything waits.
   if (setup.isRelay && shards.size === 0) return undefined;

@@ -31,13 +31,15 @@ interface OracleOptions {
   readonly optimizer: OptimizerConfig;
   /** Classes by default. */
   readonly targetField?: TargetField;
+  /** Steps to take; by default all of the plan. */
+  readonly steps?: number;
   /** Key of the model's random choices; 0 by default. */
   readonly seed?: number;
   /** Rounds the weights as a numeric mode does before it computes a gradient; both little-endian float32. */
   readonly round?: (weights: Uint8Array) => Uint8Array;
 }
 
-/** Returns the weights after all steps of the plan. */
+/** Returns the weights after the steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
   const { backend, model, plan, weights, targetField = classField, round = (bytes) => bytes } = options;
   const microbatches = microbatchGradients(backend, model, targetField);
@@ -49,7 +51,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
   const optimizer = createOptimizer(backend, options.optimizer, parameters, parameterLayout(model));
-  for (let step = 0; step < plan.steps; step++) {
+  for (let step = 0; step < (options.steps ?? plan.steps); step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
     const ofMicrobatch = (index: number): Float32Array => rounded(sumOver(options, step, index, microbatches));
     const root = nodeSum(ofMicrobatch, rounded, usedMicrobatches(plan, step), 0, plan.microbatches);

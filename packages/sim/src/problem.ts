@@ -122,6 +122,8 @@ export interface ProblemOptions extends Partial<DataFormat> {
   readonly innerSteps?: InnerSteps | undefined;
   readonly roundsToHalves?: boolean | undefined;
   readonly epochs?: number;
+  /** The epoch whose weights a run ends with, because it stops early; by default the last. */
+  readonly lastEpoch?: number | undefined;
   readonly seed?: number;
   readonly startWorkers?: number;
   readonly startWithinMs?: number;
@@ -140,6 +142,8 @@ export interface RunCopy {
   readonly optimizer: OptimizerState;
   /** How often each sample has been counted in the current epoch. */
   readonly counts: Uint8Array;
+  /** Weights of the last epoch, if the run stops early and has taken it. */
+  readonly kept: Float32Array | undefined;
 }
 
 /** Everything that a run needs except time and randomness. */
@@ -153,7 +157,7 @@ export interface Problem {
   readonly ledger: SampleLedger;
   /** Creates the same run again, from a checkpoint or from the beginning. */
   readonly resume: (checkpoint: RunCopy | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
-  /** Returns the oracle's weights after the last step, in a numeric mode. */
+  /** Returns the oracle's weights after the last step of the last epoch, in a numeric mode. */
   readonly expected: (mode?: NumericMode) => Float32Array;
 }
 
@@ -211,7 +215,7 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const format = { ...bytesAndClasses, ...options };
   const { targetField } = format;
-  const { innerSteps, roundsToHalves } = options;
+  const { innerSteps, roundsToHalves, lastEpoch = epochs } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, roundsToHalves });
   const dataset = tinyDataset(count, format);
   const samples = createShardSource(dataset, plan, seed);
@@ -244,6 +248,9 @@ export async function createProblem(
     ...resume(undefined),
     resume,
     expected: (mode = 'exact') =>
-      oracleWeights({ backend, model, targetField, plan, samples, weights, optimizer, round: numericModes[mode] }),
+      oracleWeights({
+        ...{ backend, model, targetField, plan, samples, weights, optimizer },
+        ...{ steps: lastEpoch * plan.stepsPerEpoch, round: numericModes[mode] },
+      }),
   };
 }

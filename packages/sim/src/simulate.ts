@@ -11,7 +11,7 @@ import { type FaultKind, faults, pick, stutter, type World } from './faults.ts';
 import { type SampleLedger, stateFault, WeightsLedger } from './invariants.ts';
 import type { Problem, RunParts } from './problem.ts';
 import { fleetRoute, type SimulatedFleet } from './routes.ts';
-import { SimulatedCoordinator } from './simulated-coordinator.ts';
+import { type EarlyStop, SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { LinkSpeed } from './simulated-link.ts';
 import { VirtualClock } from './simulated-process.ts';
 import { RelayTree, type SimulatedRelay } from './simulated-relay.ts';
@@ -58,6 +58,8 @@ interface SimulationOptions {
   readonly bytesPerMs?: number;
   /** Whether messages travel as encoded frames. */
   readonly encodes?: boolean;
+  /** The epoch after which the run stops early; by default it takes all steps. */
+  readonly earlyStop?: EarlyStop | undefined;
   /** Microbatches per millisecond that coordinators compute themselves; none by default. */
   readonly colocated?: number | undefined;
   /** Steps between two checkpoints; none is written by default. */
@@ -147,7 +149,7 @@ class Simulator implements World {
   readonly #checked = new Map<CoordinatorState, number>();
 
   constructor(options: SimulationOptions) {
-    const { run, ledger, resume, checkpointEvery, seed } = options;
+    const { run, ledger, resume, checkpointEvery, earlyStop, seed } = options;
     this.#options = options;
     this.mostWorkers = options.mostWorkers ?? Number.POSITIVE_INFINITY;
     this.chance = randomStream(seed);
@@ -158,7 +160,7 @@ class Simulator implements World {
     const onWeights = (step: number, weights: Float32Array): void => this.#weights.note(step, weights);
     const { colocated: rate } = options;
     const colocatedMs = rate && ((microbatches: number) => (microbatches / rate) * (0.8 + 0.4 * this.chance()));
-    const common = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, note, onWeights };
+    const common = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, earlyStop, note, onWeights };
     const parts = { ...common, ...times, ...(colocatedMs && { colocatedMs }) };
     this.coordinators = this.fleet
       ? Array.from({ length: options.fleet!.coordinators }, (_, index) => `coordinator ${index + 1}`).map(
@@ -283,7 +285,7 @@ class Simulator implements World {
       others: [...ended, ...living].filter((other) => other !== state),
       relays: this.relays.flatMap((relay) => [...relay.ended, ...(relay.state ? [relay.state] : [])]),
       divided: this.#weights.fault,
-      weights: (ends?.parts ?? this.#options.run).parameterServer.weights(),
+      weights: ends?.kept ?? (ends?.parts ?? this.#options.run).parameterServer.weights(),
       events,
       chronicle: this.#chronicle,
       met: this.#met,

@@ -40,6 +40,14 @@ export function connectInline(
   run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: process, hasOthers: true }));
 }
 
+/** A run with patience, as it appears to the rules: its coordinator evaluates each epoch while the run goes on. */
+export interface EarlyStop {
+  /** The epoch after which the run stops, from 1. */
+  readonly lastEpoch: number;
+  /** Virtual time to evaluate an epoch. */
+  readonly evaluateMs: number;
+}
+
 interface SimulatedCoordinatorOptions {
   readonly name: string;
   readonly clock: Clock;
@@ -51,6 +59,8 @@ interface SimulatedCoordinatorOptions {
   readonly fleet?: SimulatedFleet | undefined;
   /** Steps between two checkpoints; none is written by default. */
   readonly checkpointEvery?: number | undefined;
+  /** By default the run takes all steps. */
+  readonly earlyStop?: EarlyStop | undefined;
   /** Virtual time to write a checkpoint. */
   readonly writeMs: number;
   /** Virtual time in which the coordinator computes a shard to compare it. */
@@ -69,6 +79,12 @@ interface Life {
   readonly parts: RunParts;
   readonly ledger: SampleLedger | undefined;
   readonly member: SimulatedMember | undefined;
+  /** Weights of the last epoch, if the run stops early and has taken it. */
+  kept: Float32Array | undefined;
+  /** Complete epochs, and how many of them are evaluated; used if the run stops early. */
+  epochs: number;
+  evaluated: number;
+  isEvaluating: boolean;
 }
 
 /** Delay before a coordinator that ended by itself is started again. */
@@ -107,6 +123,11 @@ export class SimulatedCoordinator {
 
   get parts(): RunParts | undefined {
     return this.#life?.parts;
+  }
+
+  /** Weights that the run ends with, if it stops early. */
+  get kept(): Float32Array | undefined {
+    return this.#life?.kept;
   }
 
   /** Describes the first sample that was not counted, or counted twice. */
@@ -188,15 +209,16 @@ export class SimulatedCoordinator {
     if (!resume) throw new Error('expected a way to make the run anew');
     const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
     note({ type: 'fault', text: `${name} starts${member ? '' : ' again'}, ${from}` });
-    this.#start(process, resume(checkpoint), member);
+    this.#start(process, resume(checkpoint), member, checkpoint?.kept);
   }
 
   #start(
     process: SimulatedProcess,
     { run: parts, ledger }: Pick<SimulatedCoordinatorOptions, 'run' | 'ledger'>,
     member?: SimulatedMember,
+    kept?: Float32Array,
   ): void {
-    const { note, onWeights } = this.#options;
+    const { note, onWeights, earlyStop } = this.#options;
     const isAlive = (): boolean => !process.isDead && this.#life?.process === process;
     const run = new Run({
       ...parts,
@@ -212,17 +234,53 @@ export class SimulatedCoordinator {
         if (!isAlive()) return;
         note({ type: 'step', step, loss });
         onWeights(step, parts.parameterServer.weights());
+        this.#noteStep(life, step + 1);
         this.#checkpoint(life, step + 1);
       },
     });
     this.#process = process;
-    const life: Life = { process, run, parts, ledger, member };
+    // A run that was resumed evaluates its last complete epoch again.
+    const epochs = Math.floor((parts.firstStep ?? 0) / parts.setup.plan.stepsPerEpoch);
+    const evaluated = Math.max(0, Math.min(epochs, earlyStop?.lastEpoch ?? 0) - 1);
+    const life: Life = { process, run, parts, ledger, member, kept, epochs, evaluated, isEvaluating: false };
     this.#life = life;
+    this.#allow(life);
+    if (earlyStop) this.#evaluateNext(life, earlyStop);
     void run.outcome.then((outcome) => {
       if (isAlive()) this.outcome = outcome;
     });
     const { colocatedMs } = this.#options;
     if (colocatedMs) connectInline(run, { parts, process, computeMs: colocatedMs });
+  }
+
+  /** Keeps the weights of the epoch that the run ends with, and evaluates each epoch. */
+  #noteStep(life: Life, steps: number): void {
+    const { earlyStop } = this.#options;
+    if (!earlyStop) return;
+    const { setup, parameterServer } = life.parts;
+    if (steps === earlyStop.lastEpoch * setup.plan.stepsPerEpoch) life.kept = parameterServer.weights();
+    life.epochs = Math.floor(steps / setup.plan.stepsPerEpoch);
+    this.#evaluateNext(life, earlyStop);
+  }
+
+  /** Lets the run finish the epoch after the next one to evaluate, as a recorder does. */
+  #allow({ run, parts, evaluated }: Life): void {
+    if (this.#options.earlyStop) run.allow((evaluated + 2) * parts.setup.plan.stepsPerEpoch);
+  }
+
+  #evaluateNext(life: Life, earlyStop: EarlyStop): void {
+    if (life.isEvaluating || life.epochs <= life.evaluated) return;
+    life.isEvaluating = true;
+    life.process.after(earlyStop.evaluateMs, () => {
+      life.isEvaluating = false;
+      life.evaluated += 1;
+      if (life.evaluated === earlyStop.lastEpoch) {
+        life.run.finish();
+        return;
+      }
+      this.#allow(life);
+      this.#evaluateNext(life, earlyStop);
+    });
   }
 
   #slowReferee(process: SimulatedProcess, referee: RunOptions['referee']): RunOptions['referee'] {
@@ -233,13 +291,13 @@ export class SimulatedCoordinator {
   }
 
   /** Copies what the next step depends on now, and writes it later, without holding up the step. */
-  #checkpoint({ process, parts, ledger, member }: Life, step: number): void {
+  #checkpoint({ process, parts, ledger, member, kept }: Life, step: number): void {
     const { checkpointEvery, writeMs, note } = this.#options;
     if (checkpointEvery === undefined || step % checkpointEvery !== 0) return;
     const { parameterServer } = parts;
     const weights = parameterServer.weights();
     const counts = ledger?.counts() ?? new Uint8Array();
-    const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts };
+    const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts, kept };
     const isMissing = (why: string): void =>
       note({ type: 'fault', text: `${why}: no checkpoint before step ${step + 1}` });
     process.after(writeMs, () => {

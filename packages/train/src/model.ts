@@ -411,6 +411,7 @@ export class LoadedModel {
   #requireEncoded(samples: SampleValues): void {
     if (this.reading?.type !== 'rows') return;
     const { columns } = this.reading;
+    const advice = 'predictRows takes rows as they are in a table';
     for (let at = 0; at < samples.length; at += this.#sampleSize) {
       let first = at;
       for (const column of columns) {
@@ -418,13 +419,17 @@ export class LoadedModel {
         const wrong = unencoded(column, samples, first, first + size);
         if (wrong !== undefined) {
           const where = `column ${JSON.stringify(column.name)} of sample ${at / this.#sampleSize}`;
-          const advice = 'predictRows takes rows as they are in a table';
           throw new Error(
             `predict: expected encoded samples, as openDataset gives them, got ${wrong} in ${where}: ${advice}`,
           );
         }
         first += size;
       }
+    }
+    if (lookRaw(columns, samples, this.#sampleSize)) {
+      throw new Error(
+        `predict: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: ${advice}`,
+      );
     }
   }
 
@@ -485,6 +490,28 @@ function unencoded(column: FeatureColumn, samples: SampleValues, from: number, t
     ones += value;
   }
   return ones === 1 ? undefined : `${ones} categories`;
+}
+
+/** Log-likelihood ratio, in nats, beyond which numbers are taken for those of the table: 22,000 to 1. */
+const mostEvidence = 10;
+
+/**
+ * Whether numbers are far more likely as they are in the table than standardized, if both were normally distributed.
+ * One column proves nothing: its number may be an outlier.
+ */
+function lookRaw(columns: readonly FeatureColumn[], samples: SampleValues, sampleSize: number): boolean {
+  let [evidence, numbers, first] = [0, 0, 0];
+  for (const column of columns) {
+    if (column.type === 'number') {
+      numbers += 1;
+      for (let at = first; at < samples.length; at += sampleSize) {
+        const standardized = (samples[at]! - column.mean) / column.deviation;
+        evidence += (samples[at]! ** 2 - standardized ** 2) / 2 - Math.log(column.deviation);
+      }
+    }
+    first += column.type === 'number' ? 1 : column.categories.length;
+  }
+  return numbers > 1 && evidence > mostEvidence;
 }
 
 function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {

@@ -8,8 +8,8 @@ import { type LoadedModel, loadModel } from '../src/model.ts';
 const lines = ['area,zone,label', '60,A,cheap', '90,B,dear', ',A,cheap', '150,,dear', '75,A,cheap', '88,C,dear'];
 const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'homes.csv');
 
-async function modelOf(options: Parameters<typeof datasetFromTable>[1]): Promise<LoadedModel> {
-  const { train, reading } = datasetFromTable(table, options, table);
+async function modelOf(options: Parameters<typeof datasetFromTable>[1], rows = table): Promise<LoadedModel> {
+  const { train, reading } = datasetFromTable(rows, options, rows);
   const { samples, targets } = train;
   const model = resolveModel('mlp', { sampleShape: samples.shape, outputs: targets.names.length });
   const origin = { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' };
@@ -91,5 +91,25 @@ it('refuses rows by row and column, and samples that are not encoded', async () 
     await expect(model.predict(Float32Array.from(samples))).rejects.toThrow(
       new Error(`predict: expected encoded samples, as openDataset gives them, got ${got}: ${advice}`),
     );
+  }
+});
+
+it('refuses numbers as they are in the table, if they are unlikely to be standardized', async () => {
+  const iris = new TextEncoder().encode('a,b,c,label\n5.1,3.5,1.4,1\n4.6,3.1,1.5,2\n7,3.2,4.7,3\n6.3,2.5,6,4\n');
+  const model = await modelOf({ task: 'regression' }, parseDelimited(iris, 'iris.csv'));
+  for (const raw of [
+    [5.1, 3.5, 1.4],
+    [4.6, 3.1, 1.5, 6.4, 2.8, 5.6],
+  ]) {
+    await expect(model.predictValues(Float32Array.from(raw))).rejects.toThrow(
+      'predict: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: predictRows takes',
+    );
+  }
+  for (const standardized of [
+    [0, 0, 0],
+    [-3, 2.5, 3],
+    [4, -4, 4],
+  ]) {
+    expect(await model.predictValues(Float32Array.from(standardized))).toHaveLength(1);
   }
 });

@@ -1,6 +1,6 @@
 /** The library as a program uses it. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -291,6 +291,14 @@ describe('an option that is wrong', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.message.startsWith(message), error.message).toBe(true);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('leaves no folder of checkpoints behind', async () => {
+    const checkpoint = { folder: join(folder, 'of a refused run/checkpoints') };
+    await expect(train({ ...tiny, checkpoint, freeze: 2 }).result).rejects.toThrow('freeze: ');
+    expect(existsSync(join(folder, 'of a refused run'))).toBe(false);
+    await train({ ...tiny, checkpoint, epochs: 1 }).result;
+    expect(existsSync(checkpoint.folder)).toBe(true);
   });
 
   it('is one sentence for options that are no object', async () => {

@@ -12,7 +12,7 @@ import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
 import { Draw } from '@lockstep/web/page/panels/draw.tsx';
 import { EndingPanel } from '@lockstep/web/page/panels/ending.tsx';
-import { type Cell, ConfusionView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
+import { type Cell, ConfusionView, MetricsView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
@@ -51,6 +51,7 @@ function Views() {
 function TrainView() {
   const result = store.isOver.value ? store.result.value : undefined;
   const evaluation = store.evaluation.value;
+  const metrics = store.isOver.value ? store.metrics.value : undefined;
   const opened = useSignal<Cell | undefined>(undefined);
   // Another run may have other classes.
   useEffect(() => {
@@ -83,6 +84,7 @@ function TrainView() {
           <Draw predictor={predictor} run={store.run.value} />
           {store.run.value && evaluation?.confusion && <ConfusionView {...{ evaluation, store, opened }} />}
           {store.run.value && evaluation && <TopErrors {...{ evaluation, opened }} run={store.run.value} />}
+          {metrics && <MetricsView metrics={metrics} />}
         </div>
       </main>
     </>

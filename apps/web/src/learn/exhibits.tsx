@@ -1,7 +1,7 @@
 /** Exhibits of the lesson: a view for each kind. */
 import { curveText, type Exhibit, isNumericColumn, type LiveCurve, silentNeurons } from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
-import type { ComponentType } from 'preact';
+import type { ComponentChildren, ComponentType } from 'preact';
 import type uPlot from 'uplot';
 import { Choice, Figure } from '../look/controls.tsx';
 import { percent, significant, whole } from '../look/format.ts';
@@ -55,10 +55,16 @@ function FiguresView({ exhibit }: Shown<'figures'>) {
   return (
     <dl class="lesson-figures">
       {exhibit.figures.map(({ label, value }) => (
-        <Figure key={label} label={label} value={value} />
+        <Figure key={label} label={label} value={withPercents(value)} />
       ))}
     </dl>
   );
+}
+
+/** Keeps each number and its percent sign on one line, in parentheses too. */
+function withPercents(text: string): ComponentChildren {
+  const parts = text.split(/(\(?[\d.,]+ %\)?)/);
+  return parts.map((part, index) => (index % 2 === 0 ? part : <span class="unbroken">{part}</span>));
 }
 
 function TableView({ exhibit }: Shown<'table'>) {

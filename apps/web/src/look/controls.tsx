@@ -28,7 +28,7 @@ export function Card({ name, title, aside, children }: CardProps) {
 interface FigureProps {
   readonly label: ComponentChildren;
   readonly note?: string | undefined;
-  readonly value: string | undefined;
+  readonly value: ComponentChildren;
 }
 
 export function Figure({ label, note, value }: FigureProps) {

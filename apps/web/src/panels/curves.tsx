@@ -1,4 +1,4 @@
-/** The training curves: each step in a faint color, their moving mean, and the test result after each epoch. */
+/** The training curves: each step in a faint color, their moving mean, and test and validation after each epoch. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -109,11 +109,14 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
   const [own, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
   if (!own) return { x: [], curves: [] };
   const keptEpoch = store.progress.peek()?.kept?.epoch;
-  const { at, train, smoothTrain, test, kept } = own.table;
+  const { at, train, smoothTrain, test, validation, kept } = own.table;
   const main = { color: '--train', legend: earlier.length === 0 ? 'line' : 'list' } as const;
   if (kind === 'rate') return { x: at, curves: [{ ...main, label: 'of the step', values: smoothTrain }] };
-  const tables = [[at, train, smoothTrain, test, kept], ...earlier.map(({ table }) => [table.at, table.smoothTrain])];
-  const [x, steps, means, tests, best, ...others] = uPlot.join(tables as uPlot.AlignedData[]) as [
+  const tables = [
+    [at, train, smoothTrain, test, validation, kept],
+    ...earlier.map(({ table }) => [table.at, table.smoothTrain]),
+  ];
+  const [x, steps, means, tests, validations, best, ...others] = uPlot.join(tables as uPlot.AlignedData[]) as [
     number[],
     ...uPlot.AlignedData,
   ];
@@ -124,6 +127,9 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
       // With earlier runs, the list names each run by the settings in which it differs.
       { ...main, label: earlier.length === 0 ? 'train' : own.label, values: means! },
       { label: 'test', color: '--test', values: tests!, hasMarks: true },
+      ...(validation.every((value) => value === null)
+        ? []
+        : [{ label: 'validation', color: '--validation', values: validations!, hasMarks: true, dash: [6, 4] }]),
       ...(keptEpoch === undefined ? [] : [{ label: `kept epoch ${keptEpoch}`, color: '--text', values: best! }]),
       ...others.map((values, index) => ({
         ...{ label: earlier[index]!.label, color: earlierColor(index), values },
@@ -189,10 +195,11 @@ export function saveCurvesCsv(store: RunStore): void {
   const kinds = store.run.value?.targetField.role === 'value' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
   const columns: [name: string, values: readonly (number | null)[]][] = [];
   for (const kind of kinds) {
-    const { at, train, smoothTrain, test } = store.curves(kind, view)[0]!.table;
+    const { at, train, smoothTrain, test, validation } = store.curves(kind, view)[0]!.table;
     const name = kind === 'loss' ? 'loss' : 'accuracy_percent';
     if (kind === 'loss') columns.push([axisTitles[view.axis], at]);
     columns.push([`train_${name}`, train], [`train_${name}_smoothed`, smoothTrain], [`test_${name}`, test]);
+    if (validation.some((value) => value !== null)) columns.push([`validation_${name}`, validation]);
   }
   const rows = columns[0]![1].map((_, row) => columns.map(([, values]) => values[row] ?? ''));
   const lines = [columns.map(([name]) => name), ...rows].map((cells) => `${cells.join(',')}\n`);

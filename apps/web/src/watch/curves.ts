@@ -17,6 +17,8 @@ export interface CurveTable {
   readonly train: Column;
   readonly smoothTrain: Column;
   readonly test: Column;
+  /** Without a value in a run without validation samples. */
+  readonly validation: Column;
   /** The value of `test` at the epoch whose weights are kept. */
   readonly kept: Column;
 }
@@ -84,12 +86,21 @@ export class RunCurves {
   table(kind: CurveKind, reports: readonly WatchedEpoch[], view: RunView): CurveTable {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train, view.memory);
-    const testOf = ({ testLoss, testAccuracy }: WatchedEpoch): number | null => {
-      if (kind === 'accuracy') return testAccuracy === null ? null : testAccuracy * 100;
-      return isLossFinite(testLoss) ? testLoss : null;
+    const axisValue = (loss: number, accuracy: number | null): number | null => {
+      if (kind === 'accuracy') return accuracy === null ? null : accuracy * 100;
+      return isLossFinite(loss) ? loss : null;
     };
     const stepOf = ({ epoch }: Pick<WatchedEpoch, 'epoch'>) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);
-    const test = new Map(thinned(reports).map((report) => [stepOf(report), testOf(report)]));
+    const shown = thinned(reports);
+    const test = new Map(
+      shown.map((report) => [stepOf(report), axisValue(report.testLoss, report.testAccuracy)] as const),
+    );
+    const validation = new Map(
+      shown.flatMap((report) => {
+        const { loss, accuracy } = report.validation ?? {};
+        return loss === undefined ? [] : [[stepOf(report), axisValue(loss, accuracy ?? null)] as const];
+      }),
+    );
     const keptStep = view.keptEpoch === undefined ? undefined : stepOf({ epoch: view.keptEpoch });
     const indices = new Map(this.#steps.map((step, index) => [step, index]));
     const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
@@ -98,6 +109,7 @@ export class RunCurves {
       train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
       smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
       test: steps.map((step) => test.get(step) ?? null),
+      validation: steps.map((step) => validation.get(step) ?? null),
       kept: steps.map((step) => (step === keptStep ? (test.get(step) ?? null) : null)),
     };
   }
@@ -110,6 +122,7 @@ export class RunCurves {
       train: none,
       smoothTrain: this.#steps.map((step) => valueAt(step - 1)),
       test: none,
+      validation: none,
       kept: none,
     };
   }

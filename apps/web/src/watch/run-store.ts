@@ -121,7 +121,10 @@ export class RunStore {
     const earlier = this.earlierRuns.value;
     const settings = settingsOf(run, this.workers.value);
     const about = { place: earlier.length, label: this.label.value, settings, seconds: this.#curves.seconds };
-    return [summaryOf(about, this.epochs.value), ...earlier.map(({ summary }) => summary)];
+    return [
+      summaryOf(about, this.epochs.value, this.progress.value?.kept?.epoch),
+      ...earlier.map(({ summary }) => summary),
+    ];
   }
 
   /** Newest smoothed values, so that training figures agree with the curves. */
@@ -266,8 +269,9 @@ class EarlierRun {
   }
 
   get summary(): RunSummary {
-    const { settings, epochs } = this.#record;
-    return summaryOf({ place: this.place, label: this.label, settings, seconds: this.#curves.seconds }, epochs);
+    const { settings, epochs, keptEpoch } = this.#record;
+    const { place, label } = this;
+    return summaryOf({ place, label, settings, seconds: this.#curves.seconds }, epochs, keptEpoch);
   }
 }
 
@@ -278,7 +282,7 @@ export interface RunSummary {
   readonly place: number;
   readonly label: string;
   readonly settings: Settings;
-  /** Test results of the last epoch that was evaluated. */
+  /** Test results of the epoch whose weights are kept, or of the last one that was evaluated. */
   readonly testLoss: number | undefined;
   readonly testAccuracy: number | undefined;
   readonly testRmse: number | undefined;
@@ -289,8 +293,9 @@ export interface RunSummary {
 function summaryOf(
   { place, label, settings, seconds }: Pick<RunSummary, 'place' | 'label' | 'settings' | 'seconds'>,
   epochs: readonly WatchedEpoch[],
+  keptEpoch: number | undefined,
 ): RunSummary {
-  const last = epochs.at(-1);
+  const last = epochs.find(({ epoch }) => epoch === keptEpoch) ?? epochs.at(-1);
   return {
     ...{ place, label, settings, seconds },
     testLoss: last?.testLoss,

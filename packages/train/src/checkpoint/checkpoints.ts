@@ -1,8 +1,8 @@
 /** The checkpoints of a run: where they are kept, which one a run resumes from, and when and how the next is written. */
 import { webcrypto } from 'node:crypto';
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorMessage, thousands } from '@lockstep/data/shown';
 import { configurationError, optionName } from '@lockstep/worker';
@@ -26,18 +26,35 @@ import {
 } from './checkpoint.ts';
 
 /**
- * Creates the folder of a run's checkpoints, before anything is started.
+ * Checks that the folder of a run's checkpoints can be used, before anything is started. A run that is refused for
+ * another reason leaves no folder behind.
  * @throws ConfigurationError if it cannot be used
  */
 export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void {
   if (!checkpoint || checkpoint.store) return;
   const { folder = '' } = checkpoint;
   try {
-    mkdirSync(folder, { recursive: true });
-    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    const created = createFolder(folder);
+    try {
+      // The dot refuses a file.
+      accessSync(`${folder}/.`, constants.R_OK | constants.W_OK | constants.X_OK);
+    } finally {
+      for (const each of created.reverse()) rmdirSync(each);
+    }
   } catch {
     throw configurationError`${optionName('checkpoint.folder')}: expected a folder that can be created, read and written, got ${folder}`;
   }
+}
+
+/**
+ * Creates a folder and those above it that are missing; Node's own way to do this never ends in /proc.
+ * @returns the created folders, the outermost first
+ */
+export function createFolder(folder: string): string[] {
+  const missing: string[] = [];
+  for (let place = resolve(folder); !existsSync(place); place = dirname(place)) missing.unshift(place);
+  for (const place of missing) mkdirSync(place);
+  return missing;
 }
 
 type Store = Pick<SharedCheckpoints, 'list' | 'write'>;
@@ -135,6 +152,7 @@ export interface OpenedCheckpoints {
 export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
   if (!prepared.checkpoint) return undefined;
   const { every: interval = defaultInterval, folder = '', store: shared, resume } = prepared.checkpoint;
+  if (!shared) createFolder(folder);
   const store = shared ?? new CheckpointFolder(folder);
   const place = shared?.place ?? folder;
   const at = (file: string): string => (shared ? `${file} in ${place}` : join(folder, file));

@@ -117,11 +117,14 @@ export class Dashboard {
   /** The part of this run for the chart of the next run. */
   earlierRun(): EarlierRun {
     const { prepared, run, recorder } = this.#options;
-    const { steps, curve, epochs } = recorder.data;
+    const { steps, curve, epochs, kept } = recorder.data;
     const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
     const settings = runSettingsOf(prepared, workers.length);
     const { stepsPerEpoch } = this.#about;
-    return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
+    return {
+      ...{ settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) },
+      ...(kept && { keptEpoch: kept.epoch }),
+    };
   }
 
   /** Resolves once viewers have the evaluation of the last epoch, after `maxLastEvaluationMs` at the latest. */

@@ -176,7 +176,7 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
  * Replaces the losses of a diverged model, since messages carry only finite numbers, and leaves out the validation
  * samples, which no curve shows.
  */
-export function finiteReport({ validation: _, ...report }: EpochReport): EpochReport {
+export function finiteReport({ validation, ...report }: EpochReport): WatchMessageOf<'epoch'>['report'] {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
   return {
@@ -185,6 +185,7 @@ export function finiteReport({ validation: _, ...report }: EpochReport): EpochRe
     testLoss: finite(testLoss),
     testR2: testR2 !== null && Number.isFinite(testR2) ? testR2 : null,
     testRmse: testRmse === null ? null : finite(testRmse),
+    ...(validation && { validation: { loss: finite(validation.loss), accuracy: validation.accuracy } }),
   };
 }
 
@@ -298,7 +299,9 @@ export interface EarlierRun {
   readonly stepsPerEpoch: number;
   readonly steps: number;
   readonly points: readonly CurvePoint[];
-  readonly epochs: readonly EpochReport[];
+  readonly epochs: readonly WatchMessageOf<'epoch'>['report'][];
+  /** Omitted if the run kept the last weights. */
+  readonly keptEpoch?: number;
 }
 
 const mostRuns = 8;
@@ -322,9 +325,10 @@ export class EarlierRuns {
   message(): WatchMessageOf<'earlierRuns'> | undefined {
     if (this.#runs.length === 0 || !this.#current) return undefined;
     const labels = labelsOf([...this.#runs, this.#current()].map(({ settings }) => settings));
-    const runs = this.#runs.map(({ settings, stepsPerEpoch, steps, points, epochs }, index) => {
-      return { label: labels[index]!, settings, stepsPerEpoch, steps, points: pointBytes(points), epochs: [...epochs] };
-    });
+    const runs = this.#runs.map(({ points, epochs, ...run }, index) => ({
+      ...{ label: labels[index]!, ...run },
+      ...{ points: pointBytes(points), epochs: [...epochs] },
+    }));
     return { type: 'earlierRuns', label: labels.at(-1)!, runs };
   }
 }
@@ -360,5 +364,7 @@ export function labelsOf(runs: readonly RunSettings[]): string[] {
 }
 
 function thinned({ points, epochs, ...rest }: EarlierRun): EarlierRun {
-  return { ...rest, points: evenly(points, mostPoints), epochs: evenly(epochs, mostEpochs) };
+  const shown = new Set(evenly(epochs, mostEpochs));
+  const thinner = epochs.filter((one) => shown.has(one) || one.epoch === rest.keptEpoch);
+  return { ...rest, points: evenly(points, mostPoints), epochs: thinner };
 }

@@ -9,7 +9,7 @@ import type { Evaluation, Evaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/worker';
-import { openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
+import { createFolder, openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { optionsAlike } from '../model.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
 import type { EvaluationSetup, Host, Platform } from '../platform.ts';
@@ -25,6 +25,7 @@ const [engine, engineVersion] = bun ? ['Bun', bun] : deno ? ['Deno', deno] : ['N
 const host: Host = {
   requireCheckpointFolder,
   async prepareNetwork(listen, checkpoint) {
+    if (checkpoint?.folder !== undefined) createFolder(checkpoint.folder);
     const name = bareHost(listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost));
     const token = listen.token ?? (isLoopback(name) ? undefined : await newToken(checkpoint));
     const tls = listen.server ? undefined : await openTls(listen.tls, name, checkpoint);
