@@ -1,9 +1,8 @@
 /** Models of GPT-2's form are exchanged under its names; PyTorch and transformers give their scores. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { openBackend } from '@lockstep/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
@@ -155,13 +154,11 @@ const hasPackages = python('-c', 'import torch, transformers, safetensors').stat
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-gpt2-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Prints as JSON the scores of the tokens in a file of 64-bit numbers: by the module of the documents, by GPT-2. */
+/** After the guide's program: prints as JSON the scores of tokens, 64-bit numbers, by the program and by GPT-2. */
 const script = `
 import json, sys
-import numpy, torch
+import numpy
 from transformers import GPT2LMHeadModel
-sys.path.insert(0, sys.argv[2])
-from gpt import GPT
 folder = sys.argv[1]
 config = json.load(open(folder + "/config.json"))
 tokens = torch.from_numpy(numpy.fromfile(folder + "/tokens", dtype="<i8")).view(-1, config["n_positions"])
@@ -173,7 +170,7 @@ print(json.dumps([own.flatten().tolist(), theirs.flatten().tolist()]))
 
 const title = hasPackages ? '' : ' (skipped: python3 lacks one of torch, transformers, safetensors)';
 describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
-  it('gives the same scores by 40 lines of its own and by GPT2LMHeadModel', async () => {
+  it('gives the same scores by the program of the guide and by GPT2LMHeadModel', async () => {
     const [count, positions] = [3, inputSize(nano)];
     const tokens = Uint8Array.from({ length: count * positions }, (_, at) => (at * at) % 27);
     // Initial weights of GPT-2 are so small that attention would hardly matter.
@@ -181,8 +178,9 @@ describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
     writeFileSync(join(folder, 'model.safetensors'), writeModelFile(nano, large));
     writeFileSync(join(folder, 'config.json'), JSON.stringify(gpt2Config(nano)));
     writeFileSync(join(folder, 'tokens'), new Uint8Array(BigInt64Array.from(tokens, BigInt).buffer));
-    const docs = fileURLToPath(new URL('../../../docs', import.meta.url));
-    const { stdout, stderr, status } = python('-c', script, folder, docs);
+    const guide = readFileSync(new URL('../../../docs/gpt2.md', import.meta.url), 'utf8');
+    const [, program] = /^```python\n(import torch\n[^`]*)^```$/m.exec(guide)!;
+    const { stdout, stderr, status } = python('-c', `${program}${script}`, folder);
     expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
     const { backend } = await openBackend('cpu');
     const parameters = backend.allocate(large.length);
