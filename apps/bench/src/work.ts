@@ -1,4 +1,5 @@
 /** The work of the benchmarks in the forms that several peers take: a training step, a matrix product. Runs anywhere. */
+import { classField, type TargetField } from '@lockstep/data';
 import { type Model, parameterLayout, resolveModel } from '@lockstep/nn';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Absent, Implementation } from './harness.ts';
@@ -111,6 +112,12 @@ export type GptSizes = ReturnType<typeof gptSizes>;
 export function gptSizes({ model, shapes }: Net) {
   const [[tokens = 0, width = 0] = [], [positions = 0] = []] = shapes;
   return { tokens, width, positions, heads: Number(/"heads":(\d+)/.exec(JSON.stringify(model))?.[1] ?? 0) };
+}
+
+/** What the net learns to predict. */
+export function targetFieldOf(net: Net): TargetField {
+  if (net.name !== 'gpt') return classField;
+  return { dtype: 'u8', shape: [0], role: 'next', positions: gptSizes(net).positions };
 }
 
 /** The parameters of a `gpt` by their use; `blocks` have those of each layer in model order. */

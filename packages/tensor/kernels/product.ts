@@ -12,6 +12,33 @@ import { copyTile, microbatchTile, tile, tileHeight, tileRows } from './tile';
 // Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
 // each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
 
+/** Copies four rows of `inner` consecutive values as columns; the values of one column are `step` bytes after the last. */
+function packTransposed(target: usize, step: usize, source: usize, rowBytes: usize, inner: i32): void {
+  let p0 = source;
+  let p1 = p0 + rowBytes;
+  let p2 = p1 + rowBytes;
+  let p3 = p2 + rowBytes;
+  for (; inner >= 4; inner -= 4, p0 += 16, p1 += 16, p2 += 16, p3 += 16) {
+    const a = v128.load(p0), b = v128.load(p1), c = v128.load(p2), d = v128.load(p3);
+    const low0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5), low1 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const high0 = v128.shuffle<f32>(a, b, 2, 6, 3, 7), high1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+    v128.store(target, v128.shuffle<f64>(low0, low1, 0, 2));
+    target += step;
+    v128.store(target, v128.shuffle<f64>(low0, low1, 1, 3));
+    target += step;
+    v128.store(target, v128.shuffle<f64>(high0, high1, 0, 2));
+    target += step;
+    v128.store(target, v128.shuffle<f64>(high0, high1, 1, 3));
+    target += step;
+  }
+  for (; inner > 0; inner--, target += step, p0 += 4, p1 += 4, p2 += 4, p3 += 4) {
+    store<f32>(target, load<f32>(p0));
+    store<f32>(target, load<f32>(p1), 4);
+    store<f32>(target, load<f32>(p2), 8);
+    store<f32>(target, load<f32>(p3), 12);
+  }
+}
+
 /** Packs rows into panels of the tile heights, the inner index outermost; missing rows are 0. */
 export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
   let row = 0;
@@ -20,6 +47,12 @@ export function packLeft(target: usize, source: usize, rows: i32, inner: i32, ro
     if (height == 4 && row + 4 <= rows && rowBytes == 4) {
       let from = source + (<usize>row << 2);
       for (let index = 0; index < inner; index++, target += 16, from += innerBytes) v128.store(target, v128.load(from));
+      row += height;
+      continue;
+    }
+    if (height == 4 && row + 4 <= rows && innerBytes == 4) {
+      packTransposed(target, 16, source + <usize>row * rowBytes, rowBytes, inner);
+      target += <usize>inner << 4;
       row += height;
       continue;
     }
@@ -48,6 +81,12 @@ export function packRight(target: usize, source: usize, columns: i32, inner: i32
         v128.store(target, v128.load(from, 0), 0);
         v128.store(target, v128.load(from, 16), 16);
       }
+      continue;
+    }
+    if (width == panelColumns && innerBytes == 4) {
+      packTransposed(target, 32, from, columnBytes, inner);
+      packTransposed(target + 16, 32, from + 4 * columnBytes, columnBytes, inner);
+      target += <usize>inner << 5;
       continue;
     }
     for (let lane = 0; lane < panelColumns; lane++) {
@@ -80,17 +119,26 @@ function packedTileOf(
 }
 
 /**
- * Multiplies dense operands. With microbatches a block spans all of k, so that the sums of a tile fit in registers and
- * a small stack; this requires k to be at most 8192.
+ * Number of microbatches in a block of k: a power of two, so that the block's sum is a node of the tree, and so large
+ * that the sums of at most three blocks are added one after another.
  */
+function microbatchesOfBlock(k: i32, microbatches: i32): i32 {
+  if (k <= innerBlock) return microbatches;
+  let count = 1;
+  while (3 * count < microbatches) count <<= 1;
+  return count;
+}
+
+/** Multiplies dense operands. With microbatches, k is at most 8192, so that blocks fit in the workspace. */
 function denseProduct(
   m: i32, k: i32, n: i32, left: usize, right: usize, leftRowBytes: usize, leftInnerBytes: usize,
   rightInnerBytes: usize, rightColumnBytes: usize, microbatches: i32, output: usize, bias: usize, relu: bool,
 ): void {
   const whole = microbatches > 1;
-  const innerStep = whole ? k : innerBlock;
-  const rowStep = whole ? (<i32>(packedLeftBytes >> 2) / k) & ~(tileRows - 1) : rowBlock;
-  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / k) & ~(panelColumns - 1) : columnBlock;
+  const size = k / microbatches;
+  const innerStep = whole ? microbatchesOfBlock(k, microbatches) * size : innerBlock;
+  const rowStep = whole ? (<i32>(packedLeftBytes >> 2) / innerStep) & ~(tileRows - 1) : rowBlock;
+  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / innerStep) & ~(panelColumns - 1) : columnBlock;
   const packedLeft = workspace();
   const packedRight = packedLeft + packedLeftBytes;
   const edge = packedRight + packedRightBytes;
@@ -121,7 +169,7 @@ function denseProduct(
             const target = fits ? c : edge;
             const targetBytes: usize = fits ? outputBytes : 32;
             if (accumulate && !fits) copyTile(edge, 32, c, outputBytes, valid, width);
-            if (whole) microbatchTile(height, leftPanel, rightPanel, microbatches, k / microbatches, target, targetBytes, stack);
+            if (whole) microbatchTile(height, leftPanel, rightPanel, inner / size, size, target, targetBytes, accumulate, stack);
             else packedTileOf(height, leftPanel, rightPanel, inner, target, targetBytes, accumulate, added, last && relu);
             if (!fits) copyTile(c, outputBytes, edge, 32, valid, width);
             leftPanel += (<usize>height * inner) << 2;

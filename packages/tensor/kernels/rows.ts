@@ -4,7 +4,14 @@ import { storeLanes } from './shared';
 import { exp4, log4 } from './transcendental';
 
 // The first four kernels follow the formulas of src/backend.ts. A row of `output` first holds the terms of its sum.
-// Vectors may read up to 12 bytes beyond a row.
+// Vectors may read up to 12 bytes beyond a row, and write invisible columns, which become 0 in the end.
+
+/** Stores four values of a row that has `rest` bytes from `target` on. */
+// @ts-ignore: decorator
+@inline function storeInRow(target: usize, value: v128, rest: usize): void {
+  if (rest >= 16) v128.store(target, value);
+  else storeLanes(target, value, <i32>rest >> 2);
+}
 
 /** Number of visible columns of a softmax's row; 0 as the period means that all are visible. */
 // @ts-ignore: decorator
@@ -12,9 +19,10 @@ import { exp4, log4 } from './transcendental';
   return period == 0 ? columns : columns - period + 1 + row % period;
 }
 
+/** Skips NaN, which makes the sum of the row NaN anyway: pmax takes one instruction, max several. */
 function largestOf(source: usize, count: i32): f32 {
   let best = f32x4.splat(load<f32>(source));
-  for (; count >= 4; count -= 4, source += 16) best = f32x4.max(best, v128.load(source));
+  for (; count >= 4; count -= 4, source += 16) best = f32x4.pmax(best, v128.load(source));
   let result = max(
     max(f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 1)),
     max(f32x4.extract_lane(best, 2), f32x4.extract_lane(best, 3)),
@@ -34,11 +42,11 @@ export function softmax(
     const largest = f32x4.splat(largestOf(input, count));
     for (let at: usize = 0; at < seen; at += 16) {
       const power = exp4(f32x4.div(f32x4.sub(v128.load(input + at), largest), scale));
-      storeLanes(output + at, power, <i32>(seen - at) >> 2);
+      storeInRow(output + at, power, bytes - at);
     }
     const total = f32x4.splat(rowSum(output, count));
     for (let at: usize = 0; at < seen; at += 16) {
-      storeLanes(output + at, f32x4.div(v128.load(output + at), total), <i32>(seen - at) >> 2);
+      storeInRow(output + at, f32x4.div(v128.load(output + at), total), bytes - at);
     }
     memory.fill(output + seen, 0, bytes - seen);
   }
@@ -54,13 +62,13 @@ export function softmaxGradient(
     const seen = <usize>count << 2;
     for (let at: usize = 0; at < seen; at += 16) {
       const product = f32x4.mul(v128.load(gradient + at), v128.load(probabilities + at));
-      storeLanes(output + at, product, <i32>(seen - at) >> 2);
+      storeInRow(output + at, product, bytes - at);
     }
     const total = f32x4.splat(rowSum(output, count));
     for (let at: usize = 0; at < seen; at += 16) {
       const difference = f32x4.sub(v128.load(gradient + at), total);
       const slope = f32x4.div(f32x4.mul(v128.load(probabilities + at), difference), scale);
-      storeLanes(output + at, slope, <i32>(seen - at) >> 2);
+      storeInRow(output + at, slope, bytes - at);
     }
     memory.fill(output + seen, 0, bytes - seen);
   }
@@ -74,14 +82,14 @@ export function layerNorm(
     const mean = f32x4.splat(rowSum(input, columns) / <f32>columns);
     for (let at: usize = 0; at < bytes; at += 16) {
       const difference = f32x4.sub(v128.load(input + at), mean);
-      storeLanes(output + at, f32x4.mul(difference, difference), <i32>(bytes - at) >> 2);
+      storeInRow(output + at, f32x4.mul(difference, difference), bytes - at);
     }
     const inverse: f32 = 1 / sqrt(rowSum(output, columns) / <f32>columns + epsilon);
     store<f32>(inverseDeviations, inverse);
     const factor = f32x4.splat(inverse);
     for (let at: usize = 0; at < bytes; at += 16) {
       const normalized = f32x4.mul(f32x4.sub(v128.load(input + at), mean), factor);
-      storeLanes(output + at, normalized, <i32>(bytes - at) >> 2);
+      storeInRow(output + at, normalized, bytes - at);
     }
   }
 }
@@ -94,14 +102,14 @@ export function layerNormGradient(
     const mean = f32x4.splat(rowSum(gradient, columns) / <f32>columns);
     for (let at: usize = 0; at < bytes; at += 16) {
       const product = f32x4.mul(v128.load(gradient + at), v128.load(normalized + at));
-      storeLanes(output + at, product, <i32>(bytes - at) >> 2);
+      storeInRow(output + at, product, bytes - at);
     }
     const slope = f32x4.splat(rowSum(output, columns) / <f32>columns);
     const factor = f32x4.splat(load<f32>(inverseDeviations));
     for (let at: usize = 0; at < bytes; at += 16) {
       const centered = f32x4.sub(v128.load(gradient + at), mean);
       const difference = f32x4.sub(centered, f32x4.mul(v128.load(normalized + at), slope));
-      storeLanes(output + at, f32x4.mul(factor, difference), <i32>(bytes - at) >> 2);
+      storeInRow(output + at, f32x4.mul(factor, difference), bytes - at);
     }
   }
 }

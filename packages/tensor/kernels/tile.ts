@@ -102,7 +102,8 @@ export function copyTile(
 /** `height` is a constant after inlining, so the unused accumulators vanish. Both operands are packed over all of k. */
 // @ts-ignore: decorator
 @inline function microbatchTileOfHeight(
-  height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, stack: usize,
+  height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, accumulate: bool,
+  stack: usize,
 ): void {
   let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0);
   let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0);
@@ -140,17 +141,28 @@ export function copyTile(
     if (height > 3) { v128.store(top, c30, 96); v128.store(top, c31, 112); }
     top += 128;
   }
+  if (accumulate) {
+    let row = c;
+    c00 = f32x4.add(v128.load(row, 0), c00); c01 = f32x4.add(v128.load(row, 16), c01); row += rowBytes;
+    if (height > 1) { c10 = f32x4.add(v128.load(row, 0), c10); c11 = f32x4.add(v128.load(row, 16), c11); row += rowBytes; }
+    if (height > 2) { c20 = f32x4.add(v128.load(row, 0), c20); c21 = f32x4.add(v128.load(row, 16), c21); row += rowBytes; }
+    if (height > 3) { c30 = f32x4.add(v128.load(row, 0), c30); c31 = f32x4.add(v128.load(row, 16), c31); }
+  }
   v128.store(c, c00, 0); v128.store(c, c01, 16); c += rowBytes;
   if (height > 1) { v128.store(c, c10, 0); v128.store(c, c11, 16); c += rowBytes; }
   if (height > 2) { v128.store(c, c20, 0); v128.store(c, c21, 16); c += rowBytes; }
   if (height > 3) { v128.store(c, c30, 0); v128.store(c, c31, 16); }
 }
 
-/** Computes the tile at `c`, with a `height` of 4, 2 or 1; `size` is k per microbatch, `stack` has `tileStackBytes`. */
+/**
+ * Computes the tile at `c`, with a `height` of 4, 2 or 1; adds it to the values there if `accumulate` is set. `size` is k
+ * per microbatch, `stack` has `tileStackBytes`.
+ */
 export function microbatchTile(
-  height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, stack: usize,
+  height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, accumulate: bool,
+  stack: usize,
 ): void {
-  if (height == 4) microbatchTileOfHeight(4, left, right, microbatches, size, c, rowBytes, stack);
-  else if (height == 2) microbatchTileOfHeight(2, left, right, microbatches, size, c, rowBytes, stack);
-  else microbatchTileOfHeight(1, left, right, microbatches, size, c, rowBytes, stack);
+  if (height == 4) microbatchTileOfHeight(4, left, right, microbatches, size, c, rowBytes, accumulate, stack);
+  else if (height == 2) microbatchTileOfHeight(2, left, right, microbatches, size, c, rowBytes, accumulate, stack);
+  else microbatchTileOfHeight(1, left, right, microbatches, size, c, rowBytes, accumulate, stack);
 }

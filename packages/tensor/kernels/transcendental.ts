@@ -1,24 +1,40 @@
-/** exp and log of four floats in float32, and functions computed in float64 and rounded once: the steps of src/formula.ts. */
+/** Functions of four floats in float32, and powers computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
-  atanh2Polynomial, exp2Polynomial, exp4Polynomial, log4Polynomial, tail2Polynomial,
+  atanh2Polynomial, atanh4Polynomial, exp2Polynomial, exp4Polynomial, log4Polynomial, tail4Polynomial, tanh4Polynomial,
 } from './generated/programs';
 
-function powerOfTwo(exponent: v128): v128 {
+// x64 has one instruction for pmin and pmax, which return a first operand that is NaN, and many for min and max.
+
+// @ts-ignore: decorator
+@inline function clamped(x: v128, low: f32, high: f32): v128 {
+  return f32x4.pmin(f32x4.pmax(x, f32x4.splat(low)), f32x4.splat(high));
+}
+
+/** `e^(x + small)` if `isSum` is set, else `e^x`, for x in [-150, 90]. */
+// @ts-ignore: decorator
+@inline function exponential(x: v128, isSum: bool, small: v128): v128 {
+  const shift = f32x4.splat(12582912.0);
+  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), shift);
+  const n = f32x4.sub(shifted, shift);
+  const high = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
+  let r = f32x4.sub(high, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
+  if (isSum) r = f32x4.add(r, small);
+  let p = exp4Polynomial(r);
+  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1.0));
+  // The lowest bits of `shifted` are those of n. Two factors reach every subnormal.
+  const whole = i32x4.sub(shifted, i32x4.splat(0x4b400000));
+  const half = i32x4.shr_s(whole, 1);
+  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+}
+
+// @ts-ignore: decorator
+@inline function powerOfTwo(exponent: v128): v128 {
   return i32x4.shl(i32x4.add(exponent, i32x4.splat(127)), 23);
 }
 
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-104.5)), f32x4.splat(89.5));
-  const shift = f32x4.splat(12582912.0);
-  const n = f32x4.sub(f32x4.add(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)), shift), shift);
-  const high = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)));
-  const r = f32x4.sub(high, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-  let p = exp4Polynomial(r);
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1.0));
-  const whole = i32x4.trunc_sat_f32x4_s(n);
-  const half = i32x4.shr_s(whole, 1);
-  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+  return exponential(clamped(x, -104.5, 89.5), false, x);
 }
 
 // @ts-ignore: decorator
@@ -96,55 +112,63 @@ function log2(x: v128): v128 {
   return v128.bitselect(finite, special, f64x2.gt(x, zero));
 }
 
-function tanh2(x: v128): v128 {
-  const magnitude = f64x2.abs(x);
-  const squared = f64x2.mul(x, x);
-  const one = f64x2.splat(1.0);
-  const inner = f64x2.sub(f64x2.mul(squared, f64x2.splat(2.0 / 15.0)), f64x2.splat(1.0 / 3.0));
-  const series = f64x2.mul(x, f64x2.add(one, f64x2.mul(squared, inner)));
-  const power = exp2(f64x2.mul(magnitude, f64x2.splat(-2.0)));
-  const value = f64x2.div(f64x2.sub(one, power), f64x2.add(one, power));
-  const signed = v128.bitselect(f64x2.neg(value), value, f64x2.lt(x, f64x2.splat(0.0)));
-  return v128.bitselect(series, signed, f64x2.lt(magnitude, f64x2.splat(0.001953125)));
+// @ts-ignore: decorator
+@inline export function tanh4(x: v128): v128 {
+  const magnitude = f32x4.abs(x);
+  const squared = f32x4.mul(x, x);
+  const p = f32x4.mul(f32x4.mul(tanh4Polynomial(squared), squared), magnitude);
+  const series = f32x4.add(p, magnitude);
+  const one = f32x4.splat(1.0);
+  const power = exp4(f32x4.add(magnitude, magnitude));
+  const value = f32x4.sub(one, f32x4.div(f32x4.splat(2.0), f32x4.add(power, one)));
+  const chosen = v128.bitselect(series, value, f32x4.lt(magnitude, f32x4.splat(0.625)));
+  return v128.bitselect(x, chosen, i32x4.splat(0x80000000));
 }
 
-function sigmoid2(x: v128): v128 {
-  const power = exp2(f64x2.neg(f64x2.abs(x)));
-  const one = f64x2.splat(1.0);
-  return f64x2.div(v128.bitselect(power, one, f64x2.lt(x, f64x2.splat(0.0))), f64x2.add(one, power));
+// @ts-ignore: decorator
+@inline export function sigmoid4(x: v128): v128 {
+  const power = exp4(f32x4.neg(f32x4.abs(x)));
+  const one = f32x4.splat(1.0);
+  return f32x4.div(v128.bitselect(power, one, f32x4.lt(x, f32x4.splat(0.0))), f32x4.add(one, power));
 }
 
-function softplus2(x: v128): v128 {
-  const power = exp2(f64x2.neg(f64x2.abs(x)));
-  const two = f64x2.splat(2.0);
-  const series = atanh2(f64x2.div(power, f64x2.add(two, power)));
-  return f64x2.add(f64x2.max(x, f64x2.splat(0.0)), f64x2.mul(two, series));
+// @ts-ignore: decorator
+@inline export function softplus4(x: v128): v128 {
+  const power = exp4(f32x4.neg(f32x4.abs(x)));
+  const two = f32x4.splat(2.0);
+  const factor = f32x4.div(two, f32x4.add(two, power));
+  const s = f32x4.mul(f32x4.mul(power, factor), f32x4.splat(0.5));
+  const series = f32x4.mul(f32x4.mul(atanh4Polynomial(f32x4.mul(s, s)), factor), power);
+  return f32x4.add(f32x4.pmax(x, f32x4.splat(0.0)), series);
 }
 
-function normalCdf2(x: v128): v128 {
-  const magnitude = f64x2.abs(x);
-  const one = f64x2.splat(1.0);
-  const t = f64x2.div(one, f64x2.add(one, f64x2.mul(magnitude, f64x2.splat(0.2))));
-  const p = tail2Polynomial(t);
-  const power = exp2(f64x2.mul(f64x2.mul(magnitude, magnitude), f64x2.splat(-0.5)));
-  const tail = f64x2.mul(power, f64x2.mul(p, t));
-  return v128.bitselect(tail, f64x2.sub(one, tail), f64x2.lt(x, f64x2.splat(0.0)));
+/** `normalCdf` of x, or `geluSlope` if `isSlope` is set. */
+// @ts-ignore: decorator
+@inline function normal(x: v128, isSlope: bool): v128 {
+  const magnitude = f32x4.pmin(f32x4.abs(x), f32x4.splat(15.0));
+  const upper = v128.and(magnitude, i32x4.splat(-4096));
+  const rest = f32x4.mul(f32x4.add(magnitude, upper), f32x4.sub(magnitude, upper));
+  const minusHalf = f32x4.splat(-0.5);
+  const power = exponential(f32x4.mul(f32x4.mul(upper, upper), minusHalf), true, f32x4.mul(rest, minusHalf));
+  const scaled = f32x4.mul(magnitude, f32x4.splat(0.34));
+  const one = f32x4.splat(1.0);
+  const t = f32x4.div(one, f32x4.add(one, scaled));
+  let tail = f32x4.mul(power, f32x4.mul(tail4Polynomial(f32x4.mul(scaled, t)), t));
+  if (isSlope) {
+    const density = f32x4.mul(power, f32x4.splat(0.3989422804014327));
+    tail = f32x4.sub(tail, f32x4.mul(magnitude, density));
+  }
+  return v128.bitselect(tail, f32x4.sub(one, tail), f32x4.lt(x, f32x4.splat(0.0)));
 }
 
-export function tanh4(x: v128): v128 {
-  return joined(tanh2(lower(x)), tanh2(upper(x)));
+// @ts-ignore: decorator
+@inline export function normalCdf4(x: v128): v128 {
+  return normal(x, false);
 }
 
-export function sigmoid4(x: v128): v128 {
-  return joined(sigmoid2(lower(x)), sigmoid2(upper(x)));
-}
-
-export function softplus4(x: v128): v128 {
-  return joined(softplus2(lower(x)), softplus2(upper(x)));
-}
-
-export function normalCdf4(x: v128): v128 {
-  return joined(normalCdf2(lower(x)), normalCdf2(upper(x)));
+// @ts-ignore: decorator
+@inline export function geluSlope4(x: v128): v128 {
+  return normal(x, true);
 }
 
 export function pow4(x: v128, y: v128): v128 {

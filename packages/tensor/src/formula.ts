@@ -11,7 +11,7 @@ const wordBits = new Uint32Array(doubleBits.buffer);
 const high = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
 const low = 1 - high;
 
-/** Coefficients, the highest power first: of `exp4` and `log4` in float32, of the others in float64. */
+/** Coefficients, the highest power first: in float32 if the name ends in 4, for four lanes, else in float64. */
 export const polynomials = {
   exp4: [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1].map(
     fround,
@@ -31,12 +31,15 @@ export const polynomials = {
     0.043478260869565216, 0.047619047619047616, 0.05263157894736842, 0.058823529411764705, 0.06666666666666667,
     0.07692307692307693, 0.09090909090909091, 0.1111111111111111, 0.14285714285714285, 0.2, 0.3333333333333333, 1.0,
   ],
-  /** Minimax polynomial in t = 1 / (1 + x / 5) for `exp(x^2 / 2) (1 - normalCdf(x)) / t`; relative error 1e-12. */
-  tail2: [
-    -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
-    0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
-    0.06838091567227884, 0.07681572904501807, 0.07977264159081136, 0.0797889784431749,
-  ],
+  /** 1/13, …, 1/3, 1. */
+  atanh4: [1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1].map(fround),
+  /** Of Cephes's tanhf: `(tanh(x) / x - 1) / x^2` in x^2, for |x| < 0.625. */
+  tanh4: [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1].map(fround),
+  /** With `t = 1 / (1 + 0.34 x)`: `exp(x^2 / 2) (1 - normalCdf(x)) / t` in 0.34 x t, for x in [0, 15]; fitted by minimax. */
+  tail4: [
+    -0.02563762106001377, 0.06785859167575836, -0.025828858837485313, -0.03168186545372009, -0.0761289969086647,
+    0.08447188138961792, 0.3159307837486267, -0.6733613610267639, 0.5,
+  ].map(fround),
 } as const satisfies Record<string, readonly number[]>;
 
 function horner(coefficients: readonly number[], x: number): number {
@@ -79,8 +82,13 @@ function powerOfTwo(exponent: number): number {
 /** `e^x` of a float32: within 1 ulp, subnormals included; underflows to 0, overflows to infinity; NaN for NaN. */
 export function exp32(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
-  const n = add(add(mul(clamped, log2OfE), roundingShift), -roundingShift);
-  const r = add(add(clamped, -mul(n, log2High)), -mul(n, log2Low));
+  return expOfSum(clamped, 0);
+}
+
+/** `e^(x + small)` for x in [-150, 90], with a small term that x has no bits for. */
+function expOfSum(x: number, small: number): number {
+  const n = add(add(mul(x, log2OfE), roundingShift), -roundingShift);
+  const r = add(add(add(x, -mul(n, log2High)), -mul(n, log2Low)), small);
   const polynomial = add(add(mul(horner32(polynomials.exp4, r), mul(r, r)), r), 1);
   const whole = n | 0;
   const half = whole >> 1;
@@ -109,8 +117,72 @@ export function log32(x: number): number {
   return add(add(r, tail), mul(exponent, log2High));
 }
 
-// The functions below are computed in float64 with only IEEE operations, and rounded once: kernels/transcendental.ts has
-// the same operations in the same order. exp is range reduction and Taylor's polynomial, log is the series of
+/** Below this magnitude `1 - exp` would cancel. */
+const smallArgument = 0.625;
+
+/** Hyperbolic tangent, within 4 ulp; -0 for -0. */
+function tanh32(x: number): number {
+  const magnitude = Math.abs(x);
+  const squared = mul(x, x);
+  const value =
+    magnitude < smallArgument
+      ? add(mul(mul(horner32(polynomials.tanh4, squared), squared), magnitude), magnitude)
+      : add(1, -fround(2 / add(exp32(add(magnitude, magnitude)), 1)));
+  return x < 0 || Object.is(x, -0) ? -value : value;
+}
+
+/** `1 / (1 + e^-x)`, within 4 ulp. */
+function sigmoid32(x: number): number {
+  const power = exp32(-Math.abs(x));
+  return fround((x < 0 ? power : 1) / add(1, power));
+}
+
+/** `log(1 + e^x)`, within 4 ulp: with p = e^-|x|, `log(1 + p) = 2 atanh(p / (2 + p))`. */
+function softplus32(x: number): number {
+  const power = exp32(-Math.abs(x));
+  const factor = fround(2 / add(2, power));
+  const s = mul(mul(power, factor), 0.5);
+  return add(Math.max(x, 0), mul(mul(horner32(polynomials.atanh4, mul(s, s)), factor), power));
+}
+
+/** 1 - normalCdf(x) is 0 in float32 from here on. */
+const tailEnd = 15;
+const tailScale = fround(0.34);
+
+/** `1 / sqrt(2 pi)`. */
+const densityScale = fround(0.3989422804014327);
+
+/**
+ * Returns `exp(-x^2 / 2)` and `1 - normalCdf(x)` for x in [0, 15]. The square of x is split into an exact one and the
+ * rest, because an error of the exponent would count times the square.
+ */
+function normalTail(magnitude: number): { readonly power: number; readonly tail: number } {
+  floatBits[0] = magnitude;
+  integerBits[0]! &= -4096;
+  const upper = floatBits[0]!;
+  const rest = mul(add(magnitude, upper), add(magnitude, -upper));
+  const power = expOfSum(mul(mul(upper, upper), -0.5), mul(rest, -0.5));
+  const scaled = mul(magnitude, tailScale);
+  const t = fround(1 / add(1, scaled));
+  return { power, tail: mul(power, mul(horner32(polynomials.tail4, mul(scaled, t)), t)) };
+}
+
+/** The standard normal distribution function, `(1 + erf(x / sqrt(2))) / 2`, within 8 ulp. */
+function normalCdf32(x: number): number {
+  const { tail } = normalTail(Math.min(Math.abs(x), tailEnd));
+  return x < 0 ? tail : add(1, -tail);
+}
+
+/** `normalCdf(x) + x exp(-x^2 / 2) / sqrt(2 pi)`, the derivative of gelu, within 2^-22. */
+function geluSlope32(x: number): number {
+  const magnitude = Math.min(Math.abs(x), tailEnd);
+  const { power, tail } = normalTail(magnitude);
+  const value = add(tail, -mul(magnitude, mul(power, densityScale)));
+  return x < 0 ? value : add(1, -value);
+}
+
+// Powers are computed in float64 with only IEEE operations, and rounded once: kernels/transcendental.ts has the same
+// operations in the same order. exp is range reduction and Taylor's polynomial, log is the series of
 // 2 atanh((m - 1) / (m + 1)). Both are accurate to 1e-14, far below the final rounding to float32.
 
 /** Beyond these bounds a float32 result is 0 or infinity. */
@@ -119,9 +191,6 @@ const [lowestPower, highestPower] = [-150, 150];
 const roundingShift64 = 6755399441055744;
 /** The sum is log(2). The first term ends in zero bits, so that its small multiples are exact. */
 const [log2High64, log2Low64] = [0.6931471803691238, 1.9082149292705877e-10];
-/** Below this magnitude tanh uses the first terms of its series, because `1 - exp` would cancel. */
-const smallArgument = 2 ** -9;
-
 /** `e^x`, with x clamped to [-150, 150]. */
 function exp64(x: number): number {
   const clamped = Math.min(Math.max(x, lowestPower), highestPower);
@@ -151,36 +220,6 @@ export function log64(x: number): number {
   }
   const s = (m - 1) / (m + 1);
   return exponent * Math.LN2 + 2 * atanh64(s);
-}
-
-/** Hyperbolic tangent; -0 for -0. */
-function tanh32(x: number): number {
-  const magnitude = Math.abs(x);
-  const squared = x * x;
-  if (magnitude < smallArgument) return fround(x * (1 + squared * (squared * (2 / 15) - 1 / 3)));
-  const power = exp64(magnitude * -2);
-  const value = (1 - power) / (1 + power);
-  return fround(x < 0 ? -value : value);
-}
-
-/** `1 / (1 + e^-x)`. */
-function sigmoid32(x: number): number {
-  const power = exp64(-Math.abs(x));
-  return fround((x < 0 ? power : 1) / (1 + power));
-}
-
-/** `log(1 + e^x)`. */
-function softplus32(x: number): number {
-  const power = exp64(-Math.abs(x));
-  return fround(Math.max(x, 0) + 2 * atanh64(power / (2 + power)));
-}
-
-/** The standard normal distribution function, `(1 + erf(x / sqrt(2))) / 2`. */
-function normalCdf32(x: number): number {
-  const magnitude = Math.abs(x);
-  const t = 1 / (1 + magnitude * 0.2);
-  const tail = exp64(magnitude * magnitude * -0.5) * (horner(polynomials.tail2, t) * t);
-  return fround(x < 0 ? tail : 1 - tail);
 }
 
 /**
@@ -234,11 +273,13 @@ interface Definition {
 
 /**
  * The scalar functions that every backend implements.
- * Each rounds to float32 once, except exp and log, which are exact sequences of float32 operations. A NaN operand gives
+ * Each rounds to float32 once, except those that are exact sequences of float32 operations: exp, log, tanh, sigmoid,
+ * softplus, normalCdf and geluSlope. A NaN operand gives
  * NaN, except in the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
- * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
+ * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function; `geluSlope(a)`: the
+ *   derivative of `a normalCdf(a)`.
  * - `where(condition, a, b)`: a if the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
@@ -294,6 +335,7 @@ export const primitives = {
   sigmoid: { arity: 1, js: sigmoid32, ...long('sigmoid') },
   softplus: { arity: 1, js: softplus32, ...long('softplus') },
   normalCdf: { arity: 1, js: normalCdf32, ...long('normalCdf') },
+  geluSlope: { arity: 1, js: geluSlope32, ...long('geluSlope') },
   pow: {
     arity: 2,
     js: pow32,
@@ -366,14 +408,22 @@ export const shaderFunctions: readonly (readonly [name: string, parameters: read
     'softplusOf',
     ['x'],
     `const p = Math.exp(-Math.abs(x)); const s = p / (2.0 + p); const q = s * s;
-    const series = ${polynomialText(polynomials.atanh2.slice(-7), 'q')};
+    const series = ${polynomialText(polynomials.atanh4, 'q')};
     return (x > 0.0 ? x : 0.0) + 2.0 * s * series;`,
   ],
   [
     'normalCdfOf',
     ['x'],
-    `const m = Math.abs(x); const t = 1.0 / (1.0 + m * 0.2); const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail2, 't')} * t);
+    `const m = Math.abs(x); const z = 0.34 * m; const t = 1.0 / (1.0 + z); const v = z * t;
+    const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail4, 'v')} * t);
     return x < 0.0 ? upper : 1.0 - upper;`,
+  ],
+  [
+    'geluSlopeOf',
+    ['x'],
+    `const m = Math.abs(x) < 15.0 ? Math.abs(x) : 15.0; const z = 0.34 * m; const t = 1.0 / (1.0 + z); const v = z * t;
+    const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail4, 'v')} * t - m * 0.3989422804);
+    return x < 0.0 ? upper : (x >= 0.0 ? 1.0 - upper : x);`,
   ],
   // Limits as in C's powf; values without a literal are parameters.
   [

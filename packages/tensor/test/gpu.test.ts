@@ -218,12 +218,15 @@ describe.each(devices)('$title', ({ device, examples }) => {
     }
   });
 
-  run('computes more cells in a row than a texture has along a side, and than WebGPU starts along an axis', async () => {
-    const length = 4 * 600_000;
-    await expectAgreement(backend!, (on) =>
-      computed(on, mapOf(apply('mul', input(0), input(0)), filled(on, length, 6), on.allocate(length))),
-    );
-  });
+  run(
+    'computes more cells in a row than a texture has along a side, and than WebGPU starts along an axis',
+    async () => {
+      const length = 4 * 600_000;
+      await expectAgreement(backend!, (on) =>
+        computed(on, mapOf(apply('mul', input(0), input(0)), filled(on, length, 6), on.allocate(length))),
+      );
+    },
+  );
 
   run('refuses storages that are gone, too small or of another backend, as every backend does', () => {
     const storage = backend!.allocate(6);

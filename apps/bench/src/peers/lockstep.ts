@@ -4,7 +4,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import type { MatrixProduct, Peer, TrainingStep } from '../work.ts';
+import { type MatrixProduct, type Peer, type TrainingStep, targetFieldOf } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openCpu(): Promise<HostBackend | Absent> {
@@ -39,7 +39,9 @@ async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent>
 /** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from bytes. */
 export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: TrainingStep) {
   const parameters = backend.allocate(initial.length);
-  const gradient = createMicrobatchGradient(backend, net.model, batchSize, parameters);
+  const gradient = createMicrobatchGradient(backend, net.model, batchSize, parameters, {
+    targetField: targetFieldOf(net),
+  });
   const optimizer = createOptimizer(backend, { type: 'sgd', learningRate }, parameters);
   let next = 0;
   return {
