@@ -1,5 +1,5 @@
 /** Gradients on a GPU or a software renderer, compared with the reference; skipped if Node has neither. */
-import { classField, nextTargets, type TargetField } from '@lockstep/data';
+import { classField, type SampleValues, type TargetField, type TargetValues } from '@lockstep/data';
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import {
@@ -10,7 +10,6 @@ import {
   parameterLayout,
   parseModel,
   resolveModel,
-  sampleSize,
 } from '../src/index.ts';
 import { mnistBatch } from './goldens.ts';
 
@@ -49,45 +48,65 @@ const dropping = parseModel({
 
 const recurrent = parseModel({
   name: 'recurrent',
-  input: [5],
+  input: [7],
   layers: [
-    { type: 'embedding', tokens: 7, width: 6 },
-    { type: 'lstm', units: 6 },
+    { type: 'embedding', tokens: 19, width: 12 },
+    { type: 'lstm', units: 10 },
     { type: 'residual', layers: [{ type: 'attention', heads: 2, dropout: 0.25 }] },
-    { type: 'gru', units: 6 },
-    { type: 'tiedOutput' },
+    { type: 'gru', units: 9 },
+    { type: 'meanPositions' },
+    { type: 'dense', units: 10 },
   ],
 });
+
+/** Next tokens of running text, or of lines, whose rest is token 0. */
+const nextOf = ({ input: [positions = 0] }: Model, lines?: true): TargetField => {
+  return {
+    dtype: 'u8',
+    shape: [0],
+    role: 'next',
+    positions: lines ? positions / 2 : positions,
+    ...(lines && { lines }),
+  };
+};
+
+/** The first samples of MNIST, or as many texts of different lengths. */
+function batchOf(model: Model, { role }: TargetField): [SampleValues, TargetValues] {
+  const { pixels, labels } = mnistBatch(3);
+  const classes = labels.slice(0, samples);
+  const embedding = embeddingOf(model);
+  if (embedding === undefined) return [pixels.slice(0, samples * 784), classes];
+  const length = model.input[0]! + (role === 'next' ? 1 : 0);
+  const texts = Uint8Array.from({ length: samples * length }, (_, at) => {
+    const [sample, place] = [Math.floor(at / length), at % length];
+    return place === 0 || place > length - sample / 2 ? 0 : 1 + ((at * at + sample) % (embedding.tokens - 1));
+  });
+  return [texts, role === 'next' ? new Uint8Array() : classes];
+}
+
+const [nano, names] = [resolveModel('gpt-nano'), resolveModel('names')];
 
 const classWeights = Array.from({ length: 10 }, (_, at) => at / 4);
 
 describe.skipIf(typeof gpu === 'string')(title, () => {
-  test.each<[Model, TargetField]>([
+  test.each([
     [resolveModel('mlp'), classField],
     [resolveModel('mlp'), { ...classField, classWeights }],
     [resolveModel('cnn'), classField],
     [resolveModel('cnn-large'), classField],
     [dropping, classField],
-    [resolveModel('gpt-nano'), nextTargets([], 16)],
-    [resolveModel('names'), nextTargets([], 8, true)],
-    [resolveModel('mlp', { sampleShape: [7], outputs: 10, tokens: 19 }), classField],
-    [recurrent, nextTargets([], 4, true)],
+    [nano, nextOf(nano)],
+    [names, nextOf(names, true)],
+    [recurrent, classField],
   ])(
     'the gradient of a microbatch of $name is that of the reference, with targets %j',
     async (model, targetField) => {
       const weights = initialize(model, 5);
-      const { pixels, labels } = mnistBatch(3);
-      const length = samples * sampleSize(model, targetField);
-      const tokens = embeddingOf(model)?.tokens;
-      const given = [
-        tokens === undefined ? pixels.slice(0, length) : Uint8Array.from({ length }, (_, at) => (at * at) % tokens),
-        labels.slice(0, targetField.role === 'next' ? 0 : samples),
-      ] as const;
       const gradientOn = async (backend: Backend): Promise<Float32Array> => {
         const parameters = backend.allocate(weights.length);
         backend.upload(parameters, weights);
         const microbatch = createMicrobatchGradient(backend, model, samples, parameters, { targetField });
-        microbatch.run(...given, key);
+        microbatch.run(...batchOf(model, targetField), key);
         const result = await backend.download(microbatch.output);
         microbatch.dispose();
         backend.free(parameters);
