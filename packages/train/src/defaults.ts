@@ -48,6 +48,8 @@ export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
 export interface Recipe {
   readonly batch: number;
   readonly schedule: ScheduleType;
+  /** Smallest default size of a microbatch; omitted for that of single rows. */
+  readonly leastMicrobatch?: number;
   /** Where a cosine ends, as a fraction of the learning rate; 0 by default. */
   readonly minimum?: number;
   /** The default optimizer; its settings are not those of another type. */
@@ -160,6 +162,9 @@ export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number): numbe
   if (askedSteps !== undefined) return Math.ceil(askedSteps / stepsPerEpoch);
   return Math.max(leastEpochs, Math.ceil(leastSteps / stepsPerEpoch));
 }
+
+/** Optimizer steps from one text that a model writes to the next. */
+export const defaultSampleSteps = 250;
 
 /** Settings of DiLoCo with which 784-128-10 reaches the accuracy of synchronous steps. */
 export const dilocoDefaults: DiLoCoConfig = {
