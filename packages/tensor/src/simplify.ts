@@ -50,18 +50,15 @@ function rewriteCalls(
 ): KernelCall[] {
   const current = [...calls];
   const producers = new Map<Storage, KernelCall>();
-  let readers: Map<Storage, number> | undefined;
+  const readers = new Readers(calls, wanted);
   const surroundings: Surroundings = {
     wanted,
     producerOf: (storage) => producers.get(storage),
-    isReadOnce(storage) {
-      readers ??= countReaders(withoutDeadCalls(current, wanted));
-      return readers.get(storage) === 1 && !wanted.has(storage);
-    },
+    isReadOnce: (storage) => readers.countOf(storage) === 1 && !wanted.has(storage),
   };
   calls.forEach((call, index) => {
     const changed = change(call, surroundings);
-    if (changed !== call) readers = undefined;
+    if (changed !== call) readers.replace(call, changed);
     current[index] = changed;
     const isPart = changed.kind === 'map' && changed.outputLayout !== undefined;
     for (const storage of writesOf(changed)) {
@@ -138,13 +135,45 @@ function sourceOf(
   return fits ? { storage: source.storage, offset: start, strides: found } : undefined;
 }
 
-/** Counts the calls that read each storage. */
-function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
-  const readers = new Map<Storage, number>();
-  for (const call of calls) {
-    for (const storage of new Set(readsOf(call))) readers.set(storage, (readers.get(storage) ?? 0) + 1);
+/** Number of calls that read each storage, without dead calls; kept up to date, because a plan may have thousands. */
+class Readers {
+  readonly #wanted: ReadonlySet<Storage>;
+  readonly #counts = new Map<Storage, number>();
+  readonly #writers = new Map<Storage, Set<KernelCall>>();
+
+  /** @param calls none of them dead */
+  constructor(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>) {
+    this.#wanted = wanted;
+    for (const call of calls) this.#add(call);
   }
-  return readers;
+
+  countOf(storage: Storage): number {
+    return this.#counts.get(storage) ?? 0;
+  }
+
+  replace(before: KernelCall, after: KernelCall): void {
+    this.#add(after);
+    this.#remove(before);
+  }
+
+  #add(call: KernelCall): void {
+    for (const storage of new Set(readsOf(call))) this.#counts.set(storage, this.countOf(storage) + 1);
+    for (const storage of writesOf(call)) {
+      const writers = this.#writers.get(storage) ?? new Set();
+      this.#writers.set(storage, writers.add(call));
+    }
+  }
+
+  /** Removes a call, and the calls that are dead without it. */
+  #remove(call: KernelCall): void {
+    const isUnread = (storage: Storage): boolean => this.countOf(storage) === 0 && !this.#wanted.has(storage);
+    for (const storage of writesOf(call)) this.#writers.get(storage)!.delete(call);
+    for (const storage of new Set(readsOf(call))) {
+      this.#counts.set(storage, this.countOf(storage) - 1);
+      if (!isUnread(storage)) continue;
+      for (const writer of this.#writers.get(storage) ?? []) if (writesOf(writer).every(isUnread)) this.#remove(writer);
+    }
+  }
 }
 
 function withFusedMaps(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {
