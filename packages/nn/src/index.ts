@@ -48,6 +48,7 @@ export {
   builtInModels,
   embeddingOf,
   everyLayer,
+  fitFault,
   fitOf,
   initialize,
   inputSize,

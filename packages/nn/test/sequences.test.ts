@@ -1,14 +1,24 @@
 /** Models of text compared with PyTorch (`goldens/make_sequence_goldens.py`), and texts that they continue. */
 import { readFileSync } from 'node:fs';
-import { nextTargets } from '@lockstep/data';
+import {
+  classField,
+  nextTargets,
+  type SampleField,
+  scaledField,
+  type TargetField,
+  tokenField,
+  tokenSamples,
+} from '@lockstep/data';
 import { fromArray, type HostBackend, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
+  createEvaluator,
   createGeneration,
   createMicrobatchGradient,
   createOptimizer,
   createPrediction,
+  fitFault,
   forward,
   fromTorch,
   initialize,
@@ -175,6 +185,39 @@ describe.each(backends)('models of text on $name', ({ open }) => {
     },
   );
 
+  test('are evaluated by their predicted tokens, whose number in a sample may differ from that of the training set', async () => {
+    const { samples, positions, correct, losses } = goldens['lines']!;
+    const evaluator = createEvaluator(backend, models.lines, {
+      samples: tokenSamples(Uint8Array.from(samples.flat()), 17, 27),
+      targets: nextTargets(
+        Array.from({ length: 27 }, (_, token) => `${token}`),
+        3,
+        true,
+      ),
+      count: samples.length,
+    });
+    const { loss, accuracy } = await evaluator.evaluate(vectorOf(models.lines, 'lines weights'), async () => {});
+    expect(loss / losses[0]!).toBeCloseTo(1, 5);
+    expect(accuracy).toBe(correct / positions / samples.length);
+    evaluator.dispose();
+  });
+
+  test('begin no better than a guess', async () => {
+    const model = models['gpt-nano'];
+    const text = Uint8Array.from({ length: 20 * 17 }, (_, at) => (at * at + Math.floor(at / 5)) % 27);
+    const evaluator = createEvaluator(backend, model, {
+      samples: tokenSamples(text, 17, 27),
+      targets: nextTargets(
+        Array.from({ length: 27 }, (_, token) => `${token}`),
+        16,
+      ),
+      count: 20,
+    });
+    const { loss } = await evaluator.evaluate(initialize(model, 1), async () => {});
+    expect(Math.abs(loss - Math.log(27))).toBeLessThan(0.02);
+    evaluator.dispose();
+  });
+
   test('shows the attention of each head: probabilities of the positions up to its own', async () => {
     const model = models['gpt-nano'];
     const weights = vectorOf(model, 'gpt-nano trained');
@@ -291,6 +334,35 @@ describe('a model of text', () => {
     expect(() => parseModel({ name: 'text', input: [16_384], layers })).toThrow(
       'model text: layers[1] (attention): expected at most 268435456 attention scores, got 16384 x 16384 x 2',
     );
+  });
+
+  test('must fit the samples and the targets', () => {
+    const next = nextTargets([], 16);
+    const image = scaledField([16]);
+    const nano = models['gpt-nano'];
+    const classifier = resolveModel('gpt-nano', { sampleShape: [16], outputs: 2, tokens: 27 });
+    const pixels = resolveModel('mlp', { sampleShape: [16], outputs: 2 });
+    const cases: [Model, SampleField, TargetField, string | undefined][] = [
+      [nano, tokenField(17, 27), next, undefined],
+      [classifier, tokenField(16, 27), classField, undefined],
+      [pixels, image, classField, undefined],
+      [pixels, tokenField(16, 27), classField, 'expected an embedding as the first layer, to read tokens'],
+      [classifier, image, classField, 'expected a text, whose tokens the embedding reads'],
+      [nano, tokenField(17, 30), next, 'expected an embedding of 30 tokens, as the text has, got 27'],
+      [
+        classifier,
+        tokenField(17, 27),
+        next,
+        'expected scores of the next token at each position, got one row of outputs',
+      ],
+      [
+        nano,
+        tokenField(16, 27),
+        classField,
+        'expected one row of outputs for a text, such as meanPositions gives, got a row for each position',
+      ],
+    ];
+    for (const [model, samples, targets, fault] of cases) expect(fitFault(model, samples, targets)).toBe(fault);
   });
 
   test('decays only tensors of two or more axes', () => {

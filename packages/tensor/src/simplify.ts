@@ -50,11 +50,11 @@ function rewriteCalls(
 ): KernelCall[] {
   const current = [...calls];
   const producers = new Map<Storage, KernelCall>();
-  const readers = new Readers(calls, wanted);
+  const readers = new ReaderCounts(calls, wanted);
   const surroundings: Surroundings = {
     wanted,
     producerOf: (storage) => producers.get(storage),
-    isReadOnce: (storage) => readers.countOf(storage) === 1 && !wanted.has(storage),
+    isReadOnce: (storage) => readers.of(storage) === 1 && !wanted.has(storage),
   };
   calls.forEach((call, index) => {
     const changed = change(call, surroundings);
@@ -135,44 +135,51 @@ function sourceOf(
   return fits ? { storage: source.storage, offset: start, strides: found } : undefined;
 }
 
-/** Number of calls that read each storage, without dead calls; kept up to date, because a plan may have thousands. */
-class Readers {
+/** Counts the needed calls that read each storage, while calls are replaced in order by others with the same outputs. */
+class ReaderCounts {
   readonly #wanted: ReadonlySet<Storage>;
   readonly #counts = new Map<Storage, number>();
-  readonly #writers = new Map<Storage, Set<KernelCall>>();
+  /** The calls that write a storage, at first one or more. */
+  readonly #writers = new Map<Storage, KernelCall[]>();
 
-  /** @param calls none of them dead */
+  /** @param calls of which none is dead */
   constructor(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>) {
     this.#wanted = wanted;
-    for (const call of calls) this.#add(call);
+    for (const call of calls) this.#enter(call);
   }
 
-  countOf(storage: Storage): number {
+  of(storage: Storage): number {
     return this.#counts.get(storage) ?? 0;
   }
 
-  replace(before: KernelCall, after: KernelCall): void {
-    this.#add(after);
-    this.#remove(before);
+  replace(call: KernelCall, changed: KernelCall): void {
+    this.#enter(changed);
+    this.#remove(call);
   }
 
-  #add(call: KernelCall): void {
-    for (const storage of new Set(readsOf(call))) this.#counts.set(storage, this.countOf(storage) + 1);
-    for (const storage of writesOf(call)) {
-      const writers = this.#writers.get(storage) ?? new Set();
-      this.#writers.set(storage, writers.add(call));
-    }
+  #enter(call: KernelCall): void {
+    for (const storage of new Set(readsOf(call))) this.#counts.set(storage, this.of(storage) + 1);
+    for (const storage of writesOf(call)) this.#writers.set(storage, [...(this.#writers.get(storage) ?? []), call]);
   }
 
-  /** Removes a call, and the calls that are dead without it. */
+  /** Also removes the calls that are then dead, because no other call reads what they write. */
   #remove(call: KernelCall): void {
-    const isUnread = (storage: Storage): boolean => this.countOf(storage) === 0 && !this.#wanted.has(storage);
-    for (const storage of writesOf(call)) this.#writers.get(storage)!.delete(call);
-    for (const storage of new Set(readsOf(call))) {
-      this.#counts.set(storage, this.countOf(storage) - 1);
-      if (!isUnread(storage)) continue;
-      for (const writer of this.#writers.get(storage) ?? []) if (writesOf(writer).every(isUnread)) this.#remove(writer);
+    const removed = [call];
+    for (const dead of removed) {
+      for (const storage of writesOf(dead)) {
+        const others = this.#writers.get(storage)!.filter((writer) => writer !== dead);
+        this.#writers.set(storage, others);
+      }
+      for (const storage of new Set(readsOf(dead))) {
+        this.#counts.set(storage, this.of(storage) - 1);
+        const writers = this.#writers.get(storage) ?? [];
+        removed.push(...writers.filter((writer) => !removed.includes(writer) && !this.#isNeeded(writer)));
+      }
     }
+  }
+
+  #isNeeded(call: KernelCall): boolean {
+    return writesOf(call).some((storage) => this.of(storage) > 0 || this.#wanted.has(storage));
   }
 }
 
