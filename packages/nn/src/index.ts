@@ -43,6 +43,7 @@ export {
   type RegressionMetrics,
   rateNames,
   rates,
+  type TextMetrics,
 } from './metrics.ts';
 export {
   builtInModels,

@@ -1,19 +1,10 @@
 /** Models of text compared with PyTorch (`goldens/make_sequence_goldens.py`), and texts that they continue. */
 import { readFileSync } from 'node:fs';
-import {
-  classField,
-  nextTargets,
-  type SampleField,
-  scaledField,
-  type TargetField,
-  tokenField,
-  tokenSamples,
-} from '@lockstep/data';
+import { classField, nextTargets, type SampleField, scaledField, type TargetField, tokenField } from '@lockstep/data';
 import { fromArray, type HostBackend, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
-  createEvaluator,
   createGeneration,
   createMicrobatchGradient,
   createOptimizer,
@@ -184,39 +175,6 @@ describe.each(backends)('models of text on $name', ({ open }) => {
       backend.free(parameters);
     },
   );
-
-  test('are evaluated by their predicted tokens, whose number in a sample may differ from that of the training set', async () => {
-    const { samples, positions, correct, losses } = goldens['lines']!;
-    const evaluator = createEvaluator(backend, models.lines, {
-      samples: tokenSamples(Uint8Array.from(samples.flat()), 17, 27),
-      targets: nextTargets(
-        Array.from({ length: 27 }, (_, token) => `${token}`),
-        3,
-        true,
-      ),
-      count: samples.length,
-    });
-    const { loss, accuracy } = await evaluator.evaluate(vectorOf(models.lines, 'lines weights'), async () => {});
-    expect(loss / losses[0]!).toBeCloseTo(1, 5);
-    expect(accuracy).toBe(correct / positions / samples.length);
-    evaluator.dispose();
-  });
-
-  test('begin no better than a guess', async () => {
-    const model = models['gpt-nano'];
-    const text = Uint8Array.from({ length: 20 * 17 }, (_, at) => (at * at + Math.floor(at / 5)) % 27);
-    const evaluator = createEvaluator(backend, model, {
-      samples: tokenSamples(text, 17, 27),
-      targets: nextTargets(
-        Array.from({ length: 27 }, (_, token) => `${token}`),
-        16,
-      ),
-      count: 20,
-    });
-    const { loss } = await evaluator.evaluate(initialize(model, 1), async () => {});
-    expect(Math.abs(loss - Math.log(27))).toBeLessThan(0.02);
-    evaluator.dispose();
-  });
 
   test('shows the attention of each head: probabilities of the positions up to its own', async () => {
     const model = models['gpt-nano'];
