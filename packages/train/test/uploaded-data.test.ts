@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { scaledField, tokenField, valueField } from '@lockstep/data';
+import { scaledField, valueField } from '@lockstep/data';
 import { join, type WorkerEvent } from '@lockstep/worker';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { folderOf } from '../../data/test/temporary-folder.ts';
@@ -93,17 +93,6 @@ describe('a server that waits for the data of its run', () => {
     const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
     expect(ready.data?.found).toMatch(/^iris\.csv: 150 rows/);
     expect(await Promise.all(threads)).toHaveLength(2);
-  });
-
-  it('takes a text', async () => {
-    const { watch, upload } = await open();
-    const viewer = await watch();
-    await upload({ 'song.txt': Buffer.from('la la\nli li lo\n'.repeat(40)) });
-    const { data, table } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
-    expect(table).toBeUndefined();
-    expect(data).toMatchObject({ sampleField: tokenField(65, 6), outputs: 6, targetField: { role: 'next' } });
-    expect(data?.found).toMatch(/^song\.txt: text of 600 characters, 6 different; 9 windows of 64, /);
-    expect(data?.examples[0]?.target).toMatch(/^la la li li lo la la li/);
   });
 
   it('takes pictures in a folder for each class', async () => {
