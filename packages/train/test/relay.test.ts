@@ -5,7 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { datasetFromText } from '@lockstep/data/readers';
 import { join } from '@lockstep/worker';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ListeningEvent, type RelayEvent, type RelayOptions, relay, type TrainOptions, train } from '../src/index.ts';
+import {
+  type ListeningEvent,
+  type RelayEvent,
+  type RelayOptions,
+  relay,
+  type TrainOptions,
+  train,
+} from '../src/index.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
 import { clientOf, relayHeaders } from '../src/site/limiter.ts';
 import { newSecret } from '../src/words.ts';
