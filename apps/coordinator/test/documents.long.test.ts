@@ -41,7 +41,8 @@ function shortened(command: string): readonly string[] {
   const extra = less[[name, ...args].join(' ')] ?? less[name];
   if (!extra) throw new Error(`documents: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
-  const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
+  const replaced = new Set(extra.filter((word) => word.startsWith('--')));
+  const kept = given.filter((word, index) => !replaced.has(word) && !replaced.has(given[index - 1] ?? ''));
   // One command writes a model; later commands read it. No file is written into the clone.
   const placed = kept.map((word) =>
     /^(?:[a-z]+\.[a-z]+|runs\/\w+|gpt\/[\w.]+)$/.test(word) ? join(folder, word) : word,

@@ -62,7 +62,7 @@ export function planOf(options: TrainOptions, samples: number, recipe: Recipe, f
   const innerSteps = diloco && steps === undefined ? diloco.innerSteps : 1;
   const plan = planRun({
     ...{ samples, ...size, steps },
-    epochs: epochs ?? defaultEpochs(stepsPerEpoch * innerSteps, steps),
+    epochs: epochs ?? defaultEpochs(stepsPerEpoch * innerSteps, steps, recipe),
     roundsToHalves: gradients === 'fp16-exact',
     leastMicrobatch: recipe.leastMicrobatch,
   });

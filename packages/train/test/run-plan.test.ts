@@ -92,6 +92,9 @@ describe('the default batch and epochs', () => {
   it('have a rate in proportion to a larger batch, up to 8 times, and reach the requested steps', () => {
     expect([256, 1_024, 2_048].map((batch) => learningRateScale(batch, 128))).toEqual([2, 8, 8]);
     expect([defaultEpochs(8, 400), defaultEpochs(469, 200), defaultEpochs(469, 3000)]).toEqual([50, 1, 7]);
+    // A text is read once, unless it is short.
+    const ofText = [100, 3_000].map((steps) => defaultEpochs(steps, undefined, recipeOf('gpt')));
+    expect(ofText).toEqual([20, 1]);
   });
 });
 
