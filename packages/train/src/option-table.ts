@@ -211,7 +211,6 @@ export const runOptions = {
       { defaultText: `${defaultSampleSteps}`, library: 'sampleEvery' },
     ),
     prompt: option(promptKind, 'models of text: beginning of those texts', {
-      default: '',
       defaultText: 'none',
       library: 'prompt',
     }),
