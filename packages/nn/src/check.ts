@@ -78,6 +78,7 @@ export const kinds = {
   description: objectWith('an object with samples and targets', 'samples', 'targets'),
   origin: objectWith('an object with lockstep, seed, steps and weightsSha256', 'lockstep', 'seed'),
   fit: objectWith('an object with sampleShape and outputs', 'sampleShape', 'outputs'),
+  sampling: objectWith('an object with temperature and random', 'temperature', 'random'),
   shard: objectWith('an object with microbatches and microbatchSize', 'microbatches', 'microbatchSize'),
   step: objectWith('an object with step, samples and storages', 'step', 'samples', 'slots'),
   ranges: listArgument('ranges of parameters'),

@@ -21,6 +21,10 @@ interface ForwardOptions {
   readonly random?: Omit<RandomKeys, 'stream'> | undefined;
   /** Sees the output of each layer, inner layers first, and returns the input of the next; by default the output. */
   readonly pass?: (output: Tensor, layer: PlacedLayer) => Tensor;
+  /** Sees the probabilities [n, heads, positions, positions] of each attention layer: row by row what a position sees. */
+  readonly attend?: (probabilities: Tensor, layer: PlacedLayer) => void;
+  /** Computes a layer in another way, from its input and parameters; undefined for the layer's own forward pass. */
+  readonly replace?: (layer: PlacedLayer, input: Tensor, parameters: readonly Tensor[]) => Tensor | undefined;
 }
 
 /**
@@ -36,7 +40,7 @@ export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], 
     [kinds.tensors, parameters],
     [kinds.options, options],
   );
-  const { random, pass = (output) => output } = options;
+  const { random, pass = (output) => output, attend, replace } = options;
   const byName = new Map(parameterLayout(model).map(({ name }, index) => [name, parameters[index]!]));
   // The embedding is the first layer, so its weight is the first parameter.
   const text = embeddingOf(model) && { tokens: x, embedding: parameters[0]! };
@@ -45,8 +49,9 @@ export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], 
       const { layer, stream } = placed;
       const own = placed.parameters.map(({ name }) => byName.get(name)!);
       const nested = (inner: Tensor): Tensor => run(placed.nested, inner);
-      const keys = random && { ...random, stream };
-      return pass(layerKind(layer).forward(layer, value, own, { random: keys, nested, text }), placed);
+      const see = (probabilities: Tensor): void => attend?.(probabilities, placed);
+      const context = { random: random && { ...random, stream }, nested, text, attend: see };
+      return pass(replace?.(placed, value, own) ?? layerKind(layer).forward(layer, value, own, context), placed);
     }, input);
   return run(placeLayers(model), x);
 }

@@ -29,6 +29,7 @@ export {
   replay,
   type Tape,
 } from './forward.ts';
+export { createGeneration, type Generation, sampleToken } from './generation.ts';
 export { gpt2Config } from './gpt2.ts';
 export { fromTorch, sameLayout, type TorchLayout } from './layer-kind.ts';
 export { type Layer, type LayerType, layers } from './layers.ts';

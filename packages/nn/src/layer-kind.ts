@@ -68,6 +68,34 @@ export interface ForwardContext {
   readonly nested: (input: Tensor) => Tensor;
   /** Tokens [n, positions] and the weight of their embedding [tokens, width], if the model reads tokens. */
   readonly text?: { readonly tokens: Tensor; readonly embedding: Tensor } | undefined;
+  /** Sees the probabilities of attention, before dropout. */
+  readonly attend: (probabilities: Tensor) => void;
+}
+
+/** A position of a text that is read token by token. */
+export interface TextPlace {
+  /** Number of the position, [1]. */
+  readonly position: Tensor;
+  /** [positions]: 1 at the position, else 0. */
+  readonly isHere: Tensor;
+  /** [positions]: 1 at the position and those before, else 0. */
+  readonly isRead: Tensor;
+}
+
+/** How a layer that connects positions reads a text token by token. */
+export interface Stepwise<Config> {
+  /** Whether the layer cannot go beyond the last position of its input. */
+  readonly isBounded: boolean;
+  /** Returns the shapes of what it keeps, zeros at first; by default nothing. Throws one sentence if it cannot. */
+  memory?(config: Config, input: Shape): readonly Shape[];
+  /** Maps one position [1, 1, ...] to the output, followed by what is kept after it; has the bits of `forward`. */
+  next(
+    config: Config,
+    input: Tensor,
+    parameters: readonly Tensor[],
+    memory: readonly Tensor[],
+    place: TextPlace,
+  ): readonly [output: Tensor, ...memory: Tensor[]];
 }
 
 export interface LayerKind<Config> {
@@ -79,13 +107,13 @@ export interface LayerKind<Config> {
   parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
   /** Whether the layer makes random choices in training; by default it never does. */
   isRandom?(config: Config): boolean;
-  /** Whether the gradient of a parameter can be summed per microbatch in one pass; by default it can. */
-  readonly needsSinglePasses?: true;
   /**
    * Maps `[n, ...input]` to `[n, ...output]`. `parameters` has one tensor per entry of the method `parameters`, in the
    * same order. It is called only for its ops, which other libraries and formats repeat, so it may not read values.
    */
   forward(config: Config, input: Tensor, parameters: readonly Tensor[], context: ForwardContext): Tensor;
+  /** By default `forward` maps each position by itself. */
+  readonly stepwise?: Stepwise<Config>;
 }
 
 /** Initial weights, by name, of a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */

@@ -238,23 +238,29 @@ const builtIns: readonly BuiltIn[] = [
     { filters: 16, kernel: 5 },
   ]),
   /** 29,322 parameters for MNIST. */
-  convolutional('cnn-large', [
-    { filters: 16, kernel: 5 },
-    { filters: 32, kernel: 3 },
-    { filters: 64, kernel: 3 },
-  ]),
+  convolutional(
+    'cnn-large',
+    [
+      { filters: 16, kernel: 5 },
+      { filters: 32, kernel: 3 },
+      { filters: 64, kernel: 3 },
+    ],
+    // Without dropout, one seed in three falls short of 99.2 % in five epochs.
+    [{ type: 'dropout', rate: 0.3 }],
+  ),
   /** nanoGPT's setting for a CPU: with 65 characters 809,856 parameters, 5,760 of them biases, which GPT-2 has too. */
   transformer('gpt', { blocks: 4, heads: 4, width: 128, context: 64, tokens: 65 }),
-  /** 7,536 parameters for 27 characters: small enough for tests. */
+  /** 7,280 parameters for 27 characters: small enough for tests. */
   transformer('gpt-nano', { blocks: 2, heads: 2, width: 16, context: 16, tokens: 27 }),
-  /** The size of makemore's transformer, for lines such as names: 203,... parameters. */
+  /** The size of makemore's transformer, for lines such as names: 202,816 parameters for 27 characters. */
   transformer('names', { blocks: 4, heads: 4, width: 64, context: 16, tokens: 27 }),
 ];
 
-/** Convolutions that keep height and width, each with relu and pooling, before a dense layer. */
+/** Convolutions that keep height and width, each with relu and pooling, then `more` layers and a dense one. */
 function convolutional(
   name: string,
   convolutions: readonly { readonly filters: number; readonly kernel: number }[],
+  more: readonly Layer[] = [],
 ): BuiltIn {
   return {
     name,
@@ -270,7 +276,8 @@ function convolutional(
         { type: 'relu' },
         { type: 'maxPool2d', window: 2 },
       ]);
-      return { input: sampleShape, layers: [...blocks, { type: 'flatten' }, { type: 'dense', units: outputs }] };
+      const dense: Layer = { type: 'dense', units: outputs };
+      return { input: sampleShape, layers: [...blocks, { type: 'flatten' }, ...more, dense] };
     },
   };
 }

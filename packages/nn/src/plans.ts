@@ -9,7 +9,6 @@ import {
   targetWords,
 } from '@lockstep/data';
 import {
-  add,
   type Backend,
   type ByteTable,
   compile,
@@ -21,7 +20,6 @@ import {
   type Shape,
   type Storage,
   sizeOf,
-  slice,
   type Tensor,
   valueAndGrad,
 } from '@lockstep/tensor';
@@ -97,7 +95,7 @@ function createTokenInput(backend: Backend, shape: Shape, hasNext: boolean): Sam
       const isTable = 'table' in samples;
       if (isTable) checkRows(samples, count, size);
       else checkLength('tokens', samples.length, count * size);
-      // Sample by sample, so that no copy of all is made: position t of the input, or of the next tokens, is token t + shift.
+      // Position t of the input is token t of its sample; of the next tokens, token t + 1.
       for (const [shift, storage] of storages.entries()) {
         for (let sample = 0; sample < count; sample++) {
           const first = isTable ? 0 : sample * size;
@@ -299,45 +297,19 @@ export function createMicrobatchGradient(
     [kinds.options, options],
   );
   const { targetField = classField, microbatches, output } = options;
+  const sumOptions = microbatches === undefined ? {} : { microbatches };
   const isRandom = everyLayer(model).some(({ layer }) => layerKind(layer).isRandom?.(layer) ?? false);
   const planOptions = { targetField, isRandom, output };
-  const gradientsOf =
-    (sumOptions: { readonly microbatches?: number }): LabeledOutputs =>
-    (x, targets, tensors, random) => {
-      let correctSum: Tensor | undefined;
-      const loss = (...weights: Tensor[]): Tensor => {
-        const sums = lossSums(forward(model, x, weights, { random }), targets, targetField, sumOptions);
-        correctSum = sums.correct;
-        return sums.loss;
-      };
-      const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
-      return [...gradients, value, correctSum!];
+  return createLabeledPlan(backend, model, samples, parameters, planOptions, (x, targets, tensors, random) => {
+    let correctSum: Tensor | undefined;
+    const loss = (...weights: Tensor[]): Tensor => {
+      const sums = lossSums(forward(model, x, weights, { random }), targets, targetField, sumOptions);
+      correctSum = sums.correct;
+      return sums.loss;
     };
-  const needsSinglePasses = everyLayer(model).some(({ layer }) => layerKind(layer).needsSinglePasses);
-  const outputs =
-    microbatches === undefined
-      ? gradientsOf({})
-      : needsSinglePasses
-        ? inSinglePasses(microbatches, gradientsOf({}))
-        : gradientsOf({ microbatches });
-  return createLabeledPlan(backend, model, samples, parameters, planOptions, outputs);
-}
-
-/** Computes each microbatch separately, and adds the outputs in the order of `Microbatches`. */
-function inSinglePasses(microbatches: number, outputs: LabeledOutputs): LabeledOutputs {
-  return (x, targets, parameters, random) => {
-    const size = x.shape[0]! / microbatches;
-    let sums = Array.from({ length: microbatches }, (_, index) => {
-      const ownRows = (tensor: Tensor): Tensor => slice(tensor, [{ start: index * size, end: (index + 1) * size }]);
-      const ownRandom = random && { ...random, samples: ownRows(random.samples) };
-      return outputs(ownRows(x), ownRows(targets), parameters, ownRandom);
-    });
-    while (sums.length > 1) {
-      const pairs = Array.from({ length: Math.ceil(sums.length / 2) }, (_, pair) => sums.slice(2 * pair, 2 * pair + 2));
-      sums = pairs.map(([left, right]) => (right ? left!.map((sum, index) => add(sum, right[index]!)) : left!));
-    }
-    return sums[0]!;
-  };
+    const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
+    return [...gradients, value, correctSum!];
+  });
 }
 
 /**

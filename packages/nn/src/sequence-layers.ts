@@ -6,8 +6,8 @@ import {
   div,
   dropout,
   formatShape,
-  fromArray,
   indexSelect,
+  layerNorm as layerNormOp,
   matmul,
   maximum,
   mean,
@@ -19,7 +19,6 @@ import {
   sigmoid,
   slice,
   softmax,
-  sqrt,
   stack,
   sub,
   sum,
@@ -69,7 +68,6 @@ const embedding = {
   parameters: ({ tokens, width, init }) => [
     parameter('weight', [tokens, width], init ? initializersOf(init, tokens, width).weight : normal(1)),
   ],
-  needsSinglePasses: true,
   forward: (_, input, [weight]) => indexSelect(weight!, input),
 } satisfies LayerKind<v.InferOutput<typeof embeddingSchema>>;
 
@@ -83,6 +81,10 @@ const positions = {
     return [parameter('weight', [count, width], init ? initializersOf(init, count, width).weight : normal(1))];
   },
   forward: (_, input, [weight]) => add(input, weight!),
+  stepwise: {
+    isBounded: true,
+    next: (_, input, [weight], __, { position }) => [add(input, indexSelect(weight!, position))],
+  },
 } satisfies LayerKind<v.InferOutput<typeof positionsSchema>>;
 
 const layerNormSchema = v.strictObject({
@@ -99,10 +101,7 @@ const layerNorm = {
     parameter('bias', input.slice(-1), constant(0)),
   ],
   forward({ epsilon = 1e-5 }, input, [weight, bias]) {
-    const along = { axes: [-1], keepAxes: true };
-    const centered = sub(input, mean(input, along));
-    const deviation = sqrt(add(mean(mul(centered, centered), along), epsilon));
-    return add(mul(div(centered, deviation), weight!), bias!);
+    return add(mul(layerNormOp(input, { epsilon }), weight!), bias!);
   },
 } satisfies LayerKind<v.InferOutput<typeof layerNormSchema>>;
 
@@ -123,9 +122,6 @@ type AttentionConfig = v.InferOutput<typeof attentionSchema>;
 /** Most attention scores of a sample. */
 const maximumScores = 2 ** 28;
 
-/** Stands for a score of -infinity, which GPUs need not have: its power is 0 next to any real score. */
-const hidden = -1e30;
-
 /** Self-attention with the parameters of GPT-2: `c_attn` makes queries, keys and values, `c_proj` joins the heads. */
 const attention = {
   schema: attentionSchema,
@@ -145,33 +141,50 @@ const attention = {
     ];
   },
   isRandom: ({ dropout = 0 }) => dropout > 0,
-  forward(config, input, [weight, bias, projection, projectionBias], { random }) {
+  forward(config, input, [weight, bias, projection, projectionBias], { random, attend }) {
     const { dropout: rate = 0, causal = true, heads } = config;
-    const [samples, positions, width] = input.shape as readonly [number, number, number];
-    const split = reshape(add(matmul(input, weight!), bias!), [samples, positions, 3, heads, width / heads]);
-    const [queries, keys, values] = [0, 1, 2].map((part) => {
-      const own = slice(split, [{}, {}, { start: part, end: part + 1 }]);
-      return permute(reshape(own, [samples, positions, heads, width / heads]), [0, 2, 1, 3]);
-    });
-    const scores = mul(matmul(queries!, keys!, { transposeRight: true }), scoreScale(width / heads));
-    const probabilities = softmax(causal ? where(causalMask(input, positions), scores, hidden) : scores);
+    const [queries, keys, values] = splitHeads(add(matmul(input, weight!), bias!), heads);
+    const temperature = Math.sqrt(queries.shape[3]!);
+    const probabilities = softmax(matmul(queries, keys, { transposeRight: true }), { temperature, causal });
+    attend(probabilities);
     const kept = random ? dropout(probabilities, rate, random) : probabilities;
-    const joined = reshape(permute(matmul(kept, values!), [0, 2, 1, 3]), input.shape);
-    return add(matmul(joined, projection!), projectionBias!);
+    return add(matmul(joinHeads(matmul(kept, values)), projection!), projectionBias!);
+  },
+  stepwise: {
+    isBounded: true,
+    memory({ heads, causal = true }, [positions, width]) {
+      if (!causal) throw new Error('generation: expected attention that is causal');
+      return Array.from({ length: 2 }, () => [1, heads, positions!, width! / heads]);
+    },
+    next({ heads }, input, [weight, bias, projection, projectionBias], memory, { isHere, isRead }) {
+      const [query, key, value] = splitHeads(add(matmul(input, weight!), bias!), heads);
+      const [keys, values] = [key, value].map((own, index) => where(reshape(isHere, [-1, 1]), own, memory[index]!));
+      const scores = where(isRead, matmul(query, keys!, { transposeRight: true }), unread);
+      const probabilities = softmax(scores, { temperature: Math.sqrt(query.shape[3]!) });
+      const output = add(matmul(joinHeads(matmul(probabilities, values!)), projection!), projectionBias!);
+      return [output, keys!, values!];
+    },
   },
 } satisfies LayerKind<AttentionConfig>;
 
-/** `1 / sqrt(size)` of a head. */
-function scoreScale(size: number): number {
-  return 1 / Math.sqrt(size);
+/** Score of a position that is not read yet: its power is 0 next to that of any real score. */
+const unread = -1e30;
+
+/** Splits [samples, positions, 3 width] into queries, keys and values [samples, heads, positions, width / heads]. */
+function splitHeads(joined: Tensor, heads: number): readonly [queries: Tensor, keys: Tensor, values: Tensor] {
+  const [samples, positions, size] = joined.shape as readonly [number, number, number];
+  const split = reshape(joined, [samples, positions, 3, heads, size / 3 / heads]);
+  const part = (index: number): Tensor => {
+    const own = slice(split, [{}, {}, { start: index, end: index + 1 }]);
+    return permute(reshape(own, split.shape.toSpliced(2, 1)), [0, 2, 1, 3]);
+  };
+  return [part(0), part(1), part(2)];
 }
 
-/** [positions, positions]: 1 if the row's position sees the column's, else 0. */
-function causalMask({ backend }: Tensor, positions: number): Tensor {
-  const mask = Float32Array.from({ length: positions ** 2 }, (_, at) =>
-    Number(at % positions <= Math.floor(at / positions)),
-  );
-  return fromArray(backend, mask, [positions, positions]);
+/** Joins heads [samples, heads, positions, size] to [samples, positions, heads * size]. */
+function joinHeads(heads: Tensor): Tensor {
+  const [samples, , positions] = heads.shape as readonly [number, number, number, number];
+  return reshape(permute(heads, [0, 2, 1, 3]), [samples, positions, -1]);
 }
 
 const tiedOutputSchema = v.strictObject({ type: v.literal('tiedOutput') });
@@ -185,7 +198,6 @@ const tiedOutput = {
     if (embedding.width === width) return [positions, embedding.tokens];
     throw new Error(`expected the width ${embedding.width} of the embedding, got ${width}`);
   },
-  needsSinglePasses: true,
   forward: (_, input, __, { text }) => matmul(input, text!.embedding, { transposeRight: true }),
 } satisfies LayerKind<v.InferOutput<typeof tiedOutputSchema>>;
 
@@ -230,7 +242,6 @@ function recurrent<const Type extends string>(type: Type, gates: number, states:
     schema,
     outputShape: ({ units }, input) => [rowsShape(input)[0], units],
     parameters: ({ units }, input) => recurrentParameters(gates, units, input),
-    needsSinglePasses: true,
     forward({ units }, input, [inputWeight, weight, inputBias, bias]) {
       const [samples, positions] = input.shape as readonly [number, number, number];
       const products = add(matmul(input, inputWeight!), inputBias!);
@@ -241,6 +252,15 @@ function recurrent<const Type extends string>(type: Type, gates: number, states:
         return state[0]!;
       });
       return stack(outputs, 1);
+    },
+    stepwise: {
+      isBounded: false,
+      memory: ({ units }) => Array.from({ length: states }, () => [1, units]),
+      next(_, input, [inputWeight, weight, inputBias, bias], memory) {
+        const product = add(matmul(input, inputWeight!), inputBias!);
+        const state = cell(reshape(product, [1, -1]), memory, weight!, bias!);
+        return [reshape(state[0]!, [1, 1, -1]), ...state];
+      },
     },
   } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }

@@ -7,6 +7,8 @@ import * as nn from '../src/index.ts';
 
 const { backend } = await openBackend('cpu');
 const model = nn.parseModel({ name: 'small', input: [3], layers: [{ type: 'dense', units: 2 }] });
+const textModel = nn.resolveModel('gpt-nano');
+const textParameters = backend.allocate(nn.parameterCount(textModel));
 const weights = nn.initialize(model, 1);
 const parameters = backend.allocate(weights.length);
 const tensors = [fromArray(backend, new Float32Array(6), [3, 2]), fromArray(backend, [0, 0])];
@@ -41,6 +43,7 @@ askEvery(
     createConfusionEvaluator: [backend, model, classes, 1],
     createEvaluation: [backend, model, 1, parameters, classField],
     createEvaluator: [backend, model, classes],
+    createGeneration: [backend, textModel, textParameters],
     createMicrobatchGradient: [backend, model, 1, parameters, {}],
     createOptimizer: [backend, adam, parameters, []],
     createPrediction: [backend, model, 1, parameters],
@@ -79,6 +82,7 @@ askEvery(
     rootMeanSquaredError: [1, standardization],
     sameLayout: [[1, 2]],
     sampleSize: [model, classField],
+    sampleToken: [scores, { temperature: 0, random: () => 0 }],
     scheduleFactor: [schedule, 1],
     standardizeValues: [scores, standardization],
     stepCalls: [adam, fixed],

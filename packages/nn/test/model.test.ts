@@ -84,7 +84,7 @@ describe('built-in models', () => {
           [7, 7, 64],
           [3, 3, 64],
         ],
-        ...[[576], [10]],
+        ...[[576], [576], [10]],
       ],
     ],
   ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {

@@ -142,8 +142,9 @@ function log2(x: v128): v128 {
   return f32x4.add(f32x4.pmax(x, f32x4.splat(0.0)), series);
 }
 
+/** `normalCdf` of x, or `geluSlope` if `isSlope` is set. */
 // @ts-ignore: decorator
-@inline export function normalCdf4(x: v128): v128 {
+@inline function normal(x: v128, isSlope: bool): v128 {
   const magnitude = f32x4.pmin(f32x4.abs(x), f32x4.splat(15.0));
   const upper = v128.and(magnitude, i32x4.splat(-4096));
   const rest = f32x4.mul(f32x4.add(magnitude, upper), f32x4.sub(magnitude, upper));
@@ -152,8 +153,22 @@ function log2(x: v128): v128 {
   const scaled = f32x4.mul(magnitude, f32x4.splat(0.34));
   const one = f32x4.splat(1.0);
   const t = f32x4.div(one, f32x4.add(one, scaled));
-  const tail = f32x4.mul(power, f32x4.mul(tail4Polynomial(f32x4.mul(scaled, t)), t));
+  let tail = f32x4.mul(power, f32x4.mul(tail4Polynomial(f32x4.mul(scaled, t)), t));
+  if (isSlope) {
+    const density = f32x4.mul(power, f32x4.splat(0.3989422804014327));
+    tail = f32x4.sub(tail, f32x4.mul(magnitude, density));
+  }
   return v128.bitselect(tail, f32x4.sub(one, tail), f32x4.lt(x, f32x4.splat(0.0)));
+}
+
+// @ts-ignore: decorator
+@inline export function normalCdf4(x: v128): v128 {
+  return normal(x, false);
+}
+
+// @ts-ignore: decorator
+@inline export function geluSlope4(x: v128): v128 {
+  return normal(x, true);
 }
 
 export function pow4(x: v128, y: v128): v128 {

@@ -149,12 +149,14 @@ function softplus32(x: number): number {
 const tailEnd = 15;
 const tailScale = fround(0.34);
 
+/** `1 / sqrt(2 pi)`. */
+const densityScale = fround(0.3989422804014327);
+
 /**
- * The standard normal distribution function, `(1 + erf(x / sqrt(2))) / 2`, within 8 ulp. The square of x is split into
- * an exact one and the rest, because an error of the exponent would count twice the square.
+ * Returns `exp(-x^2 / 2)` and `1 - normalCdf(x)` for x in [0, 15]. The square of x is split into an exact one and the
+ * rest, because an error of the exponent would count times the square.
  */
-function normalCdf32(x: number): number {
-  const magnitude = Math.min(Math.abs(x), tailEnd);
+function normalTail(magnitude: number): { readonly power: number; readonly tail: number } {
   floatBits[0] = magnitude;
   integerBits[0]! &= -4096;
   const upper = floatBits[0]!;
@@ -162,8 +164,21 @@ function normalCdf32(x: number): number {
   const power = expOfSum(mul(mul(upper, upper), -0.5), mul(rest, -0.5));
   const scaled = mul(magnitude, tailScale);
   const t = fround(1 / add(1, scaled));
-  const tail = mul(power, mul(horner32(polynomials.tail4, mul(scaled, t)), t));
+  return { power, tail: mul(power, mul(horner32(polynomials.tail4, mul(scaled, t)), t)) };
+}
+
+/** The standard normal distribution function, `(1 + erf(x / sqrt(2))) / 2`, within 8 ulp. */
+function normalCdf32(x: number): number {
+  const { tail } = normalTail(Math.min(Math.abs(x), tailEnd));
   return x < 0 ? tail : add(1, -tail);
+}
+
+/** `normalCdf(x) + x exp(-x^2 / 2) / sqrt(2 pi)`, the derivative of gelu, within 2^-22. */
+function geluSlope32(x: number): number {
+  const magnitude = Math.min(Math.abs(x), tailEnd);
+  const { power, tail } = normalTail(magnitude);
+  const value = add(tail, -mul(magnitude, mul(power, densityScale)));
+  return x < 0 ? value : add(1, -value);
 }
 
 // Powers are computed in float64 with only IEEE operations, and rounded once: kernels/transcendental.ts has the same
@@ -259,11 +274,12 @@ interface Definition {
 /**
  * The scalar functions that every backend implements.
  * Each rounds to float32 once, except those that are exact sequences of float32 operations: exp, log, tanh, sigmoid,
- * softplus and normalCdf. A NaN operand gives
+ * softplus, normalCdf and geluSlope. A NaN operand gives
  * NaN, except in the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
- * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
+ * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function; `geluSlope(a)`: the
+ *   derivative of `a normalCdf(a)`.
  * - `where(condition, a, b)`: a if the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
@@ -319,6 +335,7 @@ export const primitives = {
   sigmoid: { arity: 1, js: sigmoid32, ...long('sigmoid') },
   softplus: { arity: 1, js: softplus32, ...long('softplus') },
   normalCdf: { arity: 1, js: normalCdf32, ...long('normalCdf') },
+  geluSlope: { arity: 1, js: geluSlope32, ...long('geluSlope') },
   pow: {
     arity: 2,
     js: pow32,
@@ -400,6 +417,13 @@ export const shaderFunctions: readonly (readonly [name: string, parameters: read
     `const m = Math.abs(x); const z = 0.34 * m; const t = 1.0 / (1.0 + z); const v = z * t;
     const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail4, 'v')} * t);
     return x < 0.0 ? upper : 1.0 - upper;`,
+  ],
+  [
+    'geluSlopeOf',
+    ['x'],
+    `const m = Math.abs(x) < 15.0 ? Math.abs(x) : 15.0; const z = 0.34 * m; const t = 1.0 / (1.0 + z); const v = z * t;
+    const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail4, 'v')} * t - m * 0.3989422804);
+    return x < 0.0 ? upper : (x >= 0.0 ? 1.0 - upper : x);`,
   ],
   // Limits as in C's powf; values without a literal are parameters.
   [

@@ -40,7 +40,7 @@ export {
 export { createByteInput, createByteTable } from './backends/storage-backend.ts';
 export { compile, type Plan, type RecordedOps, recordOps } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
-export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
+export { apply, constant, exp32, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
 export { normalQuantile, philox, randomStream } from './random.ts';
 export { formatShape, type Pair, type Shape, ShapeError, sizeOf, type WindowOptions, type Windows } from './shape.ts';

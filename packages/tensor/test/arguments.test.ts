@@ -183,6 +183,7 @@ const plumbing = [
   'additionCall',
   'createByteInput',
   'createByteTable',
+  'exp32',
   'formatShape',
   'isHostBackend',
   'isSoftwareAdapter',

@@ -29,6 +29,7 @@ function evaluate(formula: Formula, inputs: readonly number[]): number {
         sigmoid: () => primitives.sigmoid.js(a),
         softplus: () => primitives.softplus.js(a),
         normalCdf: () => primitives.normalCdf.js(a),
+        geluSlope: () => primitives.geluSlope.js(a),
         add: () => a + b,
         sub: () => a - b,
         mul: () => a * b,

@@ -2,7 +2,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { primitives } from '../src/formula.ts';
-import { exp, fromArray, log, normalCdf, pow, sigmoid, softplus, sqrt, type Tensor, tanh, tidy } from '../src/index.ts';
+import {
+  exp,
+  fromArray,
+  gelu,
+  log,
+  normalCdf,
+  pow,
+  sigmoid,
+  softplus,
+  sqrt,
+  sum,
+  type Tensor,
+  tanh,
+  tidy,
+  valueAndGrad,
+} from '../src/index.ts';
 import { normalQuantile } from '../src/random.ts';
 import { bitsOf, openAll, randomStream } from './support.ts';
 
@@ -13,7 +28,13 @@ const { js: tanh32 } = primitives.tanh;
 const { js: sigmoid32 } = primitives.sigmoid;
 const { js: softplus32 } = primitives.softplus;
 const { js: normalCdf32 } = primitives.normalCdf;
+const { js: geluSlope32 } = primitives.geluSlope;
 const { js: pow32 } = primitives.pow;
+
+/** The derivative of gelu. */
+function geluSlope(x: Tensor): Tensor {
+  return valueAndGrad((leaf) => sum(gelu(leaf!)), [x]).gradients[0]!;
+}
 
 /** Returns the error in units in the last place of the float32 nearest to `exact`. */
 function ulpError(computed: number, exact: number): number {
@@ -91,6 +112,9 @@ describe('accuracy', () => {
       if (rounded === x) {
         expect(ulpError(normalCdf32(x), exact), `at ${x}`).toBeLessThan(8);
         expect(Math.abs(normalCdf32(-x) - (1 - exact))).toBeLessThan(2 ** -22);
+        const slope = exact + (x * Math.exp(-(x * x) / 2)) / Math.sqrt(2 * Math.PI);
+        expect(Math.abs(geluSlope32(x) - slope)).toBeLessThan(2 ** -22);
+        expect(Math.abs(geluSlope32(-x) - (1 - slope))).toBeLessThan(2 ** -22);
       }
     }
     expect(normalCdf32(0)).toBe(0.5);
@@ -119,6 +143,7 @@ describe('accuracy', () => {
     expect(far.map(sigmoid32)).toEqual([0, 1, Number.NaN]);
     expect(far.map(softplus32)).toEqual([0, Infinity, Number.NaN]);
     expect(far.map(normalCdf32)).toEqual([0, 1, Number.NaN]);
+    expect(far.map(geluSlope32)).toEqual([0, 1, Number.NaN]);
     expect(tanh32(-0)).toBe(-0);
   });
 
@@ -146,6 +171,7 @@ describe.each(backends)('$name', (backend) => {
       [sigmoid, sigmoid32],
       [softplus, softplus32],
       [normalCdf, normalCdf32],
+      [geluSlope, geluSlope32],
     ] as const) {
       const computed = on(operation, values);
       // Engines may return different NaN bit patterns.

@@ -54,6 +54,7 @@ import {
   defaultModelText,
   defaultsOfSetting,
   dilocoDefaults,
+  optimizerDefaults,
   optimizerTypes,
   outerLearningRate,
   recipeDefaults,
@@ -218,10 +219,13 @@ export const runOptions = {
   ...inGroup('model', {
     lr: option(positiveKind, 'learning rate', {
       isEssential: true,
-      defaultText: `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
+      defaultText: `${optimizerDefaults('learningRate', defaultLearningRates())}; with replicas ${outerLearningRate} for sgd and momentum`,
       library: 'optimizer.learningRate',
     }),
-    optimizer: option(oneOfKind(optimizerTypes), 'optimizer', { default: 'momentum', library: 'optimizer.type' }),
+    optimizer: option(oneOfKind(optimizerTypes), 'optimizer', {
+      defaultText: optimizerDefaults('type', 'momentum'),
+      library: 'optimizer.type',
+    }),
     momentum: option(fractionBelowOneKind, 'momentum factor', {
       defaultText: defaultsOfSetting('momentum'),
       library: 'optimizer.momentum',
@@ -230,19 +234,20 @@ export const runOptions = {
       library: 'optimizer.nesterov',
     }),
     'weight-decay': option(nonNegativeKind, 'weight decay: an L2 penalty, decoupled in adamw', {
-      defaultText: defaultsOfSetting('weightDecay'),
+      defaultText: optimizerDefaults('weightDecay', defaultsOfSetting('weightDecay')),
       library: 'optimizer.weightDecay',
     }),
     schedule: option(
       oneOfKind(Object.keys(schedules) as ScheduleType[]),
-      'learning rate schedule (step divides the rate by 10 after each third of the run, cosine decays it to 0)',
+      'learning rate schedule (step divides the rate by 10 after each third of the run, cosine decays it to 0, or to a tenth for transformers)',
       { defaultText: recipeDefaults('schedule'), library: 'optimizer.schedule' },
     ),
     warmup: option(wholeKind(), 'warm-up: number of steps in which the learning rate rises linearly', {
-      default: 0,
+      defaultText: `${optimizerDefaults('warmupSteps', '0')}, at most a tenth of the run`,
       library: 'optimizer.warmupSteps',
     }),
     clip: option(positiveKind, 'clip the gradient to this norm', {
+      defaultText: optimizerDefaults('clipNorm', 'none'),
       library: 'optimizer.clipNorm',
     }),
     model: option(textKind, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {

@@ -36,7 +36,8 @@ export interface TrainOptions {
   /** Number of first layers with parameters that keep their weights, from 0 to 256; by default 0. */
   readonly freeze?: number | undefined;
   /**
-   * An optimizer by name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer step.
+   * An optimizer by name or with its settings; by default that of the model's recipe: `momentum`, or `adamw` for
+   * transformers. With `diloco`, the optimizer of the outer step.
    */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
@@ -128,9 +129,9 @@ export interface TrainingData {
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
-/** An optimizer and its settings; an omitted setting has the optimizer's default. */
+/** An optimizer and its settings; an omitted setting has the default of the model's recipe, or of the optimizer. */
 export interface OptimizerOptions {
-  readonly type: OptimizerType;
+  readonly type?: OptimizerType | undefined;
   /** Learning rate, above 0. */
   readonly learningRate?: number | undefined;
   /** Momentum factor, from 0 to below 1. */
@@ -144,9 +145,9 @@ export interface OptimizerOptions {
    * 0.
    */
   readonly schedule?: ScheduleType | Schedule | undefined;
-  /** Steps in which the learning rate rises linearly, of at least 0; by default 0. Requires a schedule by name. */
+  /** Steps in which the learning rate rises linearly, of at least 0. Requires a schedule by name. */
   readonly warmupSteps?: number | undefined;
-  /** Largest norm of a gradient, above 0; a larger gradient is scaled down to it. By default none. */
+  /** Largest norm of a gradient, above 0; a larger gradient is scaled down to it. */
   readonly clipNorm?: number | undefined;
   /** A setting of adam and adamw, as in PyTorch. */
   readonly beta1?: number | undefined;

@@ -19,9 +19,9 @@ import {
   learningRateScale,
   optimizerTypes,
   outerLearningRate,
+  outerOptimizer,
   type Recipe,
 } from './defaults.ts';
-import { runOptions } from './option-table.ts';
 import type { OptimizerOptions, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
 
@@ -162,14 +162,19 @@ type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
  * @throws ConfigurationError
  */
 export function optimizerConfigOf(
-  asked: TrainOptions['optimizer'] = runOptions.optimizer.default,
+  asked: TrainOptions['optimizer'],
   steps: number,
   recipe: Recipe,
   rates: DefaultRates = { scale: 1 },
 ): OptimizerConfig {
-  const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : asked;
-  const { type, momentum, warmupSteps = runOptions.warmup.default, schedule: course, ...own } = options;
+  const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : (asked ?? {});
   const isOuter = 'isOuter' in rates;
+  const preferred = isOuter ? outerOptimizer : recipe.optimizer;
+  const { type = preferred.type } = options;
+  const usual: OptimizerOptions = type === preferred.type ? preferred : {};
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { momentum, schedule: course, ...own }: OptimizerOptions = { ...usual, ...given };
+  const warmupSteps = options.warmupSteps ?? Math.min(usual.warmupSteps ?? 0, Math.floor(steps / 10));
   if (momentum !== undefined && !hasSetting(type, 'momentum')) {
     throw configurationError`${setting('momentum')}: requires ${setting('type', typesWith('momentum'))}, got ${type}`;
   }
@@ -187,7 +192,8 @@ export function optimizerConfigOf(
     learningRate: own.learningRate ?? rate,
     momentum,
     nesterov: (own.nesterov ?? (isOuter && type === 'momentum' && hasMomentum)) || undefined,
-    schedule: scheduleOf(course ?? recipe.schedule, warmupSteps, steps),
+    warmupSteps: undefined,
+    schedule: scheduleOf(course ?? recipe.schedule, warmupSteps, steps, recipe.minimum),
   };
   try {
     return parseOptimizer(Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)));
@@ -205,7 +211,7 @@ function typesWith(setting: string): string {
   return [types.slice(0, -1).join(', '), types.at(-1)].join(' or ');
 }
 
-function scheduleOf(type: ScheduleType | Schedule, warmup: number, steps: number): Schedule | undefined {
+function scheduleOf(type: ScheduleType | Schedule, warmup: number, steps: number, minimum = 0): Schedule | undefined {
   if (typeof type === 'object') return type;
   if (warmup >= steps) {
     throw configurationError`${setting('warmupSteps')}: expected fewer steps than the ${steps} of the run, got ${warmup}`;
@@ -217,7 +223,7 @@ function scheduleOf(type: ScheduleType | Schedule, warmup: number, steps: number
     case 'step':
       return { type, ...climb, every: Math.ceil((steps - warmup) / 3), factor: 0.1 };
     case 'cosine':
-      return { type, ...climb, steps: steps - warmup, minimum: 0 };
+      return { type, ...climb, steps: steps - warmup, minimum };
     default:
       return type satisfies never;
   }

@@ -5,7 +5,7 @@ import { concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
 import { configurationError, optionName } from '@lockstep/worker';
-import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
+import { checkTrainOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { defaultSeed } from './prepare.ts';
@@ -142,13 +142,10 @@ function withValues(options: TrainOptions, values: SweptRun['values']): TrainOpt
   for (const [path, value] of Object.entries(values)) {
     const [name = '', inner] = path.split('.');
     if (inner === undefined) changed[name] = value;
-    else changed[name] = { ...objectOf(changed[name] ?? defaultObjects[name]), [inner]: value };
+    else changed[name] = { ...objectOf(changed[name]), [inner]: value };
   }
   return changed;
 }
-
-/** Objects that an omitted option stands for. */
-const defaultObjects: Readonly<Record<string, unknown>> = { optimizer: runOptions.optimizer.default };
 
 /** An optimizer may be given by its name, and DiLoCo as true. */
 function objectOf(given: unknown): object {

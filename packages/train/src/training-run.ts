@@ -346,7 +346,7 @@ function changedOptimizer(
   const kept = optimizer === undefined ? given : { type: optimizer as OptimizerType };
   if (learningRate === undefined && schedule === undefined) return kept;
   return {
-    ...(kept ?? { type: 'momentum' as const }),
+    ...kept,
     ...(learningRate !== undefined && { learningRate }),
     ...(schedule !== undefined && { schedule: schedule as ScheduleType }),
   };

@@ -3,7 +3,14 @@ import { CommandFailure, commandLineNames, parseOptions, usageFailure } from '@l
 import { ConfigurationError } from '@lockstep/worker';
 import { describe, expect, it, test } from 'vitest';
 import { trainOptionsOf } from '../../../apps/coordinator/src/run-options.ts';
-import { defaultBatch, defaultEpochs, learningRateScale, recipeDefaults, recipeOf } from '../src/defaults.ts';
+import {
+  defaultBatch,
+  defaultEpochs,
+  learningRateScale,
+  optimizerDefaults,
+  recipeDefaults,
+  recipeOf,
+} from '../src/defaults.ts';
 import { runOptions } from '../src/option-table.ts';
 import type { TrainOptions } from '../src/options.ts';
 import { describeOptimizer } from '../src/prepared.ts';
@@ -129,7 +136,20 @@ describe('the optimizer that options describe', () => {
     expect(of('', { model: 'cnn' })).toMatchObject({ schedule: { type: 'cosine', steps: 100 } });
     expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
     expect(of('', { model: 'unknown' })).not.toHaveProperty('schedule');
-    expect(recipeDefaults('batch')).toBe('128, or 64 for cnn and cnn-large');
+    expect(recipeDefaults('batch')).toBe(
+      '128, or 64 for cnn and cnn-large, or 12 for gpt and gpt-nano, or 32 for names',
+    );
+    expect(optimizerDefaults('type', 'momentum')).toBe('momentum, or adamw for gpt, gpt-nano and names');
+  });
+
+  test('of a transformer is that of nanoGPT, with a warm-up of at most a tenth of the run', () => {
+    const adamw = { type: 'adamw', learningRate: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
+    const schedule = (warmup: number, steps: number) => ({ type: 'cosine', warmup, steps, minimum: 0.1 });
+    const gpt = { model: 'gpt', steps: 2_000 };
+    expect(of('', gpt)).toEqual({ ...adamw, clipNorm: 1, schedule: schedule(100, 1_900) });
+    expect(of('', { ...gpt, steps: 30 })).toMatchObject({ schedule: schedule(3, 27) });
+    expect(of('--lr 0.002 --warmup 0', gpt)).toMatchObject({ learningRate: 0.002, beta2: 0.99, clipNorm: 1 });
+    expect(of('--optimizer sgd --schedule constant', gpt)).toEqual({ type: 'sgd', learningRate: 0.1 });
   });
 
   test.each([

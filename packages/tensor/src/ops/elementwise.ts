@@ -188,10 +188,7 @@ export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none'
 const geluForms = {
   none: [
     (x: Formula) => apply('mul', x, apply('normalCdf', x)),
-    (value: Tensor) => {
-      const x = withoutTails(value);
-      return add(normalCdf(value), mul(x, normalPdf(x)));
-    },
+    (x: Tensor) => mapOperands('gelu', (value) => apply('geluSlope', value), [x]),
   ],
   tanh: [geluTanh, geluTanhDerivative],
 } as const;
