@@ -1,5 +1,6 @@
 /** Checks the page of a run on text: what the model writes, its curve and its figures. */
 import { nextTargets, tokenSamples } from '@lockstep/data';
+import { fitOf, resolveModel } from '@lockstep/nn';
 import { expect, it } from 'vitest';
 import { names, nameTokens, tokensOfName } from '../../../packages/lesson/src/names.ts';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
