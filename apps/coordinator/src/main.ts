@@ -15,7 +15,7 @@ import {
   usageFailure,
 } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
-import { resolveModel, summary } from '@lockstep/nn';
+import { fitOf, resolveModel, summary } from '@lockstep/nn';
 import {
   ConfigurationError,
   DataError,
@@ -86,7 +86,7 @@ async function summaryOf(options: RunValues): Promise<string> {
   const data = await openData(options);
   const nameOrFile = options.model ?? defaultModel(data);
   const text = modelText(nameOrFile);
-  const fit = data && { sampleShape: data.train.samples.shape, outputs: data.train.targets.names.length };
+  const fit = data && fitOf(data.train.samples, data.train.targets);
   try {
     return `${data ? `${data.found}\n` : ''}${summary(resolveModel(text, fit))}\n`;
   } catch (error) {

@@ -26,6 +26,7 @@ import {
   type RunValues,
   type runCommands,
   runOptions,
+  textFor,
   uploadedData,
 } from '@lockstep/train/command-line';
 
@@ -83,11 +84,13 @@ type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy
  * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
-  const { data, seed, label, ignore, task, missing, size, gray, fit, 'skip-bad': skipBad } = options;
+  const { data, model, seed, label, ignore, task, missing, size, gray, fit, 'skip-bad': skipBad } = options;
+  const { vocabulary, context, lines } = options;
   if (data === undefined || data === uploadedData) return undefined;
   // The reader replaces undefined options by its defaults.
   const pictureOptions = { size, gray: gray || undefined, fit, skipBad: skipBad || undefined };
-  const readerOptions = { label, ignore, task, missing, ...pictureOptions };
+  const textOptions = { vocabulary, context, lines: lines || undefined, model: textFor(model && modelText(model)) };
+  const readerOptions = { label, ignore, task, missing, ...pictureOptions, ...textOptions };
   try {
     const name = basename(resolve(data));
     const splitBy = async (seed: number) => ({

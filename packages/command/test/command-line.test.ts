@@ -171,8 +171,8 @@ it('optionTables has names, meanings, what is expected, and defaults', () => {
 
 describe('the options of data', () => {
   it('leave to the reader what they do not say', () => {
-    const { gray, 'skip-bad': skipBad, ...others } = parseOptions(dataOptions, []);
-    expect([gray, skipBad]).toEqual([false, false]);
+    const { gray, lines, 'skip-bad': skipBad, ...others } = parseOptions(dataOptions, []);
+    expect([gray, lines, skipBad]).toEqual([false, false, false]);
     expect(Object.values(others).every((value) => value === undefined)).toBe(true);
   });
 
@@ -181,6 +181,9 @@ describe('the options of data', () => {
     ['--size', '48x32', { size: { width: 48, height: 32 } }],
     ['--task', 'regression', { task: 'regression' }],
     ['--fit', 'contain', { fit: 'contain' }],
+    ['--vocabulary', 'bytes', { vocabulary: 'bytes' }],
+    ['--vocabulary', '512', { vocabulary: 512 }],
+    ['--context', '32', { context: 32 }],
     ['--label', 'species', { label: 'species' }],
   ])('read %s %s', (name, given, expected) => {
     const values = parseOptions(dataOptions, ['--data', 'x', name, given, '--gray']);
@@ -193,6 +196,8 @@ describe('the options of data', () => {
     ['--size', '0x32', 'a size like 32x32, up to 4096x4096'],
     ['--size', '5000x32', 'a size like 32x32, up to 4096x4096'],
     ['--task', 'both', 'one of classification, regression'],
+    ['--vocabulary', '256', 'one of characters, bytes, or a whole number from 257 to 65535'],
+    ['--context', '0', 'a whole number from 1 to 65535'],
   ])('refuse %s %s', (name, given, expected) => {
     expect(() => parseOptions(dataOptions, [name, given])).toThrow(`${name}: expected ${expected}, got ${given}`);
   });

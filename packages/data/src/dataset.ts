@@ -134,8 +134,11 @@ export function tokenSamples(values: Uint8Array | Uint16Array, length: number, t
 
 /** Returns targets that are the next tokens of the samples. @param names text of each token */
 export function nextTargets(names: readonly string[], positions: number, lines = false): Targets {
-  const field = { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) } as const;
-  return { ...field, values: new Uint8Array(), names };
+  return { ...nextField(positions, lines), values: new Uint8Array(), names };
+}
+
+export function nextField(positions: number, lines = false): NextField {
+  return { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) };
 }
 
 /** Returns targets that are classes. @param labels [count], each below `names.length` */

@@ -31,6 +31,7 @@ export {
   movableSamples,
   moveSamples,
   type NextField,
+  nextField,
   nextTargets,
   numbersLike,
   type SampleBatch,
@@ -54,3 +55,4 @@ export {
 } from './dataset.ts';
 export { permutation } from './order.ts';
 export { type Augmentation, augmentations, createAugmenter } from './pictures/augment.ts';
+export { decodeTokens, encodeText, tokenNames, type Vocabulary, vocabularySize } from './readers/vocabulary.ts';

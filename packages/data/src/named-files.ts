@@ -101,11 +101,9 @@ export type Look = (chunk: Uint8Array, totalBytes: number) => void;
  */
 export function readRegularFile(path: string, maxBytes: number, look?: Look): Uint8Array {
   try {
-    const file = openSync(path, constants.O_RDONLY | nonBlocking);
+    const file = openRegularFile(path, maxBytes);
     try {
       const stats = fstatSync(file);
-      if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
-      if (stats.size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
       // System files, such as those in /proc, do not report their size.
       return stats.size > 0 ? readSized(file, stats.size, look) : readUnsized(path, file, maxBytes, look);
     } finally {
@@ -114,6 +112,40 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
   } catch (error) {
     const isOfSystem = error instanceof Error && 'code' in error;
     if (error instanceof FileError || !isOfSystem) throw error;
+    throw refused(path, error);
+  }
+}
+
+/**
+ * Reads a regular file part by part, never the whole of it.
+ * @throws FileError as `readRegularFile` does
+ */
+export function* readParts(path: string, maxBytes: number): Generator<Uint8Array> {
+  const file = openRegularFile(path, maxBytes);
+  try {
+    for (let size = 0; ; ) {
+      const part = new Uint8Array(chunkBytes);
+      const count = readSync(file, part, 0, chunkBytes, null);
+      if (count === 0) return;
+      size += count;
+      if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');
+      yield part.subarray(0, count);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function openRegularFile(path: string, maxBytes: number): number {
+  try {
+    const file = openSync(path, constants.O_RDONLY | nonBlocking);
+    const stats = fstatSync(file);
+    if (stats.isFile() && stats.size <= maxBytes) return file;
+    closeSync(file);
+    if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
+    throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
+  } catch (error) {
+    if (error instanceof FileError) throw error;
     throw refused(path, error);
   }
 }

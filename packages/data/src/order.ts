@@ -7,8 +7,7 @@ import { type Dataset, type Targets, takeSamples } from './dataset.ts';
 
 /** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
 export function shuffledIndices(count: number, generator: RandomGenerator): Uint32Array<ArrayBuffer> {
-  const order = new Uint32Array(count);
-  for (let index = 0; index < count; index += 1) order[index] = index;
+  const order = indicesInOrder(count);
   for (let last = count - 1; last > 0; last -= 1) {
     const chosen = drawBelow(last + 1, generator);
     const sample = order[chosen]!;
@@ -16,6 +15,12 @@ export function shuffledIndices(count: number, generator: RandomGenerator): Uint
     order[last] = sample;
   }
   return order;
+}
+
+function indicesInOrder(count: number): Uint32Array<ArrayBuffer> {
+  const indices = new Uint32Array(count);
+  for (let index = 0; index < count; index += 1) indices[index] = index;
+  return indices;
 }
 
 /**
@@ -71,7 +76,8 @@ interface SplitDataset {
 
 /**
  * Splits a data set into training and test samples.
- * Each class contributes its fraction of the test samples, rounded; a class of two or more has at least one on either
+ * Running text is split by place: its last part is for testing. Otherwise both sides are shuffled, and
+ * each class contributes its fraction of the test samples, rounded; a class of two or more has at least one on either
  * side. Both sides are shuffled. The same data, fraction and seed give the same split on every engine.
  * @throws RangeError if the fraction or seed is out of range; DataError if there are too few samples
  */
@@ -104,12 +110,17 @@ export function foldDataset(dataset: Dataset, options: FoldOptions): SplitDatase
   checkWhole('folds', folds, 2, count);
   checkWhole('fold', fold, 0, folds - 1);
   checkWhole('seed', seed, 0, u32Max);
-  const order = shuffledIndices(count, xoroshiro128plus(seed));
+  const isText = isRunningText(targets);
+  const order = isText ? indicesInOrder(count) : shuffledIndices(count, xoroshiro128plus(seed));
   const isTest = new Uint8Array(count);
   // Dealt out class by class, so that neither the folds nor their parts of a class differ by more than one sample.
   const dealt = Array.from(order);
   if (targets.role === 'index') dealt.sort((one, other) => targets.values[one]! - targets.values[other]!);
-  for (const [at, sample] of dealt.entries()) if (at % folds === fold) isTest[sample] = 1;
+  for (const [at, sample] of dealt.entries()) {
+    // The folds of a text are its parts, one after another.
+    const dealtTo = isText ? Math.floor((at * folds) / count) : at % folds;
+    if (dealtTo === fold) isTest[sample] = 1;
+  }
   const part = (test: number) =>
     takeSamples(
       dataset,
@@ -125,6 +136,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
     throw new RangeError(`testFraction: expected a number above 0 and up to 1, got ${testFraction}`);
   }
   checkWhole('seed', seed, 0, u32Max);
+  if (isRunningText(targets)) return splitByPlace(count, name, testFraction);
   const groupOf = targets.role === 'index' ? (sample: number) => targets.values[sample]! : () => 0;
   const left = testCounts(count, groupOf, testFraction);
   // The epochs of a run draw from this stream after jumps of 2^64, so the split's order never repeats one of theirs.
@@ -149,6 +161,25 @@ function testCounts(count: number, groupOf: (sample: number) => number, fraction
   for (let sample = 0; sample < count; sample += 1) {
     sizes.set(groupOf(sample), (sizes.get(groupOf(sample)) ?? 0) + 1);
   }
-  const part = (size: number) => (fraction === 1 ? size : Math.min(Math.max(Math.round(size * fraction), 1), size - 1));
-  return new Map([...sizes].map(([group, size]) => [group, part(size)]));
+  return new Map([...sizes].map(([group, size]) => [group, heldOutCount(size, fraction)]));
+}
+
+/** Returns the number of samples to hold out, at least one on either side; all if the fraction is 1. */
+export function heldOutCount(count: number, fraction: number): number {
+  return fraction === 1 ? count : Math.min(Math.max(Math.round(count * fraction), 1), count - 1);
+}
+
+/** The next samples of a running text would give away what a shuffled test sample asks for. */
+function isRunningText(targets: Targets): boolean {
+  return targets.role === 'next' && targets.lines !== true;
+}
+
+/** Holds out the last samples. */
+function splitByPlace(count: number, name: string, fraction: number): SplitIndices {
+  const train = count - heldOutCount(count, fraction);
+  if (train === count) {
+    throw unexpected(name, 'at least two windows, one for training and one for testing', `${count} in all`);
+  }
+  const indices = indicesInOrder(count);
+  return { train: indices.slice(0, train), test: indices.slice(train) };
 }

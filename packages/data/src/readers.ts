@@ -39,3 +39,5 @@ export {
   type TableOptions,
   type TrainedTable,
 } from './readers/table-dataset.ts';
+export { datasetFromText, type TextOptions, type TextSource } from './readers/text-dataset.ts';
+export { decodeTokens, encodeText, type Vocabulary } from './readers/vocabulary.ts';

@@ -27,15 +27,20 @@ describe('data', () => {
       checkWhole: ['x', 1, 0, 2],
       classTargets: [Uint16Array.of(0), ['a', 'b']],
       concatDatasets: [dataset(), dataset()],
+      decodeTokens: [{ kind: 'bytes' }, Uint8Array.of(65)],
+      encodeText: [{ kind: 'bytes' }, 'a'],
       movableSamples: [dataset()],
+      nextField: [1],
       nextTargets: [['a', 'b'], 1],
       permutation: [4, 1, 0],
       samplesOf: [Float32Array.of(1), [1]],
       scaledField: [[1]],
       tokenField: [2, 3],
+      tokenNames: [{ kind: 'bytes' }],
       tokenSamples: [Uint8Array.of(0, 1), 2, 3],
       valueField: [[1]],
       valueTargets: [Float32Array.of(1), ['a']],
+      vocabularySize: [{ kind: 'bytes' }],
       weightClasses: [dataset(), [1, 2]],
     },
     [
@@ -55,6 +60,7 @@ describe('readers', () => {
       datasetFrom: [{ samples: [[1], [2]], labels: ['a', 'b'] }],
       datasetFromJsonLines: [readers.parseJsonLines(lines, 'x.jsonl'), {}, undefined],
       datasetFromTable: [table, {}, undefined],
+      datasetFromText: ['abcab', { context: 1 }],
       encodeFeatures: [table, [], indices],
       encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
       featureCount: [[]],
@@ -66,8 +72,9 @@ describe('readers', () => {
       readPictures: [pictures, 'x', decoder, {}],
       splitDataset: [dataset(), {}],
     },
-    // These need a page.
-    ['datasetFromPictures', 'openPageDecoder'],
+    // Those of pictures need a page.
+    // The others are asked as exports of data.
+    ['datasetFromPictures', 'openPageDecoder', 'decodeTokens', 'encodeText'],
   );
 });
 

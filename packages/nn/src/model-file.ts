@@ -3,11 +3,16 @@
 import {
   checkArguments,
   classField,
+  maxTokens,
+  nextField,
   type SampleField,
   type Standardization,
   scaledField,
   type TargetField,
   targetWords,
+  tokenField,
+  tokenNames,
+  type Vocabulary,
   valueField,
 } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
@@ -117,6 +122,25 @@ const columnSchema = v.variant('type', [
   ),
 ]);
 
+const tokenList = v.pipe(v.array(v.string('expected a token'), 'expected a list of tokens'), v.maxLength(maxTokens));
+const token = wholeNumberFrom(0, maxTokens);
+const vocabularySchema: v.GenericSchema<unknown, Vocabulary> = v.variant('kind', [
+  v.strictObject({ kind: v.literal('characters'), tokens: tokenList }),
+  v.strictObject({ kind: v.literal('words'), tokens: tokenList }),
+  v.strictObject({ kind: v.literal('bytes') }),
+  v.strictObject({
+    kind: v.literal('merges'),
+    merges: v.pipe(
+      v.array(v.strictTuple([token, token]), 'expected a list of pairs'),
+      v.maxLength(maxTokens),
+      v.check(
+        (merges) => merges.every((pair, index) => pair.every((part) => part < 256 + index)),
+        'expected pairs of tokens that come before their pair',
+      ),
+    ),
+  }),
+]);
+
 /** How a file becomes a sample. */
 const readingSchema: v.GenericSchema<unknown, Reading> = v.variant('type', [
   v.strictObject({
@@ -124,6 +148,11 @@ const readingSchema: v.GenericSchema<unknown, Reading> = v.variant('type', [
     columns: v.pipe(v.array(columnSchema, 'expected a list of columns'), v.readonly()),
     label: v.optional(name),
     missing: v.optional(v.literal('drop')),
+  }),
+  v.strictObject({
+    type: v.literal('text'),
+    vocabulary: vocabularySchema,
+    lines: v.optional(v.literal(true)),
   }),
   v.strictObject({ type: v.literal('pictures'), fit: v.picklist(['cover', 'contain', 'stretch']) }),
 ]);
@@ -133,11 +162,18 @@ function rowSize({ columns }: Extract<Reading, { type: 'rows' }>): number {
   return columns.reduce((sum, column) => sum + (column.type === 'number' ? 1 : column.categories.length), 0);
 }
 
-/** In a file, `byte` is a whole number from 0 to 255 that the model sees divided by `divisor`; `none` is a float. */
+/**
+ * In a file, `byte` is a whole number from 0 to 255 that the model sees divided by `divisor`; `none` is a float; `token` is
+ * a number below `tokens`.
+ */
 const scalingSchema = v.variant('type', [
   v.strictObject({ type: v.literal('byte'), divisor: v.literal(byteDivisor) }),
   v.strictObject({ type: v.literal('none') }),
+  v.strictObject({ type: v.literal('token'), tokens: wholeNumberFrom(2, maxTokens) }),
 ]);
+
+/** What is said of next tokens, besides their names. */
+const nextSchema = v.strictObject({ positions: positive, lines: v.exactOptional(v.literal(true)) });
 
 const byteScaling = { type: 'byte', divisor: byteDivisor } as const;
 
@@ -184,10 +220,15 @@ export function describeModel(
   checkArguments('describeModel', [kinds.description, description], [kinds.origin, origin]);
   const { samples, targets, reading } = description;
   const { lockstep, seed, steps, weightsSha256, initSha256 } = origin;
+  const scalings = {
+    scaled: () => byteScaling,
+    value: () => ({ type: 'none' }),
+    index: () => ({ type: 'token', tokens: samples.role === 'index' ? samples.tokens : 0 }),
+  };
   return {
-    [targetWords[targets.role].many]: JSON.stringify(targets.names),
+    ...describeTargets(targets, reading),
     sampleShape: JSON.stringify(samples.shape),
-    scaling: JSON.stringify(samples.role === 'scaled' ? byteScaling : { type: 'none' }),
+    scaling: JSON.stringify(scalings[samples.role]()),
     ...(targets.standardization && { standardization: JSON.stringify(targets.standardization) }),
     ...(reading === undefined ? {} : { reading: JSON.stringify(reading) }),
     lockstep,
@@ -196,6 +237,18 @@ export function describeModel(
     weightsSha256,
     ...(initSha256 === undefined ? {} : { initSha256 }),
   };
+}
+
+function describeTargets(
+  targets: ModelDescription['targets'],
+  reading: Reading | undefined,
+): Readonly<Record<string, string>> {
+  const names = JSON.stringify(targets.names);
+  if (targets.role !== 'next') return { [targetWords[targets.role].many]: names };
+  const { positions, lines } = targets;
+  // A vocabulary has the names of its tokens.
+  const tokens = reading?.type === 'text' ? {} : { tokens: names };
+  return { next: JSON.stringify({ positions, ...(lines && { lines }) }), ...tokens };
 }
 
 /**
@@ -211,31 +264,40 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
   const part = <Value>(name: string, schema: v.GenericSchema<unknown, Value>, fallback: Value): Value =>
     metadata[name] === undefined ? fallback : check(`model file: ${name}`, schema, parseJson(name, metadata[name]));
   const count = outputCount(model);
-  const type = metadata['values'] === undefined ? 'classes' : 'values';
-  const names = part<readonly string[]>(type, nameList, numberedClasses(count));
+  const next = part<v.InferOutput<typeof nextSchema> | undefined>('next', nextSchema, undefined);
+  const type = next ? 'tokens' : metadata['values'] === undefined ? 'classes' : 'values';
+  const reading = part<Reading | undefined>('reading', readingSchema, undefined);
+  const known = next && reading?.type === 'text' ? tokenNames(reading.vocabulary) : numberedClasses(count);
+  const names = part<readonly string[]>(type, nameList, known);
   if (names.length !== count) {
     throw new Error(`model file: ${type}: expected ${count} names, one for each output, got ${names.length}`);
   }
-  const sampleShape = part<Shape>('sampleShape', sizes, model.input);
-  if (sizeOf(sampleShape) !== inputSize(model)) {
-    const expected = `${inputSize(model)} values, the input of the model`;
+  const inputs = inputSize(model) + (next ? 1 : 0);
+  const sampleShape = part<Shape>('sampleShape', sizes, next ? [inputs] : model.input);
+  if (sizeOf(sampleShape) !== inputs) {
+    const expected = `${inputs} values, the input of the model${next ? ' and a token to predict' : ''}`;
     throw new Error(`model file: sampleShape: expected ${expected}, got ${formatShape(sampleShape)}`);
   }
-  const reading = part<Reading | undefined>('reading', readingSchema, undefined);
   if (reading?.type === 'rows' && rowSize(reading) !== sizeOf(sampleShape)) {
     const expected = `columns of ${sizeOf(sampleShape)} values, the input of the model`;
     throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
   }
   const scaling = part<v.InferOutput<typeof scalingSchema>>('scaling', scalingSchema, byteScaling);
   const standardization = part<Standardization | undefined>('standardization', standardizationSchema, undefined);
-  if (standardization && type === 'classes') {
-    throw new Error('model file: standardization: expected values that are standardized, got classes');
+  if (standardization && type !== 'values') {
+    throw new Error(`model file: standardization: expected values that are standardized, got ${type}`);
   }
   return {
     model,
-    samples: scaling.type === 'byte' ? scaledField(sampleShape) : valueField(sampleShape),
-    targets:
-      type === 'classes'
+    samples:
+      scaling.type === 'byte'
+        ? scaledField(sampleShape)
+        : scaling.type === 'none'
+          ? valueField(sampleShape)
+          : tokenField(sizeOf(sampleShape), scaling.tokens),
+    targets: next
+      ? { ...nextField(next.positions, next.lines), names }
+      : type === 'classes'
         ? { ...classField, names }
         : { ...valueField([count]), names, ...(standardization && { standardization }) },
     ...(reading && { reading }),

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { classField, scaledField, valueField } from '@lockstep/data';
+import { classField, nextField, scaledField, tokenField, tokenNames, valueField } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import { describe, expect, test } from 'vitest';
 import {
@@ -43,6 +43,34 @@ describe('a model file', () => {
     const own = { samples: valueField([6]), targets: { ...valueField([2]), names: ['width', 'height'] } };
     const file = writeModelFile(model, initialize(model, 7), describeModel(own, origin));
     expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
+  });
+
+  test.each<[what: string, Reading | undefined, lines?: true]>([
+    ['characters', { type: 'text', vocabulary: { kind: 'characters', tokens: ['\n', 'a', '"'] } }],
+    ['lines', { type: 'text', vocabulary: { kind: 'characters', tokens: ['\n', 'a', '😀'] }, lines: true }, true],
+    [
+      'byte pairs',
+      {
+        type: 'text',
+        vocabulary: {
+          kind: 'merges',
+          merges: [
+            [97, 98],
+            [256, 0],
+          ],
+        },
+      },
+    ],
+    ['bytes', { type: 'text', vocabulary: { kind: 'bytes' } }],
+    ['tokens that no vocabulary names', undefined],
+  ])('of text keeps its tokens: %s', (_, reading, lines) => {
+    const names = reading?.type === 'text' ? tokenNames(reading.vocabulary) : ['a', 'b'];
+    const fit = { sampleShape: [8], outputs: names.length, tokens: names.length, predictsNext: true };
+    const writer = resolveModel('gpt-nano', fit);
+    const next = { ...nextField(lines ? 5.5 : 8, lines), names };
+    const own = { samples: tokenField(9, names.length), targets: next, ...(reading && { reading }) };
+    const file = writeModelFile(writer, initialize(writer, 7), describeModel(own, origin));
+    expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model: writer, ...own });
   });
 
   test.each<Reading>([
@@ -86,7 +114,7 @@ describe('a model file', () => {
     [
       'another scaling',
       { ...metadata, scaling: '{"type":"log"}' },
-      'model file: scaling: type: expected one of byte, none, got "log"',
+      'model file: scaling: type: expected one of byte, none, token, got "log"',
     ],
     [
       'columns of other values than the model takes',

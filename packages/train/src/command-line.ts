@@ -1,6 +1,6 @@
 /** The option tables and words that command lines share with the library. */
 export { balanced, type ClassWeights, parseClassWeights } from './class-weights.ts';
-export { defaultModel } from './defaults.ts';
+export { defaultModel, textFor } from './defaults.ts';
 export { imbalanceLines, metricsLines } from './metrics-text.ts';
 export { maxModelFileBytes, modelFormatOf, optionsAlike, readStoredModel, type StoredModel } from './model.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';

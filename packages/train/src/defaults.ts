@@ -1,19 +1,45 @@
 /** Defaults that depend on the model, the optimizer or the data, and their texts for help. */
-import { defaultOptimizer, type OptimizerType, optimizers, type ScheduleType } from '@lockstep/nn';
-import type { OptimizerOptions, TrainingData } from './options.ts';
+import type { TextOptions } from '@lockstep/data/readers';
+import {
+  defaultOptimizer,
+  embeddingOf,
+  type OptimizerType,
+  optimizers,
+  parseModel,
+  resolveModel,
+  type ScheduleType,
+} from '@lockstep/nn';
+import type { OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
 
 /** The default model, for help. */
-export const defaultModelText = 'mlp, or cnn for files of pictures';
+export const defaultModelText = 'mlp, cnn for files of pictures, gpt for texts, or names for lines of text';
 
 /** Windows of `cnn` need this many rows and columns. */
 const leastSide = 4;
 
-/** The built-in model of a run without a model: convolutional for files of pictures. IDX files keep `mlp`. */
+/**
+ * The built-in model of a run without a model: convolutional for files of pictures, a transformer for texts. IDX files
+ * keep `mlp`.
+ */
 export function defaultModel(data?: Pick<TrainingData, 'train' | 'reading'>): string {
+  const targets = data?.train.targets;
+  if (targets?.role === 'next') return targets.lines ? 'names' : 'gpt';
   if (data?.reading?.type !== 'pictures') return 'mlp';
   const [height = 0, width = 0] = data.train.samples.shape;
   return Math.min(height, width) >= leastSide ? 'cnn' : 'mlp';
+}
+
+/** How a model of text reads it; undefined for any other model, and for a model that is refused later. */
+export function textFor(model: TrainOptions['model']): TextOptions['model'] {
+  if (model === undefined) return undefined;
+  try {
+    const parsed = typeof model === 'string' ? resolveModel(model) : parseModel(model);
+    if (!embeddingOf(parsed)) return undefined;
+    return parsed.name === 'names' ? { lines: true } : { context: parsed.input[0]! };
+  } catch {
+    return undefined;
+  }
 }
 
 export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];

@@ -572,6 +572,10 @@ export function optionsAlike(
     const [height, width, channels] = samples.shape;
     return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
   }
+  if (reading?.type === 'text') {
+    const { vocabulary, lines } = reading;
+    return { vocabulary, context: sizeOfField(samples) - 1, lines };
+  }
   const like = {
     columns: reading?.columns,
     missing: reading?.missing,

@@ -2,6 +2,7 @@
 
 import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
+import type { TextOptions } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Evaluator, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
@@ -31,9 +32,10 @@ export interface Platform {
   /**
    * @param data path of a file or folder
    * @param seed splits data without test samples
+   * @param model how the model reads a text
    * @throws DataError if the data cannot be read, ConfigurationError if there is nothing to read from
    */
-  loadData(data: string | undefined, seed: number): Promise<TrainingData>;
+  loadData(data: string | undefined, seed: number, model?: TextOptions['model']): Promise<TrainingData>;
   /**
    * Reads every sample of another file or folder in the same way as the training samples.
    * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from

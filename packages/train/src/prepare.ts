@@ -15,18 +15,19 @@ import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   everyLayer,
-  inputSize,
+  fitOf,
   type Model,
   type Monitor,
   monitors,
   outputCount,
   parseModel,
   resolveModel,
+  sampleSize,
 } from '@lockstep/nn';
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
 import { withClassWeights } from './class-weights.ts';
-import { defaultModel, recipeOf } from './defaults.ts';
+import { defaultModel, recipeOf, textFor } from './defaults.ts';
 import { modelToTransfer, readInitialWeights, transferWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
@@ -54,7 +55,7 @@ export async function prepare(
   const { workers } = computing;
   if (workers > 0) site?.startWorkers(computing);
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
-  const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
+  const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options, seed));
   const { test, reading } = data;
   const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
   const train = withClassWeights(unweighted, options.classWeights);
@@ -98,8 +99,8 @@ export async function prepare(
 }
 
 /** Data used only by the run, which may therefore move the samples. */
-async function loadOwn(platform: Platform, data: string | undefined, seed: number): Promise<TrainingData> {
-  const loaded = await platform.loadData(data, seed);
+async function loadOwn(platform: Platform, { data, model }: TrainOptions, seed: number): Promise<TrainingData> {
+  const loaded = await platform.loadData(data as string | undefined, seed, textFor(model));
   return { ...loaded, train: movableSamples(loaded.train) };
 }
 
@@ -190,8 +191,8 @@ function modelOf(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typ
 function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset): Model {
   const { samples, targets } = train;
   const { names } = targets;
-  const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });
-  const [values, inputs, outputs] = [sizeOfField(samples), inputSize(model), outputCount(model)];
+  const model = modelOf(asked, fitOf(samples, targets));
+  const [values, inputs, outputs] = [sizeOfField(samples), sampleSize(model, targets), outputCount(model)];
   if (inputs !== values) {
     throw configurationError`${optionName('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }

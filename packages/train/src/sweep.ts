@@ -5,6 +5,7 @@ import { concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
 import { configurationError, optionName } from '@lockstep/worker';
+import { textFor } from './defaults.ts';
 import { checkTrainOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
@@ -163,7 +164,7 @@ type Source = (about: SweptRun) => Promise<TrainOptions['data']>;
 
 /** The data of each run: those that it has alone, or all samples but one fold. */
 async function sourceOf(
-  { data, seed = defaultSeed }: TrainOptions,
+  { data, model, seed = defaultSeed }: TrainOptions,
   platform: Platform,
   folds?: number,
 ): Promise<Source> {
@@ -171,7 +172,8 @@ async function sourceOf(
     throw configurationError`${optionName('data')}: expected data that are there at the start of a sweep, got ${uploadedData}`;
   }
   if (folds === undefined) return (about) => splitBy(data, about.seed);
-  const { train, test, ...rest }: TrainingData = typeof data === 'object' ? data : await platform.loadData(data, seed);
+  const { train, test, ...rest }: TrainingData =
+    typeof data === 'object' ? data : await platform.loadData(data, seed, textFor(model));
   const all = concatDatasets(train, test);
   return async ({ fold = 1 }) => ({
     ...{ ...rest, splitBy: undefined },

@@ -2,8 +2,8 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { argumentKinds, checkArguments, DataError, unexpected } from '../data-error.ts';
-import { reasonOf, shownPath } from '../named-files.ts';
+import { argumentKinds, checkArguments, DataError, maxFileBytes, unexpected } from '../data-error.ts';
+import { FileError, readParts, reasonOf, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
 import { labelColumn } from '../readers/features.ts';
@@ -19,13 +19,14 @@ import {
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
+import { datasetFromText, type TextOptions } from '../readers/text-dataset.ts';
 import { adviceFor, fileKind, shownLine } from '../shown.ts';
 import { loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
 /** How a file or folder is read: options for tables and for pictures. */
-export type OpenOptions = TableOptions & PictureOptions;
+export type OpenOptions = TableOptions & PictureOptions & TextOptions;
 
 const maxPictureBytes = 2 ** 28;
 const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
@@ -33,31 +34,43 @@ const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 /** Options that only one kind of data has. */
 const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
 const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
+const textOptions = ['vocabulary', 'context', 'lines'] as const;
+const textName = /\.txt$/i;
 
 /**
  * Reads the user's own data from a file or folder.
  * A file is CSV, TSV, JSON Lines or Parquet, recognized by its bytes. A folder contains four IDX files, `train` and
- * `test` of such a file, or a folder of pictures for each class. Without test samples, a seeded part is held out.
+ * `test` of such a file, or a folder of pictures for each class. Without test samples, a seeded part is held out. A file
+ * whose name ends with .txt, or a folder of such files, is text.
  * @throws DataError with one sentence that names the file and, if known, line and column
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
   if (!isDirectory(path)) {
-    refuseOptions(path, 'a file of rows', options, pictureOptions);
+    if (textName.test(path)) return openText(path, [path], options);
+    refuseOptions(path, 'a file of rows', options, [...pictureOptions, ...textOptions]);
     return (await openTable(path)).toDataset(options);
   }
   const entries = await list(path);
+  const texts = entries.map(({ name }) => name).filter((name) => textName.test(name));
+  if (texts.length > 0 && texts.length === entries.length) {
+    return openText(
+      path,
+      texts.sort().map((name) => join(path, name)),
+      options,
+    );
+  }
   if (entries.some((entry) => idxName.test(entry.name))) {
-    refuseOptions(path, 'IDX files', options, [...tableOptions, ...pictureOptions]);
+    refuseOptions(path, 'IDX files', options, [...tableOptions, ...pictureOptions, ...textOptions]);
     return openIdx(path);
   }
   const pair = tablePair(entries);
   if (pair) {
-    refuseOptions(path, 'files of rows', options, pictureOptions);
+    refuseOptions(path, 'files of rows', options, [...pictureOptions, ...textOptions]);
     return (await openPair(path, pair)).toDataset(options);
   }
   if (entries.some((entry) => entry.isDirectory())) {
-    refuseOptions(path, 'pictures', options, tableOptions);
+    refuseOptions(path, 'pictures', options, [...tableOptions, ...textOptions]);
     return openPictures(path, options);
   }
   throw unrecognized(path, entries);
@@ -72,6 +85,21 @@ export async function openRows(path: string): Promise<OpenedRows | undefined> {
   if (!isDirectory(path)) return openTable(path);
   const pair = tablePair(await list(path));
   return pair && openPair(path, pair);
+}
+
+/** Files are read one after another, as one text. */
+function openText(path: string, files: readonly string[], options: OpenOptions): OpenedDataset {
+  refuseOptions(path, 'a text', options, [...tableOptions, ...pictureOptions]);
+  return datasetFromText({ name: nameOf(path), parts: () => partsOf(files) }, options);
+}
+
+function* partsOf(files: readonly string[]): Generator<Uint8Array> {
+  try {
+    for (const file of files) yield* readParts(file, maxFileBytes);
+  } catch (error) {
+    if (error instanceof FileError) throw new DataError(error.message);
+    throw error;
+  }
 }
 
 function openPair(folder: string, { train, test }: TablePair): Promise<OpenedRows> {

@@ -28,6 +28,7 @@ import {
   usableRows,
 } from './survey.ts';
 import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type TableFile } from './table.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
@@ -42,6 +43,13 @@ export type Reading =
       readonly label?: string | undefined;
       /** Whether rows with a missing value that no column replaces were dropped; otherwise there were none. */
       readonly missing?: 'drop' | undefined;
+    }
+  /** A text. */
+  | {
+      readonly type: 'text';
+      readonly vocabulary: Vocabulary;
+      /** Whether each line is a sample; omitted for running text. */
+      readonly lines?: true | undefined;
     }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };

@@ -65,9 +65,9 @@ export const nodePlatform: Platform = {
   },
   sha256,
   newSha256,
-  async loadData(data, seed) {
+  async loadData(data, seed, model) {
     if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
-    return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
+    return { ...(await openDataset(data, { seed, model })), name: basename(resolve(data)) };
   },
   async loadAlike(path, { train: like, reading, label }) {
     const { names, role } = like.targets;

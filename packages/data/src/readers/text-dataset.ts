@@ -1,0 +1,334 @@
+/** Turns a text into samples: windows of running text, or lines; and learns its vocabulary. */
+
+import { argumentKinds, checkArguments, checkWhole, DataError, objectWith, unexpected } from '../data-error.ts';
+import { type Dataset, maxTokens, nextTargets, tokenField, tokenSamples } from '../dataset.ts';
+import { defaultSplitSeed, heldOutCount, type SplitOptions, splitIndices } from '../order.ts';
+import { thousands } from '../shown.ts';
+import { foundLine, type OpenedDataset, plural } from './table-dataset.ts';
+import {
+  createTextEncoder,
+  decodePoints,
+  mergePair,
+  splitPieces,
+  tokenNames,
+  type Vocabulary,
+  vocabularySize,
+  vocabularyText,
+} from './vocabulary.ts';
+
+/** Bytes of a text, read again by each pass, so that they are never held as a whole. */
+export interface TextSource {
+  readonly name: string;
+  /** Parts of any size. */
+  parts(): Iterable<Uint8Array>;
+}
+
+/** How a text becomes tokens and samples. */
+export interface TextOptions extends SplitOptions {
+  /**
+   * `characters`, `bytes`, or a number of tokens: bytes and the most frequent byte pairs. In a table: a number of words.
+   * Default `characters`, and for a table 10,000. A trained model's vocabulary reads a text as in its training.
+   */
+  readonly vocabulary?: 'characters' | 'bytes' | number | Vocabulary | undefined;
+  /** Tokens that a model sees at once. Default 64; for lines and tables, the longest. */
+  readonly context?: number | undefined;
+  /** Whether each line is a sample; by default, samples are windows of running text. */
+  readonly lines?: boolean | undefined;
+  /** What the model asks for where the options above are omitted; data that are no text ignore it. */
+  readonly model?: Pick<TextOptions, 'context' | 'lines'> | undefined;
+}
+
+const defaultContext = 64;
+const maxContext = 65_535;
+/** Maximum length of the longest line if no context is given: longer lines are probably running text. */
+const maxLineTokens = 1_024;
+/** Running text trains on all but the last tenth, as is usual for language models. */
+const defaultTestFraction = 0.1;
+/** Byte pairs are learned from the beginning of a text, which bounds time and memory. */
+const maxLearnedBytes = 2 ** 25;
+const leastMergedSize = 257;
+
+const sourceKind = objectWith('the source of a text', 'name', 'parts');
+
+/**
+ * Turns a text into samples of tokens, whose targets are the next tokens.
+ * Running text is cut into windows that share one token, so that each token is predicted once; a rest shorter than a
+ * window is left out. The last part of the text is for testing. With `lines`, each line that is not empty is a sample,
+ * and a seeded part of them is for testing. Line ends are kept as they are, except in lines; a byte order mark is not.
+ * @throws DataError with one sentence that names the file
+ */
+export function datasetFromText(given: string | Uint8Array | TextSource, options: TextOptions = {}): OpenedDataset {
+  checkArguments('datasetFromText', [argumentKinds.options, options]);
+  const source = sourceOf(given);
+  const { context, vocabulary, lines = options.model?.lines ?? false } = options;
+  if (context !== undefined) checkWhole('context', context, 1, maxContext);
+  if (typeof vocabulary === 'number') checkWhole('vocabulary', vocabulary, leastMergedSize, maxTokens);
+  return lines ? datasetFromLines(source, options) : datasetFromWindows(source, options);
+}
+
+function sourceOf(given: string | Uint8Array | TextSource): TextSource {
+  const bytes = typeof given === 'string' ? new TextEncoder().encode(given) : given;
+  if (bytes instanceof Uint8Array) return { name: 'text', parts: () => [bytes] };
+  checkArguments('datasetFromText', [sourceKind, bytes]);
+  return bytes;
+}
+
+function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDataset {
+  const { context = options.model?.context ?? defaultContext, testFraction = defaultTestFraction } = options;
+  const vocabulary = vocabularyOf(source, options.vocabulary);
+  const count = encode(source, vocabulary, () => {});
+  const windows = Math.floor((count - 1) / context);
+  if (windows < (testFraction === 1 ? 1 : 2)) {
+    const least = thousands(2 * context + 1);
+    const expected = `at least ${least} tokens, two windows of ${context} and a token to predict`;
+    throw unexpected(source.name, expected, count === 0 ? 'an empty text' : thousands(count));
+  }
+  const testCount = heldOutCount(windows, testFraction);
+  const trainCount = windows - testCount;
+  const size = vocabularySize(vocabulary);
+  const [train, test] = [trainCount, testCount].map((samples) => tokensFor(samples * (context + 1), size)) as [
+    Uint8Array | Uint16Array,
+    Uint8Array | Uint16Array,
+  ];
+  let [window, column] = [0, 0];
+  const put = (token: number): void => {
+    const at = (window < trainCount ? window : window - trainCount) * (context + 1) + column;
+    if (window < trainCount) train[at] = token;
+    else if (window < windows) test[at] = token;
+  };
+  const again = encode(source, vocabulary, (token) => {
+    put(token);
+    if (column === context) {
+      [window, column] = [window + 1, 0];
+      put(token);
+    }
+    column += 1;
+  });
+  requireSame(source, count, again);
+  const targets = nextTargets(tokenNames(vocabulary), context);
+  const part = (values: Uint8Array | Uint16Array): Dataset => ({
+    samples: tokenSamples(values, context + 1, size),
+    targets,
+    count: values.length / (context + 1),
+  });
+  const parts = `${thousands(trainCount)} to train, the last ${thousands(testCount)} to test`;
+  const what = `text of ${plural(count, 'token')} from ${vocabularyText(vocabulary)}; ${plural(windows, 'window')} of ${context}, ${parts}`;
+  return {
+    ...{ train: part(train), test: part(test) },
+    found: foundLine([source], what),
+    reading: { type: 'text', vocabulary },
+  };
+}
+
+/** Zeros; bytes if the vocabulary allows it. */
+function tokensFor(length: number, size: number): Uint8Array | Uint16Array {
+  return tokenField(1, size).dtype === 'u8' ? new Uint8Array(length) : new Uint16Array(length);
+}
+
+/** @returns the number of tokens */
+function encode(source: TextSource, vocabulary: Vocabulary, emit: (token: number) => void): number {
+  let count = 0;
+  const encoding = createTextEncoder(vocabulary, source.name, (token) => {
+    emit(token);
+    count += 1;
+  });
+  // Bytes are taken as they are; everything else is text.
+  const parts = vocabulary.kind === 'bytes' ? source.parts() : withoutMark(source.parts());
+  for (const part of parts) encoding.take(part);
+  encoding.end();
+  return count;
+}
+
+function requireSame({ name }: TextSource, count: number, again: number): void {
+  if (again !== count) throw new DataError(`${name}: the file changed while it was read`);
+}
+
+/** Drops the byte order mark at the beginning of a text. */
+function* withoutMark(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const mark = [0xef, 0xbb, 0xbf];
+  /** The beginning of the text, until it is as long as the mark. */
+  let begin: number[] | undefined = [];
+  for (const part of parts) {
+    if (!begin) {
+      yield part;
+      continue;
+    }
+    const taken: number = Math.min(part.length, mark.length - begin.length);
+    begin.push(...part.subarray(0, taken));
+    if (begin.length < mark.length) continue;
+    if (!mark.every((byte, index) => begin![index] === byte)) yield Uint8Array.from(begin);
+    begin = undefined;
+    yield part.subarray(taken);
+  }
+  if (begin) yield Uint8Array.from(begin);
+}
+
+function vocabularyOf(source: TextSource, asked: TextOptions['vocabulary'] = 'characters'): Vocabulary {
+  if (typeof asked === 'object') return asked;
+  if (asked === 'bytes') return { kind: 'bytes' };
+  const isPresent = presentPoints(source);
+  if (typeof asked === 'number') return { kind: 'merges', merges: learnMerges(source, asked) };
+  return { kind: 'characters', tokens: charactersOf(source.name, isPresent) };
+}
+
+/** Returns, for each code point, whether the text contains it. @throws DataError unless the text is UTF-8 */
+function presentPoints({ name, parts }: TextSource): Uint8Array {
+  const isPresent = new Uint8Array(0x11_0000);
+  const points = decodePoints(name, (point) => {
+    if (point === 0) {
+      throw unexpected(name, 'UTF-8 text', 'a file with NUL bytes: use --vocabulary bytes if it is not text');
+    }
+    isPresent[point] = 1;
+  });
+  for (const part of withoutMark(parts())) points.take(part);
+  points.end();
+  return isPresent;
+}
+
+/** Returns the characters in the order of their code points. @throws DataError if there are too few or too many */
+function charactersOf(name: string, isPresent: Uint8Array): string[] {
+  const characters: string[] = [];
+  for (let point = isPresent.indexOf(1); point >= 0; point = isPresent.indexOf(1, point + 1)) {
+    characters.push(String.fromCodePoint(point));
+  }
+  if (characters.length === 0) throw unexpected(name, 'a text', 'an empty file');
+  if (characters.length === 1) throw unexpected(name, 'at least 2 different characters', '1');
+  if (characters.length <= maxTokens) return characters;
+  const got = `${thousands(characters.length)}: use --vocabulary bytes, or --vocabulary 512 for bytes and byte pairs`;
+  throw unexpected(name, `at most ${thousands(maxTokens)} different characters`, got);
+}
+
+/**
+ * Learns byte pairs: the most frequent pair of neighbors becomes a token, again and again. Of equally frequent pairs,
+ * the one whose first token is smaller is taken, then the one whose second token is. Ends early once no pair is repeated.
+ * @param size of the vocabulary, which begins with 256 bytes
+ */
+function learnMerges(source: TextSource, size: number): (readonly [number, number])[] {
+  const counts = pieceCounts(source);
+  const pieces = [...counts.keys()].map((piece) => Array.from(piece, (byte) => byte.charCodeAt(0)));
+  const frequencies = [...counts.values()];
+  /** For each pair: how often it occurs, and the pieces that contain it or have contained it. */
+  const pairs = new Map<number, { count: number; readonly pieces: Set<number> }>();
+  const change = (index: number, sign: 1 | -1): void => {
+    const tokens = pieces[index]!;
+    for (let at = 1; at < tokens.length; at += 1) {
+      const key = tokens[at - 1]! * pairBase + tokens[at]!;
+      const pair = pairs.get(key) ?? { count: 0, pieces: new Set() };
+      pair.count += sign * frequencies[index]!;
+      if (sign > 0) pair.pieces.add(index);
+      pairs.set(key, pair);
+    }
+  };
+  for (const index of pieces.keys()) change(index, 1);
+  const merges: (readonly [number, number])[] = [];
+  while (256 + merges.length < size) {
+    let [best, most] = [-1, 1];
+    for (const [key, { count }] of pairs) {
+      if (count > most || (count === most && key < best)) [best, most] = [key, count];
+    }
+    if (best < 0) break;
+    const merge = [Math.floor(best / pairBase), best % pairBase] as const;
+    for (const index of pairs.get(best)!.pieces) {
+      change(index, -1);
+      mergePair(pieces[index]!, merge, 256 + merges.length);
+      change(index, 1);
+    }
+    pairs.delete(best);
+    merges.push(merge);
+  }
+  return merges;
+}
+
+const pairBase = 65_536;
+
+function pieceCounts({ parts }: TextSource): Map<string, number> {
+  const counts = new Map<string, number>();
+  const splitting = splitPieces((piece) => counts.set(piece, (counts.get(piece) ?? 0) + 1));
+  let left = maxLearnedBytes;
+  for (const part of withoutMark(parts())) {
+    splitting.take(part.subarray(0, left));
+    left -= part.length;
+    if (left <= 0) break;
+  }
+  splitting.end();
+  return counts;
+}
+
+function datasetFromLines(given: TextSource, options: TextOptions): OpenedDataset {
+  const { name } = given;
+  const source = { name, parts: () => withoutCarriageReturns(given.parts()) };
+  const { context, vocabulary: asked } = options;
+  if (asked !== undefined && asked !== 'characters' && (typeof asked !== 'object' || asked.kind !== 'characters')) {
+    throw new DataError(`${name}: expected the vocabulary characters for lines, whose token 0 ends a line`);
+  }
+  const vocabulary = asked !== undefined && typeof asked === 'object' ? asked : lineVocabulary(source);
+  const lengths: number[] = [];
+  eachLine(source, vocabulary, (tokens) => lengths.push(tokens.length));
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  const positions = context ?? longest + 1;
+  const most = context === undefined ? maxLineTokens : context - 1;
+  if (longest > most) {
+    const at = lengths.findIndex((length) => length > most);
+    const got = `${thousands(lengths[at]!)} in line ${at + 1} that is not empty`;
+    throw unexpected(name, `lines of at most ${thousands(most)} characters, whose end is predicted as well`, got);
+  }
+  const { length: count } = lengths;
+  if (count < 2) throw unexpected(name, 'at least two lines that are not empty', count);
+  const total = lengths.reduce((sum, length) => sum + length + 1, 0);
+  const targets = nextTargets(tokenNames(vocabulary), total / count, true);
+  const split = splitIndices(targets, count, name, options);
+  const size = vocabularySize(vocabulary);
+  /** For each line, the sample that it becomes: training samples first. */
+  const places = new Uint32Array(count);
+  for (const [at, line] of [...split.train, ...split.test].entries()) places[line] = at;
+  const trainCount = split.train.length;
+  const [train, test] = [trainCount, split.test.length].map((samples) => tokensFor(samples * (positions + 1), size));
+  let line = 0;
+  const lines = eachLine(source, vocabulary, (tokens) => {
+    const place = places[line]!;
+    const [values, at] = place < trainCount ? [train!, place] : [test!, place - trainCount];
+    values.set(tokens, at * (positions + 1) + 1);
+    line += 1;
+  });
+  requireSame(source, count, lines);
+  const part = (values: Uint8Array | Uint16Array): Dataset => ({
+    samples: tokenSamples(values, positions + 1, size),
+    targets,
+    count: values.length / (positions + 1),
+  });
+  const parts = `${thousands(trainCount)} to train, ${thousands(count - trainCount)} to test (split by seed ${options.seed ?? defaultSplitSeed})`;
+  const what = `${plural(count, 'line')} of up to ${longest} characters from ${vocabularyText(vocabulary)}; ${parts}`;
+  return {
+    ...{ train: part(train!), test: part(test!) },
+    found: foundLine([source], what),
+    reading: { type: 'text', vocabulary, lines: true },
+  };
+}
+
+function* withoutCarriageReturns(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
+  for (const part of parts) yield part.includes(0x0d) ? part.filter((byte) => byte !== 0x0d) : part;
+}
+
+/** The line feed, then the other characters in the order of their code points. */
+function lineVocabulary(source: TextSource): Vocabulary {
+  const characters = charactersOf(source.name, presentPoints(source));
+  return { kind: 'characters', tokens: ['\n', ...characters.filter((character) => character !== '\n')] };
+}
+
+/** Takes the tokens of each line that is not empty. @returns the number of lines */
+function eachLine(source: TextSource, vocabulary: Vocabulary, take: (tokens: readonly number[]) => void): number {
+  let tokens: number[] = [];
+  let count = 0;
+  const end = (): void => {
+    if (tokens.length === 0) return;
+    take(tokens);
+    tokens = [];
+    count += 1;
+  };
+  encode(source, vocabulary, (token) => {
+    if (token === 0) end();
+    else tokens.push(token);
+  });
+  end();
+  return count;
+}
