@@ -157,7 +157,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
         {result && <EndingPanel store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <CurvesCard store={store} />
-      {isText(run) && <TextCards store={store} />}
+      {isText(run) && <TextCards store={store} requestWeights={requestWeights} />}
       <Draw predictor={predictor} run={run} />
       <WorkersPanel
         store={store}

@@ -1,13 +1,13 @@
-/** Checks the page of a run on text: what the model writes, its curve and its figures. */
-import { nextTargets, tokenSamples } from '@lockstep/data';
-import { fitOf, resolveModel } from '@lockstep/nn';
+/** Checks the page of a run on text: what the model writes, its curve and figures, and writing along in the tab. */
+import { datasetFromText } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
-import { names, nameTokens, tokensOfName } from '../../../packages/lesson/src/names.ts';
+import { names } from '../../../packages/lesson/src/names.ts';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { namelessParts, textWithoutPlace } from './layout.ts';
 import { addressesOf } from './run.ts';
+import type { Tab } from './tab.ts';
 
 const written = [
   { step: 10, text: 'vqx wq\nzzkp' },
@@ -20,26 +20,21 @@ const screens = [
 
 /** Opens a run on names that waits for its start and has written two texts. */
 async function openTextRun() {
-  const [train, test] = [names.slice(0, 900), names.slice(900)].map((own) => {
-    const tokens = Uint8Array.from(
-      own.flatMap((name) => [...tokensOfName(name), ...new Array(17).fill(0)].slice(0, 17)),
-    );
-    return {
-      samples: tokenSamples(tokens, 17, nameTokens),
-      targets: nextTargets(['\n', ...'abcdefghijklmnopqrstuvwxyz'], 8, true),
-      count: own.length,
-    };
-  });
-  const args = {
-    model: 'gpt-nano',
-    data: { train: train!, test: test! },
-    batch: 8,
-    steps: 40,
-    listen: { port: 0, waitForStart: true },
-  };
+  const text = datasetFromText(names.join('\n'), { context: 16 });
+  const args = { model: 'gpt-nano', data: text, batch: 8, steps: 40, listen: { port: 0, waitForStart: true } };
   const server = await openDashboardServer({ args });
   Object.assign(server.recorder.data, { samples: written });
-  return { server, addresses: addressesOf(server), tokens: nameTokens };
+  return { server, addresses: addressesOf(server), tokens: text.train.targets.names.length };
+}
+
+/** Types a beginning, and returns the continuation once the model has written it. */
+async function continued({ page }: Tab, beginning: string): Promise<string> {
+  await page.getByLabel('Your beginning', { exact: true }).fill(beginning);
+  const text = page.getByRole('region', { name: 'Your beginning, continued by the model' }).locator('bdi');
+  await expect.poll(async () => (await text.textContent())?.length).toBeGreaterThan(200);
+  const whole = (await text.textContent())!;
+  expect(whole.slice(0, beginning.length)).toBe(beginning);
+  return whole;
 }
 
 describePage('the page of a run on text', ({ browser }) => {
@@ -60,7 +55,7 @@ describePage('the page of a run on text', ({ browser }) => {
       ...{ seconds: 1, imagesPerSecond: 1 },
     });
     await tab.shows('7.39');
-    await tab.shows(/, 2\.89 bits per token$/);
+    await tab.shows(/, 2\.89 bits per byte$/);
     await tab.shows(`guessing, ln ${tokens}`);
     // A class has accuracy, a matrix and top errors; a text has none.
     expect(await tab.page.locator('.chart').count()).toBe(1);
@@ -69,6 +64,28 @@ describePage('the page of a run on text', ({ browser }) => {
     expect(await namelessParts(tab.page)).toEqual([]);
     expect(await seriousViolations(tab.page)).toEqual([]);
     expect(await tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(screen.viewport.width);
+    expect(tab.errors).toEqual([]);
+  });
+
+  it('continues a beginning in the tab, and names a character that the model does not know', async () => {
+    const { server, addresses } = await openTextRun();
+    const tab = await browser.open(addresses, 'owner');
+    const first = await continued(tab, 'mar');
+    await tab.shows('model after step 0', { exact: true });
+    expect(await continued(tab, 'jo')).not.toBe(first);
+    // Equal beginnings, weights and seeds give equal texts.
+    expect(await continued(tab, 'mar')).toBe(first);
+    await tab.press('Write another');
+    await expect.poll(() => continued(tab, 'mar')).not.toBe(first);
+    await tab.page.getByLabel('Your beginning', { exact: true }).fill('mar7');
+    await tab.shows(/expected characters that the model knows, got "7" as character 4/);
+    await server.startWorker();
+    await server.ready(1);
+    await tab.press('Start');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
+    await tab.page.getByLabel('Your beginning', { exact: true }).fill('mar');
+    await tab.shows('model after step 40', { exact: true });
+    expect(await continued(tab, 'mar')).not.toBe(first);
     expect(tab.errors).toEqual([]);
   });
 
