@@ -172,16 +172,11 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const { targetField, standardization } = store.run.value ?? {};
   const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
   if (targetField?.role === 'next') {
-    const bits =
-      last && shown(last.testLoss, (value) => `, ${decimals(value / Math.LN2)} bits per ${unitOf(store.run.value)}`);
+    const bits = (loss: number): string => decimals(loss / Math.LN2);
     return [
       training,
-      { term: 'training perplexity', note, value: shown(loss, perplexityText) },
-      {
-        term: 'validation perplexity',
-        note: evaluated && `${evaluated}${bits}`,
-        value: shown(last?.testLoss, perplexityText),
-      },
+      { term: 'validation perplexity', note: evaluated, value: shown(last?.testLoss, perplexityText) },
+      { term: `bits per ${unitOf(store.run.value)}`, note: evaluated, value: shown(last?.testLoss, bits) },
     ];
   }
   if (targetField?.role !== 'value') {
