@@ -22,6 +22,7 @@ export const commands = {
   },
   evaluate: { does: 'evaluates a saved model on test data', app: 'lockstep', args: ['evaluate'] },
   predict: { does: 'predicts with a saved model', app: 'lockstep', args: ['predict'] },
+  generate: { does: 'continues a text with a saved model', app: 'lockstep', args: ['generate'] },
   export: { does: 'converts a saved model to ONNX', app: 'lockstep', args: ['export'] },
 };
 

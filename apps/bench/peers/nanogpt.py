@@ -2,9 +2,9 @@
 
     python3 nanogpt.py TEXT [--steps 2000] [--seed 1] [--threads N]
 
-TEXT is a file of UTF-8. Its characters, sorted, are the vocabulary, and its last tenth is the validation split. Windows of
-65 characters start every 64; an epoch takes all of them in random order. Prints the loss on the whole validation split
-every 500 steps.
+TEXT is a file of UTF-8, whose characters, sorted, are the vocabulary. Windows of 65 characters start every 64. The last
+tenth of them is the validation split; an epoch takes the others in random order. Prints the loss on the whole validation
+split every 500 steps. `nanogpt.json` names a text and has its losses.
 """
 
 import argparse
@@ -87,10 +87,6 @@ CONTEXT, BATCH, LAYERS, HEADS, WIDTH = 64, 12, 4, 4, 128
 RATE, LEAST_RATE, WARM_UP, DECAY, BETAS, CLIP = 1e-3, 1e-4, 100, 0.1, (0.9, 0.99), 1.0
 
 
-def windows_of(tokens):
-    return tokens.unfold(0, CONTEXT + 1, CONTEXT).clone()
-
-
 def rate_at(step, steps):
     if step < WARM_UP:
         return RATE * (step + 1) / (WARM_UP + 1)
@@ -118,8 +114,8 @@ def main():
     characters = sorted(set(text))
     numbers = {character: number for number, character in enumerate(characters)}
     tokens = torch.tensor([numbers[character] for character in text])
-    split = len(tokens) - len(tokens) // 10
-    train, validation = windows_of(tokens[:split]), windows_of(tokens[split:])
+    windows = tokens.unfold(0, CONTEXT + 1, CONTEXT).clone()
+    train, validation = windows[: -round(len(windows) / 10)], windows[-round(len(windows) / 10) :]
 
     model = GPT(len(characters), CONTEXT, WIDTH, LAYERS, HEADS)
     groups = [

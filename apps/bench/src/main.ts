@@ -18,7 +18,7 @@ import {
 import { setEngineFlags } from '@lockstep/worker/own-process';
 import { benchCommand, benchmarks, isSound, runBenchmarks } from './bench.ts';
 import { serveWorkers } from './cases/runs.ts';
-import { loadTrainingSet } from './cases/steps.ts';
+import { loadText, loadTrainingSet } from './cases/steps.ts';
 import { type CompareContext, compare, compareCommand } from './compare/compare.ts';
 import { gridOf } from './compare/grid.ts';
 import { pageOf } from './compare/html.ts';
@@ -49,18 +49,19 @@ async function compareProgram(args: readonly string[]): Promise<number> {
   if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
     throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
   }
-  const grid = gridOf(options);
-  const all = await loadTrainingSet(options.data);
-  const tooLarge = grid.find(({ batch }) => batch > all.count);
+  const sources = { images: await loadTrainingSet(options.data), text: await loadText() };
+  const grid = gridOf(options, sources.text);
+  const { count } = sources.images;
+  const tooLarge = grid.find(({ batch }) => batch > count);
   if (tooLarge) {
-    const expected = `expected at most the ${all.count} samples of the training set`;
+    const expected = `expected at most the ${count} samples of the training set`;
     throw usageFailure(`--batch: ${expected}, got ${tooLarge.batch}`);
   }
   const signal = onInterruption();
   signal.addEventListener('abort', stopAll);
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-compare-'));
   try {
-    const context = { options, grid, all, folder, output: terminalOutput(), signal };
+    const context = { options, grid, sources, folder, output: terminalOutput(), signal };
     if (!options.predict) return await measureGrid(context);
     const prediction = await predictAndCheck(context);
     if (options.report !== undefined) await saveJson(options.report, prediction);

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { defaultPoints, gridOf, peerNet, runDataOf, startUpPart, workerCounts } from '../src/compare/grid.ts';
 import { commandOf, TimeBudget, type Workers } from '../src/compare/measure.ts';
 
+/** 27 different characters. */
+const text = 'The quick brown fox jumps over the lazy dog'.toLowerCase();
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
 /** Images in one epoch, and in the default number of epochs. */
 const oneEpoch = 60_000;
@@ -11,7 +13,7 @@ const fiveEpochs = 5 * oneEpoch;
 
 describe('the grid', () => {
   test('by default holds what gains least and most, within the default number of epochs each', () => {
-    const grid = gridOf(nothing);
+    const grid = gridOf(nothing, text);
     expect(grid.map(({ name }) => name)).toEqual([
       'mlp, batch 64',
       'mlp, batch 128',
@@ -19,15 +21,19 @@ describe('the grid', () => {
       'mlp, batch 2048',
       'mlp-1024, batch 512',
       'cnn, batch 256',
+      'gpt, batch 12',
     ]);
     for (const { batch, steps } of grid) expect(batch * steps).toBeLessThanOrEqual(fiveEpochs);
     for (const training of grid) expect(peerNet(training)).toBeDefined();
-    expect(grid.map(({ parameters }) => parameters)).toEqual([101_770, 101_770, 101_770, 101_770, 814_090, 11_274]);
+    expect(grid.map(({ parameters }) => parameters)).toEqual([
+      101_770, 101_770, 101_770, 101_770, 814_090, 11_274, 804_992,
+    ]);
+    expect(grid.at(-1)!.work).toEqual({ amount: 12 * 64, unit: 'tokens' });
   });
 
   test('is measured when workers have kept every sample, however few steps there are', () => {
     const all = dataset(oneEpoch);
-    for (const training of gridOf(nothing)) {
+    for (const training of gridOf(nothing, text)) {
       for (const steps of [24, training.steps]) {
         const { count } = runDataOf(all, { ...training, steps });
         expect(count).toBeGreaterThanOrEqual(training.batch);
@@ -37,7 +43,7 @@ describe('the grid', () => {
   });
 
   test('is every model at every batch where these are given', () => {
-    const grid = gridOf({ ...nothing, model: ['mlp', 'cnn'], batch: [512, 96] });
+    const grid = gridOf({ ...nothing, model: ['mlp', 'cnn'], batch: [512, 96] }, text);
     expect(grid.map(({ name }) => name)).toEqual([
       'mlp, batch 512',
       'mlp, batch 96',
@@ -50,7 +56,7 @@ describe('the grid', () => {
   });
 
   test('takes the steps and the learning rate that are asked for', () => {
-    for (const training of gridOf({ ...nothing, steps: 17, lr: 0.25 })) {
+    for (const training of gridOf({ ...nothing, steps: 17, lr: 0.25 }, text)) {
       expect(training).toMatchObject({ steps: 17, learningRate: 0.25 });
     }
   });
@@ -60,13 +66,13 @@ describe('the grid', () => {
     ['/no/such.json', /^--model: expected a file that can be read, got \/no\/such\.json$/],
     [new URL('../package.json', import.meta.url).pathname, /^--model .*package\.json: name: expected/],
   ])('%s is one sentence', (model, message) => {
-    expect(() => gridOf({ ...nothing, model: [model] })).toThrow(message);
+    expect(() => gridOf({ ...nothing, model: [model] }, text)).toThrow(message);
   });
 });
 
 test('peers have a program for a hidden layer of any width, and for nothing like it', () => {
   const model = (layers: readonly object[]) =>
-    gridOf({ ...nothing, model: ['mlp'] }).map(
+    gridOf({ ...nothing, model: ['mlp'] }, text).map(
       (training) => ({ ...training.model, layers }) as typeof training.model,
     )[0]!;
   const dense = (units: number) => ({ type: 'dense', units });
@@ -94,7 +100,7 @@ test.each([
 });
 
 test('the command of a row is the one that a person would type', () => {
-  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 });
+  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [512], steps: 30 }, text);
   const settings = { seed: 3, backend: 'auto' as const, threads: 2, data: undefined };
   expect(commandOf(training!, { kind: 'threads', count: 1 }, settings)).toBe(
     'npm start -- --single --threads 1 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3',
@@ -131,7 +137,7 @@ describe('what the runs of a comparison train on', () => {
 });
 
 describe('a time budget', () => {
-  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [64] });
+  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [64] }, text);
   const workers: Workers[] = [
     { kind: 'threads', count: 1 },
     { kind: 'workers', count: 2 },

@@ -51,7 +51,10 @@ test('--help goes to stdout and is no failure', async () => {
 
 test.each([
   [['--rounds', 'many'], '--rounds: expected a whole number from 1 to 100, got many'],
-  [['--model', 'tree'], '--model tree: expected mlp, cnn, cnn-large, or JSON with a list of layers, got "tree"'],
+  [
+    ['--model', 'tree'],
+    '--model tree: expected mlp, cnn, cnn-large, gpt, gpt-nano, names, or JSON with a list of layers, got "tree"',
+  ],
   [['--data', '.', '--model', 'mlp'], /^lockstep: --data: .*\n$/],
   [
     ['--html', '/no/such/folder/c.html'],

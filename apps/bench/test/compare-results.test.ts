@@ -27,7 +27,7 @@ describe('a result', () => {
     expect(rows[0]).toMatchObject({ timesOneThread: { median: 1, min: 1, max: 1 }, efficiency: null, bytesPerStep: 0 });
     expect(rows[1]).toMatchObject({ timesOneThread: { median: 0.5 }, efficiency: 0.5, bytesPerStep: 1.5e6 });
     expect(rows[2]).toMatchObject({ timesOneThread: { median: 2, min: 2, max: 2 }, efficiency: 1 });
-    expect(rows[2]).toMatchObject({ imagesPerSecond: { max: 256_000, min: 128_000 }, stepsToAccuracy: 12 });
+    expect(rows[2]).toMatchObject({ perSecond: { max: 256_000, min: 128_000 }, stepsToAccuracy: 12 });
     expect(rows[3]).toMatchObject({ timesOneThread: { median: 2 }, efficiency: 1, bytesPerStep: 1.5e6 });
     expect(rows[5]).toMatchObject({ timesOneThread: { median: 0.5 }, speedUp: { median: 0.5 } });
     // 8 ms in its one round; two of our processes needed 2 ms.

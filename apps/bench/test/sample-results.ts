@@ -6,7 +6,7 @@ import { type ComparedTraining, comparedTraining } from '../src/compare/results.
 import { ddpName, pytorchName } from '../src/peers/pytorch.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
-const [training] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });
+const [training] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined }, '');
 export const sampleTraining = { ...training!, rounds: 2 };
 
 const cores = availableParallelism();

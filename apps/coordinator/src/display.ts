@@ -9,7 +9,6 @@ import {
   portLines,
   shownLine,
   significant,
-  thousands,
   wrapText,
 } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
@@ -23,7 +22,7 @@ import type {
   StepEvent,
   TrainingEvent,
 } from '@lockstep/train';
-import { isLoopback, samplesWord } from '@lockstep/train/command-line';
+import { heldOutWord, isLoopback, samplesText } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { renderUnicodeCompact } from 'uqr';
 
@@ -47,6 +46,8 @@ interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly nowMs: () => number;
   readonly epochs: number;
   readonly data: DataSummary;
+  /** Name of the samples that are evaluated after each epoch. */
+  readonly heldOut?: 'test' | 'validation';
 }
 
 /** A piece of a line. If the line is too long for the terminal, the piece with the lowest priority is omitted first. */
@@ -108,7 +109,7 @@ export class Display {
   }
 
   epoch(report: EpochReport): void {
-    const { colors, epochs, data } = this.#options;
+    const { colors, epochs, data, heldOut = 'test' } = this.#options;
     if (!this.#isShown(report.epoch)) return;
     const { trainLoss, trainAccuracy, testLoss, testAccuracy, testRmse } = report;
     const trainRmse = rootMeanSquaredError(trainLoss, data.standardization);
@@ -117,17 +118,17 @@ export class Display {
     const pieces = [
       { text: `epoch ${report.epoch}/${epochs}`, priority: 5 },
       { text: `train ${train}`, priority: 3 },
-      { text: `test ${test}`, priority: 4 },
+      { text: `${heldOut} ${test}`, priority: 4 },
       { text: durationText(report.seconds, 1), priority: 2 },
-      { text: `${thousands(report.imagesPerSecond)} ${samplesWord(data)}/s`, priority: 1 },
+      { text: `${samplesText(report.imagesPerSecond, data)}/s`, priority: 1 },
     ];
     this.line(`  ${joined(fitting(pieces, this.#isLive ? this.#width : Number.POSITIVE_INFINITY, gap), gap)}`);
   }
 
   sample({ step, loss, prompt, text }: SampleEvent): void {
     const { steps, colors } = this.#options;
-    const heading = `step ${thousands(step)}/${thousands(steps)}, held-out loss ${decimals(loss)}`;
-    this.line(`  ${colors.bold(heading)}`);
+    const measured = `validation loss about ${loss.toFixed(3)}, on a part of the text`;
+    this.line(`  ${colors.bold(`step ${step}/${steps}`)}${gap}${measured}`);
     for (const line of textLines(prompt + text)) this.line(`  │ ${line}`);
   }
 
@@ -163,7 +164,7 @@ export class Display {
     return [
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
       { text: `step ${step}/${steps}`, priority: 2 },
-      { text: `${thousands(samplesSoFar / seconds)} ${samplesWord(data)}/s`, priority: 5 },
+      { text: `${samplesText(samplesSoFar / seconds, data)}/s`, priority: 5 },
       ...(Number.isFinite(loss)
         ? [
             { text: `loss ${decimals(loss)}`, priority: 4 },
@@ -309,10 +310,12 @@ export class RunDisplay {
 
   #begin({ config, stepsPerEpoch }: PreparedEvent): void {
     const { steps, epochs, data } = config;
+    const heldOut = heldOutWord(config);
     const nowMs = (): number => performance.now();
     this.#isAlone = config.workers === 'single';
     const colors = colorsFor(process.stdout);
-    this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs, data });
+    const shown = { steps, stepsPerEpoch, epochs, data, heldOut };
+    this.#display = new Display({ stream: process.stdout, colors, nowMs, ...shown });
   }
 }
 

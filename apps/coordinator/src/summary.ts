@@ -11,7 +11,15 @@ import {
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
-import { imbalanceLines, keptEpochOf, keptText, metricsLines, samplesWord } from '@lockstep/train/command-line';
+import {
+  heldOutWord,
+  imbalanceLines,
+  keptEpochOf,
+  keptText,
+  metricsLines,
+  samplesText,
+  textQuality,
+} from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
@@ -19,12 +27,14 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const last = keptEpochOf(report);
   const lines: string[] = [''];
   const { metrics } = report;
-  const { data, testSamples } = report.config;
-  const samples = samplesWord(data);
-  if (last) lines.push(colors.bold(qualityLine(last, metrics, `${thousands(testSamples)} ${samples}`)));
+  const { data } = report.config;
+  if (last) lines.push(colors.bold(qualityLine(last, report)));
+  if (report.validationMetrics && 'perplexity' in report.validationMetrics) {
+    lines.push(`Validation ${textQuality(report.validationMetrics, data.unit)}`);
+  }
   if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, 'classWeights' in data.targetField));
   if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
-  const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
+  const rate = `${samplesText(report.imagesPerSecond, data)}/s`;
   lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);
   const table = metrics ? metricsLines(metrics) : [];
   if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
@@ -48,14 +58,15 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   return lines;
 }
 
-/** @param testSet its number of samples, such as `10,000 images` */
-function qualityLine(
-  { testLoss, testAccuracy, testR2, testRmse }: EpochReport,
-  metrics: Report['metrics'],
-  testSet: string,
-): string {
+function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, { metrics, config }: Report): string {
+  const { data, testSamples } = config;
+  const testSet = samplesText(testSamples, data);
   if (!Number.isFinite(testLoss)) {
     return 'Training diverged: the test loss is not finite; try a smaller learning rate';
+  }
+  if (metrics && 'perplexity' in metrics) {
+    const heldOut = heldOutWord(config);
+    return `${heldOut === 'test' ? 'Test' : 'Validation'} ${textQuality(metrics, data.unit)}`;
   }
   if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${testSet})`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;

@@ -1,4 +1,5 @@
 /** Runs every command in the documents, with less work. */
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -7,6 +8,7 @@ import { documentedCommands as commands, wordsOf } from './documents.ts';
 import { type Ended, startNpm } from './processes.ts';
 
 const folder = temporaryFolder();
+mkdirSync(join(folder, 'gpt'));
 const [major] = process.versions.node.split('.');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
@@ -39,9 +41,12 @@ function shortened(command: string): readonly string[] {
   const extra = less[[name, ...args].join(' ')] ?? less[name];
   if (!extra) throw new Error(`documents: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
-  const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
+  const replaced = new Set(extra.filter((word) => word.startsWith('--')));
+  const kept = given.filter((word, index) => !replaced.has(word) && !replaced.has(given[index - 1] ?? ''));
   // One command writes a model; later commands read it. No file is written into the clone.
-  const placed = kept.map((word) => (/^(?:[a-z]+\.[a-z]+|runs\/\w+)$/.test(word) ? join(folder, word) : word));
+  const placed = kept.map((word) =>
+    /^(?:[a-z]+\.[a-z]+|runs\/\w+|gpt\/[\w.]+)$/.test(word) ? join(folder, word) : word,
+  );
   return ['run', name, '--', ...placed, ...extra];
 }
 

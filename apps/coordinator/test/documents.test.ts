@@ -7,9 +7,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions } from '@lockstep/command';
+import { createPrediction, initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
+import { openBackend } from '@lockstep/tensor';
 import { runCommands } from '@lockstep/train/command-line';
 import { describe, expect, it } from 'vitest';
-import { documentedCommands as commands, documentedPrograms, documents, wordsOf } from './documents.ts';
+import {
+  documentedCommands as commands,
+  documentedModels,
+  documentedPrograms,
+  documents,
+  wordsOf,
+} from './documents.ts';
 import { runInside, startNpm, startProgram } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -104,6 +112,21 @@ describe('the documents', () => {
     const worker = startNpm(['run', 'worker', '--', '--url', below]);
     for (const program of [worker, relay]) expect(await program.ended).toMatchObject({ code: 0 });
     expect(await coordinator.ended).toMatchObject({ code: 0 });
+  });
+});
+
+describe('their models', () => {
+  it('are three', () => {
+    expect(documentedModels).toHaveLength(3);
+  });
+
+  it.each(documentedModels.map((text) => resolveModel(text)))('$name predicts finite scores', async (model) => {
+    const { backend } = await openBackend('cpu');
+    const parameters = backend.allocate(parameterCount(model));
+    backend.upload(parameters, initialize(model, 1));
+    const plan = createPrediction(backend, model, 1, parameters);
+    plan.run(new Uint8Array(inputSize(model)).fill(1));
+    expect((await backend.download(plan.output)).every(Number.isFinite)).toBe(true);
   });
 });
 

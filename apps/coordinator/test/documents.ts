@@ -35,6 +35,11 @@ export const documentedPrograms = guides.flatMap((text) =>
   [...text.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program!),
 );
 
+/** Models, as JSON. */
+export const documentedModels = guides.flatMap((text) =>
+  [...text.matchAll(/^```json\n(\{[^`]*"layers"[^`]*)^```$/gm)].map(([, model]) => model!),
+);
+
 /** @param command one of `documentedCommands` */
 export function wordsOf(command: string): { readonly name: string; readonly args: readonly string[] } {
   const [front, back = ''] = command.split(' -- ');

@@ -38,6 +38,19 @@ const fewSamples = [...small, '--batch', '64', '--microbatch', '16', '--steps', 
 const initialWeights = file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7)));
 const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
 
+/** 2,400 characters of a few words in any order. */
+const words = ['the whale', 'a sailor', 'sees', 'and', 'the sea', 'was white', '.\n'];
+const prose = Array.from({ length: 300 }, (_, index) => words[(index * index + 3 * index) % words.length]).join(' ');
+const text = [
+  '--data',
+  file('prose.txt', prose.slice(0, 2_400)),
+  '--model',
+  'gpt-nano',
+  '--sample-every',
+  '10',
+  ...adamw,
+];
+
 const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
 
 /** Options that the weights depend on. */
@@ -67,6 +80,21 @@ const recipes = {
     '4',
     '--class-weights',
     'balanced',
+  ],
+  text: [...text, '--batch', '12', '--steps', '24', '--prompt', 'the '],
+  'best text': [...text, '--batch', '12', '--steps', '24', '--keep', 'best', '--monitor', 'perplexity'],
+  'DiLoCo, text': [
+    ...text,
+    '--replicas',
+    '3',
+    '--inner-steps',
+    '2',
+    '--batch',
+    '4',
+    '--steps',
+    '6',
+    '--sample-every',
+    '2',
   ],
   'best epoch': ['--data', iris, '--epochs', '15', '--lr', '0.3', '--keep', 'best', '--validation', '0.2'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.
@@ -114,6 +142,11 @@ describe('weights do not depend on who computes', () => {
     ['classes with weights', '--workers 3 --threads 1'],
     ['weighted replicas', '--workers 2 --threads 1'],
     ['best epoch', '--workers 3 --threads 1 --verify'],
+    ['text', '--single --threads 3'],
+    ['text', '--workers 3 --threads 1 --verify-rate 1 --verify'],
+    ['text', '--colocate --workers 1 --threads 2'],
+    ['best text', '--workers 2 --threads 1 --verify'],
+    ['DiLoCo, text', '--workers 2 --threads 1 --verify-rate 0.5'],
     ['DiLoCo', '--single --threads 3'],
     ['DiLoCo', '--workers 3 --threads 2 --verify-rate 0.5'],
     ['DiLoCo, augmented', '--workers 2 --threads 1 --verify-rate 0.5'],
@@ -125,6 +158,7 @@ describe('weights do not depend on who computes', () => {
     expect(report.weightsSha256).toBe(expected.weightsSha256);
     expect(report.initialLoss).toBe(expected.initialLoss);
     expect(report.kept).toEqual(expected.kept);
+    expect(report.samples).toEqual(expected.samples);
     expect(report.exactness).toBe('bit-exact');
     expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, quarantined: 0 });
     expect(report.verified).toBe(ways.includes('--verify') ? true : null);

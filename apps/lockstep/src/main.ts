@@ -1,10 +1,11 @@
 /** The commands that use a saved model, by name. */
 import { runMain } from '@lockstep/command';
 import { evaluate } from './evaluate.ts';
+import { generateText } from './generate.ts';
 import { predictFiles } from './predict.ts';
 import { exportModel } from './saved-model.ts';
 
-const commands = { evaluate, predict: predictFiles, export: exportModel };
+const commands = { evaluate, predict: predictFiles, generate: generateText, export: exportModel };
 
 const [name, ...args] = process.argv.slice(2);
 await runMain('lockstep', () => commands[name as keyof typeof commands](args));

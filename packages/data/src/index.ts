@@ -46,6 +46,7 @@ export {
   type Targets,
   type TargetValues,
   type TokenField,
+  takeSamples,
   targetWords,
   tokenField,
   tokenSamples,

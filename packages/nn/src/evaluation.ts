@@ -12,6 +12,7 @@ import {
   type Metrics,
   regressionMetrics,
   squaredDeviations,
+  textMetrics,
 } from './metrics.ts';
 import { embeddingOf, inputSize, type Model, outputCount, parameterCount } from './model.ts';
 import { createLabeledPlan, createPrediction, type LabeledPlan, type PredictionPlan } from './plans.ts';
@@ -67,6 +68,14 @@ const measures = {
   'roc-auc': classMeasure('ROC AUC', 'higher', ({ macro }) => macro.rocAuc),
   'pr-auc': classMeasure('PR AUC', 'higher', ({ macro }) => macro.prAuc),
   'log-loss': classMeasure('log loss', 'lower', ({ logLoss }) => logLoss),
+  perplexity: {
+    ...{ label: 'perplexity', better: 'lower', role: 'next', needsMetrics: true },
+    of: ({ metrics }) => (metrics && 'perplexity' in metrics ? metrics.perplexity : null),
+  },
+  'bits-per-byte': {
+    ...{ label: 'bits per byte', better: 'lower', role: 'next', needsMetrics: true },
+    of: ({ metrics }) => (metrics && 'bitsPerByte' in metrics ? metrics.bitsPerByte : null),
+  },
   mae: {
     ...{ label: 'MAE', better: 'lower', role: 'value', needsMetrics: true },
     of: ({ metrics }) => (metrics && 'outputs' in metrics ? metrics.mae : null),
@@ -101,8 +110,10 @@ export function createEvaluator(
   // The loss of a sample of tokens is divided by the training set's mean number of predictions, not by this set's.
   const positions = targets.role === 'next' ? targets.positions : 1;
   const predictions = predictionCount(data);
+  const isText = targets.role === 'next';
+  const bytes = isText && hasMetrics ? byteCount(data, targets.names) : 0;
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
-    createEvaluation(planBackend, planModel, samples, parameters, targets, hasMetrics);
+    createEvaluation(planBackend, planModel, samples, parameters, targets, hasMetrics && !isText);
   const accumulate = (): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
     const metrics =
@@ -123,7 +134,9 @@ export function createEvaluator(
         if (targets.role !== 'value') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           const accuracy = Number.isFinite(loss) ? correctCount / predictions : null;
-          return { loss, accuracy, r2: null, rmse: null, ...more };
+          const ofText = isText && hasMetrics;
+          const text = ofText && { metrics: textMetrics({ loss, accuracy, tokens: predictions, bytes }) };
+          return { loss, accuracy, r2: null, rmse: null, ...more, ...text };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
         return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse, ...more };
@@ -136,17 +149,30 @@ export function createEvaluator(
 /** Returns the number of predictions that the loss is a mean of: one for each sample, or each token that follows one. */
 export function predictionCount(data: Dataset): number {
   checkArguments('predictionCount', [kinds.dataset, data]);
-  const { count, targets } = data;
-  const { values } = data.samples;
-  if (targets.role !== 'next') return count;
+  return data.targets.role === 'next' ? sumOfPredicted(data) : data.count;
+}
+
+/** Adds a number for each token that a text model must predict. @param numbers by token; 1 by default */
+function sumOfPredicted({ count, samples: { values }, targets }: Dataset, numbers?: readonly number[]): number {
   const size = values.length / count;
-  if (!targets.lines) return count * (size - 1);
-  let predictions = count;
-  for (let at = 0; at < values.length; at++) {
+  const isOfLines = targets.role === 'next' && targets.lines === true;
+  let sum = 0;
+  for (let at = 1; at < values.length; at++) {
     const position = at % size;
-    if (position > 0 && position < size - 1 && values[at] !== 0) predictions++;
+    if (position === 0 || (isOfLines && position > 1 && values[at - 1] === 0)) continue;
+    sum += numbers === undefined ? 1 : numbers[values[at]!]!;
   }
-  return predictions;
+  return sum;
+}
+
+/** The name of a token that is no text: its bytes, as in `\xff`. */
+const shownBytes = /^(?:\\x[0-9a-f]{2})+$/;
+
+/** Returns the bytes of the predicted tokens' text, in UTF-8. */
+function byteCount(data: Dataset, names: readonly string[]): number {
+  const encoder = new TextEncoder();
+  const lengths = names.map((name) => (shownBytes.test(name) ? name.length / 4 : encoder.encode(name).length));
+  return sumOfPredicted(data, lengths);
 }
 
 /**

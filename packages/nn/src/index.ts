@@ -43,11 +43,13 @@ export {
   type RegressionMetrics,
   rateNames,
   rates,
+  type TextMetrics,
 } from './metrics.ts';
 export {
   builtInModels,
   embeddingOf,
   everyLayer,
+  fitFault,
   fitOf,
   initialize,
   inputSize,

@@ -72,8 +72,32 @@ export interface RegressionMetrics extends OutputMetrics {
   readonly outputs: readonly (OutputMetrics & { readonly name: string })[];
 }
 
+/** Metrics of a model that predicts the next token of a text. */
+export interface TextMetrics {
+  /** Tokens that were predicted, and the bytes of their text in UTF-8. */
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Mean cross-entropy of a token, in nats. */
+  readonly loss: number;
+  /** `exp(loss)`: the model is as uncertain as if it drew from this number of equally likely tokens. */
+  readonly perplexity: number;
+  /** Cross-entropy in bits for each byte of the text, which compares models with different vocabularies. */
+  readonly bitsPerByte: number;
+  /** Fraction of the tokens that had the highest score. */
+  readonly accuracy: number;
+}
+
 /** Metrics of a model on labeled samples. */
-export type Metrics = ClassificationMetrics | RegressionMetrics;
+export type Metrics = ClassificationMetrics | RegressionMetrics | TextMetrics;
+
+/** @param loss mean cross-entropy of a token, in nats @returns null if the loss is not finite */
+export function textMetrics({ loss, accuracy, tokens, bytes }: TextSums): TextMetrics | null {
+  if (!Number.isFinite(loss) || accuracy === null) return null;
+  const bitsPerByte = ((loss / Math.LN2) * tokens) / bytes;
+  return { tokens, bytes, loss, perplexity: Math.exp(loss), bitsPerByte, accuracy };
+}
+
+type TextSums = Pick<TextMetrics, 'loss' | 'tokens' | 'bytes'> & { readonly accuracy: number | null };
 
 /** Most scores that are kept to rank the samples: 64 MiB. */
 const maxKeptScores = 2 ** 24;

@@ -23,6 +23,7 @@ import { gpt2Tensors, isGpt2Mask } from './gpt2.ts';
 import { fromTorch, toTorch } from './layer-kind.ts';
 import {
   checkParameterCount,
+  embeddingOf,
   inputSize,
   type Model,
   outputCount,
@@ -311,9 +312,15 @@ export function numberedClasses(count: number): string[] {
 
 /**
  * Describes the first difference between two models that affects predictions, for an error message; undefined if there
- * is none. Model names, initializers and dropout rates do not affect predictions.
+ * is none. Model names and settings for training do not affect predictions.
  */
 function architectureFault(expected: Model, got: Model): string | undefined {
+  const [vocabulary, other] = [expected, got].map((model) => embeddingOf(model)?.tokens);
+  if (vocabulary !== undefined && other !== undefined) {
+    if (vocabulary !== other) return `expected a vocabulary of ${vocabulary} tokens, got ${other}`;
+    const [context, given] = [expected, got].map(inputSize);
+    if (context !== given) return `expected a context of ${context} tokens, got ${given}`;
+  }
   if (expected.input.join() !== got.input.join()) {
     return `expected an input of ${formatShape(expected.input)}, got ${formatShape(got.input)}`;
   }
@@ -325,11 +332,14 @@ function architectureFault(expected: Model, got: Model): string | undefined {
   return undefined;
 }
 
+/** Settings of layers that do not affect predictions. */
+const trainingSettings = ['init', 'projectionInit', 'rate', 'dropout'];
+
 /** Returns the layer as JSON: its type, then the other settings that affect predictions, sorted by name. */
 function essence(layer: Model['layers'][number] | undefined): string {
   if (layer === undefined) return 'none';
   return JSON.stringify(layer, (name, value: unknown) => {
-    if (name === 'init' || name === 'rate') return undefined;
+    if (trainingSettings.includes(name)) return undefined;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     const { type, ...settings } = value as Readonly<Record<string, unknown>>;
     return { type, ...Object.fromEntries(Object.entries(settings).sort()) };

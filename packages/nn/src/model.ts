@@ -198,6 +198,25 @@ export function fitOf(samples: SampleField, targets: TargetField & { readonly na
   };
 }
 
+/**
+ * Describes why a model cannot learn these targets from these samples, although their sizes fit; undefined if it can.
+ * The text completes a sentence that begins with the model.
+ */
+export function fitFault(model: Model, samples: SampleField, targets: TargetField): string | undefined {
+  checkArguments('fitFault', [kinds.model, model], [kinds.field, samples], [kinds.field, targets]);
+  const tokens = embeddingOf(model)?.tokens;
+  const vocabulary = samples.role === 'index' ? samples.tokens : undefined;
+  if (vocabulary !== undefined && tokens === undefined)
+    return 'expected an embedding as the first layer, to read tokens';
+  if (vocabulary === undefined && tokens !== undefined) return 'expected a text, whose tokens the embedding reads';
+  if (vocabulary !== tokens) return `expected an embedding of ${vocabulary} tokens, as the text has, got ${tokens}`;
+  const isNext = targets.role === 'next';
+  if (isNext === predictsPositions(model)) return undefined;
+  return isNext
+    ? 'expected scores of the next token at each position, got one row of outputs'
+    : 'expected one row of outputs for a text, such as meanPositions gives, got a row for each position';
+}
+
 const mnist: ModelFit = { sampleShape: [28, 28, 1], outputs: 10 };
 
 interface BuiltIn {

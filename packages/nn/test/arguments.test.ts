@@ -54,6 +54,7 @@ askEvery(
     embeddingOf: [model],
     everyLayer: [model],
     gpt2Config: [nn.resolveModel('gpt-nano')],
+    fitFault: [model, classes.samples, classes.targets],
     fitOf: [classes.samples, classes.targets],
     forward: [model, x, tensors, {}],
     hasSetting: ['sgd', 'momentum'],

@@ -1,12 +1,12 @@
 /** Models of GPT-2's form are exchanged under its names; PyTorch and transformers give their scores. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { openBackend } from '@lockstep/tensor';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
+  createGeneration,
   createPrediction,
   gpt2Config,
   initialize,
@@ -17,6 +17,7 @@ import {
   readModelFile,
   readSafetensors,
   resolveModel,
+  sampleToken,
   writeModelFile,
   writeSafetensors,
 } from '../src/index.ts';
@@ -155,25 +156,29 @@ const hasPackages = python('-c', 'import torch, transformers, safetensors').stat
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-gpt2-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Prints as JSON the scores of the tokens in a file of 64-bit numbers: by the module of the documents, by GPT-2. */
+/** After the guide's program: prints as JSON the scores of tokens, 64-bit numbers, by the program and by GPT-2. */
 const script = `
 import json, sys
-import numpy, torch
+import numpy
 from transformers import GPT2LMHeadModel
-sys.path.insert(0, sys.argv[2])
-from gpt import GPT
 folder = sys.argv[1]
 config = json.load(open(folder + "/config.json"))
 tokens = torch.from_numpy(numpy.fromfile(folder + "/tokens", dtype="<i8")).view(-1, config["n_positions"])
 with torch.no_grad():
-    own = GPT(folder + "/model.safetensors", config["n_head"])(tokens)
+    net = GPT(folder + "/model.safetensors", config["n_head"])
+    own = net(tokens)
     theirs = GPT2LMHeadModel.from_pretrained(folder).eval()(tokens).logits
-print(json.dumps([own.flatten().tolist(), theirs.flatten().tolist()]))
+    window, text = [0], []
+    for _ in range(200):
+        text.append(int(net(torch.tensor([window]))[0, -1].argmax()))
+        # A full context loses its first half.
+        window = (window if len(window) < config["n_positions"] else window[config["n_positions"] // 2 :]) + text[-1:]
+print(json.dumps({"scores": [own.flatten().tolist(), theirs.flatten().tolist()], "text": text}))
 `;
 
 const title = hasPackages ? '' : ' (skipped: python3 lacks one of torch, transformers, safetensors)';
 describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
-  it('gives the same scores by 40 lines of its own and by GPT2LMHeadModel', async () => {
+  it('gives the same scores by the guide’s program and by GPT2LMHeadModel, and the same 200 tokens', async () => {
     const [count, positions] = [3, inputSize(nano)];
     const tokens = Uint8Array.from({ length: count * positions }, (_, at) => (at * at) % 27);
     // Initial weights of GPT-2 are so small that attention would hardly matter.
@@ -181,8 +186,9 @@ describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
     writeFileSync(join(folder, 'model.safetensors'), writeModelFile(nano, large));
     writeFileSync(join(folder, 'config.json'), JSON.stringify(gpt2Config(nano)));
     writeFileSync(join(folder, 'tokens'), new Uint8Array(BigInt64Array.from(tokens, BigInt).buffer));
-    const docs = fileURLToPath(new URL('../../../docs', import.meta.url));
-    const { stdout, stderr, status } = python('-c', script, folder, docs);
+    const guide = readFileSync(new URL('../../../docs/gpt2.md', import.meta.url), 'utf8');
+    const [, program] = /^```python\n(import torch\n[^`]*)^```$/m.exec(guide)!;
+    const { stdout, stderr, status } = python('-c', `${program}${script}`, folder);
     expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
     const { backend } = await openBackend('cpu');
     const parameters = backend.allocate(large.length);
@@ -191,7 +197,17 @@ describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
     plan.run(tokens);
     const ours = await backend.download(plan.output);
     const largest = Math.max(...ours.map(Math.abs));
-    for (const theirs of JSON.parse(stdout) as number[][]) {
+    const printed = JSON.parse(stdout) as { scores: number[][]; text: number[] };
+    const generation = createGeneration(backend, nano, parameters);
+    let scores = generation.begin([0]);
+    const text = printed.text.map(() => {
+      const token = sampleToken(scores, { temperature: 0, random: () => 0 });
+      scores = generation.next(token);
+      return token;
+    });
+    expect(text).toEqual(printed.text);
+    expect(text).toHaveLength(200);
+    for (const theirs of printed.scores) {
       expect(theirs).toHaveLength(ours.length);
       expect(Math.max(...ours.map((score, at) => Math.abs(score - theirs[at]!)))).toBeLessThan(1e-5 * largest);
     }

@@ -52,6 +52,7 @@ const recurrent = parseModel({
   layers: [
     { type: 'embedding', tokens: 19, width: 12 },
     { type: 'lstm', units: 10 },
+    { type: 'residual', layers: [{ type: 'attention', heads: 2, dropout: 0.25 }] },
     { type: 'gru', units: 9 },
     { type: 'meanPositions' },
     { type: 'dense', units: 10 },

@@ -140,7 +140,7 @@ describe('the given model of a file with layers', () => {
   const changed = (layers: readonly unknown[]): Model => parseModel({ ...model, name: 'other', layers });
   const [dense, relu, dropout, last] = model.layers;
 
-  test('does not mind names, initializers and the rate of dropout', () => {
+  test('does not mind names, initializers and rates of dropout', () => {
     const other = changed([{ type: 'dense', units: 4 }, relu, { type: 'dropout', rate: 0.1 }, last]);
     expect(parseDescription(metadata, other).model).toEqual(model);
   });
@@ -152,6 +152,21 @@ describe('the given model of a file with layers', () => {
   ])('names the first layer that differs', (layers, message) => {
     const file = { model: JSON.stringify(changed(layers)) };
     expect(() => parseDescription(file, model)).toThrow(new Error(`model file: ${message}`));
+  });
+
+  const nano = (context: number, tokens: number, name = 'gpt-nano'): Model =>
+    resolveModel(name, { sampleShape: [context], outputs: tokens, tokens, predictsNext: true });
+
+  test.each<[Model, string]>([
+    [nano(16, 30), 'expected a vocabulary of 27 tokens, got 30'],
+    [nano(8, 27), 'expected a context of 16 tokens, got 8'],
+    [
+      nano(16, 27, 'names'),
+      'expected layers[0] {"type":"embedding","tokens":27,"width":16}, got {"type":"embedding","tokens":27,"width":64}',
+    ],
+  ])('says how a text differs: %#', (other, message) => {
+    const file = { model: JSON.stringify(other) };
+    expect(() => parseDescription(file, nano(16, 27))).toThrow(new Error(`model file: ${message}`));
   });
 });
 

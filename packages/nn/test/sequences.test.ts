@@ -1,6 +1,6 @@
 /** Models of text compared with PyTorch (`goldens/make_sequence_goldens.py`), and texts that they continue. */
 import { readFileSync } from 'node:fs';
-import { nextTargets } from '@lockstep/data';
+import { classField, nextTargets, type SampleField, scaledField, type TargetField, tokenField } from '@lockstep/data';
 import { fromArray, type HostBackend, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import {
   createMicrobatchGradient,
   createOptimizer,
   createPrediction,
+  fitFault,
   forward,
   fromTorch,
   initialize,
@@ -291,6 +292,35 @@ describe('a model of text', () => {
     expect(() => parseModel({ name: 'text', input: [16_384], layers })).toThrow(
       'model text: layers[1] (attention): expected at most 268435456 attention scores, got 16384 x 16384 x 2',
     );
+  });
+
+  test('must fit the samples and the targets', () => {
+    const next = nextTargets([], 16);
+    const image = scaledField([16]);
+    const nano = models['gpt-nano'];
+    const classifier = resolveModel('gpt-nano', { sampleShape: [16], outputs: 2, tokens: 27 });
+    const pixels = resolveModel('mlp', { sampleShape: [16], outputs: 2 });
+    const cases: [Model, SampleField, TargetField, string | undefined][] = [
+      [nano, tokenField(17, 27), next, undefined],
+      [classifier, tokenField(16, 27), classField, undefined],
+      [pixels, image, classField, undefined],
+      [pixels, tokenField(16, 27), classField, 'expected an embedding as the first layer, to read tokens'],
+      [classifier, image, classField, 'expected a text, whose tokens the embedding reads'],
+      [nano, tokenField(17, 30), next, 'expected an embedding of 30 tokens, as the text has, got 27'],
+      [
+        classifier,
+        tokenField(17, 27),
+        next,
+        'expected scores of the next token at each position, got one row of outputs',
+      ],
+      [
+        nano,
+        tokenField(16, 27),
+        classField,
+        'expected one row of outputs for a text, such as meanPositions gives, got a row for each position',
+      ],
+    ];
+    for (const [model, samples, targets, fault] of cases) expect(fitFault(model, samples, targets)).toBe(fault);
   });
 
   test('decays only tensors of two or more axes', () => {

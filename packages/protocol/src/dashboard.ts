@@ -259,7 +259,11 @@ export const watchMessages = {
      * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
      */
     planAtStart: v.exactOptional(
-      v.strictObject({ usualBatch: f.integer(1), microbatchSize: v.exactOptional(f.integer(1)) }),
+      v.strictObject({
+        usualBatch: f.integer(1),
+        microbatchSize: v.exactOptional(f.integer(1)),
+        leastMicrobatch: v.exactOptional(f.integer(1)),
+      }),
     ),
   }),
 

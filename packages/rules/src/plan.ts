@@ -27,18 +27,23 @@ interface RunPlanOptions {
   /** Stop after this many steps, even inside an epoch. */
   readonly steps?: number | undefined;
   readonly microbatchSize?: number | undefined;
+  /** Smallest default size of a microbatch; 16 by default. */
+  readonly leastMicrobatch?: number | undefined;
   /** Requires a microbatch size, which is the size of a replica. */
   readonly innerSteps?: InnerSteps | undefined;
   /** Whether every tree node is rounded to a half. */
   readonly roundsToHalves?: boolean | undefined;
 }
 
+/** Of fewer samples, a gradient costs more to write than to compute, unless a sample is a whole sequence. */
+const usualLeastMicrobatch = 16;
+
 /**
- * Returns the samples in a microbatch: 64 or 32 if that cuts the batch into at least four microbatches, two for each of
- * two workers; otherwise 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
+ * Returns the samples in a microbatch: the largest power of two up to 64 that cuts the batch into at least four
+ * microbatches, two for each of two workers, though not less than `least`. Above 64 shares get coarse.
  */
-function defaultMicrobatchSize(batch: number): number {
-  return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
+function defaultMicrobatchSize(batch: number, least = usualLeastMicrobatch): number {
+  return [64, 32, 16, 8, 4, 2].find((size) => size > least && Math.ceil(batch / size) >= 4) ?? least;
 }
 
 /** In this unit, means over a step from 2^-34 to 64 are halves, whatever the batch. */
@@ -46,8 +51,8 @@ const unitsPerSample = 2 ** 10;
 
 /** Plans a run. @throws RangeError if a count is not a positive integer */
 export function planRun(options: RunPlanOptions): RunPlan {
-  const { samples, batch, epochs, innerSteps, roundsToHalves = false } = options;
-  const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
+  const { samples, batch, epochs, innerSteps, roundsToHalves = false, leastMicrobatch } = options;
+  const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch, leastMicrobatch);
   for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
     checkWhole(name, value, 1);
   }
@@ -115,9 +120,7 @@ export interface InnerSteps {
   readonly frozen?: number;
 }
 
-/** Below 16 samples a gradient costs more to write than to compute … */
-const leastMicrobatchSize = 16;
-/** … but an epoch of fewer steps is too short to learn from. */
+/** An epoch of fewer steps is too short to learn from. */
 const leastStepsPerEpoch = 8;
 
 interface BatchForWorkersOptions {
@@ -128,6 +131,8 @@ interface BatchForWorkersOptions {
   readonly usualBatch: number;
   /** Fixed microbatch size; chosen by default. */
   readonly microbatchSize?: number | undefined;
+  /** As for `planRun`. */
+  readonly leastMicrobatch?: number | undefined;
 }
 
 interface BatchForWorkers {
@@ -142,7 +147,7 @@ interface BatchForWorkers {
  * @throws RangeError if there are too few samples to give each worker a microbatch
  */
 export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorkers {
-  const { samples, workers, usualBatch, microbatchSize: given } = options;
+  const { samples, workers, usualBatch, microbatchSize: given, leastMicrobatch = usualLeastMicrobatch } = options;
   for (const [name, value] of Object.entries({ samples, workers, usualBatch, microbatchSize: given ?? 1 })) {
     checkWhole(name, value, 1);
   }
@@ -157,16 +162,16 @@ export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorker
     return { batch: Math.min(wanted, Math.floor(samples / given)) * given, microbatchSize: given };
   }
   const affordable = samples / (leastStepsPerEpoch * microbatches);
-  const least = microbatches * Math.min(leastMicrobatchSize, powerOfTwoUpTo(affordable));
+  const least = microbatches * Math.min(leastMicrobatch, powerOfTwoUpTo(affordable));
   const batch = Math.min(Math.max(usualBatch, least), samples);
-  return { batch, microbatchSize: microbatchSizeFor(batch, workers) };
+  return { batch, microbatchSize: microbatchSizeFor(batch, workers, leastMicrobatch) };
 }
 
 /**
  * Returns the default microbatch size of a batch, or a smaller power of two that gives each worker a microbatch.
  * @throws RangeError if there are more workers than samples
  */
-export function microbatchSizeFor(batch: number, workers: number): number {
+export function microbatchSizeFor(batch: number, workers: number, leastMicrobatch?: number): number {
   checkWhole('workers', workers, 1, batch);
-  return Math.min(defaultMicrobatchSize(batch), powerOfTwoUpTo(batch / workers));
+  return Math.min(defaultMicrobatchSize(batch, leastMicrobatch), powerOfTwoUpTo(batch / workers));
 }

@@ -50,18 +50,15 @@ function rewriteCalls(
 ): KernelCall[] {
   const current = [...calls];
   const producers = new Map<Storage, KernelCall>();
-  let readers: Map<Storage, number> | undefined;
+  const readers = new ReaderCounts(calls, wanted);
   const surroundings: Surroundings = {
     wanted,
     producerOf: (storage) => producers.get(storage),
-    isReadOnce(storage) {
-      readers ??= countReaders(withoutDeadCalls(current, wanted));
-      return readers.get(storage) === 1 && !wanted.has(storage);
-    },
+    isReadOnce: (storage) => readers.of(storage) === 1 && !wanted.has(storage),
   };
   calls.forEach((call, index) => {
     const changed = change(call, surroundings);
-    if (changed !== call) readers = undefined;
+    if (changed !== call) readers.replace(call, changed);
     current[index] = changed;
     const isPart = changed.kind === 'map' && changed.outputLayout !== undefined;
     for (const storage of writesOf(changed)) {
@@ -138,13 +135,52 @@ function sourceOf(
   return fits ? { storage: source.storage, offset: start, strides: found } : undefined;
 }
 
-/** Counts the calls that read each storage. */
-function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
-  const readers = new Map<Storage, number>();
-  for (const call of calls) {
-    for (const storage of new Set(readsOf(call))) readers.set(storage, (readers.get(storage) ?? 0) + 1);
+/** Counts the needed calls that read each storage, while calls are replaced in order by others with the same outputs. */
+class ReaderCounts {
+  readonly #wanted: ReadonlySet<Storage>;
+  readonly #counts = new Map<Storage, number>();
+  /** The calls that write a storage, at first one or more. */
+  readonly #writers = new Map<Storage, KernelCall[]>();
+
+  /** @param calls of which none is dead */
+  constructor(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>) {
+    this.#wanted = wanted;
+    for (const call of calls) this.#enter(call);
   }
-  return readers;
+
+  of(storage: Storage): number {
+    return this.#counts.get(storage) ?? 0;
+  }
+
+  replace(call: KernelCall, changed: KernelCall): void {
+    this.#enter(changed);
+    this.#remove(call);
+  }
+
+  #enter(call: KernelCall): void {
+    for (const storage of new Set(readsOf(call))) this.#counts.set(storage, this.of(storage) + 1);
+    for (const storage of writesOf(call)) this.#writers.set(storage, [...(this.#writers.get(storage) ?? []), call]);
+  }
+
+  /** Also removes the calls that are then dead, because no other call reads what they write. */
+  #remove(call: KernelCall): void {
+    const removed = [call];
+    for (const dead of removed) {
+      for (const storage of writesOf(dead)) {
+        const others = this.#writers.get(storage)!.filter((writer) => writer !== dead);
+        this.#writers.set(storage, others);
+      }
+      for (const storage of new Set(readsOf(dead))) {
+        this.#counts.set(storage, this.of(storage) - 1);
+        const writers = this.#writers.get(storage) ?? [];
+        removed.push(...writers.filter((writer) => !removed.includes(writer) && !this.#isNeeded(writer)));
+      }
+    }
+  }
+
+  #isNeeded(call: KernelCall): boolean {
+    return writesOf(call).some((storage) => this.of(storage) > 0 || this.#wanted.has(storage));
+  }
 }
 
 function withFusedMaps(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {

@@ -12,7 +12,7 @@ export { datasetFrom, datasetFromPictures, splitDataset } from '@lockstep/data/r
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, SampleEvent, StepEvent, TrainingEvent } from './events.ts';
 export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
-export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
+export { type GenerateOptions, LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';
 export type { Report } from './record/report.ts';
 export { TrainingError, type TrainingResult } from './training-result.ts';

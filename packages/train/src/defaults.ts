@@ -48,6 +48,10 @@ export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
 export interface Recipe {
   readonly batch: number;
   readonly schedule: ScheduleType;
+  /** Smallest default size of a microbatch; omitted for that of single rows. */
+  readonly leastMicrobatch?: number;
+  /** A run has at least so many epochs and steps by default. */
+  readonly least: { readonly epochs: number; readonly steps: number };
   /** Where a cosine ends, as a fraction of the learning rate; 0 by default. */
   readonly minimum?: number;
   /** The default optimizer; its settings are not those of another type. */
@@ -55,16 +59,22 @@ export interface Recipe {
 }
 
 /** The recipe of a model without its own. */
-const commonRecipe: Recipe = { batch: 128, schedule: 'constant', optimizer: { type: 'momentum' } };
+const commonRecipe: Recipe = {
+  batch: 128,
+  schedule: 'constant',
+  least: { epochs: 5, steps: 500 },
+  optimizer: { type: 'momentum' },
+};
 
 /** Reaches 98.5 % on MNIST in three epochs from every seed tried; with a constant rate, one seed in three falls short. */
-const convolutionalRecipe: Recipe = { batch: 64, schedule: 'cosine', optimizer: { type: 'momentum' } };
+const convolutionalRecipe: Recipe = { ...commonRecipe, batch: 64, schedule: 'cosine' };
 
 /** Settings of nanoGPT for its small models. */
 const transformerRecipe: Recipe = {
   batch: 12,
   schedule: 'cosine',
   minimum: 0.1,
+  least: { epochs: 1, steps: 2_000 },
   optimizer: { type: 'adamw', learningRate: 1e-3, beta2: 0.99, weightDecay: 0.1, clipNorm: 1, warmupSteps: 100 },
 };
 
@@ -129,10 +139,11 @@ export function defaultSetting(type: OptimizerType, setting: 'momentum' | 'weigh
 
 /** An epoch of fewer steps is too short to learn from; smaller batches cost more time than they save. */
 const [leastStepsPerEpoch, leastBatch] = [8, 16];
-const [leastEpochs, leastSteps] = [5, 500];
 
 /** The default number of epochs, for help. */
-export const defaultEpochsText = `${leastEpochs}, or as many as give ${leastSteps} steps`;
+export const defaultEpochsText = [commonRecipe, transformerRecipe]
+  .map(({ least: { epochs, steps } }) => `${epochs}, or as many as give ${steps} steps`)
+  .join('; for transformers ');
 
 /**
  * The recipe's batch, halved until an epoch has 8 steps, though not below 16; at most the whole set.
@@ -155,11 +166,14 @@ export function learningRateScale(batch: number, recipeBatch: number): number {
   return Math.min(mostScale, Math.max(batch, leastBatch) / recipeBatch);
 }
 
-/** 5, or enough for 500 steps; if steps are requested, enough for those. */
-export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number): number {
+/** The recipe's epochs, or enough for its steps; if steps are requested, enough for those. */
+export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number, { least } = commonRecipe): number {
   if (askedSteps !== undefined) return Math.ceil(askedSteps / stepsPerEpoch);
-  return Math.max(leastEpochs, Math.ceil(leastSteps / stepsPerEpoch));
+  return Math.max(least.epochs, Math.ceil(least.steps / stepsPerEpoch));
 }
+
+/** Optimizer steps from one text that a model writes to the next. */
+export const defaultSampleSteps = 250;
 
 /** Settings of DiLoCo with which 784-128-10 reaches the accuracy of synchronous steps. */
 export const dilocoDefaults: DiLoCoConfig = {

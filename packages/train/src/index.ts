@@ -26,7 +26,7 @@ export type {
   TrainingEvent,
 } from './events.ts';
 export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
-export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
+export { type GenerateOptions, LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
 export type {
   CheckpointInterval,
   CheckpointOptions,

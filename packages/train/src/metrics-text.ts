@@ -8,7 +8,14 @@ import {
   significant,
   thousands,
 } from '@lockstep/command';
-import { type ClassificationMetrics, type ClassMetrics, type Metrics, rateNames, rates } from '@lockstep/nn';
+import {
+  type ClassificationMetrics,
+  type ClassMetrics,
+  type Metrics,
+  rateNames,
+  rates,
+  type TextMetrics,
+} from '@lockstep/nn';
 
 /** Classes or values up to this number all have a row; of more, the worst ones have. */
 const mostRows = 20;
@@ -31,6 +38,7 @@ export function metricsLines(metrics: Metrics): string[] {
     rows.push(['macro average', thousands(total), ...cells(macro)]);
     return [...headingOf(shown, classes, 'classes', 'F1'), ...formatTable(columns, rows).split('\n')];
   }
+  if ('perplexity' in metrics) return [];
   const { outputs } = metrics;
   if (outputs.length === 1) return [];
   const columns = [{ header: 'value' }, ...['MAE', 'RMSE', 'R²'].map(number)];
@@ -40,6 +48,12 @@ export function metricsLines(metrics: Metrics): string[] {
     r2 === null ? '-' : decimals(r2),
   ]);
   return [...headingOf(shown, outputs, 'values', 'R²'), ...formatTable(columns, rows).split('\n')];
+}
+
+/** Such as `loss 1.912 (perplexity 6.77, 2.76 bits per byte; 241,000 characters)`. @param unit name of a token */
+export function textQuality({ loss, perplexity, bitsPerByte, tokens }: TextMetrics, unit = 'tokens'): string {
+  const figures = `perplexity ${significant(perplexity)}, ${bitsPerByte.toFixed(2)} bits per byte`;
+  return `loss ${loss.toFixed(3)} (${figures}; ${thousands(tokens)} ${unit})`;
 }
 
 /** Lines for a classifier tested on samples of which one class has most; accuracy alone would hide the others. */

@@ -1,10 +1,12 @@
 /** Trained models: as self-describing files, and loaded for predictions and evaluations. */
+import { checkKinds, libraryKinds } from '@lockstep/command/options';
 import {
   type Dataset,
   type SampleField,
   type SampleValues,
   type Standardization,
   sizeOfField,
+  type TargetField,
   targetWords,
   valueTargets,
 } from '@lockstep/data';
@@ -32,6 +34,7 @@ import {
   readModelFile,
   readTensors,
   restoreValues,
+  sampleSize,
   standardizeValues,
   writeModelFile,
 } from '@lockstep/nn';
@@ -44,6 +47,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { checkpointFormat } from './checkpoint/checkpoint.ts';
 import type { Prepared } from './prepared.ts';
 import { version } from './version.ts';
+import { continuation, generateOptions, promptTokens, textDecoder } from './writing.ts';
 
 export interface StoredModel extends ModelDescription {
   /** [parameters], in model order. */
@@ -232,6 +236,20 @@ export interface ValuePrediction {
   readonly values: Readonly<Record<string, number>>;
 }
 
+/** How `generate` continues a prompt; each setting has a default. */
+export interface GenerateOptions {
+  /** The beginning of the text, which the model continues; by default empty. */
+  readonly prompt?: string | undefined;
+  /** Number of tokens to write, of at least 1; by default 500. */
+  readonly length?: number | undefined;
+  /** Divides the scores, of at least 0: below 1, likely tokens become likelier; 0 takes the likeliest. By default 0.8. */
+  readonly temperature?: number | undefined;
+  /** Number of likeliest tokens to draw from, of at least 1; by default all. */
+  readonly topK?: number | undefined;
+  /** Seed of the draws, from 0 to 4294967295, by default 1: equal seeds give equal texts. */
+  readonly seed?: number | undefined;
+}
+
 type Absent<Other> = { readonly [Key in keyof Other]?: undefined };
 
 /** Answer of `predictRows` for a row: a class, or values by name. Other properties are undefined. */
@@ -240,6 +258,15 @@ export type RowPrediction = (Prediction & Absent<ValuePrediction>) | (ValuePredi
 /** A training row is this many deviations from the mean only in a table of more than a million rows. */
 const mostDeviations = 1_000;
 const topErrorCount = 10;
+/** A model of targets of a role, and the method that it has. */
+const otherModels = {
+  index: 'a classifier: use predict',
+  value: 'a regression model: use predictValues',
+  next: 'a model that writes text: use generate',
+} as const satisfies Readonly<Record<TargetField['role'], string>>;
+const generateKinds = libraryKinds(generateOptions);
+/** `generate` yields to other events this often. */
+const generateTurnMs = 20;
 /** Most samples of one prediction; a power of two. */
 const mostSamples = 256;
 
@@ -303,7 +330,7 @@ export class LoadedModel {
   async predict(samples: SampleValues): Promise<Prediction[]> {
     this.#requireOpen();
     if (this.#targets.role !== 'index') {
-      throw new Error('predict: expected a classifier, got a regression model: use predictValues');
+      throw new Error(`predict: expected a classifier, got ${otherModels[this.#targets.role]}`);
     }
     return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
   }
@@ -316,7 +343,7 @@ export class LoadedModel {
   async predictValues(samples: SampleValues): Promise<Float32Array[]> {
     this.#requireOpen();
     if (this.#targets.role !== 'value') {
-      throw new Error('predictValues: expected a regression model, got a classifier: use predict');
+      throw new Error(`predictValues: expected a regression model, got ${otherModels[this.#targets.role]}`);
     }
     return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
   }
@@ -343,6 +370,43 @@ export class LoadedModel {
   }
 
   /**
+   * Writes a text that continues the prompt, and yields it piece by piece: `for await (const text of model.generate())`.
+   * Equal options give equal texts, on every machine and in every browser.
+   * @throws Error if the model was not trained on a text, if it does not know a character of the prompt, if an option is
+   * not of its kind, or after `dispose`
+   */
+  async *generate(options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
+    this.#requireOpen();
+    checkKinds(options, generateKinds);
+    const { prompt, topK } = options;
+    const { length, temperature, seed } = generateOptions;
+    const most = options.length ?? length.default;
+    const targets = this.#targets;
+    if (targets.role !== 'next' || this.reading?.type !== 'text') {
+      throw new Error('generate: expected a model that predicts the next token of a text, got one that does not');
+    }
+    const { vocabulary } = this.reading;
+    const lines = targets.lines === true;
+    const decode = textDecoder(vocabulary);
+    const tokens = continuation(this.#backend, this.architecture, this.#parameters, {
+      ...{ prompt: promptTokens(vocabulary, lines, prompt), lines, topK },
+      temperature: options.temperature ?? temperature.default,
+      seed: options.seed ?? seed.default,
+    });
+    let [count, turnAtMs] = [0, performance.now()];
+    for (const token of tokens) {
+      const text = decode(token);
+      if (text !== '') yield text;
+      count += 1;
+      if (count === most) return;
+      if (performance.now() - turnAtMs < generateTurnMs) continue;
+      await nextTurn();
+      this.#requireOpen();
+      turnAtMs = performance.now();
+    }
+  }
+
+  /**
    * Loss, accuracy and errors on labeled samples; loss and accuracy are bit-identical to a run's own evaluation. Target
    * values may be raw, or standardized as `targets` says.
    * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
@@ -356,7 +420,7 @@ export class LoadedModel {
     const evaluator = createEvaluator(this.#backend, this.architecture, alike, undefined, true);
     const { metrics = null, ...quality } = await this.#run(evaluator);
     const measured = { ...quality, metrics };
-    if (data.targets.role === 'value') return { ...measured, confusion: null, topErrors: [] };
+    if (data.targets.role !== 'index') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
     const { length } = this.classes;
@@ -440,9 +504,10 @@ export class LoadedModel {
   }
 
   #requireFit({ samples, count, targets }: Dataset): void {
-    const expected = count * this.#sampleSize;
+    const size = sampleSize(this.architecture, this.#targets);
+    const expected = count * size;
     if (count === 0 || samples.values.length !== expected) {
-      const wanted = `${count} samples of ${this.#sampleSize} values`;
+      const wanted = `${count} samples of ${size} values`;
       throw new Error(`evaluate: expected ${wanted}, got ${samples.values.length} values`);
     }
     this.#requireType('evaluate', samples.values);
@@ -458,11 +523,21 @@ export class LoadedModel {
         `evaluate: expected ${count * perSample} targets, ${perSample} per sample, got ${numbers.length}`,
       );
     }
-    if (targets.role === 'value') return;
+    if (targets.role === 'next') this.#requireTokens(targets.names);
+    if (targets.role !== 'index') return;
     const wrong = targets.values.find((label) => label >= this.classes.length);
     if (wrong !== undefined)
       throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
     this.#requireNumbering(targets.names);
+  }
+
+  #requireTokens(names: readonly string[]): void {
+    const known = this.#targets.names;
+    const at = Array.from({ length: Math.max(known.length, names.length) }, (_, index) => index);
+    const wrong = at.find((index) => names[index] !== known[index]);
+    if (wrong === undefined) return;
+    const [expected, got] = [known, names].map((list) => JSON.stringify(list[wrong]) ?? 'none');
+    throw new Error(`evaluate: expected ${expected} as token ${wrong}, as in the model, got ${got}`);
   }
 
   /** Other names, such as numbers, are allowed; a name that the model knows must denote the same class. */

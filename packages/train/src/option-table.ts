@@ -52,6 +52,7 @@ import {
   defaultEpochsText,
   defaultLearningRates,
   defaultModelText,
+  defaultSampleSteps,
   defaultsOfSetting,
   dilocoDefaults,
   optimizerDefaults,
@@ -71,6 +72,7 @@ import {
   type TrainingData,
   type TrainOptions,
 } from './options.ts';
+import { promptKind } from './writing.ts';
 
 /** Value of `data` for data that an owner uploads to the page. */
 export const uploadedData = 'upload';
@@ -202,6 +204,15 @@ export const runOptions = {
         'k-fold: train N times, each time with another part of all samples as test data',
         {},
       ),
+    }),
+    'sample-every': option(
+      wholeKind(),
+      'models of text: steps from one text that the model writes to the next (0 for none), with its loss on a part of the held-out text',
+      { defaultText: `${defaultSampleSteps}`, library: 'sampleEvery' },
+    ),
+    prompt: option(promptKind, 'models of text: beginning of those texts', {
+      defaultText: 'none',
+      library: 'prompt',
     }),
     'wait-for-start': option(flagKind, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',

@@ -102,6 +102,13 @@ export interface TrainOptions {
   readonly patience?: number | undefined;
   /** Measure on the validation samples by which `keep` and `patience` compare epochs; by default loss. */
   readonly monitor?: MonitorName | undefined;
+  /**
+   * Steps from one text to the next that a model of text writes, to show what it has learned, of at least 0; 0 for none.
+   * By default 250. With each text, the weights are evaluated on a part of the held-out text.
+   */
+  readonly sampleEvery?: number | undefined;
+  /** The beginning of those texts, at most 1000 characters, which the model continues; by default empty. */
+  readonly prompt?: string | undefined;
   /** Checkpoint settings, or just the folder; by default none are written. */
   readonly checkpoint?: string | CheckpointOptions | undefined;
   /** Called after every step, while nothing else happens: for programs that must not miss a step. */

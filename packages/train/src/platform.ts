@@ -4,7 +4,7 @@ import { type Compute, createLocalCompute, type NewHash } from '@lockstep/comput
 import type { Dataset } from '@lockstep/data';
 import type { TextOptions } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import type { Evaluator, Model } from '@lockstep/nn';
+import type { DatasetEvaluator } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
@@ -13,6 +13,7 @@ import type { CheckpointOptions, ListenOptions, TrainingData } from './options.t
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
 import type { Site } from './site/site.ts';
+import type { Evaluated, Measured } from './writing.ts';
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */
@@ -53,20 +54,19 @@ export interface Host {
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
-  createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
+  createEvaluator(
+    setup: EvaluationSetup,
+    createInline: (reason: string) => DatasetEvaluator<Evaluated>,
+  ): DatasetEvaluator<Evaluated>;
   /** Creates a place for a server and its local workers; nothing is open yet. */
   createSite(emit: (event: ListeningEvent) => void): Site;
 }
 
 /** Setup of an evaluation thread. */
-export interface EvaluationSetup {
+export interface EvaluationSetup extends Measured {
   /** The name of a host backend. */
   readonly backend: string;
   readonly threads: number;
-  readonly model: Model;
-  readonly data: Dataset;
-  /** Whether evaluations have metrics. */
-  readonly hasMetrics: boolean;
 }
 
 /**

@@ -15,6 +15,7 @@ import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   everyLayer,
+  fitFault,
   fitOf,
   type Model,
   type Monitor,
@@ -27,7 +28,7 @@ import {
 import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
 import { withClassWeights } from './class-weights.ts';
-import { defaultModel, recipeOf, textFor } from './defaults.ts';
+import { defaultModel, defaultSampleSteps, recipeOf, textFor } from './defaults.ts';
 import { modelToTransfer, readInitialWeights, transferWeights } from './model.ts';
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
@@ -39,6 +40,7 @@ import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
 import type { Site } from './site/site.ts';
 import { newSecret } from './words.ts';
+import { promptTokens, type WritingSetup } from './writing.ts';
 
 export const defaultSeed = runOptions.seed.default;
 
@@ -62,11 +64,14 @@ export async function prepare(
   const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? modelFor(options, data), train);
   const frozen = frozenBy(options, model);
-  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name), frozen);
+  // A sample of a text is a sequence, whose gradient is worth its own microbatch.
+  const recipe = { ...recipeOf(model.name), ...(train.targets.role === 'next' && { leastMicrobatch: 1 }) };
+  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipe, frozen);
   const { plan, optimizer } = planned;
+  const writing = writingOf(options, data, seed);
   const initial = initialOf(options, model, seed);
   const config: RunConfig = {
-    ...{ data: dataSummary(train), seed, samples: train.count, testSamples: test.count },
+    ...{ data: dataSummary(train, reading), seed, samples: train.count, testSamples: test.count },
     ...(choosing && { validation: choosing }),
     ...{ batch: plan.batch, microbatchSize: plan.microbatchSize },
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
@@ -78,6 +83,10 @@ export async function prepare(
     ...(augment.length > 0 && { augment }),
     ...(initial?.transfer && { transfer: initial.transfer }),
     ...(frozen > 0 && { freeze: options.freeze! }),
+    ...(writing && {
+      prompt: options.prompt ?? '',
+      sampleEvery: options.sampleEvery ?? Math.ceil(defaultSampleSteps / (diloco?.innerSteps ?? 1)),
+    }),
   };
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
@@ -92,7 +101,7 @@ export async function prepare(
   const kept = options.listen ? checkpoint : undefined;
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
-    ...{ model, initialWeights: initial?.weights, frozen, data, train, test, validation, reading },
+    ...{ model, initialWeights: initial?.weights, frozen, data, train, test, validation, reading, writing },
     ...{ ...planned, config, ...computing, rules, checkpoint },
     ...(network ?? noNetwork),
   };
@@ -172,10 +181,13 @@ function requireEqualRounding(backend: ComputeChoice): void {
   throw configurationError`${optionName('backend')}: expected ${equal.join(', ')} with ${optionName('gradients', 'fp16-exact')}, which promises equal bits on any workers, got ${backend}`;
 }
 
-function dataSummary(train: Dataset): DataSummary {
+const units = { characters: 'characters', merges: 'tokens', words: 'tokens', bytes: 'bytes' } as const;
+
+function dataSummary(train: Dataset, reading: TrainingData['reading']): DataSummary {
   const { targets } = train;
   const standardization = targets.role === 'value' ? targets.standardization : undefined;
-  return { ...formatOf(train), outputs: targets.names.length, ...(standardization && { standardization }) };
+  const unit = reading?.type === 'text' && { unit: units[reading.vocabulary.kind] };
+  return { ...formatOf(train), outputs: targets.names.length, ...unit, ...(standardization && { standardization }) };
 }
 
 /** @param fit shape that a built-in model gets @throws ConfigurationError */
@@ -196,8 +208,12 @@ function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset)
   if (inputs !== values) {
     throw configurationError`${optionName('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
-  if (outputs === names.length) return model;
-  throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+  if (outputs !== names.length) {
+    throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
+  }
+  const fault = fitFault(model, samples, targets);
+  if (fault !== undefined) throw configurationError`${optionName('model')}: ${fault}`;
+  return model;
 }
 
 /** The model of a run without a model: the one of the file to transfer from, or the default. */
@@ -246,6 +262,30 @@ function checkData(data: TrainingData): TrainingData {
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     throw configurationError`${optionName('data')}: ${error.message}`;
+  }
+}
+
+/** The text that the model writes while it learns; undefined if it writes none. @throws ConfigurationError */
+function writingOf(
+  { sampleEvery, prompt }: TrainOptions,
+  { train, reading }: TrainingData,
+  seed: number,
+): WritingSetup | undefined {
+  const { targets } = train;
+  if (targets.role !== 'next' || reading?.type !== 'text') {
+    for (const [name, value] of Object.entries({ prompt, sampleEvery })) {
+      if (value === undefined) continue;
+      throw configurationError`${optionName(name as 'prompt')}: expected a text to train on, whose model can write, got other data`;
+    }
+    return undefined;
+  }
+  if (sampleEvery === 0) return undefined;
+  const { vocabulary } = reading;
+  const lines = targets.lines === true;
+  try {
+    return { vocabulary, prompt: promptTokens(vocabulary, lines, prompt), seed, lines };
+  } catch (error) {
+    throw configurationError`${optionName('prompt')}: ${errorMessage(error)}`;
   }
 }
 

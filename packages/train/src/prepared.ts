@@ -13,7 +13,9 @@ import type { CheckpointOptions, ListenOptions, TrainingData } from './options.t
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
-import { samplesWord } from './words.ts';
+import { samplesText } from './words.ts';
+import type { WritingSetup } from './writing.ts';
+
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
@@ -39,6 +41,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly validation: Dataset | undefined;
   /** How a file becomes a sample; undefined if the data do not say so. */
   readonly reading: Reading | undefined;
+  /** The text that the model writes every few steps; undefined if it writes none. */
+  readonly writing: WritingSetup | undefined;
   readonly config: RunConfig;
   readonly backend: ComputeChoice;
   /** Compute threads in each local worker, and in this process if it computes. */
@@ -62,8 +66,8 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   const kept = freeze === 0 ? '' : `, ${freeze === 1 ? 'the first layer' : `the first ${freeze} layers`} frozen`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}${drawn}${kept}`;
   const changed = config.augment ? ` (augmented: ${config.augment.join(', ')})` : '';
-  const held = config.validation ? ` and ${thousands(config.validation.samples)} for validation` : '';
-  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}${changed}${held}`;
+  const held = config.validation ? ` and ${samplesText(config.validation.samples, config.data)} for validation` : '';
+  const samples = `${samplesText(plan.samples, config.data)}${changed}${held}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;

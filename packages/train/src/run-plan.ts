@@ -31,6 +31,8 @@ interface PlanAtStart {
   readonly usualBatch: number;
   /** Set if the size is not to be chosen. */
   readonly microbatchSize?: number;
+  /** Smallest size to choose; omitted for that of single rows. */
+  readonly leastMicrobatch?: number;
 }
 
 /** The steps of a run. */
@@ -52,16 +54,17 @@ export function planOf(options: TrainOptions, samples: number, recipe: Recipe, f
   const { batch, epochs, steps, gradients, optimizer: asked } = options;
   const diloco = dilocoOf(options);
   if (diloco) requireSynchronous(options);
-  const planAtStart = diloco ? undefined : planAtStartOf(options, samples, recipe.batch);
+  const planAtStart = diloco ? undefined : planAtStartOf(options, samples, recipe);
   const workers = diloco || planAtStart ? undefined : expectedWorkers(options);
-  const size = diloco ? roundOf(diloco, samples, frozen) : batchOf(options, samples, recipe.batch, workers);
+  const size = diloco ? roundOf(diloco, samples, frozen) : batchOf(options, samples, recipe, workers);
   const stepsPerEpoch = Math.ceil(samples / size.batch);
   // As many epochs as if each inner step were a step.
   const innerSteps = diloco && steps === undefined ? diloco.innerSteps : 1;
   const plan = planRun({
     ...{ samples, ...size, steps },
-    epochs: epochs ?? defaultEpochs(stepsPerEpoch * innerSteps, steps),
+    epochs: epochs ?? defaultEpochs(stepsPerEpoch * innerSteps, steps, recipe),
     roundsToHalves: gradients === 'fp16-exact',
+    leastMicrobatch: recipe.leastMicrobatch,
   });
   const scale = typeof batch === 'number' ? 1 : learningRateScale(plan.batch, recipe.batch);
   const optimizer = optimizerConfigOf(asked, plan.steps, recipe, diloco ? { isOuter: true } : { scale });
@@ -69,15 +72,20 @@ export function planOf(options: TrainOptions, samples: number, recipe: Recipe, f
 }
 
 /** Set if the batch is chosen for the workers that have joined when the run is started. @throws ConfigurationError */
-function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
+function planAtStartOf(options: TrainOptions, samples: number, recipe: Recipe): PlanAtStart | undefined {
   const { batch, expect, listen, checkpoint, microbatch } = options;
   const waitsForStart = typeof listen === 'object' && listen.waitForStart === true;
   if (batch !== 'auto' || expect !== undefined || !waitsForStart) return undefined;
   if (typeof checkpoint === 'object' && (checkpoint.resume || checkpoint.store)) {
     throw configurationError`${optionName('batch', 'auto')}: requires ${optionName('expect')} if the run may resume from a checkpoint, which has a batch`;
   }
-  const usualBatch = defaultBatch(samples, recipeBatch);
-  return { usualBatch, ...(microbatch !== undefined && { microbatchSize: microbatch }) };
+  const usualBatch = defaultBatch(samples, recipe.batch);
+  const { leastMicrobatch } = recipe;
+  return {
+    usualBatch,
+    ...(microbatch !== undefined && { microbatchSize: microbatch }),
+    ...(leastMicrobatch !== undefined && { leastMicrobatch }),
+  };
 }
 
 /** Number of workers that the batch is chosen for, each of which takes part; undefined if it depends on none. */
@@ -87,21 +95,23 @@ function expectedWorkers({ batch, expect, workers = 0 }: TrainOptions): number |
   throw configurationError`${optionName('batch', 'auto')}: requires ${optionName('expect')}, the number of workers to expect, or ${optionName('listen.waitForStart')}, to count the workers at the start`;
 }
 
-function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, workers: number | undefined) {
+function batchOf(asked: TrainOptions, samples: number, recipe: Recipe, workers: number | undefined) {
   const { microbatch } = asked;
   const batch = typeof asked.batch === 'number' ? asked.batch : undefined;
   requireWithin('batch', batch, samples, 'of the training set');
   requireWithin('microbatch', microbatch, batch ?? samples, 'of a step');
   requireWork(workers, microbatch, batch ?? samples);
-  const usualBatch = defaultBatch(samples, recipeBatch);
+  const usualBatch = defaultBatch(samples, recipe.batch);
+  const { leastMicrobatch } = recipe;
   if (batch === undefined && (workers !== undefined || microbatch !== undefined)) {
-    return batchForWorkers({ samples, workers: workers ?? 1, usualBatch, microbatchSize: microbatch });
+    return batchForWorkers({ samples, workers: workers ?? 1, usualBatch, microbatchSize: microbatch, leastMicrobatch });
   }
   const fixed = batch ?? usualBatch;
   if (microbatch !== undefined && fixed % microbatch !== 0) {
     throw configurationError`${optionName('microbatch')}: expected a number that divides the batch of ${fixed}, got ${microbatch}`;
   }
-  const microbatchSize = microbatch ?? (workers === undefined ? undefined : microbatchSizeFor(fixed, workers));
+  const suited = workers === undefined ? undefined : microbatchSizeFor(fixed, workers, leastMicrobatch);
+  const microbatchSize = microbatch ?? suited;
   return { batch: fixed, microbatchSize };
 }
 

@@ -8,6 +8,7 @@ import {
   defaultEpochs,
   learningRateScale,
   optimizerDefaults,
+  type Recipe,
   recipeDefaults,
   recipeOf,
 } from '../src/defaults.ts';
@@ -16,8 +17,8 @@ import type { TrainOptions } from '../src/options.ts';
 import { describeOptimizer } from '../src/prepared.ts';
 import { optimizerConfigOf, planOf } from '../src/run-plan.ts';
 
-const geometryOf = (asked: TrainOptions, samples = 60_000) => {
-  const { batch, microbatchSize, microbatches } = planOf(asked, samples, recipeOf('mlp')).plan;
+const geometryOf = (asked: TrainOptions, samples = 60_000, recipe: Recipe = recipeOf('mlp')) => {
+  const { batch, microbatchSize, microbatches } = planOf(asked, samples, recipe).plan;
   return [batch, microbatchSize, microbatches];
 };
 
@@ -33,6 +34,17 @@ describe('the batch and microbatch of a run', () => {
     [{ microbatch: 24 }, [144, 24, 8]],
   ])('of %j are %j: batch, microbatch size, microbatches', (asked, geometry) => {
     expect(geometryOf(asked)).toEqual(geometry);
+  });
+
+  it.each<[TrainOptions, geometry: number[]]>([
+    [{}, [12, 2, 8]],
+    [{ batch: 1 }, [1, 1, 1]],
+    [{ batch: 64 }, [64, 16, 4]],
+    [{ batch: 12, expect: 12 }, [12, 1, 16]],
+    [{ expect: 30 }, [32, 1, 32]],
+    [{ batch: 12, microbatch: 3 }, [12, 3, 4]],
+  ])('of sequences are, by %j, %j', (asked, geometry) => {
+    expect(geometryOf(asked, 60_000, { ...recipeOf('gpt'), leastMicrobatch: 1 })).toEqual(geometry);
   });
 
   it.each<[TrainOptions, string]>([
@@ -80,6 +92,9 @@ describe('the default batch and epochs', () => {
   it('have a rate in proportion to a larger batch, up to 8 times, and reach the requested steps', () => {
     expect([256, 1_024, 2_048].map((batch) => learningRateScale(batch, 128))).toEqual([2, 8, 8]);
     expect([defaultEpochs(8, 400), defaultEpochs(469, 200), defaultEpochs(469, 3000)]).toEqual([50, 1, 7]);
+    // A text is read once, unless it is short.
+    const ofText = [100, 3_000].map((steps) => defaultEpochs(steps, undefined, recipeOf('gpt')));
+    expect(ofText).toEqual([20, 1]);
   });
 });
 

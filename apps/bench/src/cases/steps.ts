@@ -1,8 +1,9 @@
 /** Benchmarks of one thread that computes: a training step on MNIST, and a matrix product. */
+import { readdir, readFile } from 'node:fs/promises';
 import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
-import { createMicrobatchGradient, initialize } from '@lockstep/nn';
+import { createMicrobatchGradient, embeddingOf, initialize, type Model } from '@lockstep/nn';
 import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { type Benchmark, type Case, relativeDistance } from '../harness.ts';
 import { matmulCandidates, stepCandidates } from '../peers/index.ts';
@@ -92,6 +93,18 @@ export async function loadTrainingSet(directory?: string): Promise<Dataset> {
   }
 }
 
+/**
+ * Returns a text of 100,000 characters: the documents of this repository. It is as short as it may be, because each run
+ * evaluates a tenth of it.
+ */
+export async function loadText(): Promise<string> {
+  const root = new URL('../../../../', import.meta.url);
+  const guides = (await readdir(new URL('docs/', root))).filter((name) => name.endsWith('.md')).sort();
+  const names = ['README.md', 'ARCHITECTURE.md', ...guides.map((name) => `docs/${name}`)];
+  const texts = await Promise.all(names.map((name) => readFile(new URL(name, root), 'utf8')));
+  return texts.join('\n').slice(0, 100_000);
+}
+
 /** Training of the net on the first `batchSize * batchCount` images. */
 export async function mnistWork(net: Net, batchSize: number, batchCount: number): Promise<TrainingStep> {
   const batches = cutBatches(await loadTrainingSet(), batchSize, batchCount);
@@ -134,12 +147,18 @@ export async function trainingCase(
   const { backend } = await openBackend('reference');
   return {
     name,
-    workPerStep: { amount: work.batchSize, unit: 'images' },
+    workPerStep: workOf(work.net.model, work.batchSize),
     checkedSteps,
     tolerance: 1e-4,
     distance: changeDistance(work.initial, trained(backend, work, checkedSteps)),
     candidates,
   };
+}
+
+/** What a step takes: images, or the tokens of texts. */
+export function workOf(model: Model, batchSize: number): Case['workPerStep'] {
+  if (embeddingOf(model) === undefined) return { amount: batchSize, unit: 'images' };
+  return { amount: batchSize * model.input[0]!, unit: 'tokens' };
 }
 
 /** The relative distance of how weights have changed since `initial` from how `expected` have. */

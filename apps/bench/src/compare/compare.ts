@@ -16,13 +16,12 @@ import {
   version,
   wholeKind,
 } from '@lockstep/command';
-import type { Dataset } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { computeChoices } from '@lockstep/worker';
 import { reportOption } from '../bench.ts';
 import { describeMachine, type Output } from '../harness.ts';
 import { peers } from '../peers/index.ts';
-import { evaluatedImages, type Training, workerCounts } from './grid.ts';
+import { evaluatedImages, type Sources, type Training, workerCounts } from './grid.ts';
 import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';
 import { type ComparedTraining, comparedTraining, conclusionOf, resultLines } from './results.ts';
 
@@ -139,8 +138,7 @@ function quantity(
 export interface CompareContext {
   readonly options: CompareOptions;
   readonly grid: readonly Training[];
-  /** The training set. */
-  readonly all: Dataset;
+  readonly sources: Sources;
   /** For reports, and for the data of runs. */
   readonly folder: string;
   readonly output: Output;
@@ -150,7 +148,7 @@ export interface CompareContext {
 /** All measurements of a comparison; times in milliseconds unless stated otherwise. */
 export type CompareReport = Awaited<ReturnType<typeof compare>>;
 
-export async function compare({ options, grid, all, folder, output, signal }: CompareContext) {
+export async function compare({ options, grid, sources, folder, output, signal }: CompareContext) {
   const { rounds, seed, 'no-peers': noPeers } = options;
   const accuracy = options.accuracy / 100;
   const startedAt = new Date();
@@ -158,8 +156,8 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
   output.print(
     ...lines,
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    `start-up and first two thirds; it evaluates ${thousands(evaluatedImages)} images. Peers take the same batches from the same weights, ready as`,
-    'float32, in their fastest form; a round of theirs is the median of some bursts.',
+    `start-up and first two thirds; it evaluates ${thousands(evaluatedImages)} images, or a tenth of a text. Peers take the same batches from the same`,
+    'weights, ready as float32 or tokens, in their fastest form; a round of theirs is the median of some bursts.',
   );
   const tabs = options.browser ? await openTabs() : undefined;
   const budget = new TimeBudget(options.minutes, defaultMinutes, grid.length);
@@ -169,7 +167,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
       const { measured, taken, hasPeers } = await measureTraining({
         training,
         workers: workersOf(options, tabs !== undefined),
-        ...{ all, tabs, rounds, seed, noPeers },
+        ...{ sources, tabs, rounds, seed, noPeers },
         settings: { ...options, folder },
         budget: options.steps === undefined ? budget : undefined,
         watch: { progress: output.progress, signal },
@@ -177,7 +175,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
       const result = comparedTraining(taken, measured, accuracy);
       output.print('', ...resultLines(result, accuracy));
       if (!hasPeers && !noPeers) {
-        output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
+        output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn and gpt only');
       }
       results.push(result);
     }

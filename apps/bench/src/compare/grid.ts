@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
 import { createShardSource } from '@lockstep/compute';
 import { classTargets, type Dataset, samplesOf, sizeOfField } from '@lockstep/data';
-import { initialize, type Model, parameterCount, resolveModel } from '@lockstep/nn';
+import { datasetFromText } from '@lockstep/data/readers';
+import { embeddingOf, initialize, type Model, parameterCount, resolveModel } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
-import { trainingCase } from '../cases/steps.ts';
+import { trainingCase, workOf } from '../cases/steps.ts';
 import type { Case } from '../harness.ts';
 import { stepCandidates } from '../peers/index.ts';
 import { cnnNet, type Net, netOf, type TrainingStep } from '../work.ts';
@@ -24,6 +25,8 @@ export interface Training {
   readonly batch: number;
   readonly learningRate: number;
   readonly steps: number;
+  /** What a step takes, for the throughput. */
+  readonly work: Case['workPerStep'];
 }
 
 const wideModelFile = relative(process.cwd(), fileURLToPath(new URL('../../models/mlp-1024.json', import.meta.url)));
@@ -42,6 +45,7 @@ export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 65 },
   { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 88 },
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 36 },
+  { model: 'gpt', batch: 12, learningRate: 0.1, steps: 60 },
 ];
 
 interface GridOptions {
@@ -51,16 +55,20 @@ interface GridOptions {
   readonly lr: number | undefined;
 }
 
-/** @throws CommandFailure with exit code 2 */
-export function gridOf(options: GridOptions): readonly Training[] {
+/**
+ * @param text what models of text train on
+ * @throws CommandFailure with exit code 2
+ */
+export function gridOf(options: GridOptions, text: string): readonly Training[] {
   const { model: models, batch: batches, steps, lr } = options;
   const chosen =
     models === undefined && batches === undefined
       ? defaultPoints
       : (models ?? ['mlp']).flatMap((model) => (batches ?? [128]).map((batch) => pointFor(model, batch)));
   return chosen.map(({ model: modelOption, batch, ...point }) => {
-    const model = readModel(modelOption);
-    const known = { name: `${model.name}, batch ${batch}`, modelOption, model, parameters: parameterCount(model) };
+    const model = readModel(modelOption, text);
+    const named = { name: `${model.name}, batch ${batch}`, modelOption, model, parameters: parameterCount(model) };
+    const known = { ...named, work: workOf(model, batch) };
     return { ...known, batch, learningRate: lr ?? point.learningRate, steps: steps ?? point.steps };
   });
 }
@@ -73,9 +81,12 @@ function pointFor(model: string, batch: number): Point {
   return { model, batch, learningRate: batch >= 1024 ? 0.5 : batch >= 256 ? 0.3 : 0.1, steps };
 }
 
-function readModel(nameOrFile: string): Model {
+function readModel(nameOrFile: string, text: string): Model {
   try {
-    return resolveModel(nameOrFile.endsWith('.json') ? readFileSync(nameOrFile, 'utf8') : nameOrFile);
+    const model = resolveModel(nameOrFile.endsWith('.json') ? readFileSync(nameOrFile, 'utf8') : nameOrFile);
+    if (embeddingOf(model) === undefined || nameOrFile.endsWith('.json')) return model;
+    const tokens = new Set(text).size;
+    return resolveModel(nameOrFile, { sampleShape: model.input, outputs: tokens, tokens, predictsNext: true });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== undefined) throw usageFailure(`--model: expected a file that can be read, got ${nameOrFile}`);
@@ -103,6 +114,35 @@ const trainedImages = 30_000;
 /** Fraction of a run's steps that counts as warm-up: engines keep compiling hot code for a long time. */
 export const startUpPart = 2 / 3;
 
+/** Data of all runs: images, or the text that models of tokens train on. */
+export interface Sources {
+  readonly images: Dataset;
+  readonly text: string;
+}
+
+/**
+ * Writes what the runs of a training read into `folder`.
+ * @returns its training samples, and the value of `--data`
+ */
+export async function writeRunData(
+  { images, text }: Sources,
+  training: Training,
+  folder: string,
+): Promise<{ readonly train: Dataset; readonly data: string }> {
+  if (embeddingOf(training.model) === undefined) {
+    const train = runDataOf(images, training);
+    await writeMnistFiles(
+      train,
+      { trainCount: train.count, testCount: Math.min(evaluatedImages, train.count) },
+      folder,
+    );
+    return { train, data: folder };
+  }
+  const data = join(folder, 'text.txt');
+  await writeFile(data, text);
+  return { train: datasetFromText(text, { context: training.model.input[0] }).train, data };
+}
+
 /**
  * The first samples of a training set, at most as many as a run takes while it warms up: workers hold the samples after
  * one epoch, as peers do from the start, and no figure covers the time before.
@@ -119,12 +159,6 @@ export function runDataOf(all: Dataset, { batch, steps }: Pick<Training, 'batch'
     targets: classTargets(targets.values.subarray(0, count), targets.names),
     count,
   };
-}
-
-/** Writes the samples into `folder`, for the option `--data` of a run. */
-export async function writeRunData(train: Dataset, folder: string): Promise<void> {
-  const testCount = Math.min(evaluatedImages, train.count);
-  await writeMnistFiles(train, { trainCount: train.count, testCount }, folder);
 }
 
 /** Writes the first `trainCount` samples for training, and the first `testCount` of the same samples for testing. */
@@ -149,14 +183,20 @@ function idxHeader(...words: readonly number[]): Uint8Array {
   return new Uint8Array(header.buffer);
 }
 
-/** Images that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
-const peerImages = 4_096;
+/** Images or tokens that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
+const peerAmount = 4_096;
 
 const cnnLayers = JSON.stringify(cnnNet.model.layers);
 
 /** The net that peers have a program for, or undefined if the model has neither form. */
 export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
-  if (JSON.stringify(model.layers) === cnnLayers && model.input.join() === '28,28,1') return cnnNet;
+  const layers = JSON.stringify(model.layers);
+  if (layers === cnnLayers && model.input.join() === '28,28,1') return cnnNet;
+  const tokens = embeddingOf(model)?.tokens;
+  if (tokens !== undefined) {
+    const fit = { sampleShape: model.input, outputs: tokens, tokens, predictsNext: true };
+    return layers === JSON.stringify(resolveModel('gpt', fit).layers) ? netOf('gpt', model) : undefined;
+  }
   const [first, between, last, ...rest] = model.layers;
   const isPerceptron =
     model.input.join() === '784' &&
@@ -169,8 +209,13 @@ export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
 }
 
 /** The first batches of the run that Lockstep's rows train on, from the same weights. */
-function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dataset, seed: number): TrainingStep {
-  const steps = Math.max(2, Math.ceil(peerImages / batch));
+function peerWork(
+  { batch, model, learningRate, work }: Training,
+  net: Net,
+  train: Dataset,
+  seed: number,
+): TrainingStep {
+  const steps = Math.max(2, Math.ceil(peerAmount / work.amount));
   const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
   const samples = createShardSource(train, plan, seed);
   const shards = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches));

@@ -54,7 +54,7 @@ function contentOf(report: CompareReport) {
   const sections: readonly { readonly title: string; readonly text: string; readonly exhibits: readonly Exhibit[] }[] =
     [
       {
-        title: 'Images per second',
+        title: 'Images or tokens per second',
         text: `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Next to it: the speed relative to one thread of Lockstep.`,
         exhibits: each(throughputBars),
       },
@@ -87,7 +87,7 @@ function distinct(lines: readonly string[]): string[] {
 
 function methodOf(accuracy: number): string[] {
   return [
-    '“2 processes” includes the coordinator, which computes too, like each process of DDP. “2 workers” are two processes in addition to the coordinator. Each row of Lockstep runs the program itself, started again for every round. Its start-up and the first two thirds of its steps are not counted: the engine still compiles, and workers receive their samples. Every row takes a turn in every round, and ratios are taken round by round. All rows train with plain SGD from the same initial weights on the same batches. Peers get their batches ready as float32, and are first checked against one step in plain loops.',
+    '“2 processes” includes the coordinator, which computes too, like each process of DDP. “2 workers” are two processes in addition to the coordinator. Each row of Lockstep runs the program itself, started again for every round. Its start-up and the first two thirds of its steps are not counted: the engine still compiles, and workers receive their samples. Every row takes a turn in every round, and ratios are taken round by round. All rows train with plain SGD from the same initial weights on the same batches. Peers get their batches ready as float32 or tokens, and are first checked against one step in plain loops.',
     `The accuracy of ${Math.round(accuracy * 100)} % is training accuracy over the last 1,000 samples or more, each measured before the step that trains on it. Bytes are those of all workers' sockets in both directions, including joining.`,
   ];
 }
@@ -110,14 +110,14 @@ const partKeys = {
   optimizer: { color: '--run-2', label: 'optimizer' },
 } as const;
 
-/** Bars of images per second with the spread of the rounds, and next to it the ratio to one thread. */
+/** Bars of the throughput with the spread of the rounds, and next to it the ratio to one thread. */
 function throughputBars({ training, rows }: ComparedTraining): Bars {
   const timed = rows.filter(isTimed).map((row) => ({ ...row, of: row.kind === 'peer' ? row.kind : row.workers.kind }));
   return {
     kind: 'bars',
     caption: training.name,
     keys: [...new Set(timed.map(({ of }) => of))].map((of) => kindKeys[of]),
-    bars: timed.map(({ name, of, imagesPerSecond: { min, median, max }, timesOneThread }) => ({
+    bars: timed.map(({ name, of, perSecond: { min, median, max }, timesOneThread }) => ({
       label: name,
       value: median,
       text: `${thousands(median)} · ${ratioText(timesOneThread.median)}`,
@@ -169,9 +169,9 @@ function curveMessage(results: readonly ComparedTraining[]): string {
 function figuresTable({ training, rows }: ComparedTraining, accuracy: number): Table {
   const caption = `${training.name}: ${thousands(training.parameters)} parameters, ${training.steps} steps`;
   const partHeaders = stepParts.map((part) => `${part} ms`);
-  const header = ['row', 'images/s', 'min', 'max', ...ratioHeaders(accuracy), 'step ms', ...partHeaders];
+  const header = ['row', `${training.work.unit}/s`, 'min', 'max', ...ratioHeaders(accuracy), 'step ms', ...partHeaders];
   const lines = rows.filter(isTimed).map((row) => {
-    const { median, min, max } = row.imagesPerSecond;
+    const { median, min, max } = row.perSecond;
     const parts = row.kind === 'lockstep' ? row.parts : null;
     const cells = [...[median, min, max].map(thousands), ...ratioCells(row), milliseconds(row.msPerStep.median)];
     return [rowName(row), ...cells, ...stepParts.map((part) => (parts === null ? '' : milliseconds(parts[part])))];

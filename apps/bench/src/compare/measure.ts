@@ -4,7 +4,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure, usageFailure } from '@lockstep/command';
-import type { Dataset } from '@lockstep/data';
 import type { Report } from '@lockstep/train';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Browser, BrowserContext } from 'playwright-core';
@@ -23,7 +22,7 @@ import {
   runRounds,
   type Watch,
 } from '../harness.ts';
-import { peerCase, runDataOf, startUpPart, type Training, writeRunData } from './grid.ts';
+import { peerCase, type Sources, startUpPart, type Training, writeRunData } from './grid.ts';
 
 /**
  * The workers of a training: threads of one process without sockets; processes, including the coordinator's; worker
@@ -349,13 +348,12 @@ interface MeasureOptions {
   readonly training: Training;
   /** The first one is the baseline. */
   readonly workers: readonly Workers[];
-  /** The training set; runs take its first samples. */
-  readonly all: Dataset;
+  readonly sources: Sources;
   readonly noPeers: boolean;
   readonly tabs: Tabs | undefined;
   readonly rounds: number;
   readonly seed: number;
-  /** Runs train on the data written to its folder; the commands that are shown, on the data it names. */
+  /** Runs train on what is written to its folder; the commands that are shown, on the data it names. */
   readonly settings: RunSettings;
   /** Undefined if the steps were asked for. */
   readonly budget: TimeBudget | undefined;
@@ -373,12 +371,11 @@ const longestStepMs = 1_000;
 
 /** @throws CommandFailure if the baseline cannot run: nothing can be compared without it */
 export async function measureTraining(options: MeasureOptions) {
-  const { all, workers, settings, watch, budget, seed } = options;
+  const { sources, workers, settings, watch, budget, seed } = options;
   const startedMs = performance.now();
   const { training, rounds } = await chosen(options);
-  const train = runDataOf(all, training);
-  await writeRunData(train, settings.folder);
-  const own = workers.map((each) => lockstepRunner(each, { ...options, training }));
+  const { train, data } = await writeRunData(sources, training, settings.folder);
+  const own = workers.map((each) => lockstepRunner(each, { ...options, training }, data));
   const peers = options.noPeers ? undefined : await peerCase(training, train, seed);
   const opened: Opened[] = [];
   try {
@@ -404,12 +401,11 @@ export async function measureTraining(options: MeasureOptions) {
 
 /** The training with its number of steps, and of rounds, chosen after a short run unless the steps were asked for. */
 async function chosen(options: MeasureOptions): Promise<{ readonly training: Training; readonly rounds: number }> {
-  const { training, budget, workers, rounds, all, settings, watch } = options;
+  const { training, budget, workers, rounds, sources, settings, watch } = options;
   if (budget === undefined) return { training, rounds };
   watch.progress(`${training.name}: choosing its steps`);
-  await writeRunData(runDataOf(all, training), settings.folder);
+  const { data } = await writeRunData(sources, training, settings.folder);
   const startedMs = performance.now();
-  const data = settings.folder;
   const report = await runLockstep({ ...training, steps: calibrationSteps }, workers[0]!, { ...settings, data });
   const measured = { ms: performance.now() - startedMs, msPerStep: steadyMsPerStep(report) };
   watch.signal?.throwIfAborted();
@@ -445,9 +441,9 @@ function peerRunner(candidate: CandidateRunner): CaseRunner {
   });
 }
 
-function lockstepRunner(workers: Workers, { training, settings: { folder, ...asked }, tabs }: MeasureOptions) {
+function lockstepRunner(workers: Workers, { training, settings: asked, tabs }: MeasureOptions, data: string) {
   const reports: Report[] = [];
-  const settings = { ...asked, folder, data: folder };
+  const settings = { ...asked, data };
   const burst: CaseRunner['burst'] = async () => {
     const startedMs = performance.now();
     const report = await (workers.kind === 'tabs'

@@ -50,7 +50,8 @@ export function stepPartsOf(times: readonly StepTimes[]): Readonly<Record<StepPa
 interface Timed {
   readonly name: string;
   readonly msPerStep: Spread;
-  readonly imagesPerSecond: Spread;
+  /** Images or tokens, as the training says. */
+  readonly perSecond: Spread;
   /** Speed-up over one thread of Lockstep in one process, round by round. */
   readonly timesOneThread: Spread;
 }
@@ -88,7 +89,7 @@ export function comparedTraining(training: Taken, measured: readonly MeasuredTra
   const timedOf = ({ name, msPerStep }: MeasuredLockstep | MeasuredPeer): Timed => ({
     name,
     msPerStep: spread(msPerStep),
-    imagesPerSecond: spread(msPerStep.map((ms) => (training.batch / ms) * 1000)),
+    perSecond: spread(msPerStep.map((ms) => (training.work.amount / ms) * 1000)),
     timesOneThread: speedUps(msPerStep, baseline.msPerStep),
   });
   return {
@@ -179,15 +180,15 @@ export function areSound(results: readonly ComparedTraining[]): boolean {
 /** Lines of one training: throughput of each row, the parts of a step's time, and a sentence for everything else. */
 export function resultLines({ training, rows, sameWeights, curveDistance }: ComparedTraining, accuracy: number) {
   const own = rows.filter(isLockstep);
-  const { name, parameters, steps, rounds, learningRate } = training;
-  const headers = ['', 'images/s', '(min .. max)', ...ratioHeaders(accuracy)];
+  const { name, parameters, steps, rounds, learningRate, work } = training;
+  const headers = ['', `${work.unit}/s`, '(min .. max)', ...ratioHeaders(accuracy)];
   return [
     `${name}: ${thousands(parameters)} parameters, ${steps} steps of plain SGD in each of ${rounds} rounds, learning rate ${learningRate}`,
     figuresTable(
       headers,
       rows.filter(isTimed).map((row) => {
-        const { imagesPerSecond } = row;
-        return [rowName(row), thousands(imagesPerSecond.median), ends(imagesPerSecond, thousands), ...ratioCells(row)];
+        const { perSecond } = row;
+        return [rowName(row), thousands(perSecond.median), ends(perSecond, thousands), ...ratioCells(row)];
       }),
     ),
     '',

@@ -134,7 +134,7 @@ class Account {
     this.#progress(outcome === 'finished' ? 'finished' : 'failed', {
       ...(outcome !== 'finished' && { ending: { type: 'stopped', message: 'stopped before its last step' } }),
       ...{ weightsHash, weightsHashStep: step },
-      ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
+      ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)?.epoch ?? kept.epoch) } }),
       ...(exactness !== null && { exactness }),
       ...(numericMode !== null && { numericMode }),
     });

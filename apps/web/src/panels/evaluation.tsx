@@ -395,6 +395,11 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
             hasRowHeadings
           />
         </>
+      ) : 'perplexity' in metrics ? (
+        <p class="metrics-summary">
+          Loss <b>{metrics.loss.toFixed(3)}</b>, perplexity <b>{significant(metrics.perplexity)}</b>, bits per byte{' '}
+          <b>{metrics.bitsPerByte.toFixed(2)}</b>, next tokens predicted correctly <b>{percent(metrics.accuracy)}</b>
+        </p>
       ) : (
         <DataTable
           label="Errors of each value"

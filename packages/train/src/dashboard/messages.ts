@@ -159,7 +159,7 @@ export function progressMessage(
     ...(loss === undefined || !Number.isFinite(loss) ? {} : { loss }),
     ...(accuracy === undefined ? {} : { accuracy }),
     imagesPerSecond,
-    ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)!.epoch) } }),
+    ...(kept && { kept: { epoch: kept.epoch, text: keptText(kept, epochs.at(-1)?.epoch ?? kept.epoch) } }),
     ...(ending && { ending: { type: ending.type, message: toMessageText(ending.message) } }),
     ...(phase === 'training' && imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
     ...(exactness === null ? {} : { exactness }),

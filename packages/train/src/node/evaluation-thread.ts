@@ -3,10 +3,11 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '@lockstep/data/shown';
-import { createEvaluator, type Evaluator } from '@lockstep/nn';
+import type { DatasetEvaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { EvaluationSetup } from '../platform.ts';
+import { createMeasurement, type Evaluated } from '../writing.ts';
 import type { EvaluationAnswer } from './node-platform.ts';
 
 const port = parentPort;
@@ -28,9 +29,9 @@ port.on('message', async (weights: Float32Array) => {
   }
 });
 
-async function open({ backend: name, threads, model, data, hasMetrics }: EvaluationSetup): Promise<Evaluator> {
+async function open({ backend: name, threads, ...measured }: EvaluationSetup): Promise<DatasetEvaluator<Evaluated>> {
   const choice = hostBackendNames.find((known) => known === name);
   if (choice === undefined) throw new Error(`expected one of ${hostBackendNames.join(', ')}, got ${name}`);
   const { backend } = await openBackend(choice, nodeThreads(threads));
-  return createEvaluator(backend, model, data, undefined, hasMetrics);
+  return createMeasurement(backend, measured);
 }

@@ -5,7 +5,7 @@ import { basename, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { concatDatasets } from '@lockstep/data';
 import { loadMnist, openDataset } from '@lockstep/data/node';
-import type { Evaluation, Evaluator } from '@lockstep/nn';
+import type { DatasetEvaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/worker';
@@ -17,6 +17,7 @@ import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } fr
 import { portOf } from '../site/server.ts';
 import { Site } from '../site/site.ts';
 import { newSecret } from '../words.ts';
+import type { Evaluated } from '../writing.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
 const { bun, deno, node } = process.versions;
@@ -88,7 +89,7 @@ export function systemMemoryBytes(): number {
 export type EvaluationAnswer =
   /** Some of the samples have been evaluated. */
   | { readonly type: 'slice' }
-  | { readonly type: 'evaluated'; readonly evaluation: Evaluation }
+  | { readonly type: 'evaluated'; readonly evaluation: Evaluated }
   | { readonly type: 'failed'; readonly message: string };
 
 type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
@@ -97,23 +98,23 @@ type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
 const program = createRequire(import.meta.url).resolve('@lockstep/train/evaluation-thread');
 
 /** Starts its thread for the first evaluation; evaluations are requested one after another. */
-export class BackgroundEvaluator implements Evaluator {
+export class BackgroundEvaluator implements DatasetEvaluator<Evaluated> {
   readonly #setup: EvaluationSetup;
-  readonly #createInline: (reason: string) => Evaluator;
+  readonly #createInline: (reason: string) => DatasetEvaluator<Evaluated>;
   #thread: Worker | undefined;
   /** Handles the answers to the current evaluation. */
   #onAnswer: (answer: EvaluationAnswer) => void = () => {};
   /** The evaluator in this thread, after the other thread has failed. */
-  #inline: Evaluator | undefined;
+  #inline: DatasetEvaluator<Evaluated> | undefined;
 
   /** @param createInline creates an evaluator in this thread, in case the other one cannot start or dies */
-  constructor(setup: EvaluationSetup, createInline: (reason: string) => Evaluator) {
+  constructor(setup: EvaluationSetup, createInline: (reason: string) => DatasetEvaluator<Evaluated>) {
     this.#setup = setup;
     this.#createInline = createInline;
   }
 
   /** Rejects if `pause` does, and ends the thread in that case. */
-  async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluation> {
+  async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluated> {
     if (!this.#inline) {
       const answer = await this.#ask(weights, pause);
       if (answer.type === 'evaluated') return answer.evaluation;

@@ -11,8 +11,22 @@ export interface CurvePoint {
   readonly seconds: number;
   /** Mean over samples, each with the weights before its step. */
   readonly loss: number;
-  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values. */
+  /** Fraction of the samples that were classified correctly, or of the next tokens, 0 to 1; null if targets are values. */
   readonly accuracy: number | null;
+}
+
+/** @param correct number of correct classes or next tokens in `count` samples @returns null if targets are values */
+export function accuracyOf(field: TargetField, correct: number, count: number): number | null {
+  switch (field.role) {
+    case 'index':
+      return correct / count;
+    case 'next':
+      return correct / (count * field.positions);
+    case 'value':
+      return null;
+    default:
+      return field satisfies never;
+  }
 }
 
 /** Sums over the samples of one or more consecutive steps. */
@@ -89,7 +103,7 @@ export class TrainingCurve {
   }
 
   #pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
-    const accuracy = this.#targetField.role === 'index' ? correct / count : null;
+    const accuracy = accuracyOf(this.#targetField, correct, count);
     return { steps, seconds, loss: lossSum / count, accuracy };
   }
 }

@@ -23,6 +23,8 @@ export interface KeptEpoch {
   /** Measure by which it was best, and its value on the validation samples. */
   readonly monitor: MonitorName;
   readonly value: number;
+  /** Set if the value was measured with a text that the model wrote, on a part of the validation samples. */
+  readonly isPart?: true;
 }
 
 /** The choice among the epochs so far, for a checkpoint. */
@@ -42,8 +44,9 @@ interface Candidate {
   readonly step: number;
   /** Whether only the end of the run made this an evaluation: a run that is continued does not stop here. */
   readonly isCutShort: boolean;
-  /** On the validation samples. */
+  /** On the validation samples, or on a part of them. */
   readonly evaluation: Evaluation;
+  readonly isPart?: boolean;
   readonly weights: Float32Array<ArrayBuffer>;
 }
 
@@ -79,7 +82,7 @@ export class EpochChoice {
   }
 
   /** Judges the next evaluation. Equal values count as no improvement, so the earlier one stays the best. */
-  judge({ epoch, step, isCutShort, evaluation, weights }: Candidate): void {
+  judge({ epoch, step, isCutShort, evaluation, isPart, weights }: Candidate): void {
     const { monitor, keep } = this.#config;
     const { of, better } = monitors[monitor];
     const value = of(evaluation);
@@ -87,7 +90,7 @@ export class EpochChoice {
     const sign = better === 'lower' ? -1 : 1;
     const isBest = value !== null && Number.isFinite(value) && (!before || sign * value > sign * before.value);
     if (!isBest) return;
-    const best = { epoch, step, monitor, value };
+    const best: KeptEpoch = { epoch, step, monitor, value, ...(isPart && { isPart }) };
     this.#choice = { ...this.#choice, best, weights: keep === 'best' ? weights : this.#choice.weights };
     if (!isCutShort) this.#saved = this.#choice;
   }
@@ -104,9 +107,10 @@ export class EpochChoice {
 }
 
 /** Such as `Kept epoch 7 of 20 (best validation loss 0.3123)`. @param epochs number of epochs that were trained */
-export function keptText({ epoch, monitor, value }: KeptEpoch, epochs: number): string {
+export function keptText({ epoch, step, monitor, value, isPart }: KeptEpoch, epochs: number): string {
   const { label, role } = monitors[monitor] as Monitor;
   const shown = role === 'index' ? percent(value) : decimals(value);
+  if (isPart) return `Kept step ${step} (best validation ${label} ${shown}, on a part of the text)`;
   return `Kept epoch ${epoch} of ${epochs} (best validation ${label} ${shown})`;
 }
 

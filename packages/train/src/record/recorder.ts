@@ -24,7 +24,8 @@ import {
   type StopCode,
   type TrainingEvent,
 } from '../events.ts';
-import { addSums, emptyCurve, evenly, movingAverage, Throughput, TrainingCurve } from './curve.ts';
+import type { Evaluated } from '../writing.ts';
+import { accuracyOf, addSums, emptyCurve, evenly, movingAverage, Throughput, TrainingCurve } from './curve.ts';
 import { EpochChoice, earlyStopText, type KeptEpoch, type ValidationConfig } from './epoch-choice.ts';
 import type { EpochReport, Report, TextSample } from './report.ts';
 import { StepTiming } from './step-timing.ts';
@@ -85,12 +86,10 @@ export interface RecorderOptions {
   readonly onEpoch?: OnEpoch | undefined;
 }
 
-/** A text that a model has written, and its evaluation on a part of the held-out samples. */
-export type Written = Evaluation & { readonly text: string };
-
 /** Texts that a model writes while it learns; their evaluations choose the weights instead of those of the epochs. */
 interface Writing {
-  readonly writer: DatasetEvaluator<Written>;
+  /** Writes a text with given weights, and evaluates them on a part of the held-out samples. */
+  readonly writer: DatasetEvaluator<Evaluated>;
   /** The beginning of each text, which the model continues. */
   readonly prompt: string;
   /** Steps from one text to the next. */
@@ -285,7 +284,7 @@ export class Recorder {
     if (data.relays.length > 0) this.#updateRelays(state);
     const atMs = nowMs();
     this.#lastStepAtMs = atMs;
-    const accuracy = targetField.role === 'index' ? correct / count : null;
+    const accuracy = accuracyOf(targetField, correct, count);
     data.timing.stepped(atMs);
     data.steps = step + 1;
     data.images += count;
@@ -432,8 +431,8 @@ export class Recorder {
     const data = this.#data;
     const { lossSum, correct, count, epochSeconds: seconds, images, curve } = data;
     const trainLoss = lossSum / count;
-    const hasAccuracy = this.#options.targetField.role === 'index' && Number.isFinite(trainLoss);
-    const trainAccuracy = hasAccuracy ? correct / count : null;
+    const { targetField } = this.#options;
+    const trainAccuracy = Number.isFinite(trainLoss) ? accuracyOf(targetField, correct, count) : null;
     const imagesPerSecond = seconds > 0 ? count / seconds : 0;
     const mayBeLast = this.#options.validation?.config.patience !== undefined;
     const unevaluated: UnevaluatedEpoch = {
@@ -464,9 +463,9 @@ export class Recorder {
     const { plan, writing } = this.#options;
     const { writer, prompt, every } = writing!;
     const { step, weights } = unwritten;
-    const { text, ...evaluation } = await this.#measure(writer, weights);
+    const { text = '', ...evaluation } = await this.#measure(writer, weights);
     const epoch = Math.ceil(step / plan.stepsPerEpoch);
-    this.#choice?.judge({ epoch, step, isCutShort: step % every !== 0, evaluation, weights });
+    this.#choice?.judge({ epoch, step, isCutShort: step % every !== 0, evaluation, isPart: true, weights });
     this.#data.kept = this.#choice?.kept;
     this.#unwritten.delete(unwritten);
     // A diverged model writes nothing.

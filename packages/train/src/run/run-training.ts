@@ -2,14 +2,7 @@
 
 import { createPause, type ParameterServer } from '@lockstep/compute';
 import { type Dataset, fieldOf } from '@lockstep/data';
-import {
-  createEvaluator,
-  type Evaluator,
-  type Metrics,
-  monitors,
-  parameterCount,
-  type WeightsMemory,
-} from '@lockstep/nn';
+import { type DatasetEvaluator, type Metrics, monitors, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -19,11 +12,12 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { OnEpoch, RunEnding, StepEvent, TrainingEvent } from '../events.ts';
-import { type EvaluationSetup, openInlineCompute, type Platform } from '../platform.ts';
+import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
+import { createMeasurement, type Evaluated, type Measured } from '../writing.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
 export interface TrainingJob {
@@ -223,14 +217,20 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
   const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
-  const evaluatorOf = (data: Dataset, hasMetrics = false): Evaluator =>
-    createRunEvaluator(job, backend, { model: prepared.model, data, hasMetrics }, () => parameterServer);
+  const evaluatorOf = (data: Dataset, { hasMetrics = false, writing }: Partial<Measured> = {}) =>
+    createRunEvaluator(job, backend, { model: prepared.model, data, hasMetrics, writing }, () => parameterServer);
+  const { writing } = prepared;
+  const needsMetrics = validation !== undefined && monitors[config.validation!.monitor].needsMetrics === true;
   const recorder = new Recorder({
     ...{ plan, signal, resumeFrom, resumed, emit, onStep, onEpoch },
     evaluator: evaluatorOf(prepared.test),
     validation: validation && {
-      evaluator: evaluatorOf(validation, monitors[config.validation!.monitor].needsMetrics),
+      evaluator: evaluatorOf(validation, { hasMetrics: needsMetrics }),
       config: config.validation!,
+    },
+    writing: writing && {
+      writer: evaluatorOf(validation ?? prepared.test, { hasMetrics: needsMetrics, writing }),
+      ...{ prompt: config.prompt!, every: config.sampleEvery! },
     },
     targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
@@ -254,18 +254,15 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
 /** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
-/** The model and samples of an evaluator, and whether it measures metrics too. */
-type Measured = Pick<EvaluationSetup, 'model' | 'data' | 'hasMetrics'>;
-
 /** In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models. */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
   backend: HostBackend,
   measured: Measured,
   parameterServer: () => ParameterServer,
-): Evaluator {
+): DatasetEvaluator<Evaluated> {
   const { listen } = prepared;
-  const inline = (): Evaluator => createInlineEvaluator(backend, measured, parameterServer);
+  const inline = () => createInlineEvaluator(backend, measured, parameterServer);
   if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
   const { name, threads = 1 } = backend;
   return platform.host.createEvaluator({ backend: name, threads, ...measured }, (reason) => {
@@ -278,15 +275,15 @@ function createRunEvaluator(
 /** Vectors of the parameter server hold the weights of a large model while it is evaluated. */
 function createInlineEvaluator(
   backend: HostBackend,
-  { model, data, hasMetrics }: Measured,
+  measured: Measured,
   parameterServer: () => ParameterServer,
-): Evaluator {
+): DatasetEvaluator<Evaluated> {
   const vectors: WeightsMemory = {
     take: () => parameterServer().aggregator.reserveVector(),
     give: (vector) => parameterServer().aggregator.release(vector),
   };
-  const isLarge = parameterCount(model) > mostParametersBeside;
-  return createEvaluator(backend, model, data, isLarge ? vectors : undefined, hasMetrics);
+  const isLarge = parameterCount(measured.model) > mostParametersBeside;
+  return createMeasurement(backend, measured, isLarge ? vectors : undefined);
 }
 
 /** Measures the final weights; null if an output is not finite, or the run must end at once. */

@@ -1,0 +1,39 @@
+/** `generate`: continues a text with a saved model, and prints it while it is written. */
+import { generalOptions, libraryOptions, readCommandLine, usageFailure } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
+import { generateOptions } from '@lockstep/train/command-line';
+import { loadOptions, openModel } from './saved-model.ts';
+
+const options = { ...loadOptions, ...generateOptions, ...generalOptions } as const;
+
+const commandLine = {
+  name: 'generate',
+  args: '--load FILE.safetensors [options]',
+  summary: 'Continues a text with a saved model, token by token.',
+  options,
+} as const;
+
+/** @returns the exit code */
+export async function generateText(args: readonly string[]): Promise<number> {
+  const values = readCommandLine(commandLine, args);
+  if (!values) return 0;
+  const model = await openModel(values);
+  const { prompt } = values;
+  try {
+    const texts = model.generate(libraryOptions(generateOptions, values));
+    const first = await texts.next();
+    process.stdout.write(shown(prompt));
+    for (let next = first; !next.done; next = await texts.next()) process.stdout.write(shown(next.value));
+    process.stdout.write('\n');
+  } catch (error) {
+    throw usageFailure(`--load ${values.load}: ${errorMessage(error)}`);
+  } finally {
+    model.dispose();
+  }
+  return 0;
+}
+
+/** A text without what would control the terminal, but for line breaks and tabs. */
+function shown(text: string): string {
+  return text.replaceAll(/[^\P{C}\n\t]/gu, '\ufffd');
+}
