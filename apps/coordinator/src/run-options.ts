@@ -15,7 +15,7 @@ import {
   usageFailure,
 } from '@lockstep/command';
 import { DataError, movableSamples } from '@lockstep/data';
-import { openDataset } from '@lockstep/data/node';
+import { openDataset, openDefaultText } from '@lockstep/data/node';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import type { ListenOptions, TrainingData, TrainOptions } from '@lockstep/train';
@@ -80,23 +80,23 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
 type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy'>;
 
 /**
- * Opens the named data; returns undefined if none are named.
+ * Opens the named data, or the default text of a model of text; returns undefined for another model without data.
  * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
   const { data, model, seed, label, ignore, task, missing, size, gray, fit, 'skip-bad': skipBad } = options;
   const { vocabulary, context, lines } = options;
-  if (data === undefined || data === uploadedData) return undefined;
+  const ofModel = model === undefined ? undefined : textFor(modelText(model));
+  if (data === uploadedData || (data === undefined && !ofModel)) return undefined;
   // The reader replaces undefined options by its defaults.
   const pictureOptions = { size, gray: gray || undefined, fit, skipBad: skipBad || undefined };
-  const textOptions = { vocabulary, context, lines: lines || undefined, model: textFor(model && modelText(model)) };
+  const textOptions = { vocabulary, context, lines: lines || undefined, model: ofModel };
   const readerOptions = { label, ignore, task, missing, ...pictureOptions, ...textOptions };
   try {
-    const name = basename(resolve(data));
-    const splitBy = async (seed: number) => ({
-      ...(await openDataset(data, { ...readerOptions, seed })),
-      ...{ name, label },
-    });
+    const splitBy = async (seed: number) => {
+      if (data === undefined) return openDefaultText({ ...textOptions, seed });
+      return { ...(await openDataset(data, { ...readerOptions, seed })), name: basename(resolve(data)), label };
+    };
     const opened = await splitBy(seed);
     // Movable, because only the run uses the samples.
     return { ...opened, train: movableSamples(opened.train), splitBy };

@@ -19,7 +19,7 @@ import {
   version,
 } from '@lockstep/command';
 import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
-import { loadMnist, openDataset } from '@lockstep/data/node';
+import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
@@ -106,8 +106,8 @@ async function testSamples({ data, label, all, 'skip-bad': skipBad }: Values, mo
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
     const options = { ...optionsAlike(model, label), ...split, skipBad: skipBad || undefined };
-    const opened = data === undefined ? loadMnist() : openDataset(data, options);
-    const { train, test } = await opened;
+    const byDefault = () => (model.reading?.type === 'text' ? openDefaultText(options) : loadMnist());
+    const { train, test } = await (data === undefined ? byDefault() : openDataset(data, options));
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);

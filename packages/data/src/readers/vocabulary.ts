@@ -1,7 +1,7 @@
 /** The tokens of a text: characters, bytes, byte pairs or words; encoding and decoding, the same on every engine. */
 
 import { type ArgumentKind, argumentKinds, checkArguments, DataError, objectWith } from '../data-error.ts';
-import { printable, shownLine } from '../shown.ts';
+import { printable } from '../shown.ts';
 
 /** The tokens that a model knows, as plain data that a model file contains. */
 export type Vocabulary =
@@ -269,11 +269,4 @@ function isSeparator(point: number): boolean {
 function encodeWords(words: readonly string[], place: string, emit: (token: number) => void): TextEncoding {
   const known = new Map(words.map((word, index) => [word, wordless.count + index]));
   return splitWords(place, (word) => emit(known.get(word) ?? wordless.unknown));
-}
-
-/** Such as `89 characters` or `512 byte pairs`, for people. */
-export function vocabularyText(vocabulary: Vocabulary): string {
-  const size = vocabularySize(vocabulary);
-  const what = { characters: 'characters', bytes: 'bytes', merges: 'tokens of bytes and byte pairs', words: 'words' };
-  return shownLine(`${size.toLocaleString('en-US')} ${what[vocabulary.kind]}`);
 }

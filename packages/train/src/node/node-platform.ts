@@ -4,7 +4,7 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { concatDatasets } from '@lockstep/data';
-import { loadMnist, openDataset } from '@lockstep/data/node';
+import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import type { DatasetEvaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
@@ -67,7 +67,7 @@ export const nodePlatform: Platform = {
   sha256,
   newSha256,
   async loadData(data, seed, model) {
-    if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
+    if (data === undefined) return model ? openDefaultText({ seed, model }) : { ...(await loadMnist()), name: 'MNIST' };
     return { ...(await openDataset(data, { seed, model })), name: basename(resolve(data)) };
   },
   async loadAlike(path, { train: like, reading, label }) {
