@@ -9,8 +9,8 @@ export type Writer = Awaited<ReturnType<typeof openWriter>>;
 
 /** @throws Error if the model predicts no next tokens, or no backend can compute it */
 export async function openWriter({ model: modelData, targetField, vocabulary: known }: RunMessage) {
-  const vocabulary = known as Vocabulary | undefined;
-  if (!vocabulary) throw new Error('its vocabulary is too large for this page');
+  if (known === undefined) throw new Error('its vocabulary is too large for this page');
+  const vocabulary = JSON.parse(known) as Vocabulary;
   const model = parseModel(modelData);
   // Not on the GPU: computing one token takes less time than starting its kernels.
   const { backend } = await openBackend('cpu').catch(() => openBackend('reference'));

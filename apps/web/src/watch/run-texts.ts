@@ -48,7 +48,7 @@ export function heldOutWord(run: RunStore['run']['value']): 'test' | 'validation
 
 /** What a token of the run's text is; a byte if every token is one. */
 export function unitOf(run: RunStore['run']['value']): 'byte' | 'token' {
-  const { kind, tokens = [] } = (run?.vocabulary ?? {}) as {
+  const { kind, tokens = [] } = JSON.parse(run?.vocabulary ?? '{}') as {
     readonly kind?: string;
     readonly tokens?: readonly string[];
   };

@@ -88,7 +88,7 @@ const mostTokens = 8_192;
 
 function vocabularyOf(reading: Reading | undefined): Pick<RunMessage, 'vocabulary'> {
   if (reading?.type !== 'text' || vocabularySize(reading.vocabulary) > mostTokens) return {};
-  return { vocabulary: reading.vocabulary };
+  return { vocabulary: JSON.stringify(reading.vocabulary) };
 }
 
 /** The first columns, up to a message's limit. */
