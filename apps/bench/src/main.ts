@@ -49,7 +49,7 @@ async function compareProgram(args: readonly string[]): Promise<number> {
   if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
     throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
   }
-  const sources = { images: await loadTrainingSet(options.data), text: await loadText() };
+  const sources = { images: await loadTrainingSet(options.data), text: loadText() };
   const grid = gridOf(options, sources.text);
   const { count } = sources.images;
   const tooLarge = grid.find(({ batch }) => batch > count);

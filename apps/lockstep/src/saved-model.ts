@@ -15,7 +15,7 @@ import {
   usageFailure,
 } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
-import { gpt2Config, type Model, resolveModel } from '@lockstep/nn';
+import { gpt2Config, type Model, type ModelDescription, resolveModel } from '@lockstep/nn';
 import { writeOnnx } from '@lockstep/onnx';
 import { type LoadedModel, loadModel } from '@lockstep/train';
 import { maxModelFileBytes, readStoredModel } from '@lockstep/train/command-line';
@@ -92,8 +92,9 @@ export async function exportModel(args: readonly string[]): Promise<number> {
     throw usageFailure('--onnx: expected FILE.onnx, or --config FILE.json instead, got none');
   }
   requireOutputs({ onnx, config }, inputsOf(options));
-  const { model, weights, metadata } = await load(options, async (bytes, given) => readStoredModel(bytes, given));
-  const settings = config === undefined ? undefined : configOf(model);
+  const stored = await load(options, async (bytes, given) => readStoredModel(bytes, given));
+  const { model, weights, metadata } = stored;
+  const settings = config === undefined ? undefined : configOf(stored);
   const name = shownLine(model.name);
   if (onnx !== undefined) {
     // It says how PyTorch loads the safetensors file.
@@ -108,9 +109,11 @@ export async function exportModel(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function configOf(model: Model): object {
+function configOf({ model, targets }: Pick<ModelDescription, 'model' | 'targets'>): object {
+  const isOfLines = targets.role === 'next' && targets.lines;
   try {
-    return gpt2Config(model);
+    // Token 0 begins and ends a line.
+    return { ...gpt2Config(model), ...(isOfLines && { bos_token_id: 0, eos_token_id: 0 }) };
   } catch (error) {
     throw usageFailure(`--config: ${errorMessage(error)}`);
   }

@@ -70,6 +70,7 @@ function siteTests({ browser }: PageSuite, isFirefox = false): void {
     await tab.press('Train');
     await tab.shows('Finished', { exact: true });
     expect(await page.locator('.matrix thead th').allTextContents()).toEqual(['setosa', 'versicolor', 'virginica']);
+    await tab.shows('macro average');
     const { name, bytes } = await tab.saves('Model');
     expect(name).toBe('model.safetensors');
     const model = await loadModel(bytes);

@@ -207,6 +207,7 @@ describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
     });
     expect(text).toEqual(printed.text);
     expect(text).toHaveLength(200);
+    expect(new Set(text).size).toBeGreaterThan(4);
     for (const theirs of printed.scores) {
       expect(theirs).toHaveLength(ours.length);
       expect(Math.max(...ours.map((score, at) => Math.abs(score - theirs[at]!)))).toBeLessThan(1e-5 * largest);

@@ -314,7 +314,7 @@ export function writeOnnx(
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const { samples, targets, reading } = parseDescription({ ...metadata, model: JSON.stringify(model) });
-  const columns = reading?.type === 'rows' ? reading.columns : undefined;
+  const columns = reading?.type === 'rows' && !embeddingOf(model) ? reading.columns : undefined;
   const graph = new OnnxGraph(columns?.map(({ name }) => name));
   for (const tensor of torchTensors(model, parameters)) {
     graph.initializers.push({ ...tensor, name: graph.free(tensor.name) });

@@ -33,7 +33,7 @@ export const polynomials = {
   ],
   /** 1/13, …, 1/3, 1. */
   atanh4: [1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1].map(fround),
-  /** Of Cephes's tanhf: `(tanh(x) / x - 1) / x^2` in x^2, for |x| < 0.625. */
+  /** Cephes's tanhf: `(tanh(x) / x - 1) / x^2` in x^2, for |x| < 0.625. */
   tanh4: [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1].map(fround),
   /** With `t = 1 / (1 + 0.34 x)`: `exp(x^2 / 2) (1 - normalCdf(x)) / t` in 0.34 x t, for x in [0, 15]; fitted by minimax. */
   tail4: [

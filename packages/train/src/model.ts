@@ -8,6 +8,8 @@ import {
   sizeOfField,
   type TargetField,
   targetWords,
+  tokenNames,
+  type Vocabulary,
   valueTargets,
 } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
@@ -111,11 +113,13 @@ type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
 
 /**
  * Reads the initial weights of a run.
- * @throws ConfigurationError if the file has none, or those of another model
+ * @param reading how the run reads its data
+ * @throws ConfigurationError if the file has none, or those of another model or vocabulary
  */
-export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {
+export function readInitialWeights(bytes: Uint8Array, model: Model, reading?: StoredModel['reading']): InitialWeights {
   try {
-    const { weights, weightsSha256 } = readStoredModel(bytes, model);
+    const { weights, weightsSha256, reading: own } = readStoredModel(bytes, model);
+    if (reading?.type === 'text' && own?.type === 'text') requireVocabulary(own.vocabulary, reading.vocabulary);
     requireFinite(weights);
     return { weights, weightsSha256 };
   } catch (error) {
@@ -177,6 +181,16 @@ export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
 function refuseCheckpoint(metadata: Readonly<Record<string, string>>): void {
   if (metadata['format'] !== checkpointFormat) return;
   throw new Error('expected a model file from --save, got a checkpoint; use --resume for that');
+}
+
+/** @throws Error with one sentence unless the text's tokens are numbered as the model's */
+function requireVocabulary(own: Vocabulary, ofText: Vocabulary): void {
+  if (JSON.stringify(own) === JSON.stringify(ofText)) return;
+  const [names, others] = [own, ofText].map(tokenNames) as [readonly string[], readonly string[]];
+  const at = names.findIndex((name, token) => name !== others[token]);
+  if (at < 0) throw new Error('expected a model with the byte pairs of the text, got one with others');
+  const [got, expected] = [names[at], others[at]].map((name) => JSON.stringify(name));
+  throw new Error(`expected a model whose token ${at} is ${expected}, as in the text, got ${got}`);
 }
 
 /** @throws Error with one sentence if training could not go on from the weights */

@@ -69,7 +69,7 @@ export async function prepare(
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipe, frozen);
   const { plan, optimizer } = planned;
   const writing = writingOf(options, data, seed);
-  const initial = initialOf(options, model, seed);
+  const initial = initialOf(options, model, seed, reading);
   const config: RunConfig = {
     ...{ data: dataSummary(train, reading), seed, samples: train.count, testSamples: test.count },
     ...(choosing && { validation: choosing }),
@@ -223,13 +223,18 @@ function modelFor({ transfer, initialWeights }: TrainOptions, data: TrainingData
 }
 
 /** The initial weights of a file; undefined if the seed draws all. @throws ConfigurationError */
-function initialOf({ transfer, initialWeights }: TrainOptions, model: Model, seed: number) {
+function initialOf(
+  { transfer, initialWeights }: TrainOptions,
+  model: Model,
+  seed: number,
+  reading: TrainingData['reading'],
+) {
   if (transfer && !initialWeights) {
     throw configurationError`${optionName('transfer')}: requires ${optionName('initialWeights')}, whose layers it takes`;
   }
   if (!initialWeights) return undefined;
   if (transfer) return transferWeights(initialWeights, model, seed);
-  return { ...readInitialWeights(initialWeights, model), transfer: undefined };
+  return { ...readInitialWeights(initialWeights, model, reading), transfer: undefined };
 }
 
 /** Number of leading parameters in the frozen layers. @throws ConfigurationError unless a layer remains to train */

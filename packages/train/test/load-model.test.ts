@@ -28,7 +28,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { type LoadedModel, loadModel } from '../src/model.ts';
+import { type LoadedModel, loadModel, readInitialWeights } from '../src/model.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
@@ -221,6 +221,23 @@ describe('loadModel', () => {
     );
     await expect(loadModel(await encodeCheckpoint(sampleCheckpoint, sha256))).rejects.toThrow(
       'expected a model file from --save, got a checkpoint; use --resume for that',
+    );
+  });
+});
+
+describe('initial weights for a text', () => {
+  const model = resolveModel('gpt-nano', { sampleShape: [16], outputs: 3, tokens: 3, predictsNext: true });
+  const readingOf = (tokens: string) =>
+    ({ type: 'text', vocabulary: { kind: 'characters', tokens: [...tokens] } }) as const;
+  const file = writeModelFile(model, initialize(model, 1), { reading: JSON.stringify(readingOf('abc')) });
+
+  it('are taken if its characters have the same numbers', () => {
+    expect(readInitialWeights(file, model, readingOf('abc')).weights).toEqual(initialize(model, 1));
+  });
+
+  it('are refused if not', () => {
+    expect(() => readInitialWeights(file, model, readingOf('abd'))).toThrow(
+      /: expected a model whose token 2 is "d", as in the text, got "c"$/,
     );
   });
 });

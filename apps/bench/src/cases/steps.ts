@@ -1,8 +1,8 @@
 /** Benchmarks of one thread that computes: a training step on MNIST, and a matrix product. */
-import { readdir, readFile } from 'node:fs/promises';
 import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
-import { loadMnist } from '@lockstep/data/node';
+import { loadMnist, openDefaultText } from '@lockstep/data/node';
+import { decodeTokens } from '@lockstep/data/readers';
 import { createMicrobatchGradient, embeddingOf, initialize, type Model } from '@lockstep/nn';
 import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { type Benchmark, type Case, relativeDistance } from '../harness.ts';
@@ -93,16 +93,14 @@ export async function loadTrainingSet(directory?: string): Promise<Dataset> {
   }
 }
 
-/**
- * Returns a text of 100,000 characters: the documents of this repository. It is as short as it may be, because each run
- * evaluates a tenth of it.
- */
-export async function loadText(): Promise<string> {
-  const root = new URL('../../../../', import.meta.url);
-  const guides = (await readdir(new URL('docs/', root))).filter((name) => name.endsWith('.md')).sort();
-  const names = ['README.md', 'ARCHITECTURE.md', ...guides.map((name) => `docs/${name}`)];
-  const texts = await Promise.all(names.map((name) => readFile(new URL(name, root), 'utf8')));
-  return texts.join('\n').slice(0, 100_000);
+/** Returns the beginning of Moby Dick: all of it would take longer to evaluate than a run takes. */
+export function loadText(): string {
+  const { train, reading } = openDefaultText();
+  if (reading?.type !== 'text' || train.samples.role !== 'index') throw new Error('the default text: expected tokens');
+  const { values, shape } = train.samples;
+  // Each window begins with the last token of the one before.
+  const tokens = values.subarray(0, 100_000).filter((_, at) => at === 0 || at % shape[0]! > 0);
+  return decodeTokens(reading.vocabulary, tokens);
 }
 
 /** Training of the net on the first `batchSize * batchCount` images. */

@@ -199,14 +199,10 @@ function geluTanh(x: Formula): Formula {
   return apply('mul', x, apply('sigmoid', u));
 }
 
-/** Clamps to [-16, 16]. Outside, gelu's derivative is 0 or 1 in float32, and powers of x would overflow. */
-function withoutTails(x: Tensor): Tensor {
-  return clamp(x, { low: -16, high: 16 });
-}
-
 /** `s + x u' s (1 - s)` with `s = sigmoid(u)`. */
 function geluTanhDerivative(value: Tensor): Tensor {
-  const x = withoutTails(value);
+  // Outside, the derivative is 0 or 1 in float32, and powers of x would overflow.
+  const x = clamp(value, { low: -16, high: 16 });
   const squared = mul(x, x);
   const s = sigmoid(mul(mul(x, geluScale), add(1, mul(squared, geluCube))));
   const slope = mul(geluScale, add(1, mul(squared, 3 * geluCube)));
