@@ -27,6 +27,7 @@ const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scr
 const programs: Readonly<Record<string, readonly string[]>> = {
   evaluate: ['lockstep/dist/main.js', 'evaluate'],
   predict: ['lockstep/dist/main.js', 'predict'],
+  generate: ['lockstep/dist/main.js', 'generate'],
   export: ['lockstep/dist/main.js', 'export'],
   example: ['../examples/dist/src/main.js'],
   compare: ['bench/dist/main.js', 'compare'],

@@ -59,8 +59,9 @@ async function begin(program: Program, port: number): Promise<void> {
 }
 
 /** The figures of a report that do not depend on time. */
-function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, exactness }: Report) {
+function figuresOf({ epochs, samples, curve, weightsSha256, steps: taken, initialLoss, exactness }: Report) {
   return {
+    samples,
     weightsSha256,
     initialLoss,
     exactness,

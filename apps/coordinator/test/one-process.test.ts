@@ -41,15 +41,8 @@ const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', 
 /** 2,400 characters of a few words in any order. */
 const words = ['the whale', 'a sailor', 'sees', 'and', 'the sea', 'was white', '.\n'];
 const prose = Array.from({ length: 300 }, (_, index) => words[(index * index + 3 * index) % words.length]).join(' ');
-const text = [
-  '--data',
-  file('prose.txt', prose.slice(0, 2_400)),
-  '--model',
-  'gpt-nano',
-  '--sample-every',
-  '10',
-  ...adamw,
-];
+const text = ['--data', file('prose.txt', prose.slice(0, 2_400)), '--model', 'gpt-nano', ...adamw];
+const everyTen = [...text, '--batch', '12', '--steps', '24', '--sample-every', '10'];
 
 const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
 
@@ -81,20 +74,11 @@ const recipes = {
     '--class-weights',
     'balanced',
   ],
-  text: [...text, '--batch', '12', '--steps', '24', '--prompt', 'the '],
-  'best text': [...text, '--batch', '12', '--steps', '24', '--keep', 'best', '--monitor', 'perplexity'],
+  text: [...everyTen, '--prompt', 'the '],
+  'best text': [...everyTen, '--keep', 'best', '--monitor', 'perplexity'],
   'DiLoCo, text': [
-    ...text,
-    '--replicas',
-    '3',
-    '--inner-steps',
-    '2',
-    '--batch',
-    '4',
-    '--steps',
-    '6',
-    '--sample-every',
-    '2',
+    ...[...text, '--replicas', '3', '--inner-steps', '2', '--batch', '4'],
+    ...['--steps', '6', '--sample-every', '2'],
   ],
   'best epoch': ['--data', iris, '--epochs', '15', '--lr', '0.3', '--keep', 'best', '--validation', '0.2'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.

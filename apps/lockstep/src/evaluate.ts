@@ -20,10 +20,10 @@ import {
 } from '@lockstep/command';
 import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
-import { parameterCount } from '@lockstep/nn';
+import { outputCount, parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
-import { imbalanceLines, metricsLines, optionsAlike } from '@lockstep/train/command-line';
+import { imbalanceLines, metricsLines, optionsAlike, textQuality } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
@@ -89,8 +89,13 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
     const [expected, got] = wanted.role === 'scaled' ? ['bytes', 'floats'] : ['floats', 'bytes'];
     throw usageFailure(`${where}: expected samples of ${expected}, as in training, got ${got}`);
   }
-  const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
   const { role, names } = data.targets;
+  const [count, what] =
+    classes.length > 0
+      ? [classes.length, targetWords.index.many]
+      : values.length > 0
+        ? [values.length, targetWords.value.many]
+        : [outputCount(model.architecture), targetWords.next.many];
   const got = targetWords[role].many;
   if (got === what && names.length === count) return;
   throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
@@ -150,6 +155,7 @@ function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEval
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
     return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${absolute}${explained}`;
   }
+  if (metrics && 'perplexity' in metrics) return `${textQuality(metrics)}, accuracy ${percent(accuracy)}`;
   const measured = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
   if (!confusion) return measured;
   const wrong = errorsOf(confusion).reduce((sum, { count }) => sum + count, 0);

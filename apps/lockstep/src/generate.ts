@@ -1,5 +1,5 @@
 /** `generate`: continues a text with a saved model, and prints it while it is written. */
-import { generalOptions, libraryOptions, readCommandLine, usageFailure } from '@lockstep/command';
+import { generalOptions, libraryOptions, readCommandLine, shownLine, usageFailure } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
 import { generateOptions } from '@lockstep/train/command-line';
 import { loadOptions, openModel } from './saved-model.ts';
@@ -33,7 +33,7 @@ export async function generateText(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** A text without what would control the terminal, but for line breaks and tabs. */
+/** A text in which nothing but line breaks and tabs controls the terminal. */
 function shown(text: string): string {
-  return text.replaceAll(/[^\P{C}\n\t]/gu, '\ufffd');
+  return text.replaceAll(/[^\n\t]+/g, (part) => shownLine(part));
 }

@@ -1,6 +1,7 @@
 /** `predict`: a model's predictions for pictures, lists of values, and the rows of tables. */
 
 import {
+  commandText,
   flagKind,
   generalOptions,
   operands,
@@ -60,6 +61,11 @@ export async function predictFiles(args: readonly string[]): Promise<number> {
     throw usageFailure(`--out: expected another file than those to predict, got ${out}`);
   }
   const model = await openModel(options);
+  if (model.classes.length + model.values.length === 0) {
+    throw usageFailure(
+      `predict: expected a model of classes or values, got one that writes text: use ${commandText('generate', `--load ${options.load}`)}`,
+    );
+  }
   const samples: Sample[] = [];
   for (const file of files) for (const sample of await readSamples(file, model, invert)) samples.push(sample);
   const results = await resultsOf(model, joined(samples.map(({ values }) => values)), top);

@@ -2,9 +2,17 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { datasetFromText } from '@lockstep/data/readers';
 import { join } from '@lockstep/worker';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ListeningEvent, type RelayEvent, type RelayOptions, relay, type TrainOptions } from '../src/index.ts';
+import {
+  type ListeningEvent,
+  type RelayEvent,
+  type RelayOptions,
+  relay,
+  type TrainOptions,
+  train,
+} from '../src/index.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
 import { clientOf, relayHeaders } from '../src/site/limiter.ts';
 import { newSecret } from '../src/words.ts';
@@ -41,6 +49,19 @@ describe('a relay', () => {
     expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe(await hashAlone(tiny));
+  });
+
+  it('computes for a text run, which writes the same texts as one process', async () => {
+    const data = datasetFromText('the whale and the sea and a sailor saw it\n'.repeat(40), { context: 16 });
+    const asked: TrainOptions = { data, model: 'gpt-nano', batch: 6, steps: 8, sampleEvery: 4 };
+    const { run, url } = await openRun(asked);
+    const between = await openRelay(url);
+    join(between.url, { name: 'guest' });
+    const [{ report }, alone] = await Promise.all([run.result, train(asked).result]);
+    expect(report.workers).toMatchObject([{ kind: 'relay' }]);
+    expect(report.weightsSha256).toBe(alone.report.weightsSha256);
+    expect(report.samples).toEqual(alone.report.samples);
+    expect(report.samples).toHaveLength(2);
   });
 
   it('passes viewers on to the coordinator, and metrics; the page it has itself', async () => {

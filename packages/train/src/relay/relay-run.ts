@@ -380,8 +380,8 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
         if (options.isCanceled?.()) throw new ComputeError('failed', 'the numerics check was canceled');
         return local.gradient(samples, targets, options);
       }
-      if (samples instanceof Uint32Array || targets instanceof Uint8Array) {
-        throw new Error('shard: expected samples with targets as they travel, got others');
+      if (samples instanceof Uint32Array) {
+        throw new Error('shard: expected samples as they travel, got numbers of cached ones');
       }
       if (weights) {
         // The coordinator has gone back to an earlier step, but the workers below have later weights.
