@@ -82,7 +82,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
  */
 export async function openRows(path: string): Promise<OpenedRows | undefined> {
   checkArguments('openRows', [argumentKinds.path, path]);
-  if (!isDirectory(path)) return openTable(path);
+  if (!isDirectory(path)) return textName.test(path) ? undefined : openTable(path);
   const pair = tablePair(await list(path));
   return pair && openPair(path, pair);
 }

@@ -92,7 +92,8 @@ function pathOf(folder: string): string {
 }
 
 /** Sample preview: one of each class, then more, up to a message's limit. */
-function examplesOf({ samples, targets, count }: Dataset): Example[] {
+function examplesOf(data: Dataset): Example[] {
+  const { samples, targets, count } = data;
   const size = sizeOfField(samples);
   const most = Math.min(mostExamples, Math.floor(mostExampleBytes / bytesOfField(samples)));
   const seen = new Set<number>();
@@ -105,13 +106,17 @@ function examplesOf({ samples, targets, count }: Dataset): Example[] {
   const others = Array.from({ length: Math.min(count, 2 * most) }, (_, sample) => sample);
   return [...new Set([...firsts, ...others])].slice(0, most).map((sample) => ({
     sample: bytesOf(samples.values.slice(sample * size, (sample + 1) * size)),
-    target: targetText(targets, sample),
+    target: targetText(data, sample),
   }));
 }
 
-function targetText(targets: Dataset['targets'], sample: number): string {
+function targetText({ samples, targets }: Dataset, sample: number): string {
   if (targets.role === 'index') return shownCell(targets.names[targets.values[sample]!] ?? '', maxNameLength);
-  if (targets.role === 'next') return '';
+  if (targets.role === 'next') {
+    const length = sizeOfField(samples);
+    const tokens = samples.values.subarray(sample * length, (sample + 1) * length);
+    return shownCell(Array.from(tokens, (token) => targets.names[token] ?? '').join(''), maxNameLength);
+  }
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const size = targets.names.length;
   const values = targets.values.subarray(sample * size, (sample + 1) * size);
