@@ -16,6 +16,7 @@ describePage('tabs', ({ browser, folder }) => {
     it.each([
       ['mlp', '20'],
       ['cnn', '3'],
+      ['gpt-nano', '60'],
     ])('train the model that one process trains: %s', async (model, steps) => {
       const args = ['--model', model, '--steps', steps];
       const run = await startRun(folder, [...args, '--wait-for-start']);

@@ -93,13 +93,15 @@ export class TabWorker {
   #workload(): Workload | undefined {
     const { value: run } = this.#store.run;
     if (!run) return undefined;
+    const { model, sampleField, targetField } = run;
     const { microbatchSize, diloco } = run.config;
+    const setup = { model, microbatchSize, format: { sampleField, targetField } };
     if (diloco) {
       const { batch, learningRate, momentum } = diloco;
       const innerSteps = { batch, learningRate, momentum };
-      return { model: run.model, microbatchSize, innerSteps, samples: triedInnerSteps * batch };
+      return { ...setup, innerSteps, samples: triedInnerSteps * batch };
     }
-    return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
+    return { ...setup, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   }
 }
 

@@ -30,7 +30,8 @@ export class ResultReceiver {
 
   constructor(options: IncomingGradientOptions) {
     this.#options = options;
-    this.#held = new HeldResults(options.parameterServer.aggregator);
+    const { parameterServer, setup } = options;
+    this.#held = new HeldResults(parameterServer.aggregator, (place) => answersIn(place, setup));
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
@@ -229,15 +230,20 @@ export class HeldResults {
   /** Added sums by step and shard, each kept until the workers on trial with that shard have answered or left. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
+  readonly #answersIn: (place: Place) => number;
 
-  constructor(memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
+  /** @param answersIn returns the number of answers in a shard, correct or not */
+  constructor(memory: Pick<Aggregator, 'valuesOf' | 'release'>, answersIn: (place: Place) => number) {
     this.#memory = memory;
+    this.#answersIn = answersIn;
   }
 
   /** Returns the connections whose held result of the same shard equals this one. */
   equalTo(result: ArrivedResult): ConnectionId[] {
     const held = this.#held.get(placeKey(result.place)) ?? [];
-    return held.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+    const isSame = ({ memory, numericsHash }: ArrivedResult): boolean =>
+      this.#isSame(result, this.#memory.valuesOf(memory), numericsHash);
+    return held.filter(isSame).map(({ connection }) => connection);
   }
 
   /** Returns whether any result of a shard is held. */
@@ -280,8 +286,7 @@ export class HeldResults {
   compareLate({ place, memory, numericsHash }: ArrivedResult): LateComparison | undefined {
     const added = this.addedAt(place);
     if (!added) return undefined;
-    const isOneMode = added.numericsHash === numericsHash;
-    const isSame = this.#areSame(added.values, this.#memory.valuesOf(memory), isOneMode);
+    const isSame = this.#isSame({ place, memory, numericsHash }, added.values, added.numericsHash);
     return { isSame, isChecked: added.isChecked };
   }
 
@@ -304,13 +309,16 @@ export class HeldResults {
     for (const { memory } of results) this.#memory.release(memory);
   }
 
-  #isSame(one: ArrivedResult, other: ArrivedResult): boolean {
-    const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
-    return this.#areSame(left, right, one.numericsHash === other.numericsHash);
-  }
-
-  #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
-    return isOneMode ? equalBits(one, other) : nearlyEqual(one, other);
+  /** Compares a result with the values of another computer for the same shard. */
+  #isSame(
+    { place, memory, numericsHash }: Pick<ArrivedResult, 'place' | 'memory' | 'numericsHash'>,
+    others: Float32Array,
+    othersHash: string,
+  ): boolean {
+    const values = this.#memory.valuesOf(memory);
+    return numericsHash === othersHash
+      ? equalBits(others, values)
+      : nearlyEqual(others, values, this.#answersIn(place));
   }
 }
 
@@ -330,8 +338,11 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
   return new Uint32Array(buffer, byteOffset, length);
 }
 
-/** Returns whether gradient, loss and correct answers agree within tolerance; one borderline sample may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
+/**
+ * Returns whether gradient, loss and correct answers agree within tolerance. Rounding may decide an answer whose best two
+ * classes or tokens are nearly equal: one in a shard, or more among many answers.
+ */
+function nearlyEqual(one: Float32Array, other: Float32Array, answers: number): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {
@@ -339,7 +350,7 @@ function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
     worst = Math.max(worst, Math.abs(one[index]! - other[index]!));
   }
   const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
-  const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);
+  const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * answers);
   return worst <= tolerance * largest && loss && correct;
 }
 
@@ -468,14 +479,16 @@ function bytesFault(
   return `expected values that are not rounded, got ${encoding}`;
 }
 
-function countFault(
-  { step, lo, n, count, correct }: GradientMessage,
-  { plan, format: { sampleField, targetField } }: RunSetup,
-): string | undefined {
-  const expected = samplesInShard(plan, step, lo, n);
+function countFault({ step, lo, n, count, correct }: GradientMessage, setup: RunSetup): string | undefined {
+  const expected = samplesInShard(setup.plan, step, lo, n);
   if (count !== expected) return `expected ${expected} samples, got ${count}`;
-  const answers = targetField.role === 'next' ? count * (sizeOfField(sampleField) - 1) : count;
+  const answers = answersIn({ step, lo, n }, setup);
   return correct <= answers ? undefined : `expected at most ${answers} correct answers, got ${correct}`;
+}
+
+/** Returns the number of answers in a shard: one for each sample, or for each position of a text. */
+function answersIn({ step, lo, n }: Place, { plan, format: { sampleField, targetField } }: RunSetup): number {
+  return samplesInShard(plan, step, lo, n) * (targetField.role === 'next' ? sizeOfField(sampleField) - 1 : 1);
 }
 
 function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {

@@ -135,9 +135,10 @@ function createMemory() {
   };
 }
 
-function create() {
+/** @param answers in each shard */
+function create(answers = 8) {
   const memory = createMemory();
-  const held = new HeldResults(memory);
+  const held = new HeldResults(memory, () => answers);
   const hold = (result: ArrivedResult) => {
     const equal = held.equalTo(result);
     held.hold(result);
@@ -168,13 +169,13 @@ describe('two results are the same', () => {
   const result = [1, -2, 4, 10, 5];
   type Changed = readonly [at: number, by: number];
 
-  it.each<[mode: string, changed: Changed, isSame: boolean]>([
+  it.each<[mode: string, changed: Changed, isSame: boolean, answers?: number]>([
     // Within one numeric mode the bits decide.
     ['own', [0, 0], true],
     ['own', [0, 2 ** -22], false],
     ['own', [3, 2 ** -20], false],
     ['own', [4, 1], false],
-    // Between modes: a thousandth of the largest value and of the loss, and one answer or a thousandth of the answers.
+    // Between modes: a thousandth of the largest value and of the loss, and one answer or a thousandth of all answers.
     ['other', [0, 0.0039], true],
     ['other', [0, -0.0041], false],
     ['other', [2, 0.0041], false],
@@ -184,8 +185,12 @@ describe('two results are the same', () => {
     ['other', [4, -1], true],
     ['other', [4, 2], false],
     ['other', [4, -5], false],
-  ])('in the mode %s with the change %o: %s', (mode, [at, by], isSame) => {
-    const { add } = create();
+    ['other', [4, 4], true, 4_000],
+    ['other', [4, -4], true, 4_000],
+    ['other', [4, 5], false, 4_000],
+    ['own', [4, 1], false, 4_000],
+  ])('in the mode %s with the change %o: %s, of %s answers', (mode, [at, by], isSame, answers) => {
+    const { add } = create(answers);
     add(1, result);
     const other = result.map((value, index) => (index === at ? value + by : value));
     expect(add(2, other, mode)).toEqual(isSame ? [1] : []);

@@ -1,5 +1,5 @@
 /** A tab's worker: its state as the page sees it, and the threads and GPU that the tab has. */
-import type { InnerSteps } from '@lockstep/rules';
+import type { DataFormat, InnerSteps } from '@lockstep/rules';
 import { isSoftwareAdapter, type ThreadMessage, type ThreadOptions } from '@lockstep/tensor';
 
 /** Choices of what a tab computes on. */
@@ -44,6 +44,7 @@ export interface Workload {
   readonly model: unknown;
   readonly microbatchSize: number;
   readonly innerSteps?: InnerSteps | undefined;
+  readonly format: DataFormat;
   readonly samples: number;
 }
 

@@ -174,8 +174,9 @@ async function chooseBackend({ backend: choice, threads, workload }: JoinRequest
 
 /** Returns the GPU if it computes a shard faster than the CPU, else the reason against it. */
 async function tryGpu(cpu: Backend, workload: Workload): Promise<ChosenBackend | string> {
+  let gpu: ChosenBackend | undefined;
   try {
-    const gpu = describe(await openBackend('gpu'));
+    gpu = describe(await openBackend('gpu'));
     const cpuMs = await shardMs(cpu, workload);
     const gpuMs = await shardMs(gpu.backend, workload);
     if (gpuMs < cpuMs) {
@@ -184,9 +185,10 @@ async function tryGpu(cpu: Backend, workload: Workload): Promise<ChosenBackend |
     }
     close(gpu.backend);
     const gpuTime = `${gpu.device ?? 'the GPU'} takes ${gpuMs.toFixed(1)} ms`;
-    const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
+    const reason = `${gpuTime} for ${workload.samples} samples of this run, the CPU ${cpuMs.toFixed(1)} ms`;
     return [...gpu.reasons, reason].join('; ');
   } catch (error) {
+    if (gpu) close(gpu.backend);
     return errorMessage(error);
   }
 }
@@ -199,12 +201,12 @@ function describe({ backend, refused }: OpenedBackend) {
 }
 
 /** Shortest time of a few shards, in milliseconds. @throws Error if the backend cannot compute this model */
-async function shardMs(backend: Backend, workload: Workload): Promise<number> {
+async function shardMs(backend: Backend, { samples: count, format, ...setup }: Workload): Promise<number> {
   const compute = createLocalCompute(backend, systemClock);
   try {
-    const model = parseModel(workload.model);
-    await compute.open({ model, microbatchSize: workload.microbatchSize, innerSteps: workload.innerSteps });
-    const { weights, samples, targets } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    const model = parseModel(setup.model);
+    await compute.open({ ...setup, model, targetField: format.targetField });
+    const { weights, samples, targets } = createNumericsCheck(model, Math.max(1, Math.round(count / 1.5)), format);
     compute.setWeights(weights);
     const times: number[] = [];
     while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(samples, targets)).computeMs);
