@@ -114,7 +114,7 @@ export function gptSizes({ model, shapes }: Net) {
   return { tokens, width, positions, heads: Number(/"heads":(\d+)/.exec(JSON.stringify(model))?.[1] ?? 0) };
 }
 
-/** What the net learns to predict. */
+/** The targets that the net learns. */
 export function targetFieldOf(net: Net): TargetField {
   if (net.name !== 'gpt') return classField;
   return { dtype: 'u8', shape: [0], role: 'next', positions: gptSizes(net).positions };

@@ -17,8 +17,9 @@ import { CodeForm, Join } from './panels/join.tsx';
 import { Overview } from './panels/overview.tsx';
 import { Runs } from './panels/runs.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
+import { TextCards } from './panels/text.tsx';
 import { type WorkerOwner, WorkersPanel } from './panels/workers.tsx';
-import type { LogLine, RunStore } from './watch/run-store.ts';
+import { isText, type LogLine, type RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import type { Viewer } from './watch/viewer.ts';
 
@@ -156,6 +157,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
         {result && <EndingPanel store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <CurvesCard store={store} />
+      {isText(run) && <TextCards store={store} requestWeights={requestWeights} />}
       <Draw predictor={predictor} run={run} />
       <WorkersPanel
         store={store}
@@ -165,9 +167,9 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
       />
       {hasStep && <StepTimeline store={store} />}
       {evaluation?.confusion && <ConfusionView evaluation={evaluation} store={store} opened={opened} />}
-      {evaluation && <TopErrors evaluation={evaluation} run={run} opened={opened} />}
+      {evaluation && !isText(run) && <TopErrors evaluation={evaluation} run={run} opened={opened} />}
       <Log key={`${hasStep} ${evaluation !== undefined}`} lines={store.log.value} />
-      {metrics && <MetricsView metrics={metrics} />}
+      {metrics && !isText(run) && <MetricsView metrics={metrics} />}
     </div>
   );
 }

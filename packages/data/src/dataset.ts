@@ -157,7 +157,7 @@ export function valueTargets(
   return standardization ? { ...field, standardization } : field;
 }
 
-/** What a field may say besides dtype, shape and role. */
+/** Properties of a field besides dtype, shape and role. */
 const fieldExtras = ['classWeights', 'tokens', 'positions', 'lines'] as const;
 
 type WithoutValues<F extends Field> = F extends unknown

@@ -72,7 +72,7 @@ describe('readers', () => {
       readPictures: [pictures, 'x', decoder, {}],
       splitDataset: [dataset(), {}],
     },
-    // Those of pictures need a page.
+    // Functions for pictures need a page.
     // The others are asked as exports of data.
     ['datasetFromPictures', 'openPageDecoder', 'decodeTokens', 'encodeText'],
   );

@@ -111,7 +111,7 @@ export interface Grid {
   readonly showsNumbers?: boolean;
 }
 
-/** What a model writes at several steps of its training. */
+/** Texts that a model writes at several steps of its training. */
 export interface Texts {
   readonly kind: 'texts';
   readonly caption: string;

@@ -1,4 +1,4 @@
-/** What a layer is: its parameters, how they are drawn and laid out, and the methods of an entry in the table. */
+/** A kind of layer: its parameters, how they are drawn and laid out, and the methods of its entry in the table. */
 
 import { checkArguments } from '@lockstep/data';
 import { normalQuantile, type RandomKeys, type Shape, sizeOf, type Tensor } from '@lockstep/tensor';

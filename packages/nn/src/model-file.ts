@@ -173,7 +173,7 @@ const scalingSchema = v.variant('type', [
   v.strictObject({ type: v.literal('token'), tokens: wholeNumberFrom(2, maxTokens) }),
 ]);
 
-/** What is said of next tokens, besides their names. */
+/** Properties of next tokens, besides their names. */
 const nextSchema = v.strictObject({ positions: positive, lines: v.exactOptional(v.literal(true)) });
 
 const byteScaling = { type: 'byte', divisor: byteDivisor } as const;

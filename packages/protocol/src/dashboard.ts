@@ -247,6 +247,8 @@ export const watchMessages = {
     columns: v.exactOptional(columns),
     /** How pictures were scaled, if files of pictures are the samples. */
     fit: v.exactOptional(v.picklist(['cover', 'contain', 'stretch'])),
+    /** The vocabulary of a text as JSON, as in a model file; omitted if it is too large to send. */
+    vocabulary: v.exactOptional(f.textOfLength(2 ** 18)),
     /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
     standardization: v.exactOptional(v.strictObject({ mean: f.finiteFloat, deviation: f.finiteFloat })),
     ...joining,

@@ -35,7 +35,7 @@ interface RunPlanOptions {
   readonly roundsToHalves?: boolean | undefined;
 }
 
-/** Of fewer samples, a gradient costs more to write than to compute, unless a sample is a whole sequence. */
+/** A gradient of fewer samples costs more to write than to compute, unless a sample is a whole sequence. */
 const usualLeastMicrobatch = 16;
 
 /**

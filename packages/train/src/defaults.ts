@@ -50,9 +50,9 @@ export interface Recipe {
   readonly schedule: ScheduleType;
   /** Smallest default size of a microbatch; omitted for that of single rows. */
   readonly leastMicrobatch?: number;
-  /** A run has at least so many epochs and steps by default. */
+  /** Least number of epochs and of steps of a run by default. */
   readonly least: { readonly epochs: number; readonly steps: number };
-  /** Where a cosine ends, as a fraction of the learning rate; 0 by default. */
+  /** Last learning rate of a cosine, as a fraction of the first; 0 by default. */
   readonly minimum?: number;
   /** The default optimizer; its settings are not those of another type. */
   readonly optimizer: OptimizerOptions & { readonly type: OptimizerType };

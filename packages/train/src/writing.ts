@@ -64,7 +64,7 @@ export interface WritingSetup {
   /** Tokens that the text begins with. */
   readonly prompt: readonly number[];
   readonly seed: number;
-  /** Whether the model writes lines, each of which begins anew with token 0. */
+  /** Whether the model writes lines, each of which begins with token 0. */
   readonly lines: boolean;
 }
 

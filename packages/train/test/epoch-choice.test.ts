@@ -1,4 +1,4 @@
-/** What a run keeps and writes depends on its weights alone, not on when they are evaluated, or on interruptions. */
+/** A run keeps and writes what its weights alone determine, whenever they are evaluated and the run is interrupted. */
 import { classField } from '@lockstep/data';
 import type { Evaluation } from '@lockstep/nn';
 import { type CoordinatorState, planRun } from '@lockstep/rules';

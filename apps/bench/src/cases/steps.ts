@@ -153,7 +153,7 @@ export async function trainingCase(
   };
 }
 
-/** What a step takes: images, or the tokens of texts. */
+/** Unit of throughput: images, or the tokens of texts. */
 export function workOf(model: Model, batchSize: number): Case['workPerStep'] {
   if (embeddingOf(model) === undefined) return { amount: batchSize, unit: 'images' };
   return { amount: batchSize * model.input[0]!, unit: 'tokens' };

@@ -25,7 +25,7 @@ export interface Training {
   readonly batch: number;
   readonly learningRate: number;
   readonly steps: number;
-  /** What a step takes, for the throughput. */
+  /** Unit of throughput. */
   readonly work: Case['workPerStep'];
 }
 

@@ -10,6 +10,7 @@ import { BarChart } from '../view/bars.tsx';
 import { CurvePlot } from '../view/curves.tsx';
 import { Raster, Tiles } from '../view/raster.tsx';
 import { DataTable } from '../view/table.tsx';
+import { Texts } from '../view/texts.tsx';
 import { GraphView } from './graph.tsx';
 import './lesson.css';
 
@@ -28,7 +29,7 @@ const views: { readonly [Kind in Exhibit['kind']]: ComponentType<Shown<Kind>> } 
   code: CodeView,
   pictures: PicturesView,
   grid: GridView,
-  texts: TextsView,
+  texts: ({ exhibit: { caption, samples } }) => <Texts label={caption} samples={samples} />,
   attention: AttentionView,
   plane: PlaneView,
   neurons: NeuronsView,
@@ -282,30 +283,6 @@ function GridView({ exhibit: { caption, rows, columns, values, showsNumbers = fa
         </tbody>
       </table>
     </section>
-  );
-}
-
-/** The newest text large, and all texts below it, the newest first. Both have a fixed height, so nothing shifts. */
-export function TextsView({ exhibit: { caption, samples } }: Shown<'texts'>) {
-  const newest = samples.at(-1);
-  return (
-    <div class="texts">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll newest-text" tabIndex={0} aria-label={`${caption}, the newest`}>
-        {newest && <p class="aside">after step {whole(newest.step)}</p>}
-        <p class="sample-text">{newest?.text}</p>
-      </section>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll earlier-texts" tabIndex={0} aria-label={`${caption}, earlier ones`}>
-        <ol>
-          {samples.toReversed().map(({ step, text }) => (
-            <li key={step}>
-              <span class="aside">step {whole(step)}</span> <span class="sample-text">{text}</span>
-            </li>
-          ))}
-        </ol>
-      </section>
-    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 /** Formats numbers, times and failures for people. */
-import { decimals, errorMessage } from '@lockstep/data/shown';
+import { decimals, errorMessage, significant } from '@lockstep/data/shown';
 
 export { decimals, durationText, percent, significant } from '@lockstep/data/shown';
 
@@ -10,6 +10,12 @@ export function whole(value: number): string {
 
 export function lossText(loss: number): string {
   return isLossFinite(loss) ? decimals(loss) : '∞';
+}
+
+/** Perplexity of a mean loss per token: the number of equally likely tokens that is as hard to guess from. */
+export function perplexityText(loss: number): string {
+  const perplexity = Math.exp(loss);
+  return Number.isFinite(perplexity) && isLossFinite(loss) ? significant(perplexity) : '∞';
 }
 
 /** Whether the loss is finite: messages carry the largest number in place of infinity and NaN. */

@@ -53,6 +53,12 @@ const runGlossary = {
     'The root of the mean squared error on the samples that the network learns from: about how far off it is, in the unit of the values.',
   'test RMSE':
     'The root of the mean squared error on samples that the network never learns from, in the unit of the values. R² is the share of their variance that it explains.',
+  'validation perplexity':
+    'The network is as unsure of the next token as if it had to guess among this many equally likely ones: e to the power of the loss. Measured on the part of the text that it never learns from.',
+  'bits per byte':
+    'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each byte of that part to this many bits.',
+  'bits per token':
+    'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each token of that part to this many bits.',
   step: 'One change of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer updates the parameters.',
   'confusion matrix':
     'A row for each true class, a column for each predicted class. Correct predictions are on the diagonal; a dark cell next to it is a pair of classes that the network confuses.',

@@ -1,4 +1,5 @@
 /** The training curves: each step in a faint color, their moving mean, and test and validation after each epoch. */
+import type { RunMessage } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -7,7 +8,8 @@ import { lossText, percent, significant, whole } from '../look/format.ts';
 import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
 import { type Curve, CurvePlot, type VerticalAxis } from '../view/curves.tsx';
 import { axisEnd, type CurveAxis, type CurveKind, leastSpan } from '../watch/curves.ts';
-import type { RunStore } from '../watch/run-store.ts';
+import { isText, type RunStore } from '../watch/run-store.ts';
+import { heldOutWord } from '../watch/run-texts.ts';
 
 type ChartName = CurveKind | 'rate';
 
@@ -38,11 +40,14 @@ export function CurvesCard({ store }: { readonly store: RunStore }) {
       </h2>
       <Toolbar store={store} />
       <Chart store={store} kind="loss" />
-      {store.run.value?.targetField.role !== 'value' && store.status.value.name !== 'failed' && (
-        <Chart store={store} kind="accuracy" />
-      )}
+      {hasAccuracy(store.run.value) && store.status.value.name !== 'failed' && <Chart store={store} kind="accuracy" />}
     </section>
   );
+}
+
+/** Whether accuracy is shown: not for values, nor for text, whose next token is often open. */
+export function hasAccuracy(run: RunMessage | undefined): boolean {
+  return run?.targetField.role !== 'value' && !isText(run);
 }
 
 /** The learning rate of each step so far. Needs a run with a schedule. */
@@ -126,16 +131,27 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
       { label: '', color: '--train-faint', width: 1, values: steps!, legend: 'none' },
       // With earlier runs, the list names each run by the settings in which it differs.
       { ...main, label: earlier.length === 0 ? 'train' : own.label, values: means! },
-      { label: 'test', color: '--test', values: tests!, hasMarks: true },
+      { label: heldOutWord(store.run.peek()), color: '--test', values: tests!, hasMarks: true },
       ...(validation.every((value) => value === null)
         ? []
         : [{ label: 'validation', color: '--validation', values: validations!, hasMarks: true, dash: [6, 4] }]),
+      ...(kind === 'loss' && isText(store.run.peek()) ? [guessing(store.run.peek()!, x)] : []),
       ...(keptEpoch === undefined ? [] : [{ label: `kept epoch ${keptEpoch}`, color: '--text', values: best! }]),
       ...others.map((values, index) => ({
         ...{ label: earlier[index]!.label, color: earlierColor(index), values },
         ...{ width: 1.25, legend: 'list' as const },
       })),
     ] as Curve[],
+  };
+}
+
+/** The loss of giving every token the same probability: a model that knows anything is below it. */
+function guessing({ outputs }: RunMessage, x: readonly number[]): Curve {
+  return {
+    label: `guessing, ln ${whole(outputs)}`,
+    color: '--text-muted',
+    dash: [4, 4],
+    values: x.map(() => Math.log(outputs)),
   };
 }
 
@@ -189,10 +205,10 @@ function Toolbar({ store }: { readonly store: RunStore }) {
   );
 }
 
-/** Saves the curves as a table. Runs whose targets are values have no accuracy. */
+/** Saves the curves as a table. */
 export function saveCurvesCsv(store: RunStore): void {
   const { value: view } = chartSettings;
-  const kinds = store.run.value?.targetField.role === 'value' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
+  const kinds = hasAccuracy(store.run.value) ? (['loss', 'accuracy'] as const) : (['loss'] as const);
   const columns: [name: string, values: readonly (number | null)[]][] = [];
   for (const kind of kinds) {
     const { at, train, smoothTrain, test, validation } = store.curves(kind, view)[0]!.table;

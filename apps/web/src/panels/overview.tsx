@@ -4,11 +4,20 @@ import type { ProgressMessage, RunMessage } from '@lockstep/protocol';
 import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
 import { Figure } from '../look/controls.tsx';
-import { capitalized, decimals, durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import {
+  capitalized,
+  decimals,
+  durationText,
+  lossText,
+  percent,
+  perplexityText,
+  significant,
+  whole,
+} from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
-import { evaluatedText, goesOnText, resumedText } from '../watch/run-texts.ts';
+import { evaluatedText, goesOnText, resumedText, unitOf } from '../watch/run-texts.ts';
 import type { StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
@@ -162,6 +171,14 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const note = 'recent steps';
   const { targetField, standardization } = store.run.value ?? {};
   const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
+  if (targetField?.role === 'next') {
+    const bits = (loss: number): string => decimals(loss / Math.LN2);
+    return [
+      training,
+      { term: 'validation perplexity', note: evaluated, value: shown(last?.testLoss, perplexityText) },
+      { term: `bits per ${unitOf(store.run.value)}`, note: evaluated, value: shown(last?.testLoss, bits) },
+    ];
+  }
   if (targetField?.role !== 'value') {
     return [
       training,

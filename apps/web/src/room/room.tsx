@@ -1,12 +1,14 @@
 /** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
+import type { WatchMessageOf } from '@lockstep/protocol';
 import type { Secrets } from '../address.ts';
-import { counted, lossText, percent, significant, whole } from '../look/format.ts';
+import { counted, lossText, percent, perplexityText, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../look/theme.ts';
-import { useCurvesVersion } from '../panels/curves.tsx';
+import { hasAccuracy, useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
 import { invitationOf, QrCode, uninvitedTexts } from '../panels/invite.tsx';
 import { CurvePlot } from '../view/curves.tsx';
-import type { RunStore } from '../watch/run-store.ts';
+import { SampleText } from '../view/texts.tsx';
+import { isText, type RunStore } from '../watch/run-store.ts';
 import { batchAtStart, evaluatedText } from '../watch/run-texts.ts';
 import type { ShownWorker } from '../watch/status.ts';
 import './room.css';
@@ -115,24 +117,33 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
 /** The best figure known: number of devices, training accuracy or loss so far, or test result of the last epoch. */
 function Score({ store }: { readonly store: RunStore }) {
   store.curvesVersion.value;
-  const { figure, label } = scoreOf(store);
+  const { figure, label, text } = scoreOf(store);
   return (
     <section class="room-score" aria-labelledby="room-score-title">
-      <RoomCurve store={store} />
+      {!text && <RoomCurve store={store} />}
       <h2 id="room-score-title">{label}</h2>
-      <p class="room-figure">{figure}</p>
+      {text ? <RoomText text={text} /> : <p class="room-figure">{figure}</p>}
       <p class="room-epoch">{epochText(store)}</p>
     </section>
+  );
+}
+
+/** The end of a text that does not fit is cut off: a projector does not scroll. */
+function RoomText({ text }: { readonly text: WatchMessageOf<'sample'> }) {
+  return (
+    <p class="room-text">
+      <SampleText sample={text} />
+    </p>
   );
 }
 
 /** Names of the curves, since the large figure may show another quantity. */
 const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss: 'Curve: training loss' } as const;
 
-/** The curve behind the figure: training accuracy from 0 to 100 %, or training loss if targets are values. */
+/** The curve behind the figure: training accuracy from 0 to 100 %, or training loss of values and texts. */
 function RoomCurve({ store }: { readonly store: RunStore }) {
   useCurvesVersion(store);
-  const kind = store.run.value?.targetField.role === 'value' ? 'loss' : 'accuracy';
+  const kind = hasAccuracy(store.run.value) ? 'accuracy' : 'loss';
   const { at = [], smoothTrain = [] } =
     store.curves(kind, { axis: 'step', memory: chartSettings.value.memory })[0]?.table ?? {};
   // A model that has diverged has no meaningful accuracy.
@@ -152,7 +163,14 @@ function RoomCurve({ store }: { readonly store: RunStore }) {
   );
 }
 
-function scoreOf(store: RunStore): { readonly figure: string; readonly label: string } {
+interface RoomScore {
+  readonly figure: string;
+  readonly label: string;
+  /** The newest text that the model has written, in place of the figure. */
+  readonly text?: WatchMessageOf<'sample'>;
+}
+
+function scoreOf(store: RunStore): RoomScore {
   if (store.status.value.name === 'failed') return { label: 'The run', figure: 'failed' };
   if (isGathering(store)) return { label: 'In the room', figure: `${present(store).length}` };
   const last = store.epochs.value.at(-1);
@@ -163,6 +181,11 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
     return figure === undefined
       ? { label: 'Training loss', figure: loss === undefined ? '–' : lossText(loss) }
       : { label: `Test RMSE, ${evaluated}`, figure: significant(figure) };
+  }
+  if (isText(store.run.value)) {
+    const text = store.samples.value.at(-1);
+    if (text) return { label: `Written after step ${whole(text.step)}`, figure: '', text };
+    return { label: 'Training perplexity', figure: loss === undefined ? '–' : perplexityText(loss) };
   }
   const test = last?.testAccuracy ?? undefined;
   if (test !== undefined) return { label: `Test accuracy, ${evaluated}`, figure: percent(test) };

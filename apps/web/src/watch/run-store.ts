@@ -25,6 +25,11 @@ export function isPicture(run: Pick<RunMessage, 'sampleField'> | undefined): boo
   return run === undefined || (shape.length === 3 && (channels === 1 || channels === 3));
 }
 
+/** Whether the model predicts the next token of a text. */
+export function isText(run: Pick<RunMessage, 'targetField'> | undefined): boolean {
+  return run?.targetField.role === 'next';
+}
+
 export interface LogLine {
   readonly key: number;
   /** When this page received the line; absent for lines from before the page connected. */

@@ -1,7 +1,7 @@
 /** Sentences about the state of a run. */
 import { batchForWorkers } from '@lockstep/rules';
 import { counted, whole } from '../look/format.ts';
-import type { RunStore } from './run-store.ts';
+import { isText, type RunStore } from './run-store.ts';
 
 interface BatchAtStart {
   /** Undefined while no worker is ready. */
@@ -40,6 +40,25 @@ export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' |
 }
 
 const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);
+
+/** Name of the samples that are evaluated after each epoch: of a text, it is the last part, kept back. */
+export function heldOutWord(run: RunStore['run']['value']): 'test' | 'validation' {
+  return isText(run) ? 'validation' : 'test';
+}
+
+/** What a token of the run's text is; a byte if every token is one. */
+export function unitOf(run: RunStore['run']['value']): 'byte' | 'token' {
+  const { kind, tokens = [] } = JSON.parse(run?.vocabulary ?? '{}') as {
+    readonly kind?: string;
+    readonly tokens?: readonly string[];
+  };
+  const isBytes = kind === 'bytes' || (kind === 'characters' && tokens.every(isAscii));
+  return isBytes ? 'byte' : 'token';
+}
+
+function isAscii(text: string): boolean {
+  return text.charCodeAt(0) < 128;
+}
 
 /** Says when a model was evaluated: after a whole epoch, or after the step at which the run ended within an epoch. */
 export function evaluatedText(

@@ -33,7 +33,7 @@ export interface TextOptions extends SplitOptions {
   readonly context?: number | undefined;
   /** Whether each line is a sample; by default, samples are windows of running text. */
   readonly lines?: boolean | undefined;
-  /** What the model asks for where the options above are omitted; data that are no text ignore it. */
+  /** The model's defaults for the options above; data that are no text ignore them. */
   readonly model?: Pick<TextOptions, 'context' | 'lines'> | undefined;
 }
 
@@ -54,7 +54,7 @@ const sourceKind = objectWith('the source of a text', 'name', 'parts');
 /**
  * Turns a text into samples of tokens, whose targets are the next tokens.
  * Running text is cut into windows that share one token, so that each token is predicted once; a rest shorter than a
- * window is left out. The last tenth of the text validates. With `lines`, each line that is not empty is a sample,
+ * window is dropped. The last tenth of the text validates. With `lines`, each line that is not empty is a sample,
  * and a seeded part of them validates. Line ends are kept as they are, except in lines; a byte order mark is not.
  * @throws DataError with one sentence that names the file
  */

@@ -350,6 +350,8 @@ export class EvaluationFeed {
 
   /** Receives the weights at the end of an epoch, and may keep them. */
   add(evaluated: Evaluated): void {
+    // The next token of a text has neither a matrix nor top errors.
+    if (this.#options.prepared.test.targets.role === 'next') return;
     this.#newest = evaluated;
     this.refresh();
     this.#forgetLarge();

@@ -64,7 +64,7 @@ export interface WorkerReport
 export interface DataSummary extends DataFormat {
   /** Number of classes, or of values per sample. */
   readonly outputs: number;
-  /** What a token of the text is; omitted unless samples are text. */
+  /** Unit of the text, such as characters; omitted unless samples are text. */
   readonly unit?: 'characters' | 'tokens' | 'bytes';
   /** Standardization of the values, for which losses are given; omitted if the values were not standardized. */
   readonly standardization?: Standardization;

@@ -50,7 +50,7 @@ interface RowKind<Call> {
   statistics(call: Call, row: Row): readonly string[];
   /** Value in a column, from the values of the matrices there and the statistics. */
   value(call: Call, matrices: readonly string[], statistics: readonly string[], column: string): string;
-  /** What is written where: values, or the statistic of this number. */
+  /** The result that is written: values, or the statistic of this number. */
   results(call: Call): readonly (readonly [Stretch | undefined, Part])[];
 }
 

@@ -1,0 +1,56 @@
+/** Texts that a model has written while it learned: the newest one large, all of them below it. */
+import { whole } from '../look/format.ts';
+
+interface WrittenText {
+  /** Steps that the model had taken. */
+  readonly step: number;
+  /** The beginning that the model was given. */
+  readonly prompt?: string;
+  readonly text: string;
+}
+
+interface TextsProps {
+  readonly label: string;
+  /** In the order of their steps. */
+  readonly samples: readonly WrittenText[];
+}
+
+/** Both parts have a fixed height and scroll, so a longer text moves nothing. */
+export function Texts({ label, samples }: TextsProps) {
+  const newest = samples.at(-1);
+  return (
+    <div class="texts">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll newest-text" tabIndex={0} aria-label={`${label}: the newest`}>
+        {newest && (
+          <>
+            <p class="aside">after step {whole(newest.step)}</p>
+            <p>
+              <SampleText sample={newest} />
+            </p>
+          </>
+        )}
+      </section>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll earlier-texts" tabIndex={0} aria-label={`${label}: all, the newest first`}>
+        <ol>
+          {samples.toReversed().map((sample) => (
+            <li key={sample.step}>
+              <span class="aside">step {whole(sample.step)}</span> <SampleText sample={sample} />
+            </li>
+          ))}
+        </ol>
+      </section>
+    </div>
+  );
+}
+
+/** The beginning, marked, and what the model wrote after it. */
+export function SampleText({ sample: { prompt = '', text } }: { readonly sample: Omit<WrittenText, 'step'> }) {
+  return (
+    <bdi class="sample-text">
+      {prompt !== '' && <mark>{prompt}</mark>}
+      {text}
+    </bdi>
+  );
+}
