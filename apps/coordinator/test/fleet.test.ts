@@ -44,14 +44,14 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
     const first = startCoordinator('coordinator', args);
     const [, url = ''] = await first.printed(/--url (ws:\S+)/);
     const second = startCoordinator('coordinator', [...args, '--report', file]);
-    await second.printed(/^Standby: .* leads run (killed|text) of the fleet at nats:\/\/127/m);
+    await second.printed(new RegExp(`^Standby: .* leads run ${name} of the fleet at nats://127`, 'm'));
     const witness = await openStepWitness(url);
     await witness.reached(60);
     const worker = startWorker([...fleet, '--name', 'faithful']);
     await worker.printed(/joined as/);
     first.kill('SIGKILL');
     await second.printed(
-      /^Resumed from checkpoint-\S+ in run (killed|text) of the fleet at .*, after step \d+ of 400/m,
+      new RegExp(`^Resumed from checkpoint-\\S+ in run ${name} of the fleet at .*, after step \\d+ of 400`, 'm'),
     );
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await worker.ended).toMatchObject({
