@@ -21,8 +21,14 @@ const models = {
   'wrong-outputs.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'dense', units: 7 }] }),
 };
 
+const texts = {
+  'short.txt': 'ab'.repeat(16),
+  'not-utf-8.txt': Uint8Array.of(0x61, 0x62, 0xff),
+  'prose.txt': 'the whale and the sea\n'.repeat(20),
+};
+
 beforeAll(async () => {
-  for (const [name, text] of Object.entries(models)) writeFileSync(path(name), text);
+  for (const [name, content] of Object.entries({ ...models, ...texts })) writeFileSync(path(name), content);
   const files = tinyFiles();
   const trainImages = files.get('train-images-idx3-ubyte')!;
   const trainLabels = files.get('train-labels-idx1-ubyte')!;
@@ -74,7 +80,10 @@ describe('an impossible request', () => {
     ],
     ['--threads 2 --backend tfjs-node', /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     ['--threads 2 --backend reference', /--threads: expected 1 with --backend reference, which uses one thread, got 2/],
-    ['--model nosuch', /--model nosuch: expected mlp, cnn, cnn-large, or JSON with a list of layers, got "nosuch"/],
+    [
+      '--model nosuch',
+      /--model nosuch: expected mlp, cnn, cnn-large, gpt, gpt-nano, names, or JSON with a list of layers, got "nosuch"/,
+    ],
     ['--model {missing.json}', /--model: .*missing\.json: no such file or folder/],
     ['--model {no-json.json}', /--model .*no-json\.json: cannot be read as JSON: /],
     ['--model {no-layers.json}', /--model [^:]*: layers: expected a list of 1 to 256 layers, got a list of 0/],
@@ -89,6 +98,19 @@ describe('an impossible request', () => {
     ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: 50192 bytes expected .*, got 5000/],
     ['--data {swapped}', /--data: train-(images|labels)-.*: are two files swapped\?/],
     ['--data {corrupt}', /--data: t10k-labels-idx1-ubyte: expected gzip data, got a corrupt file/],
+    [
+      '--data {short.txt} --model gpt-nano',
+      /--data: short\.txt: expected at least 33 tokens, two windows of 16 and a token to predict, got 32$/m,
+    ],
+    ['--data {not-utf-8.txt}', /--data: not-utf-8\.txt: expected UTF-8 text, got other bytes at offset 2: save it as /],
+    [
+      '--data {prose.txt} --prompt É',
+      /--prompt: text: expected characters that the model knows, got "É" as character 1/,
+    ],
+    [
+      '--data {prose.txt} --model gpt-nano --freeze 13',
+      /--freeze: expected fewer than the 13 layers with parameters of gpt-nano, got 13/,
+    ],
     ['--port 99999', /--port: expected a whole number from 0 to 65535, got 99999/],
     [
       '--save {nowhere/m.safetensors}',

@@ -17,11 +17,19 @@ const steps = ['--steps', '5'];
 let tiny: string[] = [];
 let first: Report;
 
+const saw = 'the whale and the sea and a sailor saw it\n';
+const prose = place('prose.txt');
+const textModel = place('text.safetensors');
+const runText = (...args: string[]) =>
+  runToReport(folder, ['--data', prose, '--model', 'gpt-nano', '--single', ...steps, ...args]);
+
 const run = async (...args: string[]) => runToReport(folder, [...tiny, ...steps, ...args]);
 
 beforeAll(async () => {
   tiny = await tinyArgs(folder);
   writeFileSync(place('drawn'), writeModelFile(mlp, initialize(mlp, 1)));
+  writeFileSync(prose, saw.repeat(20));
+  await runText('--save', textModel);
   first = (await run('--single', '--save', trained)).report;
 });
 
@@ -93,6 +101,21 @@ describe('--transfer and --freeze', () => {
     expect(report.config.transfer).toEqual({ taken: ['0 dense'], drawn: ['2 dense'] });
   });
 
+  it('move a text model to a longer context: new positions, and the frozen embedding is kept', async () => {
+    const after = place('longer.safetensors');
+    const args = ['--context', '32', '--init', textModel, '--transfer', '--freeze', '1', '--verify', '--save', after];
+    const { report } = await runText(...args);
+    expect(report.config.transfer!.drawn).toEqual(['1 positions']);
+    const [old, now] = [textModel, after].map((file) => {
+      const { tensors } = readSafetensors(readFileSync(file));
+      return Object.fromEntries(tensors.map(({ name, values }) => [name, values]));
+    });
+    // The output is tied to the embedding.
+    expect(now!['transformer.wte.weight']).toEqual(old!['transformer.wte.weight']);
+    expect(now!['transformer.wpe.weight']).toHaveLength(2 * old!['transformer.wpe.weight']!.length);
+    expect(now!['transformer.ln_f.bias']).not.toEqual(old!['transformer.ln_f.bias']);
+  });
+
   it('say what is wrong', async () => {
     const wrong = (args: string[], message: RegExp) =>
       expectRefused('coordinator', ['start', ...tiny, '--single', ...args], message);
@@ -139,6 +162,20 @@ describe('a file that --init cannot take ends with one sentence, exit code 2', (
       ['start', ...tiny, '--init', file],
       new RegExp(`^lockstep: --init .*${message.source}`),
     );
+  });
+
+  it.each<[what: string, text: string, args: string[], message: RegExp]>([
+    ['fewer characters', 'the whale and the sea\n', [], /model file: expected a vocabulary of 11 tokens, got 14/],
+    ['other characters', saw.replaceAll('d', 'b'), [], /whose token 3 is "b", as in the text, got "d"/],
+    ['a shorter context', saw, ['--context', '8'], /model file: expected a context of 8 tokens, got 16/],
+    ['a context longer than the positions', saw, ['--context', '32'], /expected a context of 32 tokens, got 16/],
+  ])('weights of another text, for one with %s: no file is written', async (what, text, args, message) => {
+    const [data, report] = [place(`${what}.txt`), place('kept.json')];
+    writeFileSync(data, text.repeat(20));
+    writeFileSync(report, 'kept');
+    const command = ['start', '--data', data, '--model', 'gpt-nano', ...args, '--init', textModel, '--report', report];
+    await expectRefused('coordinator', command, new RegExp(`^lockstep: --init .*${message.source}`));
+    expect(readFileSync(report, 'utf8')).toBe('kept');
   });
 
   it('nothing there', async () => {

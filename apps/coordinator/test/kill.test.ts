@@ -1,7 +1,10 @@
 /** `kill -9` of workers and of the coordinator changes no bit; `fleet.test.ts` kills one that has a standby. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { train } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openRun } from '../../../packages/train/test/open-run.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { killCoordinator, killWorkers } from './kill.ts';
 import { canListProcesses, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
@@ -9,6 +12,10 @@ import { canListProcesses, readReport, runToReport, startCoordinator, startWorke
 const folder = temporaryFolder();
 const weightsOf = async (args: readonly string[]): Promise<string> =>
   (await runToReport(folder, ['--single', ...args])).report.weightsSha256;
+
+const words = ['the whale', 'a sailor', 'sees', 'and', 'the sea', 'was white', '.\n'];
+const prose = join(folder, 'prose.txt');
+writeFileSync(prose, Array.from({ length: 300 }, (_, index) => words[(index * index) % words.length]).join(' '));
 
 describe('kill -9', () => {
   it.each<[recipe: string, args: readonly string[], atSteps: readonly number[], replaced: boolean]>([
@@ -38,6 +45,32 @@ describe('kill -9', () => {
     },
   );
 
+  it('of one of three workers, whose place another takes, changes neither weights nor texts of a text run', async () => {
+    const asked = { data: prose, model: 'gpt-nano', batch: 12, steps: 60, sampleEvery: 15, prompt: 'the ' } as const;
+    const workers: ReturnType<typeof startWorker>[] = [];
+    const { run, url } = await openRun({
+      ...asked,
+      expect: 3,
+      onStep({ step }) {
+        if (step !== 20) return;
+        workers[0]!.kill('SIGKILL');
+        run.pause();
+        start();
+      },
+    });
+    const start = (): void => void workers.push(startWorker(['--url', url, '--name', `w${workers.length}`]));
+    for (let index = 0; index < 3; index++) start();
+    for await (const event of run) if (event.type === 'joined' && event.worker.name === 'w3') run.resume();
+    const { report } = await run.result;
+    const { report: expected } = await train(asked).result;
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+    expect(report.samples).toEqual(expected.samples);
+    expect(report.samples).toHaveLength(4);
+    expect(report.faults.disconnects).toBe(1);
+    expect(report.workers.find(({ name }) => name === 'w3')?.shards).toBeGreaterThan(0);
+    await Promise.all(workers.map((worker) => worker.ended));
+  });
+
   it('of all workers pauses the run, and one that comes later ends it with the same bits', async () => {
     const args = ['--steps', '60'];
     const workers: ReturnType<typeof startWorker>[] = [];
@@ -62,7 +95,10 @@ describe('kill -9', () => {
     expect((await late.ended).code).toBe(0);
   });
 
-  it('of the coordinator at two moments: same model, few steps again, and workers come back', async () => {
-    await killCoordinator({ seed: 1, kills: 2, options: ['--augment', 'shift'] });
+  it.each<[what: string, options: readonly string[]]>([
+    ['model', ['--augment', 'shift']],
+    ['texts', ['--data', prose, '--model', 'gpt-nano', '--batch', '12', '--sample-every', '75', '--prompt', 'the ']],
+  ])('of the coordinator at two moments: same %s, few steps again, and workers come back', async (_what, options) => {
+    await killCoordinator({ seed: 1, kills: 2, options });
   });
 });

@@ -27,6 +27,7 @@ import {
 } from '@lockstep/data';
 import {
   initialize,
+  type Model,
   type OptimizerConfig,
   type OptimizerState,
   parameterLayout,
@@ -52,10 +53,22 @@ import { SampleLedger } from './invariants.ts';
 import { oracleWeights } from './oracle.ts';
 import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
 
-const model = parseModel({
+const tinyModel = parseModel({
   name: 'tiny',
   input: [4],
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
+});
+
+/** Predicts the next token at each of three positions. */
+const textModel = parseModel({
+  name: 'tiny text',
+  input: [3],
+  layers: [
+    { type: 'embedding', tokens: 300, width: 2 },
+    { type: 'positions' },
+    { type: 'attention', heads: 1 },
+    { type: 'tiedOutput' },
+  ],
 });
 
 const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
@@ -112,7 +125,7 @@ function tinyText(count: number, tokens: number, random: () => number): Dataset 
 }
 
 /** The model, optimizer and data of every problem. */
-export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
+export const tinyProblem = { model: tinyModel, optimizer, datasetOf: tinyDataset };
 
 export interface ProblemOptions extends Partial<DataFormat> {
   readonly samples?: number;
@@ -163,13 +176,14 @@ export interface Problem {
 
 interface Prepared {
   readonly backend: HostBackend;
+  readonly model: Model;
   readonly plan: RunPlan;
   readonly dataset: Dataset;
   /** Hash of the numerics check's gradient. */
   readonly referenceHash: string;
 }
 
-function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHash }: Prepared): RunSetup {
+function setupOf(options: ProblemOptions, { backend, model, plan, dataset, referenceHash }: Prepared): RunSetup {
   return {
     plan,
     model,
@@ -215,6 +229,7 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const format = { ...bytesAndClasses, ...options };
   const { targetField } = format;
+  const model = targetField.role === 'next' ? textModel : tinyModel;
   const { innerSteps, roundsToHalves, lastEpoch = epochs } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, roundsToHalves });
   const dataset = tinyDataset(count, format);
@@ -228,7 +243,13 @@ export async function createProblem(
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
   const referenceGradient = referenceOf(gradient);
-  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hashWith(newHash)(bytesOf(gradient)) });
+  const setup = setupOf(options, {
+    backend,
+    model,
+    plan,
+    dataset,
+    referenceHash: hashWith(newHash)(bytesOf(gradient)),
+  });
   const resume: Problem['resume'] = (checkpoint) => {
     const start = { weights, step: 0, ...checkpoint };
     const firstStep = start.step;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { drain, hostBackend } from '../../compute/test/support.ts';
-import { sampleFields, targetFields } from '../src/problem.ts';
+import { sampleFields, targetFields, textFormat } from '../src/problem.ts';
 import { type Simulation, simulate } from '../src/simulate.ts';
 import { createProblem, type Problem, type ProblemOptions } from './support.ts';
 
@@ -77,6 +77,19 @@ describe('a run in virtual time', () => {
     );
     // The property means nothing unless faults met shards.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
+  });
+
+  it('of a text gives the same weights while workers join, die, freeze and corrupt results', async () => {
+    let rejected = 0;
+    for (let seed = 1; seed <= 3; seed++) {
+      const scenario = { seed, workers: 3, faultEveryMs: 150, corruptResults: 0.02 };
+      const { problem, simulation } = await simulateScenario(scenario, { ...textFormat, samples: 40, epochs: 8 });
+      expect(simulation.outcome).toEqual({ type: 'finished' });
+      expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
+      expect(simulation.state.faults.disconnects).toBeGreaterThan(0);
+      rejected += simulation.state.faults.rejected;
+    }
+    expect(rejected).toBeGreaterThan(0);
   });
 
   it('never adds a corrupt result, and never hangs on one', async () => {

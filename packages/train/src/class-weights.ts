@@ -1,5 +1,5 @@
 /** Weights of classes in the training loss: balanced, or given by name, also in a file. */
-import { type Dataset, weightClasses } from '@lockstep/data';
+import { type Dataset, targetWords, weightClasses } from '@lockstep/data';
 import { maxWeightedClasses } from '@lockstep/protocol';
 import { configurationError, optionName } from '@lockstep/worker';
 
@@ -19,7 +19,7 @@ export function withClassWeights(train: Dataset, asked: ClassWeights | typeof ba
   const { targets } = train;
   const option = optionName('classWeights');
   if (targets.role !== 'index') {
-    throw configurationError`${option}: expected data with classes, got values to predict`;
+    throw configurationError`${option}: expected data with classes, got ${targetWords[targets.role].many} to predict`;
   }
   const { names } = targets;
   if (names.length > maxWeightedClasses) {

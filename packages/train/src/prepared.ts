@@ -91,7 +91,7 @@ export function describeOptimizer(optimizer: OptimizerConfig): string {
   const parts = [name, `learning rate ${significant(learningRate, rateDigits)}`];
   const { type: course = 'constant', warmup = 0 } = schedule ?? {};
   if (course !== 'constant') parts.push(`${course} schedule`);
-  if (warmup > 0) parts.push(`${warmup} steps of warm-up`);
+  if (warmup > 0) parts.push(`${warmup} ${warmup === 1 ? 'step' : 'steps'} of warm-up`);
   if (clipNorm !== undefined) parts.push(`gradients clipped to ${clipNorm}`);
   return parts.join(', ');
 }

@@ -1,6 +1,6 @@
 /** Weights of classes: balanced as in scikit-learn, by name, and from files. */
 import { readFileSync } from 'node:fs';
-import { classTargets, type Dataset, samplesOf, valueTargets } from '@lockstep/data';
+import { classTargets, type Dataset, nextTargets, samplesOf, valueTargets } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { type ClassWeights, parseClassWeights, withClassWeights } from '../src/class-weights.ts';
 
@@ -30,12 +30,14 @@ describe('weights of classes', () => {
   });
 
   const values = { ...animals, targets: valueTargets(new Float32Array(4), ['size']) };
+  const text = { ...animals, targets: nextTargets(['a', 'b'], 3) };
   const many = dataOf(
     [0],
     Array.from({ length: 4097 }, (_, at) => `${at}`),
   );
   it.each<[Dataset, ClassWeights | 'balanced', message: RegExp]>([
     [values, 'balanced', /^classWeights: expected data with classes, got values to predict$/],
+    [text, 'balanced', /^classWeights: expected data with classes, got next tokens to predict$/],
     [many, 'balanced', /^classWeights: expected at most 4096 classes, got 4097$/],
     [animals, { horse: 1 }, /^classWeights: expected the classes "cat", "dog", "cow", got "horse"$/],
     [many, { horse: 1 }, /^classWeights: expected at most 4096 classes/],

@@ -170,6 +170,7 @@ describe('the optimizer that options describe', () => {
   test.each([
     ['', 'momentum, learning rate 0.05'],
     ['--nesterov', 'momentum (Nesterov), learning rate 0.05'],
+    ['--warmup 1', 'momentum, learning rate 0.05, 1 step of warm-up'],
     [
       '--optimizer adamw --schedule cosine --warmup 5 --clip 1',
       'adamw, learning rate 0.002, cosine schedule, 5 steps of warm-up, gradients clipped to 1',
