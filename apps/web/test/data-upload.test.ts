@@ -45,6 +45,22 @@ describePage('data from the page', ({ browser, folder }) => {
     expect([...tab.errors, ...guest.errors]).toEqual([]);
   });
 
+  it('are a text, which a transformer learns to write', async () => {
+    const settings = ['--model', 'gpt-nano', '--batch', '4', '--epochs', '1'];
+    const run = await startRun(folder, ['--data', 'upload', ...settings]);
+    const tab = await browser.open(run, 'owner');
+    await tab.join('cpu', 'tab');
+    const song = join(folder, 'song.txt');
+    await writeFile(song, 'la la\nli li lo\n'.repeat(40));
+    await tab.drop(song);
+    await tab.shows(/^song\.txt: text of 600 characters, 6 different/);
+    await tab.press('Start');
+    const { weightsSha256, workers } = await run.report();
+    expect(weightsSha256).toBe((await singleRun(folder, ['--data', song, ...settings])).weightsSha256);
+    expect(workers).toMatchObject([{ name: 'tab', kind: 'browser' }]);
+    expect(tab.errors).toEqual([]);
+  });
+
   it('are pictures, which keep their shape where they are shown', async () => {
     const tab = await browser.open(await startRun(folder, ['--data', 'upload']), 'owner', { colorScheme: 'light' });
     const pictures = join(folder, 'pictures');

@@ -6,6 +6,7 @@ import type { RunChanges } from '@lockstep/protocol';
 import type { ControlAction } from '@lockstep/rules';
 import { EventStream } from '@lockstep/worker';
 import type { OnRunAgain } from './dashboard/owner.ts';
+import { textFor } from './defaults.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import { uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
@@ -262,6 +263,7 @@ async function prepareOnSite(options: TrainOptions, setting: Setting): Promise<P
   emit({ type: 'note', message: 'Waiting for data: upload it on the dashboard.' });
   const prepared = await site.receiveData(settings, {
     seed: options.seed ?? defaultSeed,
+    model: textFor(options.model),
     signal,
     prepare: (data) => prepare({ ...options, data }, platform, site),
   });

@@ -147,6 +147,18 @@ describe('the evaluation that viewers see', async () => {
     }
     expect(failures).toEqual([]);
   });
+
+  it('is given up after one failure, and the next one is made', async () => {
+    const { feed, weights, viewers, failures } = setUp(small);
+    viewers.size = 1;
+    feed.add({ epoch: 1, weights: weights.subarray(1), isLast: false });
+    await feed.idle();
+    expect(failures).toHaveLength(1);
+    feed.add({ epoch: 2, weights, isLast: false });
+    await feed.idle();
+    expect(feed.message).toMatchObject({ epoch: 2 });
+    expect(failures).toHaveLength(1);
+  });
 });
 
 describe('earlier runs', () => {

@@ -363,7 +363,11 @@ export class EvaluationFeed {
     const isDone = !newest || (this.message?.epoch === newest.epoch && this.#isLastShown === newest.isLast);
     if (isDone || this.#evaluation || this.#viewers.size === 0) return;
     this.#evaluation = this.#evaluate(newest)
-      .catch(this.#options.onError)
+      .catch((error: unknown) => {
+        // Another attempt would fail in the same way.
+        if (this.#newest === newest) this.#newest = undefined;
+        this.#options.onError(error);
+      })
       .finally(() => {
         this.#evaluation = undefined;
         this.refresh();

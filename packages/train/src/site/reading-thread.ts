@@ -2,12 +2,12 @@
  * The thread that reads an upload: as the data of a run, and as a preview for a person. Parsing takes seconds, during
  * which the server's own thread keeps answering.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import type { MissingPolicy, OpenedDataset, Task } from '@lockstep/data/readers';
+import type { MissingPolicy, OpenedDataset, Task, TextOptions } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 
@@ -30,6 +30,8 @@ export interface ReadingTask {
   readonly request: ReadingRequest;
   /** Splits data without test samples. */
   readonly seed: number;
+  /** How the run's model reads a text. */
+  readonly model: TextOptions['model'];
 }
 
 /** Plain data, which can be sent between threads. */
@@ -56,7 +58,7 @@ function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
   return [...new Set([opened.train, opened.test].flatMap(arrays).map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
-async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadUpload> {
+async function readUpload({ folder, request, seed, model }: ReadingTask): Promise<ReadUpload> {
   const path = pathOf(folder);
   let table: TablePreview | undefined;
   try {
@@ -64,7 +66,7 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
     const { task, missing } = request;
     if (rows) table = tablePreviewOf(rows.table, label, task, missing);
-    const opened = rows ? await rows.toDataset({ label, task, missing, seed }) : await openOther(path, seed);
+    const opened = rows ? await rows.toDataset({ label, task, missing, seed }) : await openOther(path, { seed, model });
     if (rows && table && opened.reading?.type === 'rows') {
       const { label: learned } = opened.reading;
       table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === learned) };
@@ -80,9 +82,10 @@ async function readUpload({ folder, request, seed }: ReadingTask): Promise<ReadU
 }
 
 /** Opens data other than rows; their owner sees which pictures were skipped before the run starts. */
-async function openOther(path: string, seed: number): Promise<OpenedDataset> {
-  const hasFolders = readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
-  return openDataset(path, hasFolders ? { seed, skipBad: true } : { seed });
+async function openOther(path: string, options: Pick<ReadingTask, 'seed' | 'model'>): Promise<OpenedDataset> {
+  const isFolder = statSync(path).isDirectory();
+  const hasFolders = isFolder && readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
+  return openDataset(path, hasFolders ? { ...options, skipBad: true } : options);
 }
 
 /** A single uploaded file or folder is the data; several are the content of a folder. */

@@ -271,12 +271,12 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
 
 const refreshEveryMs = 1_000;
 
-interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
+interface DataRequest extends Pick<LobbyOptions, 'seed' | 'model' | 'prepare'> {
   readonly signal: AbortSignal;
 }
 
 /** The page and the sockets before a run: its viewers see the upload, and workers that come early wait. */
-function lobbyPhase(standing: Standing, request: Pick<LobbyOptions, 'seed' | 'prepare' | 'onStart'>) {
+function lobbyPhase(standing: Standing, request: Pick<LobbyOptions, 'seed' | 'model' | 'prepare' | 'onStart'>) {
   const { server, permission, door, waiting, settings, joinAddresses } = standing;
   const { listen, token } = settings;
   const message = (): WatchMessageOf<'dataSetup'> => ({

@@ -26,9 +26,7 @@ import type { ReadingRequest, ReadingTask, ReadUpload } from './reading-thread.t
 
 export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
 
-export interface LobbyOptions {
-  /** Splits data without test samples. */
-  readonly seed: number;
+export interface LobbyOptions extends Pick<ReadingTask, 'seed' | 'model'> {
   /** @throws ConfigurationError if there can be no such run on the data */
   readonly prepare: (data: UploadedData) => Promise<Prepared>;
   readonly nowMs: () => number;
@@ -136,9 +134,10 @@ export class Lobby {
     const all = { receivedBytes, totalBytes };
     this.#prepared = undefined;
     this.#show({ ...all, phase: 'reading', ...(this.#state.table && { table: this.#state.table }) });
-    const { table, opened, examples } = await readInThread({ folder, request, seed: this.#options.seed }, signal);
-    const splitBy = async (seed: number): Promise<OpenedDataset> => {
-      const again = await readInThread({ folder, request, seed });
+    const { seed, model } = this.#options;
+    const { table, opened, examples } = await readInThread({ folder, request, seed, model }, signal);
+    const splitBy = async (otherSeed: number): Promise<OpenedDataset> => {
+      const again = await readInThread({ folder, request, seed: otherSeed, model });
       if ('fault' in again.opened) throw new DataError(again.opened.fault);
       return again.opened;
     };
