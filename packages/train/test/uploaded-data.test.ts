@@ -170,7 +170,7 @@ describe('a server that waits for the data of its run', () => {
 it.each<[options: TrainOptions, message: string]>([
   [{ listen: false }, 'data upload: requires listen, whose page takes the data'],
   [{ workers: 1, listen: undefined }, 'data upload: requires listen, whose page takes the data'],
-  [{ model: 'nonsense' }, 'model: expected mlp, cnn, cnn-large, or JSON with a list of layers'],
+  [{ model: 'nonsense' }, 'model: expected mlp, cnn, cnn-large, gpt, gpt-nano, names, or JSON with a list of layers'],
   [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
 ])('a run on uploaded data is refused before its server stands: %j', async (options, message) => {
   const run = train({ data: 'upload', listen: { port: 0 }, ...options });
