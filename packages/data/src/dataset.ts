@@ -18,6 +18,7 @@ const arrays: { readonly [D in Dtype]: { new (length: number): Arrays[D]; readon
 };
 
 /**
+ * Role of a field's numbers.
  * `scaled`: a model sees value / 255. `index`: the number of a class or token. `value`: a number as it is. `next`: the
  * token after each token of a sample.
  */
@@ -47,8 +48,8 @@ export interface ClassField extends Field<'u16', 'index'> {
 }
 
 /**
- * The token after each token of a sample, which the sample itself contains: samples of T + 1 tokens predict at T
- * positions, and targets have no values of their own.
+ * The token after each token of a sample, which the sample itself contains.
+ * Samples of T + 1 tokens predict at T positions, and targets have no values of their own.
  */
 export interface NextField extends Field<'u8', 'next'> {
   /** Mean number of predicted positions of a training sample: the loss of a sample is divided by it. */
@@ -76,7 +77,7 @@ export const scaledField = (shape: readonly number[]): Field<'u8', 'scaled'> => 
 /** Floats as they are. */
 export const valueField = (shape: readonly number[]): Field<'f32', 'value'> => ({ dtype: 'f32', shape, role: 'value' });
 
-/** @param length tokens of a sample @param tokens size of the vocabulary, at most `maxTokens` */
+/** Tokens of a text. @param length tokens of a sample @param tokens size of the vocabulary, at most `maxTokens` */
 export function tokenField(length: number, tokens: number): TokenField {
   return { dtype: tokens <= 256 ? 'u8' : 'u16', shape: [length], role: 'index', tokens };
 }
@@ -93,7 +94,7 @@ type WithValues<F extends Field> = F extends Field<infer D> ? F & { readonly val
 /** A field of samples, with its values. */
 export type Samples = WithValues<SampleField>;
 
-/** Numbers of a sample's classes or values, with a name for each class or value; or a name for each token. */
+/** Numbers of a sample's classes or values, with a name for each class, value or token. */
 export type Targets =
   | (WithValues<ClassField> & { readonly names: readonly string[] })
   | (WithValues<Field<'f32', 'value'>> & {
@@ -137,6 +138,7 @@ export function nextTargets(names: readonly string[], positions: number, lines =
   return { ...nextField(positions, lines), values: new Uint8Array(), names };
 }
 
+/** The next tokens. @param positions mean number of predicted tokens in a sample @param lines whether samples are lines */
 export function nextField(positions: number, lines = false): NextField {
   return { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) };
 }

@@ -146,7 +146,7 @@ export function createEvaluator(
   return createDatasetEvaluator(backend, model, data, createPlan, accumulate, memory);
 }
 
-/** Returns the number of predictions that the loss is a mean of: one for each sample, or each token that follows one. */
+/** Returns the number of predictions in a loss: one for each sample, or for each next token. */
 export function predictionCount(data: Dataset): number {
   checkArguments('predictionCount', [kinds.dataset, data]);
   return data.targets.role === 'next' ? sumOfPredicted(data) : data.count;

@@ -28,8 +28,8 @@ interface ForwardOptions {
 }
 
 /**
- * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. If targets are the next
- * tokens, outputs are logits [n, positions, tokens].
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes.
+ * If targets are the next tokens, outputs are logits [n, positions, tokens].
  * `parameters` holds one tensor per entry of `parameterLayout(model)`.
  */
 export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], options: ForwardOptions = {}): Tensor {

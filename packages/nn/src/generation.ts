@@ -18,7 +18,10 @@ import { forward } from './forward.ts';
 import { layerKind } from './layers.ts';
 import { everyLayer, inputSize, type Model, outputCount, parameterTensors, predictsPositions } from './model.ts';
 
-/** Reads tokens one after another, and predicts the next. Scores [tokens] are valid until the next call. */
+/**
+ * Reads tokens one after another, and predicts the next.
+ * Scores [tokens] are valid until the next call.
+ */
 export interface Generation {
   /** Forgets the text so far, and reads the tokens of another. Throws if there are none. */
   begin(prompt: ArrayLike<number>): Float32Array;
@@ -28,8 +31,8 @@ export interface Generation {
 }
 
 /**
- * Creates the state of a text that a model continues with its current `parameters` [P], which the caller owns.
- * The scores have the bits of a prediction of the whole text. A model with positions or attention reads at most as many
+ * Creates the state of a text that a model continues.
+ * It reads the current `parameters` [P], which the caller owns. The scores have the bits of a prediction of the whole text. A model with positions or attention reads at most as many
  * tokens as its input has: the token after those makes it forget the first half of them, and read the rest again from
  * position 0. A model of recurrent layers alone never forgets.
  * @throws Error unless the model predicts the next token at each position from the tokens up to there
@@ -145,7 +148,10 @@ interface SamplingOptions {
   readonly random: () => number;
 }
 
-/** Draws the next token from scores [tokens], with the same result on every engine; temperature 0 takes the largest. */
+/**
+ * Draws the next token from scores [tokens], with the same result on every engine.
+ * Temperature 0 takes the largest.
+ */
 export function sampleToken(scores: Float32Array, options: SamplingOptions): number {
   checkArguments('sampleToken', [kinds.numbers, scores], [kinds.sampling, options]);
   const { temperature, topK, random } = options;

@@ -78,8 +78,8 @@ export function gpt2Names(layers: readonly Layer[]): string[] | undefined {
 }
 
 /**
- * Returns the `config.json` with which `GPT2LMHeadModel.from_pretrained` of `transformers` loads a model's safetensors
- * file. Throws one sentence unless the layers are GPT-2's.
+ * Returns the `config.json` of a model for `transformers`.
+ * `GPT2LMHeadModel.from_pretrained` loads the model's safetensors file with it. Throws one sentence unless the layers are GPT-2's.
  */
 export function gpt2Config(model: Gpt2Model) {
   checkArguments('gpt2Config', [kinds.model, model]);

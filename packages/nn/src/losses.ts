@@ -57,7 +57,7 @@ function nextLoss({ positions, lines }: NextField): Loss {
   };
 }
 
-/** The loss for each role of targets that is the same for all fields: `losses.value.each(outputs, targets)`. */
+/** The loss for each role with one loss for all fields: `losses.value.each(outputs, targets)`. */
 export const losses = {
   /** Softmax cross-entropy, as in `torch.nn.CrossEntropyLoss`: `-log(softmax(outputs)[label])`. */
   index: {

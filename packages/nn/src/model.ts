@@ -156,7 +156,7 @@ export function outputCount(model: Model): number {
   return outputShape(model).at(-1)!;
 }
 
-/** Whether the model predicts at each position of a text: its outputs are [positions, tokens] instead of one row. */
+/** Whether the model predicts at each position of a text: outputs are [positions, tokens]. */
 export function predictsPositions(model: Model): boolean {
   return outputShape(model).length === 2;
 }
@@ -168,7 +168,7 @@ function outputShape(model: Model): Shape {
   throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
 }
 
-/** Returns the number of values in a labeled sample: one more than the input if it ends with its last next token. */
+/** Returns the number of values in a labeled sample: one more than the input for next tokens. */
 export function sampleSize(model: Model, targets: TargetField): number {
   checkArguments('sampleSize', [kinds.model, model], [kinds.field, targets]);
   return inputSize(model) + (targets.role === 'next' ? 1 : 0);
@@ -199,8 +199,8 @@ export function fitOf(samples: SampleField, targets: TargetField & { readonly na
 }
 
 /**
- * Describes why a model cannot learn these targets from these samples, although their sizes fit; undefined if it can.
- * The text completes a sentence that begins with the model.
+ * Describes why a model cannot learn these targets from these samples; undefined if it can.
+ * Their sizes fit. The text completes a sentence that begins with the model.
  */
 export function fitFault(model: Model, samples: SampleField, targets: TargetField): string | undefined {
   checkArguments('fitFault', [kinds.model, model], [kinds.field, samples], [kinds.field, targets]);

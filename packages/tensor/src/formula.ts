@@ -79,7 +79,10 @@ function powerOfTwo(exponent: number): number {
   return floatBits[0]!;
 }
 
-/** `e^x` of a float32: within 1 ulp, subnormals included; underflows to 0, overflows to infinity; NaN for NaN. */
+/**
+ * `e^x` of a float32, within 1 ulp, subnormals included.
+ * Underflows to 0, overflows to infinity; NaN for NaN.
+ */
 export function exp32(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
   return expOfSum(clamped, 0);

@@ -77,7 +77,7 @@ function ratio(numerator: readonly number[], denominator: readonly number[], x: 
   return above / below;
 }
 
-/** Returns the value that a standard normal variable stays below with `probability`, in [2^-34, 1 - 2^-34]. */
+/** Returns the quantile of a standard normal variable for `probability` in [2^-34, 1 - 2^-34]. */
 export function normalQuantile(probability: number): number {
   const fromCenter = probability - 0.5;
   if (Math.abs(fromCenter) <= 0.425) {

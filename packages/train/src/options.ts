@@ -136,7 +136,10 @@ export interface TrainingData {
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
-/** An optimizer and its settings; an omitted setting has the default of the model's recipe, or of the optimizer. */
+/**
+ * An optimizer and its settings.
+ * An omitted setting has the default of the model's recipe, or of the optimizer.
+ */
 export interface OptimizerOptions {
   readonly type?: OptimizerType | undefined;
   /** Learning rate, above 0. */

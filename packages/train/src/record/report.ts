@@ -39,7 +39,10 @@ export interface EpochReport {
 /** A complete epoch that has not been evaluated. */
 export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse' | 'validation'>;
 
-/** A text that the model has written after a step; every text of a run has the same prompt and the same seed. */
+/**
+ * A text that the model has written after a step.
+ * Every text of a run has the same prompt and the same seed.
+ */
 export interface TextSample {
   /** Steps that the weights had taken. */
   readonly step: number;
