@@ -91,6 +91,24 @@ describePage('the page of a run on text', ({ browser }) => {
     expect(tab.errors).toEqual([]);
   });
 
+  it.each(screens)(
+    'looks inside a text at $viewport.width pixels: attention, the next token, embeddings',
+    async (screen) => {
+      const { addresses } = await openTextRun();
+      const { page, errors } = await browser.open(addresses, 'owner', screen);
+      await page.getByRole('link', { name: 'Inside', exact: true }).click();
+      await page.getByLabel('Text', { exact: true }).fill('maria');
+      await expect.poll(() => page.locator('.attention-map').count()).toBe(4);
+      expect(await page.locator('.attention-rows').first().locator('li').allTextContents()).toEqual([...'maria']);
+      expect(await page.locator('.exhibit-bars, .exhibit-plane').count()).toBe(2);
+      expect(await seriousViolations(page)).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(screen.viewport.width);
+      await page.getByLabel('Text', { exact: true }).fill('mar7');
+      await page.getByText(/expected characters that the model knows, got "7" as character 4/).waitFor();
+      expect(errors).toEqual([]);
+    },
+  );
+
   it('shows the newest text to a room', async () => {
     const { server, addresses } = await openTextRun();
     const tab = await browser.open({ ...addresses, owner: `${addresses.owner}&room` }, 'owner', screens[0]);

@@ -23,11 +23,12 @@ import {
   valueAndGrad,
   zeros,
 } from '@lockstep/tensor';
-import { bars, decimal, type Exhibit, percent, shapeText, sixDigits, table, thousands } from './exhibit.ts';
+import { bars, decimal, type Exhibit, type Plane, percent, shapeText, sixDigits, table, thousands } from './exhibit.ts';
+import { meanOf } from './values.ts';
 
 export interface InsidePart {
   /** Name in addresses. */
-  readonly id: 'weights' | 'sample' | 'activations' | 'gradient';
+  readonly id: 'weights' | 'sample' | 'activations' | 'gradient' | 'text';
   readonly title: string;
   /** Marks terms as chapters do. */
   readonly text: string;
@@ -59,6 +60,12 @@ export const insideParts: readonly InsidePart[] = [
     title: 'The gradient, layer by layer',
     text: 'The gradient says for each [[parameter]] how much the [[loss]] rises when the parameter grows a little. One pass back through the layers computes it. In a [[dense layer]] the weights of a pixel without ink, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
     chapters: ['back-propagation', 'cross-entropy'],
+  },
+  {
+    id: 'text',
+    title: 'One text',
+    text: 'This tab computes everything below for this text. In a map of attention, the row of a token shows how much that token reads of each token before it. The [[softmax]] turns the last scores into probabilities of the next token. Tokens that the model treats alike have embeddings near each other.',
+    chapters: ['embedding', 'attention', 'transformer'],
   },
 ];
 
@@ -158,6 +165,88 @@ export function traceSample(
       gradient,
     };
   });
+}
+
+/** Maximum number of tokens of a text in its attention maps. */
+const mostTextTokens = 32;
+/** Maximum number of embeddings shown. */
+const mostEmbeddings = 128;
+
+/**
+ * Shows what a model of text computes after these tokens: attention per layer and head, probabilities of the next token,
+ * and the embeddings of the first tokens of the vocabulary.
+ * @param names of all tokens
+ */
+export function textExhibits(
+  backend: HostBackend,
+  model: Model,
+  weights: Float32Array,
+  text: readonly number[],
+  names: readonly string[],
+): readonly Exhibit[] {
+  return tidy(() => {
+    const context = model.input[0]!;
+    const own = text.slice(-Math.min(context, mostTextTokens));
+    // A position sees none after it, so the tokens that fill the context change nothing.
+    const x = fromArray(backend, [...own, ...new Array<number>(context - own.length).fill(0)], [1, context]);
+    const seen: Tensor[] = [];
+    const attend = (probabilities: Tensor): void => void seen.push(probabilities);
+    const scores = backend.view(forward(model, x, parameterTensors(backend, model, weights), { attend }).storage);
+    const next = scores.subarray((own.length - 1) * names.length, own.length * names.length);
+    const tokens = own.map((token) => names[token]!);
+    const attention = seen.map((probabilities, layer): Exhibit => {
+      const all = backend.view(probabilities.storage);
+      const maps = Array.from({ length: probabilities.shape[1]! }, (_, head) => ({
+        label: `head ${head + 1}`,
+        weights: Float32Array.from({ length: own.length ** 2 }, (_, index) => {
+          const [row, column] = [Math.floor(index / own.length), index % own.length];
+          return all[(head * context + row) * context + column]!;
+        }),
+      }));
+      return { kind: 'attention', caption: `Attention in block ${layer + 1}`, tokens, maps };
+    });
+    return [...attention, probabilityBars(probabilitiesOf(next), names), embeddingPlane(model, weights, names)];
+  });
+}
+
+/** Shows embeddings along the two directions in which they differ most. */
+function embeddingPlane(model: Model, weights: Float32Array, names: readonly string[]): Plane {
+  const width = parameterLayout(model)[0]!.shape[1]!;
+  const labels = names.slice(0, mostEmbeddings);
+  const rows = labels.map((_, token) => weights.subarray(token * width, (token + 1) * width));
+  const means = Array.from({ length: width }, (_, axis) => meanOf(rows.map((row) => row[axis]!)));
+  const centered = rows.map((row) => Array.from(row, (value, axis) => value - means[axis]!));
+  const first = mainDirection(centered, []);
+  const directions = [first, mainDirection(centered, [first])];
+  const places = centered.map((row) => directions.map((direction) => dot(row, direction)));
+  const end = 1.1 * Math.max(...places.flat().map(Math.abs)) || 1;
+  return {
+    kind: 'plane',
+    caption: 'Embeddings of the tokens, along the two directions in which they differ most',
+    ...{ x: [-end, end], y: [-end, end], showsLabels: true },
+    points: places.map(([x, y], token) => ({ x: x!, y: y!, label: labels[token]!, isOn: true })),
+  };
+}
+
+/** Returns the unit vector along which rows vary most, at right angles to others, by the power method. */
+function mainDirection(rows: readonly number[][], others: readonly number[][]): number[] {
+  // An irregular start is at right angles to no direction.
+  let direction = rows[0]!.map((_, axis) => Math.sin(axis + 1));
+  for (let round = 0; round < 60; round++) {
+    const along = rows.map((row) => dot(row, direction));
+    let next = direction.map((_, axis) => rows.reduce((total, row, index) => total + row[axis]! * along[index]!, 0));
+    for (const other of others) {
+      const shared = dot(next, other);
+      next = next.map((value, axis) => value - shared * other[axis]!);
+    }
+    const length = Math.hypot(...next) || 1;
+    direction = next.map((value) => value / length);
+  }
+  return direction;
+}
+
+function dot(left: readonly number[], right: readonly number[]): number {
+  return left.reduce((total, value, index) => total + value * right[index]!, 0);
 }
 
 /** Returns [1, ...input], with bytes scaled as in training. */
@@ -321,11 +410,13 @@ export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Ar
 type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;
 
 /** Returns the geometry of the first layer with weights, or why its weights are not pictures. */
-function pictureGeometry({ parameters, input }: PlacedLayer, sampleShape: Shape): Geometry | string {
+function pictureGeometry(first: PlacedLayer, sampleShape: Shape): Geometry | string {
+  if (first.layer.type === 'embedding') return 'The first layer has a vector for each token, which makes no picture.';
   const [height, width, depth] = sampleShape;
   if (height === undefined || width === undefined || depth === undefined) {
     return `A sample is a row of ${sizeOf(sampleShape)} values, so the weights of a neuron make no picture.`;
   }
+  const { parameters, input } = first;
   const { shape } = parameters[0]!;
   const total = shape.at(-1)!;
   const count = Math.min(total, mostPictures);

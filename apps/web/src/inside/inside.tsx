@@ -4,10 +4,10 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
 import { outputName, whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
-import { modelName, type RunStore } from '../watch/run-store.ts';
+import { isText, modelName, type RunStore } from '../watch/run-store.ts';
 import { openInspection } from './inspection.ts';
-import { ActivationsPart, GradientPart, SamplePart, WeightsView } from './parts.tsx';
-import { targetText, useChosenSample } from './sample.ts';
+import { ActivationsPart, GradientPart, SamplePart, TextPart, WeightsView } from './parts.tsx';
+import { targetText, useChosenSample, useTypedText } from './sample.ts';
 import './inside.css';
 
 export interface InsideProps {
@@ -20,11 +20,15 @@ export interface InsideProps {
 
 export function Inside({ store, predictor, part, requestWeights }: InsideProps) {
   const choice = useChosenSample(store, predictor);
-  const inspection = useMemo(() => openInspection({ store, sample: choice.sample, requestWeights }), []);
+  const typed = useTypedText(store);
+  const inspection = useMemo(
+    () => openInspection({ store, sample: choice.sample, text: typed.text, requestWeights }),
+    [],
+  );
   useEffect(() => () => inspection.close(), [inspection]);
   const chosen = useSignal(0);
   const run = store.run.value;
-  const { weightView, step, sample: inspected } = inspection.inspected.value ?? {};
+  const { weightView, step, sample: inspected, exhibits = [] } = inspection.inspected.value ?? {};
   useAddress(part, weightView !== undefined);
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const note = step === undefined ? '' : `after step ${whole(step)}`;
@@ -44,13 +48,19 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
         {weightView ? (
           <>
             <WeightsView view={weightView} note={note} trace={trace} chosen={chosen} />
-            <SamplePart store={store} choice={choice} />
-            <ActivationsPart
-              {...{ run, trace, names }}
-              chosen={weightView.kind === 'pictures' ? chosen : undefined}
-              note={inspected ? `${run?.targetField.role === 'value' ? 'target' : 'label'} ${label}` : ''}
-            />
-            <GradientPart {...{ run, inspected, label, chosen }} />
+            {isText(run) ? (
+              <TextPart choice={typed} exhibits={exhibits} />
+            ) : (
+              <>
+                <SamplePart store={store} choice={choice} />
+                <ActivationsPart
+                  {...{ run, trace, names }}
+                  chosen={weightView.kind === 'pictures' ? chosen : undefined}
+                  note={inspected ? `${run?.targetField.role === 'value' ? 'target' : 'label'} ${label}` : ''}
+                />
+                <GradientPart {...{ run, inspected, label, chosen }} />
+              </>
+            )}
           </>
         ) : (
           <p class="empty">{absenceText(store)}</p>

@@ -2,17 +2,18 @@
 import type { LabeledSample } from '@lockstep/lesson';
 import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import { openThread } from '../learn/computation.ts';
-import type { Inspected, InspectRequest } from '../learn/messages.ts';
+import type { Inspected, InspectedText, InspectRequest } from '../learn/messages.ts';
 import type { RunStore } from '../watch/run-store.ts';
 
 interface InspectionOptions {
   readonly store: RunStore;
   readonly sample: ReadonlySignal<LabeledSample | undefined>;
+  readonly text: ReadonlySignal<InspectedText | undefined>;
   readonly requestWeights: () => void;
 }
 
 /** Inspects the network until `close` is called. */
-export function openInspection({ store, sample, requestWeights }: InspectionOptions) {
+export function openInspection({ store, sample, text, requestWeights }: InspectionOptions) {
   const inspected = signal<Inspected>();
   const failure = signal<string>();
   /** The weights of the view that is shown. */
@@ -40,6 +41,7 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
   };
   const stop = effect(() => {
     const [{ value: run }, { value: weights }, { value: chosen }] = [store.run, feed.weights, sample];
+    const { value: written } = text;
     if (!run || !weights) return;
     const { model, sampleField } = run;
     ask({
@@ -49,6 +51,7 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
       weights: weights.bytes,
       step: weights.step,
       sample: chosen,
+      text: written,
     });
   });
   return {

@@ -2,6 +2,7 @@
 
 import {
   chapters,
+  type Exhibit,
   gradientTable,
   type Histogram,
   type InsidePart,
@@ -29,7 +30,7 @@ import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
-import { answerText, type SampleChoice, testSamples } from './sample.ts';
+import { answerText, type SampleChoice, testSamples, type useTypedText } from './sample.ts';
 
 interface PartCardProps {
   readonly id: InsidePart['id'];
@@ -221,6 +222,37 @@ function outline(histogram: Histogram, limit: number, most: number): string {
     return `${(width * (1 + place * share)) / 2},${height - (height * density) / most}`;
   });
   return points.join(' ');
+}
+
+interface TextPartProps {
+  readonly choice: ReturnType<typeof useTypedText>;
+  readonly exhibits: readonly Exhibit[];
+}
+
+/** A text, and what the model computes for it. */
+export function TextPart({ choice: { typed, shown, encoded }, exhibits }: TextPartProps) {
+  if (!encoded.value) return <p class="empty">The vocabulary of the run is too large for this page.</p>;
+  return (
+    <PartCard id="text">
+      <label>
+        Text
+        <input
+          type="text"
+          maxLength={200}
+          value={shown.value}
+          onInput={({ currentTarget }) => {
+            typed.value = currentTarget.value;
+          }}
+        />
+      </label>
+      <p class="error" role="status">
+        {encoded.value.fault}
+      </p>
+      {exhibits.map((exhibit, index) => (
+        <ExhibitCard key={index} exhibit={exhibit} />
+      ))}
+    </PartCard>
+  );
 }
 
 interface SamplePartProps {

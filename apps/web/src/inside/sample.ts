@@ -1,4 +1,6 @@
 /** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
+import { encodeText, tokenNames, type Vocabulary } from '@lockstep/data';
+import { errorMessage } from '@lockstep/data/shown';
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
 import { largestScore, restoreValues, standardizeValues } from '@lockstep/nn';
 import { floatsFrom, type RunMessage } from '@lockstep/protocol';
@@ -91,6 +93,31 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
   });
   return { sketch, label, picked, sample };
 }
+
+/** Signs for tokens that would leave no mark. */
+const signs: Readonly<Record<string, string>> = { ' ': '␣', '\n': '↵', '\t': '⇥' };
+
+/** The text that a person types for a model of text, and its tokens; no text before a person types is the newest sample. */
+export function useTypedText(store: RunStore) {
+  const typed = useSignal<string>();
+  const shown = useComputed(() => typed.value ?? (store.samples.value.at(-1)?.text ?? '').slice(0, firstCharacters));
+  const encoded = useComputed(() => {
+    const known = store.run.value?.vocabulary;
+    if (known === undefined) return undefined;
+    const vocabulary = JSON.parse(known) as Vocabulary;
+    try {
+      const tokens = [...encodeText(vocabulary, shown.value)];
+      const names = tokenNames(vocabulary).map((name) => signs[name] ?? name);
+      return { text: { tokens: tokens.length > 0 ? tokens : [0], names } };
+    } catch (error) {
+      return { fault: errorMessage(error) };
+    }
+  });
+  return { typed, shown, encoded, text: useComputed(() => encoded.value?.text) };
+}
+
+/** Number of characters of a sample that are shown first. */
+const firstCharacters = 16;
 
 function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
   if (strokes.length === 0) return undefined;

@@ -6,6 +6,7 @@ import {
   type Exhibit,
   type LessonContext,
   LiveRun,
+  textExhibits,
   traceSample,
   viewWeights,
 } from '@lockstep/lesson';
@@ -84,13 +85,15 @@ async function computeChapter({ request, chapterId, settings }: ChapterRequest):
 
 /** @throws Error if the model or the sample is invalid */
 function inspect(backend: HostBackend, request: InspectRequest): Inspected {
-  const { sampleShape, step, sample } = request;
+  const { sampleShape, step, sample, text } = request;
   const model = parseModel(request.model);
   const weights = floatsFrom(request.weights);
   const weightView = viewWeights(model, sampleShape, weights);
-  if (!sample) return { step, weightView, sample: undefined };
+  const exhibits = text ? textExhibits(backend, model, weights, text.tokens, text.names) : [];
+  if (!sample) return { step, weightView, sample: undefined, exhibits };
   const trace = traceSample(backend, model, weights, sample);
-  return { step, weightView, sample: { trace, gradientView: viewWeights(model, sampleShape, trace.gradient) } };
+  const gradientView = viewWeights(model, sampleShape, trace.gradient);
+  return { step, weightView, sample: { trace, gradientView }, exhibits };
 }
 
 /** The live run: trains between requests, and sends a picture at regular intervals. */

@@ -32,6 +32,13 @@ export interface InspectRequest {
   /** Number of steps that produced the weights. */
   readonly step: number;
   readonly sample: LabeledSample | undefined;
+  /** For a model of text, the text's tokens and the names of all tokens. */
+  readonly text: InspectedText | undefined;
+}
+
+export interface InspectedText {
+  readonly tokens: readonly number[];
+  readonly names: readonly string[];
 }
 
 export type LessonRequest = ChapterRequest | LiveRequest | InspectRequest;
@@ -48,6 +55,8 @@ export interface Inspected {
   readonly step: number;
   readonly weightView: WeightView;
   readonly sample: InspectedSample | undefined;
+  /** What a model of text computes for its text. */
+  readonly exhibits: readonly Exhibit[];
 }
 
 /** A chapter is computed once; a live run can be paused and continued. */
