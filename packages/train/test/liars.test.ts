@@ -15,7 +15,7 @@ import { hashAlone, tiny } from './open-run.ts';
 import { openTestServer } from './test-server.ts';
 
 /** Four microbatches per step, so that each of three workers has a share. */
-const options = { ...tiny, batch: 64, microbatch: 16, epochs: 500, steps: 100 };
+const options = { ...tiny, batch: 64, microbatch: 16, epochs: 500, steps: 400 };
 const honestHash = await hashAlone({ ...options, threads: 1 });
 const { backend } = await openBackend('auto');
 const shared = { clock: systemClock, random: Math.random };
