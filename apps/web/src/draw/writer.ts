@@ -3,7 +3,14 @@ import { decodeTokens, encodeText, type Vocabulary } from '@lockstep/data';
 import { createGeneration, type Generation, parameterCount, parseModel, sampleToken } from '@lockstep/nn';
 import { floatsFrom, type RunMessage } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
-import type { Beginning } from './writing.ts';
+
+/** A text to continue. */
+export interface Beginning {
+  readonly prompt: string;
+  readonly temperature: number;
+  /** Equal seeds give equal texts for equal weights. */
+  readonly seed: number;
+}
 
 export type Writer = Awaited<ReturnType<typeof openWriter>>;
 

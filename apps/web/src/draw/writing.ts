@@ -4,15 +4,7 @@ import { effect, signal, untracked } from '@preact/signals';
 import { openWeightsFeed, type Weights } from '../inside/inspection.ts';
 import { importFailure } from '../look/format.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import type { Writer } from './writer.ts';
-
-/** What to continue, and how. */
-export interface Beginning {
-  readonly prompt: string;
-  readonly temperature: number;
-  /** Equal seeds give equal texts for equal weights. */
-  readonly seed: number;
-}
+import type { Beginning, Writer } from './writer.ts';
 
 interface Continued {
   readonly prompt: string;

@@ -55,7 +55,7 @@ export interface Inspected {
   readonly step: number;
   readonly weightView: WeightView;
   readonly sample: InspectedSample | undefined;
-  /** What a model of text computes for its text. */
+  /** Attention, the next token and embeddings of a model of text. */
   readonly exhibits: readonly Exhibit[];
 }
 

@@ -46,7 +46,7 @@ export function heldOutWord(run: RunStore['run']['value']): 'test' | 'validation
   return isText(run) ? 'validation' : 'test';
 }
 
-/** What a token of the run's text is; a byte if every token is one. */
+/** Unit of the run's text; a byte if every token is one. */
 export function unitOf(run: RunStore['run']['value']): 'byte' | 'token' {
   const { kind, tokens = [] } = JSON.parse(run?.vocabulary ?? '{}') as {
     readonly kind?: string;
