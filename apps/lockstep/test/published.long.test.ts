@@ -49,7 +49,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
       expect(readdirSync(join(root, 'dist')).sort()).toEqual(['assets', 'index.html']);
       const { page, errors, close } = await openBuiltPage({ root, executablePath: findChromium()! });
       try {
-        await page.getByText(/^Epoch 100: test accuracy (100|9\d)\.\d %, after \d+ steps in [\d.]+ s$/).waitFor();
+        await page.getByText(/^Epoch 100: test accuracy (100|9\d)\.\d\d %, after \d+ steps in [\d.]+ s$/).waitFor();
         expect(errors).toEqual([]);
       } finally {
         await close();
