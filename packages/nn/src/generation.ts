@@ -1,6 +1,6 @@
 /** Continues a text token by token: each layer keeps what it needs of the tokens before, so that none is read twice. */
 
-import { checkArguments } from '@lockstep/data';
+import { checkArguments, decodeTokens, encodeText, type Vocabulary } from '@lockstep/data';
 import {
   arange,
   compile,
@@ -9,6 +9,7 @@ import {
   fromStorage,
   greaterEqual,
   type HostBackend,
+  randomStream,
   type Storage,
   sizeOf,
   type Tensor,
@@ -32,9 +33,10 @@ export interface Generation {
 
 /**
  * Creates the state of a text that a model continues.
- * It reads the current `parameters` [P], which the caller owns. The scores have the bits of a prediction of the whole text. A model with positions or attention reads at most as many
- * tokens as its input has: the token after those makes it forget the first half of them, and read the rest again from
- * position 0. A model of recurrent layers alone never forgets.
+ * It reads the current `parameters` [P], which the caller owns. The scores have the bits of a prediction of the whole
+ * text. A model with positions or attention reads at most as many tokens as its input has: the token after those makes
+ * it forget the first half of them, and read the rest again from position 0. A model of recurrent layers alone never
+ * forgets.
  * @throws Error unless the model predicts the next token at each position from the tokens up to there
  */
 export function createGeneration(backend: HostBackend, model: Model, parameters: Storage): Generation {
@@ -167,4 +169,56 @@ export function sampleToken(scores: Float32Array, options: SamplingOptions): num
     return rest < 0;
   });
   return candidates[drawn] ?? largest;
+}
+
+/** A text to continue, and how its tokens are drawn. */
+export interface Continuation extends Omit<SamplingOptions, 'random'> {
+  readonly vocabulary: Vocabulary;
+  /** Whether the model writes lines, each of which begins with token 0. */
+  readonly lines: boolean;
+  /** Tokens that the text begins with, at least one. */
+  readonly prompt: readonly number[];
+  /** Equal seeds give equal texts. */
+  readonly seed: number;
+}
+
+/**
+ * Returns the tokens of a prompt, at least one.
+ * Without a prompt, a text begins after a line break, or after token 0 if there is none in the vocabulary; a line
+ * always begins with token 0.
+ * @throws DataError that names the first character that the vocabulary lacks
+ */
+export function promptTokens(vocabulary: Vocabulary, lines: boolean, prompt = ''): readonly number[] {
+  const tokens = [...encodeText(vocabulary, prompt)];
+  if (lines) return [0, ...tokens];
+  if (tokens.length > 0) return tokens;
+  const hasLineBreak = vocabulary.kind !== 'characters' || vocabulary.tokens.includes('\n');
+  return hasLineBreak ? [...encodeText(vocabulary, '\n')] : [0];
+}
+
+/** Longest encoding of a character, in tokens. */
+const mostTokensOfCharacter = 4;
+
+/**
+ * Yields what a model appends to a prompt, without end: the text of each token.
+ * A token that does not complete a character gives an empty text, and the character comes with its last token.
+ */
+export function* continueText(
+  generation: Generation,
+  { vocabulary, lines, prompt, temperature, topK, seed }: Continuation,
+): Generator<string, never> {
+  const random = randomStream(seed);
+  let scores = generation.begin(prompt);
+  /** Tokens of a character that is not complete. */
+  let waiting: number[] = [];
+  for (;;) {
+    const token = sampleToken(scores, { temperature, topK, random });
+    waiting.push(token);
+    const text = decodeTokens(vocabulary, waiting);
+    const isComplete = !text.endsWith('\ufffd') || waiting.length === mostTokensOfCharacter;
+    yield isComplete ? text : '';
+    if (isComplete) waiting = [];
+    // A line does not depend on the lines before it, as in training.
+    scores = lines && token === 0 ? generation.begin([0]) : generation.next(token);
+  }
 }

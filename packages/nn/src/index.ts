@@ -29,7 +29,14 @@ export {
   replay,
   type Tape,
 } from './forward.ts';
-export { createGeneration, type Generation, sampleToken } from './generation.ts';
+export {
+  type Continuation,
+  continueText,
+  createGeneration,
+  type Generation,
+  promptTokens,
+  sampleToken,
+} from './generation.ts';
 export { gpt2Config } from './gpt2.ts';
 export { fromTorch, sameLayout, type TorchLayout } from './layer-kind.ts';
 export { type Layer, type LayerType, layers } from './layers.ts';

@@ -77,7 +77,7 @@ export function writeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer>
 /**
  * Reads the F32 tensors of a file.
  * Throws one sentence if the file is truncated, has gaps or overlaps, or is in another format.
- * @param isSkipped chooses tensors by name that are left out, whatever their dtype; by default none
+ * @param isSkipped whether to skip the tensor of this name, whatever its dtype; none by default
  */
 export function readSafetensors(bytes: Uint8Array, isSkipped = (_name: string): boolean => false): SafetensorsFile {
   checkArguments('readSafetensors', [kinds.bytes, bytes]);

@@ -92,6 +92,6 @@ askEvery(
     writeModelFile: [model, weights, {}],
     writeSafetensors: [{ tensors: [], metadata: {} }],
   },
-  // Called for each parameter of a layer, with the layout of `parameterLayout`.
-  ['fromTorch'],
+  // Called for each parameter of a layer, with the layout of `parameterLayout`; or with options that its callers check.
+  ['fromTorch', 'continueText', 'promptTokens'],
 );

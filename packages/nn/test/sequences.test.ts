@@ -5,6 +5,7 @@ import { fromArray, type HostBackend, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
+  continueText,
   createGeneration,
   createMicrobatchGradient,
   createOptimizer,
@@ -376,4 +377,16 @@ test('tokens are drawn with the probabilities of their scores, from the largest 
   expect(count({ temperature: 2, topK: 2 })).toEqual([0, 500, 0, 500]);
   expect(count({ temperature: 1, topK: 1 })).toEqual([0, 1000, 0, 0]);
   expect(() => count({ temperature: -1 })).toThrow('sampleToken: expected a temperature of at least 0, got -1');
+});
+
+test('a character of several tokens is written once it is whole', () => {
+  const bytes = new TextEncoder().encode('aé€🐋');
+  let at = -1;
+  const next = (): Float32Array => {
+    at += 1;
+    return Float32Array.from({ length: 256 }, (_, byte) => Number(byte === bytes[at]));
+  };
+  const continuation = { vocabulary: { kind: 'bytes' }, lines: false, prompt: [0], temperature: 0, seed: 1 } as const;
+  const pieces = continueText({ begin: next, next, dispose() {} }, continuation);
+  expect(Array.from(bytes, () => pieces.next().value)).toEqual(['a', '', 'é', '', '', '€', '', '', '', '🐋']);
 });

@@ -17,8 +17,10 @@ import { encodeRows, type FeatureColumn, type TableRow } from '@lockstep/data/re
 import { errorMessage, shownValue, significant } from '@lockstep/data/shown';
 import {
   builtInModels,
+  continueText,
   createConfusionEvaluator,
   createEvaluator,
+  createGeneration,
   createPrediction,
   type DatasetEvaluator,
   describeModel,
@@ -33,6 +35,7 @@ import {
   parameterCount,
   parseDescription,
   probabilitiesOf,
+  promptTokens,
   readModelFile,
   readTensors,
   restoreValues,
@@ -49,7 +52,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { checkpointFormat } from './checkpoint/checkpoint.ts';
 import type { Prepared } from './prepared.ts';
 import { version } from './version.ts';
-import { continuation, generateOptions, promptTokens, textDecoder } from './writing.ts';
+import { generateOptions } from './writing.ts';
 
 export interface StoredModel extends ModelDescription {
   /** [parameters], in model order. */
@@ -401,22 +404,25 @@ export class LoadedModel {
     }
     const { vocabulary } = this.reading;
     const lines = targets.lines === true;
-    const decode = textDecoder(vocabulary);
-    const tokens = continuation(this.#backend, this.architecture, this.#parameters, {
-      ...{ prompt: promptTokens(vocabulary, lines, prompt), lines, topK },
+    const continuation = {
+      ...{ vocabulary, lines, prompt: promptTokens(vocabulary, lines, prompt), topK },
       temperature: options.temperature ?? temperature.default,
       seed: options.seed ?? seed.default,
-    });
-    let [count, turnAtMs] = [0, performance.now()];
-    for (const token of tokens) {
-      const text = decode(token);
-      if (text !== '') yield text;
-      count += 1;
-      if (count === most) return;
-      if (performance.now() - turnAtMs < generateTurnMs) continue;
-      await nextTurn();
-      this.#requireOpen();
-      turnAtMs = performance.now();
+    };
+    const generation = createGeneration(this.#backend, this.architecture, this.#parameters);
+    try {
+      let [count, turnAtMs] = [0, performance.now()];
+      for (const text of continueText(generation, continuation)) {
+        if (text !== '') yield text;
+        count += 1;
+        if (count === most) return;
+        if (performance.now() - turnAtMs < generateTurnMs) continue;
+        await nextTurn();
+        this.#requireOpen();
+        turnAtMs = performance.now();
+      }
+    } finally {
+      generation.dispose();
     }
   }
 

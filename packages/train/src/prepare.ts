@@ -22,6 +22,7 @@ import {
   monitors,
   outputCount,
   parseModel,
+  promptTokens,
   resolveModel,
   sampleSize,
 } from '@lockstep/nn';
@@ -40,7 +41,7 @@ import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
 import type { Site } from './site/site.ts';
 import { newSecret } from './words.ts';
-import { promptTokens, type WritingSetup } from './writing.ts';
+import type { WritingSetup } from './writing.ts';
 
 export const defaultSeed = runOptions.seed.default;
 

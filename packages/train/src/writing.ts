@@ -1,19 +1,19 @@
 /** The text that a model writes, token by token: what a run shows while it learns, and what a loaded model generates. */
 import { nonNegativeKind, type OptionKind, type Options, option, wholeKind } from '@lockstep/command/options';
 import { type Dataset, sizeOfField, takeSamples } from '@lockstep/data';
-import { decodeTokens, encodeText, type Vocabulary } from '@lockstep/data/readers';
 import {
+  type Continuation,
+  continueText,
   createEvaluator,
   createGeneration,
   type DatasetEvaluator,
   type Evaluation,
   type Model,
   parameterCount,
-  sampleToken,
   type WeightsMemory,
 } from '@lockstep/nn';
 import { maxPromptLength } from '@lockstep/protocol';
-import { type HostBackend, randomStream, type Storage } from '@lockstep/tensor';
+import type { HostBackend, Storage } from '@lockstep/tensor';
 import * as v from 'valibot';
 
 /** The beginning of a text, which may be empty. */
@@ -50,76 +50,8 @@ export const generateOptions = {
   }),
 } as const satisfies Options;
 
-/** How the next token is drawn from the scores of all. */
-export interface Sampling {
-  readonly temperature: number;
-  /** Omitted to draw from all tokens. */
-  readonly topK?: number | undefined;
-  readonly seed: number;
-}
-
 /** The text that a run writes every few steps: plain data, for another thread too. */
-export interface WritingSetup {
-  readonly vocabulary: Vocabulary;
-  /** Tokens that the text begins with. */
-  readonly prompt: readonly number[];
-  readonly seed: number;
-  /** Whether the model writes lines, each of which begins with token 0. */
-  readonly lines: boolean;
-}
-
-/**
- * Returns the tokens of a prompt. The model needs one at least: without a prompt, a text begins after a line break, or
- * after token 0 if there is none in the vocabulary; a line always begins with token 0.
- * @throws DataError that names the first character that the vocabulary lacks
- */
-export function promptTokens(vocabulary: Vocabulary, lines: boolean, prompt = ''): readonly number[] {
-  const tokens = [...encodeText(vocabulary, prompt)];
-  if (lines) return [0, ...tokens];
-  if (tokens.length > 0) return tokens;
-  try {
-    return [...encodeText(vocabulary, '\n')];
-  } catch {
-    return [0];
-  }
-}
-
-/** Yields the tokens that continue a prompt, without end. */
-export function* continuation(
-  backend: HostBackend,
-  model: Model,
-  parameters: Storage,
-  { prompt, lines, temperature, topK, seed }: Sampling & Pick<WritingSetup, 'prompt' | 'lines'>,
-): Generator<number> {
-  const generation = createGeneration(backend, model, parameters);
-  const random = randomStream(seed);
-  try {
-    let logits = generation.begin(prompt);
-    for (;;) {
-      const token = sampleToken(logits, { temperature, topK, random });
-      yield token;
-      // A line does not depend on the lines before it, as in training.
-      logits = lines && token === 0 ? generation.begin([0]) : generation.next(token);
-    }
-  } finally {
-    generation.dispose();
-  }
-}
-
-/** Longest encoding of a character, in tokens. */
-const mostTokensOfCharacter = 4;
-
-/** Returns a function that gives the text of each next token; an incomplete character waits for its other tokens. */
-export function textDecoder(vocabulary: Vocabulary): (token: number) => string {
-  let waiting: number[] = [];
-  return (token) => {
-    waiting.push(token);
-    const text = decodeTokens(vocabulary, waiting);
-    if (text.endsWith('\ufffd') && waiting.length < mostTokensOfCharacter) return '';
-    waiting = [];
-    return text;
-  };
-}
+export type WritingSetup = Pick<Continuation, 'vocabulary' | 'prompt' | 'lines' | 'seed'>;
 
 /** Characters of the text that a run writes. */
 const sampleLength = 300;
@@ -155,7 +87,7 @@ function createWriter(
   backend: HostBackend,
   model: Model,
   evaluator: DatasetEvaluator<Evaluation>,
-  { vocabulary, prompt, seed, lines }: WritingSetup,
+  setup: WritingSetup,
 ): DatasetEvaluator<Evaluated> {
   let parameters: Storage | undefined;
   return {
@@ -165,14 +97,18 @@ function createWriter(
       if (!Number.isFinite(evaluation.loss)) return evaluation;
       parameters ??= backend.allocate(parameterCount(model));
       backend.upload(parameters, weights);
-      const sampling = { temperature: generateOptions.temperature.default, seed };
-      const decode = textDecoder(vocabulary);
+      const temperature = generateOptions.temperature.default;
+      const generation = createGeneration(backend, model, parameters);
       let [text, tokens] = ['', 0];
-      for (const token of continuation(backend, model, parameters, { prompt, lines, ...sampling })) {
-        text += decode(token);
-        tokens += 1;
-        if (text.length >= sampleLength || tokens === sampleLength) break;
-        if (tokens % tokensAtOnce === 0) await pause();
+      try {
+        for (const piece of continueText(generation, { ...setup, temperature })) {
+          text += piece;
+          tokens += 1;
+          if (text.length >= sampleLength || tokens === sampleLength) break;
+          if (tokens % tokensAtOnce === 0) await pause();
+        }
+      } finally {
+        generation.dispose();
       }
       return { ...evaluation, text };
     },

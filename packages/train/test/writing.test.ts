@@ -2,7 +2,6 @@
 import { datasetFromText } from '@lockstep/data/readers';
 import { describe, expect, it } from 'vitest';
 import { type GenerateOptions, loadModel, type SampleEvent, type TrainOptions, train } from '../src/index.ts';
-import { textDecoder } from '../src/writing.ts';
 
 const words = ['a whale', 'the sea', 'is white', 'and', 'deep', '.\n'];
 const prose = Array.from({ length: 400 }, (_, index) => words[(index * index + index) % words.length]).join(' ');
@@ -113,10 +112,4 @@ it.each<[Partial<TrainOptions>, RegExp]>([
   [{ data: undefined, model: 'mlp', prompt: 'a' }, /^prompt: expected a text to train on, whose model can write/],
 ])('a run with %j is refused', async (asked, message) => {
   await expect(train({ ...options, ...asked }).result).rejects.toThrow(message);
-});
-
-it('a character of several tokens is shown once it is whole', () => {
-  const decode = textDecoder({ kind: 'bytes' });
-  const texts = Array.from(new TextEncoder().encode('aé€🐋'), decode);
-  expect(texts).toEqual(['a', '', 'é', '', '', '€', '', '', '', '🐋']);
 });
