@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { RunStore } from '../src/watch/run-store.ts';
 import type { ViewerConnection, WorkerRow } from '../src/watch/status.ts';
 import {
+  idleTexts,
   quietMs,
   type Received,
   type ShownWorker,
@@ -227,7 +228,7 @@ describe('this tab', () => {
     ['computes', computing, 'training', worker, 'computing', 'computing'],
     ['before the start', computing, 'waiting for its owner', worker, 'resting', 'ready'],
     ['while paused', computing, 'paused', worker, 'resting', 'paused'],
-    ['without work', computing, 'training', idle('outnumbered'), 'resting', 'resting: more workers than work'],
+    ['without work', computing, 'training', idle('outnumbered'), 'resting', 'resting: enough workers'],
     ['takes turns', computing, 'training', idle('rotation'), 'resting', 'resting: takes turns'],
     ['of a silent coordinator', computing, 'training, silent', worker, 'starting', 'waiting for the coordinator'],
     ['of one that is gone', computing, 'training, coordinator gone', worker, 'starting', 'waiting for the coordinator'],
@@ -235,6 +236,10 @@ describe('this tab', () => {
     ['after a run that failed', active('reconnecting'), 'failed', worker, 'resting', 'waiting for the next run'],
   ])('%s', (_, tab, runName, row, name, title) => {
     expect(tabStatusOf(tab, run(runName), row)).toEqual({ name, title });
+  });
+
+  it("has a status that fits next to its card's title at every width", () => {
+    for (const text of Object.values(idleTexts)) expect(`resting: ${text}`.length, text).toBeLessThan(28);
   });
 
   it('is computing in no state but training', () => {

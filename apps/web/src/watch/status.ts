@@ -148,12 +148,13 @@ export interface TabStatus {
   readonly title: string;
 }
 
+/** Short, so that a tab's status takes one line: a second one would push its card's content down. */
 export const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
   joining: 'joining',
-  waiting: 'waiting for the start',
+  waiting: 'waiting to start',
   paused: 'while paused',
-  trial: 'its speed is measured first',
-  outnumbered: 'more workers than work',
+  trial: 'measuring speed',
+  outnumbered: 'enough workers',
   slow: 'too slow',
   rotation: 'takes turns',
 };
