@@ -111,7 +111,8 @@ async function testSamples({ data, label, all, 'skip-bad': skipBad }: Values, mo
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
     const options = { ...optionsAlike(model, label), ...split, skipBad: skipBad || undefined };
-    const byDefault = () => (model.reading?.type === 'text' ? openDefaultText(options) : loadMnist());
+    const isText = model.reading?.type === 'text' && !model.reading.table;
+    const byDefault = () => (isText ? openDefaultText(options) : loadMnist());
     const { train, test } = await (data === undefined ? byDefault() : openDataset(data, options));
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {

@@ -3,10 +3,11 @@
 import { readInputFile, usageFailure } from '@lockstep/command';
 import { DataError, type SampleValues } from '@lockstep/data';
 import { openSharpDecoder, readRows, type SharpPictureInfo } from '@lockstep/data/node';
-import { encodeFeatures, type FeatureColumn, type PictureForm } from '@lockstep/data/readers';
+import { encodeFeatures, encodeTexts, type PictureForm } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
+import { textColumnOf } from '@lockstep/train/command-line';
 
 export interface Sample {
   /** File name, with the line number for a row of a table. */
@@ -28,7 +29,7 @@ const maxFileBytes = 2 ** 28;
 export async function readSamples(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
   const { samples, reading } = model;
   const { shape } = samples;
-  if (reading?.type === 'rows') return readTable(file, reading.columns, invert);
+  if (reading?.type === 'rows' || textColumnOf(model)) return readTable(file, model, invert);
   const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(shape) : maxFileBytes);
   try {
     if (samples.role === 'value') return [{ file, others: {}, ...readFloats(file, bytes, shape, invert) }];
@@ -136,14 +137,16 @@ function readingOf({ width, height, hasOneChannel, hasAlpha }: SharpPictureInfo,
 }
 
 /** Returns one sample per row; the label column may be missing. @throws CommandFailure with exit code 2 */
-async function readTable(file: string, columns: readonly FeatureColumn[], invert: boolean): Promise<readonly Sample[]> {
+async function readTable(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
   if (invert) throw usageFailure(`${file}: expected no --invert, since the model was trained on tables`);
   try {
     const { table } = await readRows(file);
     const rows = Uint32Array.from({ length: table.count }, (_, row) => row);
-    const values = encodeFeatures(table, columns, rows);
+    const text = textColumnOf(model);
+    const columns = model.reading?.type === 'rows' ? model.reading.columns : [];
+    const values = text ? encodeTexts(table, text, rows) : encodeFeatures(table, columns, rows);
     const size = values.length / table.count;
-    const seen = new Set(columns.map(({ name }) => name));
+    const seen = new Set((text ? [text] : columns).map(({ name }) => name));
     const others = table.columns.filter(({ name }) => !seen.has(name));
     return Array.from(rows, (row) => ({
       file: `${file}, ${table.placeOf(row)}`,

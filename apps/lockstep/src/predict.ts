@@ -16,7 +16,7 @@ import {
   usageFailure,
   wholeKind,
 } from '@lockstep/command';
-import type { SampleValues } from '@lockstep/data';
+import { numbersLike, type SampleValues } from '@lockstep/data';
 import { fileIdentity } from '@lockstep/data/files';
 import type { LoadedModel, Prediction } from '@lockstep/train';
 import { readSamples, type Sample } from './predict-samples.ts';
@@ -108,10 +108,10 @@ function rowsOf(
   results: readonly Result[],
   probabilities: boolean,
 ): readonly Cells[] {
-  const isTable = reading?.type === 'rows';
+  const table = reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
   const given = new Set(samples.flatMap(({ others }) => Object.keys(others)));
   const free = (name: string): string => (given.has(name) ? free(`predicted ${name}`) : name);
-  const label = (isTable ? reading.label : undefined) ?? 'class';
+  const label = table?.label ?? 'class';
   return samples.map(({ file, others }, index) => {
     const { cells } = results[index]!;
     const predicted = 'values' in cells ? cells.values : { [label]: cells.class };
@@ -121,7 +121,7 @@ function rowsOf(
       ...scored.map((probability, at) => [`probability ${classes[at]}`, `${probability}`] as const),
     ];
     return {
-      ...(isTable ? others : { file }),
+      ...(table ? others : { file }),
       ...Object.fromEntries(entries.map(([name, cell]) => [free(name), cell])),
     };
   });
@@ -148,7 +148,7 @@ function shortest(value: number): string {
 /** Concatenates samples of one type, which the model takes. */
 function joined(parts: readonly SampleValues[]): SampleValues {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const all = parts[0] instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length);
+  const all = numbersLike(parts[0] ?? new Uint8Array(), length);
   let at = 0;
   for (const part of parts) {
     all.set(part, at);

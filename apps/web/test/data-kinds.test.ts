@@ -26,7 +26,7 @@ describePage('tabs', ({ browser }) => {
     expect(server.weightsSha256()).toBe(await server.expectedSha256());
     server.epoch(report(data.test.targets.role));
     const { names, role } = data.test.targets;
-    const topErrors = tab.page.locator('.top-errors > li').first();
+    const topErrors = tab.page.locator('.top-errors > li, .error-rows tbody > tr').first();
     await tab.during('the top errors', topErrors.waitFor());
     if (role === 'index') {
       const headings = await tab.page.locator('.matrix thead th').allTextContents();
@@ -40,8 +40,10 @@ describePage('tabs', ({ browser }) => {
       // The target and the prediction, in their own unit.
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }
-    // Other samples are neither drawings, nor pictures, nor rows of known columns.
-    expect(await tab.page.locator('.draw-card').count()).toBe(name === 'pictures in color' ? 1 : 0);
+    // Other samples are neither drawings, nor pictures, nor texts, nor rows of known columns.
+    const canTry = name === 'pictures in color' || name === 'a table with texts';
+    expect(await tab.page.locator('.draw-card').count()).toBe(canTry ? 1 : 0);
+    if (name === 'a table with texts') await takesText(tab);
     if (role === 'value') await followsValues(tab);
     expect(tab.errors).toEqual([]);
   });
@@ -159,6 +161,19 @@ async function takesRow({ page }: Tab, classes: number): Promise<void> {
   await card.getByLabel('petal length (cm)', { exact: true }).fill('');
   await card.getByText('petal length (cm): expected a number.', { exact: true }).waitFor();
   await card.getByLabel('petal length (cm)', { exact: true }).fill('2.5');
+}
+
+/** Types a text, whose known words the model reads; the top errors show theirs. */
+async function takesText({ page }: Tab): Promise<void> {
+  const card = page.locator('.draw-card');
+  expect(await page.locator('.error-rows td.long-text').first().textContent()).toMatch(/\bword\d+ .*really$/);
+  await card.getByLabel('Your text').fill('SPLENDID, unheard of.');
+  await card.getByText('splendid (unknown) (unknown)', { exact: true }).waitFor();
+  const fill = card.locator('.bar-fill').last();
+  await card.getByText(/^Looks like [123], \d/).waitFor({ state: 'attached' });
+  const before = await fill.getAttribute('width');
+  await card.getByLabel('Your text').fill('dreadful');
+  await expect.poll(() => fill.getAttribute('width')).not.toBe(before);
 }
 
 /** Expects cells that are large enough to tap and are described by pointer and keyboard. */

@@ -103,11 +103,11 @@ export const dataOptions = inGroup('data', {
   ),
   vocabulary: option(
     eitherKind(oneOfKind(['characters', 'bytes']), wholeKind({ from: 257, to: 65_535 })),
-    'tokens of a text: its characters, its bytes, or this many bytes and byte pairs, of 257 or more',
-    { defaultText: 'characters', with: textData },
+    'tokens of a text: its characters, its bytes, or this many bytes and byte pairs; in a table this many words',
+    { defaultText: 'characters, or in a table 8000 words', with: textData },
   ),
   context: option(wholeKind({ from: 1, to: 65_535 }), 'tokens of a text that the model sees at once', {
-    defaultText: "the model's, 64 for gpt, or the longest line",
+    defaultText: "the model's, 64 for gpt; the longest line; or in a table the longest text, up to 256 words",
     with: textData,
   }),
   lines: option(flagKind, 'learn each line of a text by itself, as names does', { with: textData }),

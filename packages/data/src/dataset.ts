@@ -133,6 +133,11 @@ export function tokenSamples(values: Uint8Array | Uint16Array, length: number, t
   return { ...tokenField(length, tokens), values };
 }
 
+/** Returns memory for tokens: bytes if there are at most 256 different ones. @returns zeros */
+export function tokenArray(length: number, tokens: number): Uint8Array | Uint16Array {
+  return new arrays[tokenField(1, tokens).dtype](length);
+}
+
 /** Returns targets that are the next tokens of the samples. @param names text of each token */
 export function nextTargets(names: readonly string[], positions: number, lines = false): Targets {
   return { ...nextField(positions, lines), values: new Uint8Array(), names };

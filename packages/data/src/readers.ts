@@ -39,5 +39,6 @@ export {
   type TableOptions,
   type TrainedTable,
 } from './readers/table-dataset.ts';
+export { encodeRowTexts, encodeTexts, type TextColumn } from './readers/text-column.ts';
 export { datasetFromText, type TextOptions, type TextSource } from './readers/text-dataset.ts';
 export { decodeTokens, encodeText, type Vocabulary } from './readers/vocabulary.ts';

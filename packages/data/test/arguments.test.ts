@@ -18,6 +18,7 @@ const pictures = ['a/1.png', 'a/2.png', 'b/1.png', 'b/2.png'].map((path) => ({ p
 const parquet = readFileSync(new URL('../goldens/iris-none.parquet', import.meta.url));
 const decoder = await node.openSharpDecoder();
 const indices = Uint32Array.of(0, 1);
+const text = { name: 'x', vocabulary: { kind: 'words', tokens: ['a'] }, length: 2 };
 
 describe('data', () => {
   askEvery(
@@ -63,6 +64,8 @@ describe('readers', () => {
       datasetFromText: ['abcab', { context: 1 }],
       encodeFeatures: [table, [], indices],
       encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
+      encodeRowTexts: [[{ x: 'a' }], text],
+      encodeTexts: [table, text, indices],
       featureCount: [[]],
       foldDataset: [dataset(), { folds: 2, fold: 0 }],
       labelColumn: [table, undefined],

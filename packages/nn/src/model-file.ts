@@ -154,6 +154,7 @@ const readingSchema: v.GenericSchema<unknown, Reading> = v.variant('type', [
     type: v.literal('text'),
     vocabulary: vocabularySchema,
     lines: v.optional(v.literal(true)),
+    table: v.exactOptional(v.strictObject({ column: name, label: name, missing: v.exactOptional(v.literal('drop')) })),
   }),
   v.strictObject({ type: v.literal('pictures'), fit: v.picklist(['cover', 'contain', 'stretch']) }),
 ]);

@@ -24,6 +24,12 @@ export function halfWordsFrom(bytes: Uint8Array): Uint16Array<ArrayBuffer> {
   return new Uint16Array(alignedCopy(bytes, 'u16', 2));
 }
 
+/** The values of a sample in a message, in its dtype; bytes are not copied. */
+export function valuesFrom(bytes: Uint8Array, dtype: 'u8' | 'u16' | 'f32'): Uint8Array | Uint16Array | Float32Array {
+  if (dtype === 'u8') return bytes;
+  return dtype === 'u16' ? halfWordsFrom(bytes) : floatsFrom(bytes);
+}
+
 /** The little-endian bytes of `values`, a view of the same memory. */
 export function bytesOf(values: Float32Array | Uint32Array | Uint16Array | Uint8Array): Uint8Array {
   requireLittleEndian();

@@ -10,7 +10,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v8';
+export const watchSubprotocol = 'lockstep.watch.v9';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -247,8 +247,8 @@ export const watchMessages = {
     columns: v.exactOptional(columns),
     /** How pictures were scaled, if files of pictures are the samples. */
     fit: v.exactOptional(v.picklist(['cover', 'contain', 'stretch'])),
-    /** The vocabulary of a text as JSON, as in a model file; omitted if it is too large to send. */
-    vocabulary: v.exactOptional(f.textOfLength(2 ** 18)),
+    /** The vocabulary of a text as JSON in UTF-8, as in a model file; omitted if it is too large to send. */
+    vocabulary: v.exactOptional(f.bytes),
     /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
     standardization: v.exactOptional(v.strictObject({ mean: f.finiteFloat, deviation: f.finiteFloat })),
     ...joining,
@@ -396,8 +396,8 @@ export const watchMessages = {
     step: f.step,
     /** The report as UTF-8 JSON, as `--report` writes it. */
     report: f.bytes,
-    /** Metadata of a model file with the weights after `step` steps. */
-    metadata: v.record(v.string('a name'), v.string('a text'), 'texts by name'),
+    /** Metadata of a model file with the weights after `step` steps, as UTF-8 JSON. */
+    metadata: f.bytes,
   }),
 
   /** For a run that writes checkpoints: the one it resumed from, and the newest one to resume from. */

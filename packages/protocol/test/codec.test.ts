@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { decode, encode, framed, ProtocolError } from '../src/codec.ts';
+import { checkFrame, decode, encode, framed, ProtocolError } from '../src/codec.ts';
 import type { WatchMessageFrom } from '../src/dashboard.ts';
 import type { CoordinatorMessage, Message, MessageOf, WorkerMessage } from '../src/messages.ts';
 import { anyMessageOf, type MessageType, type Schema } from './arbitraries.ts';
@@ -85,6 +85,14 @@ const fields = [...tableEntries].flatMap(([name, { schema }]) => [...fieldsOf(na
 describe('the tables', () => {
   it('hold the fields and bounds that peers of one protocol version share', async () => {
     await expect(`${fields.map(([line]) => line).join('\n')}\n`).toMatchFileSnapshot('fields.txt');
+  });
+
+  it('allow no text that is longer than a frame may hold', () => {
+    const euro = '€';
+    const longest = fields.map(([line]) => Number(/(\d+) (?:printable )?characters/.exec(line)?.[1] ?? 0));
+    for (const length of longest) expect(() => checkFrame(pack({ text: euro.repeat(length) }))).not.toThrow();
+    expect(Math.max(...longest)).toBeGreaterThan(1_000);
+    expect(() => checkFrame(pack({ text: euro.repeat(2 ** 14) }))).toThrow(ProtocolError);
   });
 
   it('keep the bounds that their phrases state', () => {

@@ -2,7 +2,14 @@
 export { balanced, type ClassWeights, parseClassWeights } from './class-weights.ts';
 export { defaultModel, textFor } from './defaults.ts';
 export { imbalanceLines, metricsLines, textQuality } from './metrics-text.ts';
-export { maxModelFileBytes, modelFormatOf, optionsAlike, readStoredModel, type StoredModel } from './model.ts';
+export {
+  maxModelFileBytes,
+  modelFormatOf,
+  optionsAlike,
+  readStoredModel,
+  type StoredModel,
+  textColumnOf,
+} from './model.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { keptText } from './record/epoch-choice.ts';
 export { keptEpochOf } from './record/report.ts';

@@ -1,4 +1,5 @@
 /** Defaults that depend on the model, the optimizer or the data, and their texts for help. */
+import type { TargetField } from '@lockstep/data';
 import type { TextOptions } from '@lockstep/data/readers';
 import {
   defaultOptimizer,
@@ -78,6 +79,9 @@ const transformerRecipe: Recipe = {
   optimizer: { type: 'adamw', learningRate: 1e-3, beta2: 0.99, weightDecay: 0.1, clipNorm: 1, warmupSteps: 100 },
 };
 
+/** With plain gradients, rare words would hardly learn. */
+const tableTextRecipe: Recipe = { ...commonRecipe, optimizer: { type: 'adam' } };
+
 /** Settings tuned for the built-in models. */
 export const recipes: Readonly<Record<string, Recipe>> = {
   cnn: convolutionalRecipe,
@@ -87,8 +91,15 @@ export const recipes: Readonly<Record<string, Recipe>> = {
   names: { ...transformerRecipe, batch: 32 },
 };
 
-export function recipeOf(model: string): Recipe {
-  return recipes[model] ?? commonRecipe;
+/** Recipes of models of tokens without their own, as help names them. */
+const tokenRecipes = { 'other models of text': transformerRecipe, 'texts of a table': tableTextRecipe } as const;
+
+/** @param targets role of the targets if samples are tokens; otherwise omitted */
+export function recipeOf(model: string, targets?: TargetField['role']): Recipe {
+  const own = recipes[model];
+  // A sample of a text is a sequence, whose gradient is worth its own microbatch.
+  if (targets === 'next') return { ...(own ?? transformerRecipe), leastMicrobatch: 1 };
+  return own ?? (targets === undefined ? commonRecipe : tableTextRecipe);
 }
 
 /** Such as `128, or 64 for cnn and cnn-large`. */
@@ -103,9 +114,10 @@ export function optimizerDefaults(setting: keyof OptimizerOptions, common: strin
 
 /** Such as `64 for cnn and cnn-large`, for the values other than the common recipe's. */
 function recipeValues(read: (recipe: Recipe) => unknown): string[] {
-  const models = Object.keys(recipes).filter((model) => read(recipes[model]!) !== read(commonRecipe));
-  const values = [...new Set(models.map((model) => read(recipes[model]!)))];
-  return values.map((value) => `${value} for ${listed(models.filter((model) => read(recipes[model]!) === value))}`);
+  const all: Readonly<Record<string, Recipe>> = { ...recipes, ...tokenRecipes };
+  const models = Object.keys(all).filter((model) => read(all[model]!) !== read(commonRecipe));
+  const values = [...new Set(models.map((model) => read(all[model]!)))];
+  return values.map((value) => `${value} for ${listed(models.filter((model) => read(all[model]!) === value))}`);
 }
 
 /** Such as `a, b and c`. */

@@ -13,7 +13,7 @@ import {
   valueTargets,
 } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
-import { encodeRows, type FeatureColumn, type TableRow } from '@lockstep/data/readers';
+import { encodeRows, encodeRowTexts, type FeatureColumn, type TableRow, type TextColumn } from '@lockstep/data/readers';
 import { errorMessage, shownValue, significant } from '@lockstep/data/shown';
 import {
   builtInModels,
@@ -374,16 +374,21 @@ export class LoadedModel {
    */
   async predictRows(rows: readonly TableRow[]): Promise<RowPrediction[]> {
     this.#requireOpen();
-    if (this.reading?.type !== 'rows') {
-      const got = this.reading ? 'pictures' : 'samples without columns';
-      throw new Error(`predictRows: expected a model that was trained on a table, got one of ${got}: use predict`);
-    }
-    const outputs = this.#outputs(encodeRows(rows, this.reading.columns, 'predictRows'), true);
+    const outputs = this.#outputs(this.#encoded(rows), true);
     if (this.#targets.role === 'index') return outputs.map((scores) => predictionOf(scores, this.classes));
     return outputs.map((output) => {
       const values = restoreValues(output, this.standardization);
       return { values: Object.fromEntries(this.values.map((name, index) => [name, values[index]!])) };
     });
+  }
+
+  #encoded(rows: readonly TableRow[]): SampleValues {
+    const { reading } = this;
+    const text = textColumnOf(this);
+    if (text) return encodeRowTexts(rows, text, 'predictRows');
+    if (reading?.type === 'rows') return encodeRows(rows, reading.columns, 'predictRows');
+    const got = reading ? (reading.type === 'text' ? 'running text' : 'pictures') : 'samples without columns';
+    throw new Error(`predictRows: expected a model that was trained on a table, got one of ${got}: use predict`);
   }
 
   /**
@@ -652,6 +657,12 @@ function likeTraining(data: Dataset, standardization: Standardization | undefine
   return { ...data, targets: valueTargets(values, targets.names, standardization) };
 }
 
+/** Returns the column whose texts a model of a table reads; undefined for other models. */
+export function textColumnOf({ reading, samples }: Pick<LoadedModel, 'reading' | 'samples'>): TextColumn | undefined {
+  if (reading?.type !== 'text' || !reading.table) return undefined;
+  return { name: reading.table.column, vocabulary: reading.vocabulary, length: sizeOfField(samples) };
+}
+
 /** Options that read other data in the same way as a model's training samples. @param label column to predict */
 export function optionsAlike(
   {
@@ -667,18 +678,14 @@ export function optionsAlike(
     const [height, width, channels] = samples.shape;
     return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
   }
-  if (reading?.type === 'text') {
+  const text = textColumnOf({ reading, samples });
+  if (reading?.type === 'text' && !text) {
     const { vocabulary, lines } = reading;
     return { vocabulary, context: sizeOfField(samples) - 1, lines };
   }
-  const like = {
-    columns: reading?.columns,
-    missing: reading?.missing,
-    bytes: samples.role === 'scaled',
-    classes: classes.length > 0 ? classes : undefined,
-    standardization,
-  };
-  const known = reading?.label ?? (reading && values.length === 1 ? values[0] : undefined);
+  const read = reading?.type === 'text' ? { ...reading.table, text } : { ...reading, bytes: samples.role === 'scaled' };
+  const like = { ...read, classes: classes.length > 0 ? classes : undefined, standardization };
+  const known = read.label ?? (reading && values.length === 1 ? values[0] : undefined);
   return { like, label: label ?? known };
 }
 

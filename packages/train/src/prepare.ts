@@ -65,8 +65,7 @@ export async function prepare(
   const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? modelFor(options, data), train);
   const frozen = frozenBy(options, model);
-  // A sample of a text is a sequence, whose gradient is worth its own microbatch.
-  const recipe = { ...recipeOf(model.name), ...(train.targets.role === 'next' && { leastMicrobatch: 1 }) };
+  const recipe = recipeOf(model.name, train.samples.role === 'index' ? train.targets.role : undefined);
   const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipe, frozen);
   const { plan, optimizer } = planned;
   const writing = writingOf(options, data, seed);

@@ -1,5 +1,6 @@
 /** Small learnable data sets of every kind. */
 import { classTargets, type Dataset, samplesOf, type Targets, valueTargets } from '@lockstep/data';
+import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { randomStream } from '@lockstep/tensor';
 import type { TrainingData } from '../src/options.ts';
 
@@ -52,8 +53,30 @@ function values(count: number, random: () => number): Dataset {
   return { samples: samplesOf(samples, [3]), count, targets };
 }
 
+const opinions = ['dreadful', 'passable', 'splendid'] as const;
+/** More words than a byte has values, so that tokens take 16 bits each. */
+const fillers = 400;
+
+/** Reviews of six words, one of which tells the number of stars, except in every twentieth. */
+function reviews(count: number, random: () => number): Uint8Array {
+  const rows = Array.from({ length: count }, (_, row) => {
+    const stars = Math.floor(3 * random());
+    const words = Array.from({ length: 6 }, () => `word${Math.floor(fillers * random())}`);
+    if (row % 20 !== 7) words[Math.floor(6 * random())] = opinions[stars]!;
+    return `"${words.join(' ')}, really.",${stars + 1}\n`;
+  });
+  return new TextEncoder().encode(`review,stars\n${rows.join('')}`);
+}
+
+function texts(): TrainingData {
+  const random = randomStream(12);
+  const [train, test] = [300, 60].map((count) => parseDelimited(reviews(count, random), 'reviews.csv'));
+  return datasetFromTable(train!, { label: 'stars' }, test);
+}
+
 export const kindsOfData = {
   'pictures in color': { model: 'cnn', ...parts(colorPictures) },
   'a table with classes': { model: 'mlp', ...parts(table) },
   'a table with values': { model: 'mlp', ...parts(values) },
+  'a table with texts': { model: 'mlp', ...texts() },
 } satisfies Readonly<Record<string, Kind>>;

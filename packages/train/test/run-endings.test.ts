@@ -22,7 +22,11 @@ it.each([false, true])('weights and report come with the end; stay: %s', async (
   ] as const;
   const result = await run.result;
   expect(JSON.parse(new TextDecoder().decode(left.report))).toEqual(result.report);
-  const file = writeModelFile(parseModel(about.model), floatsFrom(weights.bytes), left.metadata);
+  const file = writeModelFile(
+    parseModel(about.model),
+    floatsFrom(weights.bytes),
+    JSON.parse(new TextDecoder().decode(left.metadata)),
+  );
   expect(file).toEqual(result.modelFile());
   expect(weights.step).toBe(left.step);
   if (!stay) return;

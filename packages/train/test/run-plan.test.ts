@@ -152,9 +152,13 @@ describe('the optimizer that options describe', () => {
     expect(of('--schedule constant', { model: 'cnn' })).not.toHaveProperty('schedule');
     expect(of('', { model: 'unknown' })).not.toHaveProperty('schedule');
     expect(recipeDefaults('batch')).toBe(
-      '128, or 64 for cnn and cnn-large, or 12 for gpt and gpt-nano, or 32 for names',
+      '128, or 64 for cnn and cnn-large, or 12 for gpt, gpt-nano and other models of text, or 32 for names',
     );
-    expect(optimizerDefaults('type', 'momentum')).toBe('momentum, or adamw for gpt, gpt-nano and names');
+    expect(optimizerDefaults('type', 'momentum')).toBe(
+      'momentum, or adamw for gpt, gpt-nano, names and other models of text, or adam for texts of a table',
+    );
+    expect(recipeOf('own', 'next')).toMatchObject({ ...recipeOf('gpt'), leastMicrobatch: 1 });
+    expect(recipeOf('mlp', 'index').optimizer).toEqual({ type: 'adam' });
   });
 
   test('of a transformer is that of nanoGPT, with a warm-up of at most a tenth of the run', () => {

@@ -1,4 +1,5 @@
 /** Runs the model on one sample. A chunk of its own, because it includes the tensor engine. */
+import type { SampleValues } from '@lockstep/data';
 import { createPrediction, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -18,7 +19,7 @@ export async function openInference(modelData: unknown) {
     /** @param bytes all parameters in model order, little-endian float32 */
     setWeights: (bytes: Uint8Array): void => backend.upload(parameters, floatsFrom(bytes)),
     /** Returns the logits, or the predicted values, with the weights set last. */
-    logits(sample: Uint8Array | Float32Array): Promise<Float32Array> {
+    logits(sample: SampleValues): Promise<Float32Array> {
       plan.run(sample);
       return backend.download(plan.output);
     },

@@ -1,4 +1,5 @@
 /** Predicts a person's samples with the current model, and requests its weights as they change. */
+import type { SampleValues } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
@@ -9,7 +10,7 @@ import { Sketch } from './sketch.ts';
 
 interface Prediction {
   /** Undefined until a sample is drawn or typed that the model can read. */
-  readonly sample: Uint8Array | Float32Array | undefined;
+  readonly sample: SampleValues | undefined;
   /** Absent until the model has predicted a sample. */
   readonly output?: {
     readonly logits: Float32Array;

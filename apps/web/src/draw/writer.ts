@@ -1,8 +1,8 @@
 /** Continues texts with a run's model. A chunk of its own, because it includes the tensor engine. */
-import type { Vocabulary } from '@lockstep/data';
 import { continueText, createGeneration, parameterCount, parseModel, promptTokens } from '@lockstep/nn';
 import { floatsFrom, type RunMessage } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
+import { vocabularyOf } from '../watch/run-store.ts';
 
 /** A text to continue. */
 export interface Beginning {
@@ -15,9 +15,10 @@ export interface Beginning {
 export type Writer = Awaited<ReturnType<typeof openWriter>>;
 
 /** @throws Error if the model predicts no next tokens, or no backend can compute it */
-export async function openWriter({ model: modelData, targetField, vocabulary: known }: RunMessage) {
-  if (known === undefined) throw new Error('its vocabulary is too large for this page');
-  const vocabulary = JSON.parse(known) as Vocabulary;
+export async function openWriter(run: RunMessage) {
+  const { model: modelData, targetField } = run;
+  const vocabulary = vocabularyOf(run);
+  if (!vocabulary) throw new Error('its vocabulary is too large for this page');
   const model = parseModel(modelData);
   // Not on the GPU: computing one token takes less time than starting its kernels.
   const { backend } = await openBackend('cpu').catch(() => openBackend('reference'));

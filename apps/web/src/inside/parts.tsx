@@ -372,7 +372,10 @@ function Activations({ run, trace, names, chosen }: ActivationsProps) {
   const sum = probabilities?.reduce((total, value) => total + value, 0);
   return (
     <>
-      <LayerView title="The sample" values={input} shape={run?.sampleField.shape ?? []} />
+      {/* Tokens are numbers without a scale; the chosen sample above shows their words. */}
+      {run?.sampleField.role !== 'index' && (
+        <LayerView title="The sample" values={input} shape={run?.sampleField.shape ?? []} />
+      )}
       {layers.slice(0, -1).map((layer, index) => {
         if (plain.has(layer.type)) return null;
         const title = `${layer.type}, ${layer.shape.map(whole).join(' x ')}`;

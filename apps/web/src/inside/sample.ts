@@ -1,16 +1,16 @@
 /** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
-import { encodeText, tokenNames, type Vocabulary } from '@lockstep/data';
+import { encodeText, tokenNames } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
 import { largestScore, restoreValues, standardizeValues } from '@lockstep/nn';
-import { floatsFrom, type RunMessage } from '@lockstep/protocol';
+import { floatsFrom, type RunMessage, valuesFrom } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { canvasSide, Sketch } from '../draw/sketch.ts';
 import { outputName, significant } from '../look/format.ts';
-import type { EvaluationMessage, RunStore } from '../watch/run-store.ts';
+import { type EvaluationMessage, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 
 /** The initial digit, on a canvas of side `canvasSide`. */
 const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
@@ -36,7 +36,7 @@ export interface TestSample {
 /** Returns the top errors of the last evaluation. */
 export function testSamples(run: RunMessage, evaluation: EvaluationMessage | undefined): readonly TestSample[] {
   const { topErrors = [], farthest = [] } = evaluation ?? {};
-  const valuesOf = (bytes: Uint8Array) => (run.sampleField.dtype === 'u8' ? bytes : floatsFrom(bytes));
+  const valuesOf = (bytes: Uint8Array) => valuesFrom(bytes, run.sampleField.dtype);
   return [
     ...topErrors.map(({ sample: bytes, label }) => ({
       bytes,
@@ -102,9 +102,8 @@ export function useTypedText(store: RunStore) {
   const typed = useSignal<string>();
   const shown = useComputed(() => typed.value ?? (store.samples.value.at(-1)?.text ?? '').slice(0, firstCharacters));
   const encoded = useComputed(() => {
-    const known = store.run.value?.vocabulary;
-    if (known === undefined) return undefined;
-    const vocabulary = JSON.parse(known) as Vocabulary;
+    const vocabulary = vocabularyOf(store.run.value);
+    if (!vocabulary) return undefined;
     try {
       const tokens = [...encodeText(vocabulary, shown.value)];
       const names = tokenNames(vocabulary).map((name) => signs[name] ?? name);

@@ -1,9 +1,10 @@
-/** A drawing, a picture or a row of the run's table to try, with the current model's prediction. */
+/** A drawing, a picture, a text or a row of the run's table to try, with the current model's prediction. */
 
+import { encodeText, numbersLike, sizeOfField, type Vocabulary } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { restoreValues } from '@lockstep/nn';
-import type { RunMessage } from '@lockstep/protocol';
-import { untracked, useSignal, useSignalEffect } from '@preact/signals';
+import { bytesOf, type RunMessage } from '@lockstep/protocol';
+import { untracked, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Camera } from '../draw/camera.tsx';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
@@ -13,7 +14,7 @@ import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { BarChart, type ShownBar } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
-import { isPicture } from '../watch/run-store.ts';
+import { isPicture, isText, vocabularyOf } from '../watch/run-store.ts';
 import { allColumns, sampleOfRow, type TableColumn } from '../watch/table-row.ts';
 import { DrawingPad, SketchButtons } from './drawing-canvas.tsx';
 import { SampleView } from './sample-view.tsx';
@@ -23,12 +24,14 @@ interface DrawProps {
   readonly run: RunMessage | undefined;
 }
 
-/** Renders nothing unless samples are drawings, pictures, or rows whose columns are known. */
+/** Renders nothing unless samples are drawings, pictures, texts, or rows whose columns are known. */
 export function Draw({ predictor, run }: DrawProps) {
   if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
   const columns = allColumns(run);
   if (run && isPicture(run) && run.sampleField.role === 'scaled')
     return <PictureForm predictor={predictor} run={run} />;
+  const vocabulary = vocabularyOf(run);
+  if (run && vocabulary && !isText(run)) return <TextForm {...{ predictor, run, vocabulary }} />;
   if (!run || !columns) return null;
   return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
 }
@@ -171,6 +174,70 @@ function PictureForm({ predictor, run }: PictureFormProps) {
   );
 }
 
+/** Longest text that a person may type. */
+const longestText = 2_000;
+
+interface TextFormProps {
+  readonly predictor: Predictor;
+  readonly run: RunMessage;
+  readonly vocabulary: Vocabulary;
+}
+
+function TextForm({ predictor, run, vocabulary }: TextFormProps) {
+  const text = useSignal('');
+  const sample = useComputed(() => {
+    const tokens = encodeText(vocabulary, text.value);
+    const filled = numbersLike(tokens, sizeOfField(run.sampleField));
+    filled.set(tokens.subarray(0, filled.length));
+    return filled;
+  });
+  const { output } = predictor.prediction.value;
+  useEffect(() => predictor.show(text.value.trim() === '' ? undefined : sample.value), [sample.value]);
+  return (
+    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+      <div class="row-grid">
+        <div class="write-along">
+          <label>
+            Your text
+            <textarea
+              rows={4}
+              maxLength={longestText}
+              value={text.value}
+              onFocus={() => predictor.activate()}
+              onInput={({ currentTarget }) => {
+                text.value = currentTarget.value;
+              }}
+            />
+          </label>
+          <SampleView run={run} sample={bytesOf(sample.value)} label="The text as the model reads it" />
+        </div>
+        <Outcome run={run} output={output} />
+      </div>
+      <p class="error" role="status">
+        {predictor.error.value ?? ''}
+      </p>
+    </Card>
+  );
+}
+
+interface OutcomeProps {
+  readonly run: RunMessage;
+  readonly output: Predictor['prediction']['value']['output'];
+}
+
+/** The prediction: the probabilities of classes, or values. */
+function Outcome({ run, output }: OutcomeProps) {
+  return (
+    <div class="row-outcome">
+      {run.targetField.role === 'index' ? (
+        <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
+      ) : (
+        <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
+      )}
+    </div>
+  );
+}
+
 interface RowFormProps {
   readonly predictor: Predictor;
   readonly run: RunMessage;
@@ -201,13 +268,7 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
             />
           ))}
         </div>
-        <div class="row-outcome">
-          {run.targetField.role === 'index' ? (
-            <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
-          ) : (
-            <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
-          )}
-        </div>
+        <Outcome run={run} output={output} />
       </div>
       <p class="error" role="status">
         {wrong && `${wrong.name}: expected a number.`}

@@ -1,16 +1,16 @@
 /** The last evaluation: its confusion matrix, its top errors, samples of a cell, and the metrics of a run that is over. */
 import { type ClassRates, type Metrics, rateNames, rates } from '@lockstep/nn';
-import { floatsFrom, type RunMessage } from '@lockstep/protocol';
+import { floatsFrom, type RunMessage, valuesFrom } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
-import { type EvaluationMessage, isPicture, type RunStore } from '../watch/run-store.ts';
+import { type EvaluationMessage, isPicture, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-texts.ts';
 import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
-import { SampleView } from './sample-view.tsx';
+import { SampleView, sampleText } from './sample-view.tsx';
 
 /** A cell of the matrix, by the indices of its classes. */
 export interface Cell {
@@ -304,7 +304,12 @@ interface ErrorsProps {
 const shortName = 12;
 
 function Errors({ errors, run, given }: ErrorsProps) {
-  if (run.columns) return <ErrorTable errors={errors} columns={run.columns} given={given} />;
+  const vocabulary = vocabularyOf(run);
+  if (vocabulary) {
+    const cellsOf = (sample: Uint8Array) => [sampleText(vocabulary, valuesFrom(sample, run.sampleField.dtype))];
+    return <ErrorTable {...{ errors, given, cellsOf }} columns={[{ title: 'text', class: 'long-text' }]} />;
+  }
+  if (run.columns) return <ErrorRows errors={errors} columns={run.columns} given={given} />;
   const names = errors.flatMap(({ pairs }) => pairs.flatMap((pair) => [pair.given, pair.predicted]));
   const areLong = names.some(({ length }) => length > shortName);
   return (
@@ -322,39 +327,47 @@ function Errors({ errors, run, given }: ErrorsProps) {
 /** Maximum number of table columns shown. */
 const mostColumns = 24;
 
-interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
+interface ErrorRowsProps extends Pick<ErrorsProps, 'errors' | 'given'> {
   readonly columns: readonly TableColumn[];
 }
 
 /** Shows table rows as they stand in the file. */
-function ErrorTable({ errors, columns, given }: ErrorTableProps) {
+function ErrorRows({ errors, columns, given }: ErrorRowsProps) {
   const shown = columns.slice(0, mostColumns);
-  const rows = errors.map((error) => ({ error, cells: rowCellsOf(shown, floatsFrom(error.sample)) }));
+  const cellsOf = (sample: Uint8Array) => rowCellsOf(shown, floatsFrom(sample)).map(({ text }) => text);
+  const titles = shown.map(({ name, type }) => ({ title: name, isNumber: type === 'number' }));
+  return (
+    <>
+      <ErrorTable {...{ errors, given, cellsOf }} columns={titles} />
+      {columns.length > mostColumns && <p class="aside">The first {whole(mostColumns)} columns.</p>}
+    </>
+  );
+}
+
+interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
+  readonly columns: readonly Pick<ViewColumn<unknown>, 'title' | 'isNumber' | 'class'>[];
+  /** Returns the texts of a sample's cells. */
+  readonly cellsOf: (sample: Uint8Array) => readonly string[];
+}
+
+function ErrorTable({ errors, columns, given, cellsOf }: ErrorTableProps) {
+  const rows = errors.map((error) => ({ error, cells: cellsOf(error.sample) }));
   type Row = (typeof rows)[number];
   const first: ViewColumn<Row> = {
     title: `${given} → prediction`,
     text: ({ error }) => error.description,
     cell: ({ error }) => <ErrorText error={error} />,
   };
-  const cells = shown.map(
-    ({ name, type }, index): ViewColumn<Row> => ({
-      title: name,
-      isNumber: type === 'number',
-      text: (row) => row.cells[index]!.text,
-    }),
-  );
+  const cells = columns.map((column, index): ViewColumn<Row> => ({ ...column, text: (row) => row.cells[index]! }));
   return (
-    <>
-      <DataTable
-        label="Rows of the top errors"
-        class="error-rows"
-        regionClass="error-scroll"
-        columns={[first, ...cells]}
-        rows={rows}
-        hasRowHeadings
-      />
-      {columns.length > mostColumns && <p class="aside">The first {whole(mostColumns)} columns.</p>}
-    </>
+    <DataTable
+      label="Rows of the top errors"
+      class="error-rows"
+      regionClass="error-scroll"
+      columns={[first, ...cells]}
+      rows={rows}
+      hasRowHeadings
+    />
   );
 }
 

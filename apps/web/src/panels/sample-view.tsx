@@ -1,12 +1,13 @@
 /** A sample as people see it: a grayscale or color picture, or the values of a table row. */
-import { floatsFrom, type RunMessage } from '@lockstep/protocol';
+import { decodeTokens, type SampleValues, type Vocabulary } from '@lockstep/data';
+import { type RunMessage, valuesFrom } from '@lockstep/protocol';
 import { significant } from '../look/format.ts';
 import { ink, type Palette, Raster } from '../view/raster.tsx';
-import { isPicture } from '../watch/run-store.ts';
+import { isPicture, vocabularyOf } from '../watch/run-store.ts';
 import { rowCellsOf } from '../watch/table-row.ts';
 
 interface SampleViewProps {
-  readonly run: Pick<RunMessage, 'sampleField' | 'columns'>;
+  readonly run: Pick<RunMessage, 'sampleField' | 'columns' | 'vocabulary'>;
   /** Bytes as in a task. */
   readonly sample: Uint8Array;
   readonly label: string;
@@ -17,7 +18,9 @@ const mostValues = 12;
 
 export function SampleView({ run, sample, label }: SampleViewProps) {
   const { dtype, shape } = run.sampleField;
-  const values = dtype === 'u8' ? sample : floatsFrom(sample);
+  const values = valuesFrom(sample, dtype);
+  const vocabulary = vocabularyOf(run);
+  if (vocabulary) return <p class="sample-values">{sampleText(vocabulary, values)}</p>;
   const [rows = 1, columns = 1, channels] = shape;
   if (run.columns) {
     const cells = rowCellsOf(run.columns.slice(0, mostValues), values);
@@ -40,6 +43,17 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
   const range = values instanceof Uint8Array ? { low: 0, high: 255 } : rangeOf(values);
   const palette: Palette = channels === 3 ? { type: 'color', ...range } : { ...ink, ...range };
   return <Raster values={values} rows={rows} columns={columns} palette={palette} label={label} />;
+}
+
+/** Maximum number of words shown. */
+const mostWords = 40;
+
+/** Returns the beginning of a text, whose words are in small letters and without punctuation. */
+export function sampleText(vocabulary: Vocabulary, tokens: SampleValues): string {
+  const end = tokens.indexOf(0);
+  const words = tokens.subarray(0, end < 0 ? undefined : end);
+  const shown = decodeTokens(vocabulary, words.subarray(0, mostWords));
+  return words.length > mostWords ? `${shown} …` : shown || '–';
 }
 
 function rangeOf(values: Float32Array): { readonly low: number; readonly high: number } {

@@ -7,7 +7,8 @@ import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
  * @param model JSON data
  * @param weights those of the result's step
  */
-export function finalModel(model: unknown, weights: Uint8Array, { metadata }: WatchMessageOf<'result'>): Blob {
+export function finalModel(model: unknown, weights: Uint8Array, result: WatchMessageOf<'result'>): Blob {
+  const metadata = JSON.parse(new TextDecoder().decode(result.metadata)) as Readonly<Record<string, string>>;
   return new Blob([writeModelFile(parseModel(model), floatsFrom(weights), metadata)]);
 }
 

@@ -1,4 +1,5 @@
 /** The state of the watched run as signals, updated by the messages of the dashboard socket. */
+import type { Vocabulary } from '@lockstep/data';
 import type { Metrics } from '@lockstep/nn';
 import type { ProgressMessage, RunMessage, WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, type Signal, signal } from '@preact/signals';
@@ -28,6 +29,18 @@ export function isPicture(run: Pick<RunMessage, 'sampleField'> | undefined): boo
 /** Whether the model predicts the next token of a text. */
 export function isText(run: Pick<RunMessage, 'targetField'> | undefined): boolean {
   return run?.targetField.role === 'next';
+}
+
+/** Vocabularies that were parsed, by the bytes in their messages. */
+const vocabularies = new WeakMap<Uint8Array, Vocabulary>();
+
+/** Returns the tokens of the run's texts; undefined if there are none, or too many to send. */
+export function vocabularyOf(run: Pick<RunMessage, 'vocabulary'> | undefined): Vocabulary | undefined {
+  const bytes = run?.vocabulary;
+  if (!bytes) return undefined;
+  const vocabulary = vocabularies.get(bytes) ?? (JSON.parse(new TextDecoder().decode(bytes)) as Vocabulary);
+  vocabularies.set(bytes, vocabulary);
+  return vocabulary;
 }
 
 export interface LogLine {

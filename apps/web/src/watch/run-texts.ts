@@ -1,7 +1,7 @@
 /** Sentences about the state of a run. */
 import { batchForWorkers } from '@lockstep/rules';
 import { counted, whole } from '../look/format.ts';
-import { isText, type RunStore } from './run-store.ts';
+import { isText, type RunStore, vocabularyOf } from './run-store.ts';
 
 interface BatchAtStart {
   /** Undefined while no worker is ready. */
@@ -48,11 +48,9 @@ export function heldOutWord(run: RunStore['run']['value']): 'test' | 'validation
 
 /** Unit of the run's text; a byte if every token is one. */
 export function unitOf(run: RunStore['run']['value']): 'byte' | 'token' {
-  const { kind, tokens = [] } = JSON.parse(run?.vocabulary ?? '{}') as {
-    readonly kind?: string;
-    readonly tokens?: readonly string[];
-  };
-  const isBytes = kind === 'bytes' || (kind === 'characters' && tokens.every(isAscii));
+  const vocabulary = vocabularyOf(run);
+  const isBytes =
+    vocabulary?.kind === 'bytes' || (vocabulary?.kind === 'characters' && vocabulary.tokens.every(isAscii));
   return isBytes ? 'byte' : 'token';
 }
 

@@ -48,7 +48,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
   if (!isDirectory(path)) {
     if (textName.test(path)) return openText(path, [path], options);
-    refuseOptions(path, 'a file of rows', options, [...pictureOptions, ...textOptions]);
+    refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);
     return (await openTable(path)).toDataset(options);
   }
   const entries = await list(path);
@@ -66,7 +66,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
   }
   const pair = tablePair(entries);
   if (pair) {
-    refuseOptions(path, 'files of rows', options, [...pictureOptions, ...textOptions]);
+    refuseOptions(path, 'files of rows', options, [...pictureOptions, 'lines']);
     return (await openPair(path, pair)).toDataset(options);
   }
   if (entries.some((entry) => entry.isDirectory())) {

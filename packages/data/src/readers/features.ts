@@ -220,24 +220,28 @@ export function encodeRows(
   name = 'encodeRows',
 ): Float32Array<ArrayBuffer> {
   checkArguments(name, [argumentKinds.rows, rows], [argumentKinds.features, features]);
-  const cells = new Cells(name, features.length, Number.POSITIVE_INFINITY);
   const names = features.map((feature) => feature.name);
+  return encodeFeatures(tableFromRows(rows, names, name), features, Uint32Array.from(rows.keys()));
+}
+
+/** Returns rows in memory as a table of the columns with these names. @throws DataError that names row and column */
+export function tableFromRows(rows: readonly TableRow[], names: readonly string[], name: string): TableFile {
+  const cells = new Cells(name, names.length, Number.POSITIVE_INFINITY);
   rows.forEach((row, index) => {
+    const place = `${name}: row ${index}`;
     if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-      throw unexpected(`${name}: row ${index}`, `an object with the columns ${listed(names)}`, shownValue(row));
+      throw unexpected(place, `an object with the columns ${listed(names)}`, shownValue(row));
     }
-    features.forEach((feature, column) => {
-      const place = `${name}: row ${index}`;
-      if (!Object.hasOwn(row, feature.name)) {
+    names.forEach((column, at) => {
+      if (!Object.hasOwn(row, column)) {
         const got = listed(Object.keys(row)) || 'none';
-        throw unexpected(place, `a column ${shownText(feature.name)} for the model`, `the columns ${got}`);
+        throw unexpected(place, `a column ${shownText(column)} for the model`, `the columns ${got}`);
       }
-      cells.set(index, column, rowCell(row[feature.name], `${place}, column ${shownName(feature.name)}`));
+      cells.set(index, at, rowCell(row[column], `${place}, column ${shownName(column)}`));
     });
   });
   const columns = columnsOf(names, cells, rows.length);
-  const table = { name, columns, count: rows.length, placeOf: (row: number) => `row ${row}` };
-  return encodeFeatures(table, features, Uint32Array.from(rows.keys()));
+  return { name, columns, count: rows.length, placeOf: (row: number) => `row ${row}` };
 }
 
 function rowCell(value: TableRow[string], place: string): number | string {

@@ -2,6 +2,7 @@
 
 import { DataError, unexpected } from '../data-error.ts';
 import { type Column, cellError, isMissing, listed, shownName, shownText, type TableFile } from './table.ts';
+import { splitWords } from './vocabulary.ts';
 
 /** `error` refuses, the three fills are fitted on the training rows, and `drop` leaves the row out. */
 export const missingPolicies = ['error', 'mean', 'median', 'most-frequent', 'drop'] as const;
@@ -60,19 +61,23 @@ interface ColumnFault {
 
 /** Refuses columns that cannot be used, all of them in one message. @throws DataError */
 export function requireUsable(table: TableFile, surveys: readonly SurveyedColumn[]): void {
-  const faults = surveys.flatMap((survey) => faultOf(table, survey) ?? []);
+  const text = surveys.length > 1 ? surveys.find(isText)?.column : undefined;
+  const alternative =
+    text === undefined ? '' : `; or to train on the texts of ${shownName(text.name)}, ignore all other columns`;
+  const faults = surveys.flatMap((survey) => faultOf(table, survey, alternative) ?? []);
   if (faults.length === 1) throw faults[0]!.error();
   if (faults.length === 0) return;
   const got = faults.map(({ column, got }) => `${shownName(column.name)} (${got})`);
   const advice = `ignore them with --ignore ${faults.map(({ column }) => shownName(column.name)).join()}`;
-  throw unexpected(table.name, usable(true), `${shownList(got)}: ${advice}`);
+  throw unexpected(table.name, usable(true), `${shownList(got)}: ${advice}${alternative}`);
 }
 
 function usable(areMany: boolean): string {
   return `${areMany ? 'columns of ' : ''}numbers or ${areMany ? 'of ' : ''}at most ${maxCategories} categories`;
 }
 
-function faultOf(table: TableFile, survey: SurveyedColumn): ColumnFault | undefined {
+/** @param alternative what else can be done than to ignore the column; '' for nothing */
+function faultOf(table: TableFile, survey: SurveyedColumn, alternative: string): ColumnFault | undefined {
   const { column, type, missing, counts } = survey;
   if (type === 'number' && counts.size > 0) return strayTexts(table, survey);
   if (missing < column.count && counts.size <= maxCategories) return undefined;
@@ -83,7 +88,7 @@ function faultOf(table: TableFile, survey: SurveyedColumn): ColumnFault | undefi
       : `${counts.size} ${areDates(survey) ? 'dates' : 'texts'} such as ${shownText(example!)}`;
   const name = shownName(column.name);
   const error = () =>
-    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: ignore it with --ignore ${name}`);
+    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: ignore it with --ignore ${name}${alternative}`);
   return { column, got, error };
 }
 
@@ -195,6 +200,23 @@ function areDates({ type, counts }: SurveyedColumn): boolean {
   if (type === 'number') return false;
   for (const text of counts.keys()) if (!dateForm.test(text)) return false;
   return true;
+}
+
+/** Fewest words of a text on average; names, codes and categories have fewer. */
+const fewestWords = 3;
+
+/** Whether a column consists of texts to read word by word: too different to be categories, and of several words. */
+export function isText(survey: SurveyedColumn): boolean {
+  const { type, counts } = survey;
+  if (type === 'number' || (counts.size <= maxCategories && !isIdentifier(survey)) || areDates(survey)) return false;
+  let words = 0;
+  const splitting = splitWords(survey.column.name, () => {
+    words += 1;
+  });
+  const encoder = new TextEncoder();
+  for (const text of counts.keys()) splitting.take(encoder.encode(`${text}\n`));
+  splitting.end();
+  return words >= fewestWords * counts.size;
 }
 
 /** Whether nearly every row has its own text, or whole numbers grow or count the rows in any order. */

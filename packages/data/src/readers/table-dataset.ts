@@ -1,7 +1,16 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
 import { argumentKinds, checkArguments, objectWith, unexpected } from '../data-error.ts';
-import { type Dataset, gatherRows, type Standardization, samplesOf, sizeOfField, type Targets } from '../dataset.ts';
+import {
+  type Dataset,
+  gatherRows,
+  type Samples,
+  type Standardization,
+  samplesOf,
+  sizeOfField,
+  type Targets,
+  tokenSamples,
+} from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices } from '../order.ts';
 import { shownLine, shownValue, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
@@ -19,6 +28,7 @@ import {
 import type { JsonLines } from './json-lines.ts';
 import {
   doubtfulColumns,
+  isText,
   type MissingPolicy,
   missingPolicies,
   requireUsable,
@@ -28,7 +38,8 @@ import {
   usableRows,
 } from './survey.ts';
 import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type TableFile } from './table.ts';
-import type { Vocabulary } from './vocabulary.ts';
+import { encodeTexts, fitText, type TextColumn } from './text-column.ts';
+import { type Vocabulary, type VocabularyChoice, vocabularySize, wordless } from './vocabulary.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
@@ -50,6 +61,13 @@ export type Reading =
       readonly vocabulary: Vocabulary;
       /** Whether each line is a sample; omitted for running text. */
       readonly lines?: true | undefined;
+      /** The columns of a table whose texts are the samples, and the label; omitted for other texts. */
+      readonly table?: {
+        readonly column: string;
+        readonly label: string;
+        /** Whether rows without a text or a label were dropped. */
+        readonly missing?: 'drop' | undefined;
+      };
     }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };
@@ -105,14 +123,20 @@ export interface TableOptions extends SplitOptions {
   readonly task?: Task | undefined;
   /** How missing values are treated, in all columns or by column. Default `error`. */
   readonly missing?: MissingPolicy | Readonly<Record<string, MissingPolicy>> | undefined;
+  /** For texts: number of tokens, of which two stand for unknown words and for none. Default 8,000. */
+  readonly vocabulary?: VocabularyChoice | undefined;
+  /** For texts: number of words that a model sees. Default the most in a training row, up to 256. */
+  readonly context?: number | undefined;
   /** An already trained model: rows are encoded as in its training, and have its classes. */
   readonly like?: TrainedTable | undefined;
 }
 
 /** How a trained model read its table, so that other rows are read the same way. */
 export interface TrainedTable {
-  /** Undefined if samples are arrays. */
+  /** Undefined if samples are arrays or texts. */
   readonly columns?: readonly FeatureColumn[] | undefined;
+  /** Undefined unless samples are the texts of a column. */
+  readonly text?: TextColumn | undefined;
   /** Whether rows with a missing value that no column replaces are dropped. */
   readonly missing?: 'drop' | undefined;
   /** Whether samples that are arrays were bytes; if undefined, their numbers decide. */
@@ -126,18 +150,26 @@ export interface TrainedTable {
 /**
  * Turns the rows of a table into samples and their labels.
  * Numbers, including the label's, are standardized by the training rows' mean and deviation; categories become one-hot.
+ * If texts are the only column besides the label, samples are their words as tokens.
  * @param testTable the test rows; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */
 export function datasetFromTable(table: TableFile, options: TableOptions = {}, testTable?: TableFile): OpenedDataset {
   checkArguments('datasetFromTable', [argumentKinds.table, table], [argumentKinds.options, options]);
   if (testTable !== undefined) checkArguments('datasetFromTable', [argumentKinds.table, testTable]);
-  const { label, surveys, policyOf, unfilled } = planOf(table, options);
+  const plan = planOf(table, options);
+  const { label, surveys, policyOf, unfilled } = plan;
   const parts = divide(table, testTable, label, unfilled, options);
   const { names, train: trainRows, standardization } = parts;
-  const features = options.like?.columns ?? fitFeatures(table, surveys, trainRows, policyOf);
+  const text =
+    options.like?.text ?? (plan.text === undefined ? undefined : fitText(table, plan.text, trainRows, options));
+  const features = options.like?.columns ?? (text ? [] : fitFeatures(table, surveys, trainRows, policyOf));
+  const samples = (of: TableFile, rows: Uint32Array): Samples =>
+    text
+      ? tokenSamples(encodeTexts(of, text, rows), text.length, vocabularySize(text.vocabulary))
+      : samplesOf(encodeFeatures(of, features, rows), [featureCount(features)]);
   const part = (of: TableFile, rows: Uint32Array): Dataset => ({
-    samples: samplesOf(encodeFeatures(of, features, rows), [featureCount(features)]),
+    samples: samples(of, rows),
     targets: targetsOf(of, labelIn(of, label), names, rows, standardization),
     count: rows.length,
   });
@@ -145,16 +177,23 @@ export function datasetFromTable(table: TableFile, options: TableOptions = {}, t
   const test = part(testTable ?? table, parts.test);
   const counts = partsText({ train, test }, testTable ? undefined : options);
   const rows = table.count + (testTable?.count ?? 0);
-  const what = `${plural(rows, 'row')}, ${seenText(features)} each`;
+  const what = `${plural(rows, 'row')}, ${text ? textsText(text) : `${seenText(features)} each`}`;
   const found = foundLine(
     [table, testTable],
     `${what}, ${targetsText(parts.given)} in column ${shownName(label.name)}; ${counts}`,
-    ...filledText(surveys, features),
+    ...(text ? [] : filledText(surveys, features)),
     ...droppedText(rows - train.count - test.count, rows),
     ...doubtfulColumns(surveys),
   );
   const missing = unfilled.some(({ isDropped }) => isDropped) ? 'drop' : undefined;
-  return { train, test, found, reading: { type: 'rows', columns: features, label: label.name, missing } };
+  const reading: Reading = text
+    ? {
+        type: 'text',
+        vocabulary: text.vocabulary,
+        table: { column: text.name, label: label.name, ...(missing && { missing }) },
+      }
+    : { type: 'rows', columns: features, label: label.name, missing };
+  return { train, test, found, reading };
 }
 
 /** The labels of a table, and the rows of its parts. */
@@ -198,6 +237,8 @@ interface TablePlan {
   readonly label: Column;
   /** The columns that the model sees; none if a trained model knows its own. */
   readonly surveys: readonly SurveyedColumn[];
+  /** Name of the column whose texts the model reads; undefined if it reads numbers and categories. */
+  readonly text: string | undefined;
   readonly policyOf: (column: Column) => MissingPolicy;
   readonly unfilled: readonly Unfilled[];
 }
@@ -212,17 +253,33 @@ function planOf(table: TableFile, options: TableOptions): TablePlan {
     throw unexpected(table.name, `at least one column besides the label ${shownText(label.name)}`, 'none');
   }
   const policyOf = policiesOf(table, options);
-  const surveys = like?.columns ? [] : seen.map(surveyOf);
-  requireUsable(table, surveys);
-  const columns = like?.columns
-    ? like.columns.filter(({ missing }) => missing === undefined)
-    : surveys.map(({ column, type }) => ({ name: column.name, type, policy: policyOf(column) }));
+  const surveys = like?.columns || like?.text ? [] : seen.map(surveyOf);
+  const [only] = surveys;
+  const text = like?.text?.name ?? (surveys.length === 1 && isText(only!) ? only!.column.name : undefined);
+  if (text === undefined) {
+    requireUsable(table, surveys);
+    refuseTextOptions(table, options);
+  }
+  const known = like?.text ? [{ name: like.text.name, type: 'category' as const }] : like?.columns;
+  const columns =
+    known?.filter((column) => !('missing' in column) || column.missing === undefined) ??
+    surveys.map(({ column, type }) => ({ name: column.name, type, policy: policyOf(column) }));
   const unfilled = columns.flatMap((column): Unfilled[] => {
     const policy = 'policy' in column ? column.policy : (like?.missing ?? 'error');
-    if (policy !== 'error' && policy !== 'drop') return [];
+    // A text may be empty: it has no words.
+    if (policy !== 'drop' && (policy !== 'error' || text !== undefined)) return [];
     return [{ name: column.name, type: column.type, isDropped: policy === 'drop' }];
   });
-  return { label, surveys, policyOf, unfilled: [...unfilled, labelPlan(label, policyOf)] };
+  return { label, surveys, text, policyOf, unfilled: [...unfilled, labelPlan(label, policyOf)] };
+}
+
+/** @throws DataError if options for texts are given for a table without texts */
+function refuseTextOptions({ name }: TableFile, options: TableOptions): void {
+  for (const option of ['vocabulary', 'context'] as const) {
+    if (options[option] === undefined) continue;
+    const expected = `a single column of texts besides the label, which --${option} is for`;
+    throw unexpected(name, expected, 'other columns: leave them out with --ignore');
+  }
 }
 
 function labelPlan(label: Column, policyOf: TablePlan['policyOf']): Unfilled {
@@ -283,6 +340,11 @@ function seenText(features: readonly FeatureColumn[]): string {
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
 }
 
+function textsText({ name, vocabulary, length }: TextColumn): string {
+  const words = plural(vocabularySize(vocabulary) - wordless.count, 'different word');
+  return `texts in column ${shownName(name)} (${words}, up to ${thousands(length)} a text)`;
+}
+
 /** Says which missing values were replaced, and by what. */
 function filledText(surveys: readonly SurveyedColumn[], features: readonly FeatureColumn[]): string[] {
   const filled = surveys.flatMap(({ column, missing }, index) => {
@@ -313,6 +375,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   if (test !== undefined) checkArguments('datasetFromJsonLines', [linesKind, test]);
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
+  refuseTextOptions(table, options);
   const label = labelColumn(table, options.label);
   if (test) requireShape(test, samples.shape, table.name);
   const unfilled = [labelPlan(label, policiesOf(table, options))];

@@ -1,7 +1,7 @@
 /** Turns a text into samples: windows of running text, or lines; and learns its vocabulary. */
 
 import { argumentKinds, checkArguments, checkWhole, DataError, objectWith, unexpected } from '../data-error.ts';
-import { type Dataset, maxTokens, nextTargets, tokenField, tokenSamples } from '../dataset.ts';
+import { type Dataset, maxTokens, nextTargets, tokenArray, tokenSamples } from '../dataset.ts';
 import { defaultSplitSeed, heldOutCount, type SplitOptions, splitIndices } from '../order.ts';
 import { thousands } from '../shown.ts';
 import { foundLine, type OpenedDataset, plural } from './table-dataset.ts';
@@ -12,6 +12,7 @@ import {
   splitPieces,
   tokenNames,
   type Vocabulary,
+  type VocabularyChoice,
   vocabularySize,
 } from './vocabulary.ts';
 
@@ -25,11 +26,11 @@ export interface TextSource {
 /** How a text becomes tokens and samples. */
 export interface TextOptions extends SplitOptions {
   /**
-   * `characters`, `bytes`, or a number of tokens: bytes and the most frequent byte pairs. In a table: a number of words.
-   * Default `characters`, and for a table 10,000. A trained model's vocabulary reads a text as in its training.
+   * `characters`, `bytes`, or a number of tokens: bytes and the most frequent byte pairs. Default `characters`. A trained
+   * model's vocabulary reads a text as in its training.
    */
-  readonly vocabulary?: 'characters' | 'bytes' | number | Vocabulary | undefined;
-  /** Tokens that a model sees at once. Default 64; for lines and tables, the longest. */
+  readonly vocabulary?: VocabularyChoice | undefined;
+  /** Tokens that a model sees at once. Default 64; for lines, the longest. */
   readonly context?: number | undefined;
   /** Whether each line is a sample; by default, samples are windows of running text. */
   readonly lines?: boolean | undefined;
@@ -87,7 +88,7 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
   const testCount = heldOutCount(windows, testFraction);
   const trainCount = windows - testCount;
   const size = vocabularySize(vocabulary);
-  const [train, test] = [trainCount, testCount].map((samples) => tokensFor(samples * (context + 1), size)) as [
+  const [train, test] = [trainCount, testCount].map((samples) => tokenArray(samples * (context + 1), size)) as [
     Uint8Array | Uint16Array,
     Uint8Array | Uint16Array,
   ];
@@ -119,11 +120,6 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
     found: foundLine([source], what),
     reading: { type: 'text', vocabulary },
   };
-}
-
-/** Zeros; bytes if the vocabulary allows it. */
-function tokensFor(length: number, size: number): Uint8Array | Uint16Array {
-  return tokenField(1, size).dtype === 'u8' ? new Uint8Array(length) : new Uint16Array(length);
 }
 
 /** @returns the number of tokens */
@@ -283,7 +279,7 @@ function datasetFromLines(given: TextSource, options: TextOptions): OpenedDatase
   const places = new Uint32Array(count);
   for (const [at, line] of [...split.train, ...split.test].entries()) places[line] = at;
   const trainCount = split.train.length;
-  const [train, test] = [trainCount, split.test.length].map((samples) => tokensFor(samples * (positions + 1), size));
+  const [train, test] = [trainCount, split.test.length].map((samples) => tokenArray(samples * (positions + 1), size));
   let line = 0;
   const lines = eachLine(source, vocabulary, (tokens) => {
     const place = places[line]!;

@@ -14,6 +14,9 @@ export type Vocabulary =
   /** Token 0 fills a sample, token 1 is an unknown word, and token 2 + i is the word `tokens[i]`, in small letters. */
   | { readonly kind: 'words'; readonly tokens: readonly string[] };
 
+/** A vocabulary to learn: `characters`, `bytes` or a number of tokens; or a trained model's own. */
+export type VocabularyChoice = 'characters' | 'bytes' | number | Vocabulary;
+
 const vocabularyKind = objectWith('a vocabulary', 'kind');
 const tokensKind: ArgumentKind = {
   expected: 'tokens as a list or a typed array',

@@ -189,8 +189,9 @@ export class Dashboard {
     const bytes = bytesOf(weights);
     this.#weights.end(recorder.data.final!, weightsSha256);
     if (bytes.byteLength <= maxFinalWeightsBytes) this.#viewers.broadcast({ type: 'weights', step, bytes });
-    const json = new TextEncoder().encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
-    const metadata = metadataOf({ prepared, weightsSha256, steps: step });
+    const encoder = new TextEncoder();
+    const json = encoder.encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
+    const metadata = encoder.encode(JSON.stringify(metadataOf({ prepared, weightsSha256, steps: step })));
     this.#result = { type: 'result', step, report: json, metadata };
     this.#viewers.broadcast(this.#result);
     const epoch = kept?.epoch ?? (metrics ? epochs.at(-1)?.epoch : undefined);

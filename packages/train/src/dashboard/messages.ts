@@ -1,5 +1,5 @@
 /** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
-import { bytesOfField, type Dataset, sizeOfField, vocabularySize } from '@lockstep/data';
+import { bytesOfField, type Dataset, sizeOfField } from '@lockstep/data';
 import { labelColumn, type MissingPolicy, type Reading, type TableFile, type Task } from '@lockstep/data/readers';
 import { createConfusionEvaluator, createValueErrors, parameterCount, restoreValues } from '@lockstep/nn';
 import {
@@ -59,7 +59,7 @@ export function runMessage(prepared: ShownRun, faultInjection: boolean): RunMess
     ...outputsOf(test),
     ...shownColumnsOf(reading),
     ...(reading?.type === 'pictures' && { fit: reading.fit }),
-    ...(targets.role === 'next' && vocabularyOf(reading)),
+    ...vocabularyOf(reading),
     ...(targets.role === 'value' &&
       targets.standardization && {
         standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },
@@ -83,12 +83,13 @@ export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'ou
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
 }
 
-/** Most tokens of a vocabulary that pages know, so that the message stays small. */
-const mostTokens = 8_192;
+/** Largest vocabulary that pages know, as JSON, so that the message stays small. */
+const maxVocabularyBytes = 2 ** 18;
 
 function vocabularyOf(reading: Reading | undefined): Pick<RunMessage, 'vocabulary'> {
-  if (reading?.type !== 'text' || vocabularySize(reading.vocabulary) > mostTokens) return {};
-  return { vocabulary: JSON.stringify(reading.vocabulary) };
+  if (reading?.type !== 'text') return {};
+  const vocabulary = new TextEncoder().encode(JSON.stringify(reading.vocabulary));
+  return vocabulary.length > maxVocabularyBytes ? {} : { vocabulary };
 }
 
 /** The first columns, up to a message's limit. */

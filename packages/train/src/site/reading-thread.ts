@@ -67,12 +67,13 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
     const { task, missing } = request;
     if (rows) table = tablePreviewOf(rows.table, label, task, missing);
     const opened = rows ? await rows.toDataset({ label, task, missing, seed }) : await openOther(path, { seed, model });
-    if (rows && table && opened.reading?.type === 'rows') {
-      const { label: learned } = opened.reading;
-      table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === learned) };
+    const { reading } = opened;
+    const read = reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
+    if (rows && table && read) {
+      table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === read.label) };
     }
     // A table already shows its rows as they are in the file.
-    return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
+    return { table, opened, examples: read ? [] : examplesOf(opened.train) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     // The path on this machine does not help the reader.
