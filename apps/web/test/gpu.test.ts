@@ -1,13 +1,18 @@
 /** Checks tabs on the GPU: the same model up to rounding, training without a lost GPU, refusal of a faulty one. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readModelFile, resolveModel } from '@lockstep/nn';
+import { parseDescription, readModelFile, readSafetensors } from '@lockstep/nn';
 import { beforeAll, expect, it } from 'vitest';
 import { describePage } from './browser.ts';
 import { endless, singleRun, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 const steps = 10;
+
+const modelArgs = {
+  mlp: () => ['--steps', `${steps}`],
+  'gpt-nano': (folder: string) => ['--steps', `${steps}`, '--data', join(folder, 'song.txt'), '--sample-every', '0'],
+} as const;
 
 /** Waits until the panel gives this reason for not using a faster backend. */
 async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
@@ -30,24 +35,35 @@ const tamperingScript = `{
 `;
 
 describePage('tabs on the GPU', ({ browser, folder }) => {
-  const weightsIn = (file: string): Float32Array =>
-    readModelFile(resolveModel('mlp'), new Uint8Array(readFileSync(join(folder, file))));
+  const weightsIn = (file: string): Float32Array => {
+    const bytes = new Uint8Array(readFileSync(join(folder, file)));
+    return readModelFile(parseDescription(readSafetensors(bytes).metadata).model, bytes);
+  };
+  const argsOf = (model: keyof typeof modelArgs) => ['--model', model, ...modelArgs[model](folder)];
 
-  let single: Promise<Float32Array> | undefined;
+  const singles = new Map<string, Promise<Float32Array>>();
   beforeAll(() => {
-    single = singleRun(folder, ['--steps', `${steps}`, '--save', join(folder, 'single.safetensors')]).then(() =>
-      weightsIn('single.safetensors'),
-    );
+    writeFileSync(join(folder, 'song.txt'), 'row, row, row your boat, gently down the stream\n'.repeat(400));
+    for (const model of ['mlp', 'gpt-nano'] as const) {
+      const file = `single ${model}.safetensors`;
+      const run = singleRun(folder, [...argsOf(model), '--save', join(folder, file)]);
+      singles.set(
+        model,
+        run.then(() => weightsIn(file)),
+      );
+    }
   });
 
   it.each([
-    { backend: 'webgl', shown: 'WebGL' },
-    { backend: 'webgpu', shown: 'WebGPU' },
+    { model: 'mlp', backend: 'webgl', shown: 'WebGL' },
+    { model: 'mlp', backend: 'webgpu', shown: 'WebGPU' },
+    { model: 'gpt-nano', backend: 'webgl', shown: 'WebGL' },
+    { model: 'gpt-nano', backend: 'webgpu', shown: 'WebGPU' },
   ] as const)(
-    'with $shown give the weights of one process within 1e-4 after 10 steps, and never claim the same bits',
-    async ({ backend, shown }) => {
-      const file = join(folder, `${backend}.safetensors`);
-      const run = await startRun(folder, ['--steps', `${steps}`, '--wait-for-start', '--save', file]);
+    'train $model with $shown to the weights of one process within 1e-4 after 10 steps, and never claim the same bits',
+    async ({ model, backend, shown }) => {
+      const file = join(folder, `${backend} ${model}.safetensors`);
+      const run = await startRun(folder, [...argsOf(model), '--wait-for-start', '--save', file]);
       const tab = await browser.open(run, 'owner');
       await tab.join(backend, 'tab');
       await tab.workersReady(1);
@@ -59,8 +75,10 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
       expect(report).toMatchObject({ exactness: 'bit-exact', bitExactAmong: backend, verified: null });
       expect(report.numericMode).toMatch(/^gpu\.js .*, numerics check [0-9a-f]{8}$/);
       expect(report.workers).toMatchObject([{ kind: 'browser', backend, samples: steps * report.config.batch }]);
-      const expected = await single;
-      const differences = weightsIn(`${backend}.safetensors`).map((value, at) => Math.abs(value - expected![at]!));
+      const expected = await singles.get(model);
+      const differences = weightsIn(`${backend} ${model}.safetensors`).map((value, at) =>
+        Math.abs(value - expected![at]!),
+      );
       expect(differences.reduce((most, value) => Math.max(most, value), 0)).toBeLessThan(1e-4);
       expect(tab.errors).toEqual([]);
     },

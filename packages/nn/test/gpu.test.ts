@@ -89,18 +89,18 @@ const [nano, names] = [resolveModel('gpt-nano'), resolveModel('names')];
 const classWeights = Array.from({ length: 10 }, (_, at) => at / 4);
 
 describe.skipIf(typeof gpu === 'string')(title, () => {
-  test.each([
-    [resolveModel('mlp'), classField],
-    [resolveModel('mlp'), { ...classField, classWeights }],
-    [resolveModel('cnn'), classField],
-    [resolveModel('cnn-large'), classField],
-    [dropping, classField],
-    [nano, nextOf(nano)],
-    [names, nextOf(names, true)],
-    [recurrent, classField],
+  test.each<{ model: Model; targetField: TargetField; of: string }>([
+    { model: resolveModel('mlp'), targetField: classField, of: 'classes' },
+    { model: resolveModel('mlp'), targetField: { ...classField, classWeights }, of: 'weighted classes' },
+    { model: resolveModel('cnn'), targetField: classField, of: 'classes' },
+    { model: resolveModel('cnn-large'), targetField: classField, of: 'classes' },
+    { model: dropping, targetField: classField, of: 'classes' },
+    { model: nano, targetField: nextOf(nano), of: 'next tokens' },
+    { model: names, targetField: nextOf(names, true), of: 'next tokens of lines' },
+    { model: recurrent, targetField: classField, of: 'classes' },
   ])(
-    'the gradient of a microbatch of $name is that of the reference, with targets %j',
-    async (model, targetField) => {
+    'the gradient of a microbatch of $model.name for $of is that of the reference',
+    async ({ model, targetField }) => {
       const weights = initialize(model, 5);
       const gradientOn = async (backend: Backend): Promise<Float32Array> => {
         const parameters = backend.allocate(weights.length);

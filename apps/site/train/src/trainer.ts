@@ -138,13 +138,11 @@ class Account {
       ...(exactness !== null && { exactness }),
       ...(numericMode !== null && { numericMode }),
     });
-    const bytes = new TextEncoder().encode(JSON.stringify(report));
-    post({
-      type: 'result',
-      step,
-      report: bytes,
-      metadata: { ...readSafetensors(result.modelFile()).metadata },
-    });
+    const { metadata } = readSafetensors(result.modelFile());
+    const [reportBytes, metadataBytes] = [report, metadata].map((value) =>
+      new TextEncoder().encode(JSON.stringify(value)),
+    );
+    post({ type: 'result', step, report: reportBytes!, metadata: metadataBytes! });
   }
 
   async #postEvaluation({ report, weights }: TrainingResult): Promise<void> {

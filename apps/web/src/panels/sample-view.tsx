@@ -56,7 +56,7 @@ export function sampleText(vocabulary: Vocabulary, tokens: SampleValues): string
   return words.length > mostWords ? `${shown} …` : shown || '–';
 }
 
-function rangeOf(values: Float32Array): { readonly low: number; readonly high: number } {
+function rangeOf(values: Exclude<SampleValues, Uint8Array>): { readonly low: number; readonly high: number } {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
   return { low, high };
