@@ -137,19 +137,33 @@ interface TransferredWeights extends InitialWeights {
 }
 
 /**
- * Takes the layers whose parameters the file has with the same names and shapes, and draws the others by the seed.
+ * Takes the layers whose parameters the file has with the same names and shapes, and draws the others by the seed. An
+ * embedding is drawn as well if the tokens of the file's texts are others.
+ * @param reading how the run reads its data
  * @throws ConfigurationError if the file has no such layer
  */
-export function transferWeights(bytes: Uint8Array, model: Model, seed: number): TransferredWeights {
+export function transferWeights(
+  bytes: Uint8Array,
+  model: Model,
+  seed: number,
+  reading?: StoredModel['reading'],
+): TransferredWeights {
   try {
     const { tensors, metadata } = readTensors(bytes);
     refuseCheckpoint(metadata);
+    const own = metadata['reading'] === undefined ? undefined : parseDescription(metadata).reading;
+    const hasOtherTokens =
+      own?.type === 'text' &&
+      reading?.type === 'text' &&
+      JSON.stringify(own.vocabulary) !== JSON.stringify(reading.vocabulary);
     const given = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     const weights = initialize(model, seed);
     const [taken, drawn]: [string[], string[]] = [[], []];
     for (const { path, layer, parameters } of everyLayer(model)) {
       if (parameters.length === 0) continue;
-      const fits = parameters.every(({ name, torch }) => given.get(name)?.shape.join() === torch.shape.join());
+      const fits =
+        !(hasOtherTokens && layer.type === 'embedding') &&
+        parameters.every(({ name, torch }) => given.get(name)?.shape.join() === torch.shape.join());
       (fits ? taken : drawn).push(`${path} ${layer.type}`);
       if (!fits) continue;
       for (const { name, torch, offset } of parameters) weights.set(fromTorch(given.get(name)!.values, torch), offset);

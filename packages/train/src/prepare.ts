@@ -233,7 +233,7 @@ function initialOf(
     throw configurationError`${optionName('transfer')}: requires ${optionName('initialWeights')}, whose layers it takes`;
   }
   if (!initialWeights) return undefined;
-  if (transfer) return transferWeights(initialWeights, model, seed);
+  if (transfer) return transferWeights(initialWeights, model, seed, reading);
   return { ...readInitialWeights(initialWeights, model, reading), transfer: undefined };
 }
 

@@ -28,7 +28,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { type LoadedModel, loadModel, readInitialWeights } from '../src/model.ts';
+import { type LoadedModel, loadModel, readInitialWeights, transferWeights } from '../src/model.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
@@ -239,5 +239,15 @@ describe('initial weights for a text', () => {
     expect(() => readInitialWeights(file, model, readingOf('abd'))).toThrow(
       /: expected a model whose token 2 is "d", as in the text, got "c"$/,
     );
+  });
+
+  it('are transferred but for the embedding of other characters', () => {
+    const [own, drawn] = [initialize(model, 1), initialize(model, 2)];
+    const size = 3 * 16;
+    const other = transferWeights(file, model, 2, readingOf('abd'));
+    expect(other.transfer.drawn).toEqual(['0 embedding']);
+    expect(other.weights).toEqual(Float32Array.of(...drawn.subarray(0, size), ...own.subarray(size)));
+    const alike = transferWeights(file, model, 2, readingOf('abc'));
+    expect([alike.weights, alike.transfer.drawn]).toEqual([own, []]);
   });
 });
