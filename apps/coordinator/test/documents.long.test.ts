@@ -1,5 +1,5 @@
 /** Runs every command in the documents, with less work. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -9,6 +9,15 @@ import { type Ended, startNpm } from './processes.ts';
 
 const folder = temporaryFolder();
 mkdirSync(join(folder, 'gpt'));
+const sentences = ['Call me Ishmael.', 'The whale went down into the deep sea.', 'It was splendid, and it was bad.'];
+const review = (row: number) => `"${sentences[row % 3]} That was number ${row}."`;
+const files = {
+  'book.txt': sentences.join('\n').repeat(200),
+  'other.txt': sentences.join(' ').repeat(100),
+  'reviews.csv': `review,stars\n${Array.from({ length: 60 }, (_, row) => `${review(row)},${row % 3}\n`).join('')}`,
+  'new.csv': `review\n${review(0)}\n${review(1)}\n`,
+};
+for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 const [major] = process.versions.node.split('.');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
@@ -18,6 +27,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
   evaluate: [],
   predict: [],
   export: [],
+  generate: ['--length', '20'],
   compare: [...short, '--batch', '128', '--html', join(folder, 'compare.html')],
   // Seven runs, each of which would otherwise read all of MNIST.
   'compare --predict --workers 8 --link 100Mbit/s --latency 5ms': [...short, ...(await tinyArgs(folder))],

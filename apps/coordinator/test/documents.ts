@@ -43,5 +43,8 @@ export const documentedModels = guides.flatMap((text) =>
 /** @param command one of `documentedCommands` */
 export function wordsOf(command: string): { readonly name: string; readonly args: readonly string[] } {
   const [front, back = ''] = command.split(' -- ');
-  return { name: front!.split(' ').at(-1)!, args: back.split(' ').filter((word) => word !== '') };
+  return {
+    name: front!.split(' ').at(-1)!,
+    args: [...back.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word),
+  };
 }

@@ -4,9 +4,9 @@ import type { RunMessage, WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
-import { counted, decimals, isLossFinite, percent, significant, whole } from '../look/format.ts';
+import { counted, decimals, isLossFinite, percent, perplexityText, significant, whole } from '../look/format.ts';
 import type { WatchedEpoch } from '../watch/curves.ts';
-import { contributionOf, isPicture, type PageContribution, type RunStore } from '../watch/run-store.ts';
+import { contributionOf, isPicture, isText, type PageContribution, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
 
 interface EndingProps {
@@ -38,6 +38,7 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
   if (!isLossFinite(testLoss)) {
     return <p>Training diverged: the test loss is not finite. Try a smaller learning rate.</p>;
   }
+  if (isText(run)) return <p class="ending-quality">Validation perplexity {perplexityText(testLoss)}</p>;
   const explained = testR2 === null ? '' : `, R² ${decimals(testR2)}`;
   return (
     <p class="ending-quality">

@@ -229,7 +229,11 @@ function percentRange(plot: uPlot, low: number | null): [number, number] {
 const verticalAxes = {
   /** Any values. */
   plain: { scale: {}, axis: {} },
-  fromZero: { scale: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] }, axis: {} },
+  fromZero: {
+    scale: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] },
+    // uPlot's own labels have three decimals, which are too few for learning rates.
+    axis: { values: (_plot, splits) => splits.map((split) => `${Number(split.toPrecision(6))}`) },
+  },
   logarithmic: {
     scale: { distr: 3, range: logarithmicRange },
     axis: {
