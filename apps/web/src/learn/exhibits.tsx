@@ -286,6 +286,9 @@ function GridView({ exhibit: { caption, rows, columns, values, showsNumbers = fa
   );
 }
 
+/** The labels of more tokens would overlap. */
+const mostLabels = 24;
+
 /** A map for each head, with the tokens that look at its left and those that they look at above. */
 function AttentionView({ exhibit: { tokens, maps } }: Shown<'attention'>) {
   const palette = { type: 'shades', color: '--accent', low: 0, high: 1 } as const;
@@ -297,12 +300,13 @@ function AttentionView({ exhibit: { tokens, maps } }: Shown<'attention'>) {
     </ol>
   );
   const areWords = tokens.some((token) => token.length > 1);
+  const areShown = tokens.length <= mostLabels;
   return (
     <div class={areWords ? 'attention-maps of-words' : 'attention-maps'} style={{ '--tokens': tokens.length }}>
       {maps.map(({ label, weights }) => (
         <figure key={label} class="attention-map">
-          {names('columns')}
-          {names('rows')}
+          {areShown && names('columns')}
+          {areShown && names('rows')}
           <Raster values={weights} rows={tokens.length} columns={tokens.length} palette={palette} label={label} />
           <figcaption class="aside">{label}</figcaption>
         </figure>
