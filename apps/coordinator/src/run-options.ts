@@ -38,9 +38,10 @@ interface Asked extends TrainOptions {
 export function trainOptionsOf(options: RunValues): TrainOptions {
   const { init, model, single } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  requireOutputs({ save: options.save, report: options.report, addresses: options.addresses }, inputsOf(options));
+  const { save, report, addresses, transcript } = options;
+  requireOutputs({ save, report, addresses, transcript }, inputsOf(options));
   // `--save` may overwrite the initial weights; the report may not.
-  requireOutputs({ report: options.report }, { init });
+  requireOutputs({ report, transcript }, { init });
   const { listen, ...asked }: Asked = libraryOptions(runOptions, options);
   const workerCommand = commandText('worker', '--url');
   return {
@@ -77,7 +78,7 @@ function inputsOf(options: RunValues): Readonly<Record<string, string | undefine
 }
 
 /** The data, and a function that splits them by another seed. */
-type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'splitBy'>;
+type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'label' | 'readBy' | 'splitBy'>;
 
 /**
  * Opens the named data, or the default text of a model of text; returns undefined for another model without data.
@@ -94,8 +95,9 @@ export async function openData(options: RunValues): Promise<OpenedData | undefin
   const readerOptions = { label, ignore, task, missing, ...pictureOptions, ...textOptions };
   try {
     const splitBy = async (seed: number) => {
-      if (data === undefined) return openDefaultText({ ...textOptions, seed });
-      return { ...(await openDataset(data, { ...readerOptions, seed })), name: basename(resolve(data)), label };
+      const readBy = { isDefault: data === undefined, options: data === undefined ? textOptions : readerOptions };
+      if (data === undefined) return { ...openDefaultText({ ...textOptions, seed }), readBy };
+      return { ...(await openDataset(data, { ...readerOptions, seed })), name: basename(resolve(data)), label, readBy };
     };
     const opened = await splitBy(seed);
     // Movable, because only the run uses the samples.

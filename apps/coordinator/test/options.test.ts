@@ -37,6 +37,8 @@ const given: Readonly<Record<string, readonly string[]>> = {
   report: ['report.json'],
   checkpoint: ['folder'],
   'checkpoint-every': ['50'],
+  'checkpoint-keep': ['5'],
+  transcript: ['run.transcript'],
   init: ['model.safetensors'],
   run: ['name'],
   'fleet-credentials': ['file'],
@@ -85,12 +87,22 @@ describe('beside --single', () => {
 });
 
 describe('beside --summary', () => {
-  it.each([...['save', 'report', 'verify', 'checkpoint', 'checkpoint-every', 'resume', 'init'], ...serving])(
-    '--%s is refused',
-    (name) => {
-      expect(faultOf(['--summary', ...words(name)])).toBe(`--${name}: ${noTraining}`);
-    },
-  );
+  it.each([
+    ...[
+      'save',
+      'report',
+      'verify',
+      'checkpoint',
+      'checkpoint-every',
+      'checkpoint-keep',
+      'transcript',
+      'resume',
+      'init',
+    ],
+    ...serving,
+  ])('--%s is refused', (name) => {
+    expect(faultOf(['--summary', ...words(name)])).toBe(`--${name}: ${noTraining}`);
+  });
 
   it('the model, its data and their options are fine', () => {
     expect(faultOf(['--summary', '--model', 'cnn', '--data', 'pets', '--size', '32x32', '--gray'])).toBeUndefined();
@@ -110,6 +122,7 @@ describe('an option that belongs to another', () => {
     ['resume', folder, ['--checkpoint', 'x']],
     ['checkpoint-every', folder, ['--checkpoint', 'x']],
     ['checkpoint-every', folder, ['--fleet', 'nats://a']],
+    ['checkpoint-keep', folder, ['--checkpoint', 'x']],
     ['inner-lr', inner, ['--replicas', '8']],
     ['inner-momentum', inner, ['--inner-steps', '50']],
   ])('--%s: %s, as %j', (name, message, owner) => {

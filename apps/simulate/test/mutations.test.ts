@@ -107,7 +107,8 @@ const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'train/src/coordinator/run.ts',
-        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
+        before:
+          '    const result = parameterServer.step(step);\n    this.#transcript?.stepped(step);\n    onStep?.(result);\n',
         after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
       },
     ],

@@ -67,6 +67,8 @@ interface InlineGradientOptions {
    * part. Sums are then copied to memory of their own, since another shard of the step may follow.
    */
   readonly yieldToOthers?: (() => Promise<void>) | undefined;
+  /** Whether each sum is one vector, so that it can be recorded; by default the last addition is left to the step. */
+  readonly addsWhole?: boolean | undefined;
   /** The coordinator's own result of the numerics check, on this backend. */
   readonly numerics: { readonly hash: string; readonly samplesPerMs: number };
 }
@@ -183,7 +185,7 @@ export class InlineGradient implements InlineCompute {
   #sum(): VectorSum | undefined {
     const { backend, parameterCount } = this.#options.parameterServer;
     if (!this.#sliced.isFinite()) return undefined;
-    const { sum } = this.#sliced;
+    const sum = this.#options.addsWhole ? this.#sliced.vector() : this.#sliced.sum;
     return Number.isFinite(valueAt(backend, sum, parameterCount)) ? sum : undefined;
   }
 }

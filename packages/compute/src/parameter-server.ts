@@ -138,6 +138,13 @@ export class ParameterServer extends Parameters {
     return this.#optimizer.state();
   }
 
+  /** Replaces the state by that before a step. @param optimizerState of the same optimizer */
+  restore(step: number, weights: Float32Array, optimizerState: OptimizerState): void {
+    this.setWeights(bytesOf(weights));
+    this.#optimizer.restore(optimizerState);
+    this.beginStep(step);
+  }
+
   override dispose(): void {
     this.#optimizer.dispose();
     super.dispose();

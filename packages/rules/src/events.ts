@@ -137,6 +137,8 @@ export type Command =
       readonly type: 'add';
       readonly step: number;
       readonly from: ConnectionId;
+      /** The worker that computed it; omitted for the coordinator's own. */
+      readonly workerId?: string | undefined;
       /** Whether the result was compared, or is the coordinator's own. */
       readonly isChecked: boolean;
       /** Whether to keep the sum, because a worker on trial with this shard has not answered yet. */

@@ -147,7 +147,7 @@ function complete(run: RunState, shard: ShardState, result: ResultRef | undefine
   const keep = isAwaited(run, shard, result?.connection);
   cancel(run, shard, result?.connection);
   updateShard(run.current, shard, { done: true, assignments: [], addedFrom: result?.workerId, isChecked });
-  run.commands.push({ type: 'add', step, lo, n, from, isChecked, keep });
+  run.commands.push({ type: 'add', step, lo, n, from, workerId: result?.workerId, isChecked, keep });
   if (result) recordContribution(run, result, samples);
   else recordOwnContribution(run);
 }

@@ -15,5 +15,6 @@ export { keptText } from './record/epoch-choice.ts';
 export { keptEpochOf } from './record/report.ts';
 export { relayCommand } from './relay/relay.ts';
 export { isLoopback } from './site/secrets.ts';
+export { maxTranscriptBytes } from './transcript/read-transcript.ts';
 export { heldOutWord, samplesText } from './words.ts';
 export { generateOptions } from './writing.ts';

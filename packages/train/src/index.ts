@@ -32,6 +32,7 @@ export type {
   CheckpointOptions,
   ListenOptions,
   OptimizerOptions,
+  ReadBy,
   RunClaim,
   SharedCheckpoints,
   TrainingData,
@@ -55,6 +56,16 @@ export type { SweepCombination, SweepOptions, SweepReport, SweepRow, SweptRun } 
 export type { Verification } from './training-result.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
+export {
+  type AuditOptions,
+  type AuditResult,
+  audit,
+  type Finding,
+  type StoredState,
+  type WrongShard,
+} from './transcript/audit.ts';
+export { TranscriptError } from './transcript/read-transcript.ts';
+export type { ReplayState } from './transcript/replay.ts';
 
 /**
  * Starts to train.

@@ -65,6 +65,7 @@ import {
   type CheckpointOptions,
   type DiLoCoOptions,
   defaultHost,
+  defaultKeptCheckpoints,
   defaultPort,
   type ListenOptions,
   type OptimizerOptions,
@@ -140,6 +141,7 @@ const swept: OptionKind<readonly string[]> = {
 /** Options for one run, which make no sense for several. */
 const severalRuns: Options[string]['without'] = {
   checkpoint: 'which holds a single run',
+  transcript: 'which records a single run',
   fleet: 'which leads a single run',
   save: 'which writes a single model',
   verify: 'which repeats a single run',
@@ -432,12 +434,28 @@ export const runOptions = {
         library: 'checkpoint.every',
         with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
       }),
+      'checkpoint-keep': option(wholeKind({ from: 1 }), 'number of the newest checkpoints to keep', {
+        defaultText: `${defaultKeptCheckpoints}`,
+        library: 'checkpoint.keep',
+        without: { fleet: 'which keeps the last three' },
+        with: { oneOf: ['checkpoint'], expected: folder },
+      }),
       resume: option(flagKind, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         isEssential: true,
         library: 'checkpoint.resume',
         without: { fleet: 'which stores checkpoints and resumes from the newest automatically' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
+      transcript: option(
+        textKind,
+        'file for a signed record of who computed each shard, with which anyone can audit the run',
+        {
+          placeholder: 'FILE',
+          library: 'transcript',
+          isNamedWithValue: true,
+          without: { fleet: 'whose coordinators would each need the records of the others' },
+        },
+      ),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),
       save: option(textKind, 'file for the trained model: ONNX if the name ends with .onnx, otherwise safetensors', {
         placeholder: 'FILE',

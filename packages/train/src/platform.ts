@@ -7,12 +7,14 @@ import { errorMessage } from '@lockstep/data/shown';
 import type { DatasetEvaluator } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
+import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
 import type { ListeningEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
 import type { Site } from './site/site.ts';
+import type { Transcriber } from './transcript/transcriber.ts';
 import type { Evaluated, Measured } from './writing.ts';
 
 export interface Platform {
@@ -53,6 +55,8 @@ export interface Host {
   prepareNetwork(listen: ListenOptions, checkpoint: CheckpointOptions | undefined): Promise<NetworkSettings>;
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
+  /** Undefined in a run without a transcript. @throws ConfigurationError if it cannot be continued */
+  openTranscript(prepared: Prepared, resumeFrom: Checkpoint | undefined): Promise<Transcriber | undefined>;
   /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
   createEvaluator(
     setup: EvaluationSetup,

@@ -60,7 +60,7 @@ export async function prepare(
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options, seed));
   const { test, reading } = data;
-  const { train: unweighted, validation, choosing } = await holdOut(options, data, seed, platform);
+  const { train: unweighted, validation, choosing, heldOut } = await holdOut(options, data, seed, platform);
   const train = withClassWeights(unweighted, options.classWeights);
   const augment = augmentOf(options, train);
   const model = fittingModel(options.model ?? modelFor(options, data), train);
@@ -102,7 +102,7 @@ export async function prepare(
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
     ...{ model, initialWeights: initial?.weights, frozen, data, train, test, validation, reading, writing },
-    ...{ ...planned, config, ...computing, rules, checkpoint },
+    ...{ ...planned, config, ...computing, rules, checkpoint, transcript: options.transcript, heldOut },
     ...(network ?? noNetwork),
   };
 }
@@ -168,7 +168,7 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
 
 /** @throws ConfigurationError if the options require something that a page lacks */
 function requireNoHost(options: TrainOptions): void {
-  for (const name of ['listen', 'workers', 'colocate', 'checkpoint'] as const) {
+  for (const name of ['listen', 'workers', 'colocate', 'checkpoint', 'transcript'] as const) {
     if (!options[name]) continue;
     throw configurationError`${optionName(name)}: expected none in a page, which has no sockets to listen on, processes or files`;
   }
@@ -238,7 +238,7 @@ function initialOf(
 }
 
 /** Number of leading parameters in the frozen layers. @throws ConfigurationError unless a layer remains to train */
-function frozenBy({ freeze = runOptions.freeze.default }: TrainOptions, model: Model): number {
+export function frozenBy({ freeze = runOptions.freeze.default }: Pick<TrainOptions, 'freeze'>, model: Model): number {
   const layers = everyLayer(model).filter(({ parameters }) => parameters.length > 0);
   const first = layers[freeze];
   if (first) return first.parameters[0]!.offset;
@@ -299,6 +299,8 @@ interface HeldOut {
   readonly train: Dataset;
   readonly validation?: Dataset;
   readonly choosing?: ValidationConfig;
+  /** Fraction of the training samples that was taken out. */
+  readonly heldOut?: number | undefined;
 }
 
 /** Takes the validation samples out of the training samples, or reads them. @throws ConfigurationError, DataError */
@@ -323,6 +325,7 @@ async function holdOut(options: TrainOptions, data: TrainingData, seed: number, 
     return {
       train: rest,
       validation,
+      heldOut: typeof asked === 'number' ? asked : undefined,
       choosing: { samples, monitor, keep, ...(patience !== undefined && { patience }) },
     };
   } catch (error) {

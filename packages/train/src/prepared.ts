@@ -56,6 +56,10 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;
+  /** File for the transcript; undefined if none is written. */
+  readonly transcript: string | undefined;
+  /** Fraction of the training samples that was held out for validation; undefined if none was. */
+  readonly heldOut: number | undefined;
 }
 
 /** Such as `Training mlp, 101,770 parameters: 5 epochs of 60,000 images, batch 128, momentum, learning rate 0.05`. */

@@ -284,13 +284,18 @@ async function trainPlannedAtStart(
   options: TrainOptions,
 ): Promise<PreparedRun & { readonly trained: Trained }> {
   const { prepared, platform, site } = job;
-  const { train, test, validation, reading, token, listen } = prepared;
+  const { train, test, validation, reading, token, listen, heldOut } = prepared;
   const stay = listen?.stay;
   let workers = 0;
   const gathered = await runTraining({
     ...job,
     // Keeps its server for the next run, and writes nothing.
-    prepared: { ...prepared, checkpoint: undefined, listen: listen && { ...listen, waitForStart: true, stay: true } },
+    prepared: {
+      ...prepared,
+      checkpoint: undefined,
+      transcript: undefined,
+      listen: listen && { ...listen, waitForStart: true, stay: true },
+    },
     onStart(run, recorder) {
       workers = readyWorkers(run.state);
       recorder.stop('planned');
@@ -304,9 +309,10 @@ async function trainPlannedAtStart(
   try {
     const most = Math.floor(train.count / (options.microbatch ?? 1));
     const counted = { ...options, expect: Math.max(1, Math.min(workers, most)) };
-    const data = { train, test, reading };
+    const { name, readBy } = prepared.data;
+    const data = { name, train, test, reading, readBy };
     const next = await prepare({ ...counted, data, ...(validation && { validation }) }, platform, site);
-    const planned: Prepared = { ...next, token, ...(next.listen && { listen: { ...next.listen, stay } }) };
+    const planned: Prepared = { ...next, token, heldOut, ...(next.listen && { listen: { ...next.listen, stay } }) };
     const trained = await runTraining({
       ...{ ...job, prepared: planned, startWorkers: counted.expect },
       onControl(control, weights) {
@@ -326,7 +332,10 @@ async function trainPlannedAtStart(
  * The options of the next run on a server. Checkpoints and initial weights of another model belong to the first run
  * only; another optimizer has its own settings.
  */
-async function changedOptions({ checkpoint: _, ...options }: TrainOptions, changes: RunChanges): Promise<TrainOptions> {
+async function changedOptions(
+  { checkpoint: _checkpoint, transcript: _transcript, ...options }: TrainOptions,
+  changes: RunChanges,
+): Promise<TrainOptions> {
   const { seed, model, batch, epochs } = changes;
   return {
     ...options,

@@ -1,5 +1,7 @@
 /** Liars over real sockets, next to honest workers; the simulator plays every lie, rate and habit. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join as pathOf } from 'node:path';
 import { createLocalCompute, type ShardGradient } from '@lockstep/compute';
 import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -9,15 +11,19 @@ import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { hostBackend } from '../../compute/test/support.ts';
 import { lies } from '../../sim/src/simulated-worker.ts';
+import { audit, type Finding } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import { Relay } from '../src/relay/relay-core.ts';
-import { hashAlone, tiny } from './open-run.ts';
+import { temporaryFolder } from './folder.ts';
+import { hashAlone, openRun, tiny } from './open-run.ts';
 import { openTestServer } from './test-server.ts';
 
 /** Four microbatches per step, so that each of three workers has a share. */
 const options = { ...tiny, batch: 64, microbatch: 16, epochs: 500, steps: 400 };
 const honestHash = await hashAlone({ ...options, threads: 1 });
 const { backend } = await openBackend('auto');
+const folder = temporaryFolder();
+const place = (name: string): string => pathOf(folder, name);
 const shared = { clock: systemClock, random: Math.random };
 
 type Change = (truth: ShardGradient) => ShardGradient;
@@ -72,6 +78,44 @@ function hugeAtLast(): Change {
     return { ...truth, gradient: new Uint8Array(gradient.buffer) };
   };
 }
+
+/** Changes one bit of one value, in its eleventh result. */
+function oneBitOnce(): Change {
+  let results = 0;
+  return (truth) => {
+    if (++results !== 11) return truth;
+    const gradient = Uint8Array.from(truth.gradient);
+    gradient[gradient.length - 2]! ^= 1;
+    return { ...truth, gradient };
+  };
+}
+
+it.each([
+  { what: 'a worker', join: joinWorker, name: /^w\d liar$/ },
+  { what: 'a relay', join: joinRelay, name: /^w\d liar, a relay that answers for its workers$/ },
+])('an audit names $what that lied once and that no check has found', async ({ join, name }) => {
+  const file = place(`${join.name}.transcript`);
+  const { run, url } = await openRun({
+    ...{ ...options, steps: 200, verifyRate: 0, transcript: file },
+    listen: { waitForStart: true },
+  });
+  const honest = [1, 2].map((index) => joinWorker(url, `honest-${index}`));
+  const liar = join(url, 'liar', oneBitOnce());
+  let joined = 0;
+  for await (const { type } of run) {
+    if (type === 'joined' && ++joined === 3) run.start();
+  }
+  const { report } = await run.result;
+  await Promise.all([...honest, liar]);
+  const hashOfSteps = await hashAlone({ ...options, steps: 200, threads: 1 });
+  const { isRight, finding } = await audit(readFileSync(file), { data: tiny.data });
+  // A second worker may have computed the same shard: then the lie was found, and was not added.
+  expect(isRight).toBe(report.weightsSha256 === hashOfSteps);
+  if (isRight) return;
+  expect(finding).toMatchObject({ type: 'results', areWeightsRight: false });
+  const { shards } = finding as Extract<Finding, { type: 'results' }>;
+  expect(shards).toEqual([{ lo: expect.any(Number), n: expect.any(Number), worker: expect.stringMatching(name) }]);
+});
 
 it.each([
   { what: 'a worker whose results are all wrong', join: joinWorker, change: lies.sign, exactness: 'bit-exact' },

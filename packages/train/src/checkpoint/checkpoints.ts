@@ -11,6 +11,7 @@ import {
   type CheckpointInterval,
   type CheckpointOptions,
   defaultInterval,
+  defaultKeptCheckpoints,
   type RunClaim,
   type SharedCheckpoints,
   type StoredCheckpoint,
@@ -59,23 +60,23 @@ export function createFolder(folder: string): string[] {
 
 type Store = Pick<SharedCheckpoints, 'list' | 'write'>;
 
-/** Number of a run's newest checkpoints that stay. */
-const kept = 3;
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
 const partEnding = '.part';
 
 /** Checkpoints in a folder, which other runs may use as well. */
 export class CheckpointFolder implements Store {
   readonly #folder: string;
+  readonly #kept: number;
 
-  /** @param folder existing folder */
-  constructor(folder: string) {
+  /** @param folder existing folder @param kept number of a run's newest checkpoints that stay */
+  constructor(folder: string, kept = defaultKeptCheckpoints) {
     this.#folder = folder;
+    this.#kept = kept;
   }
 
   /**
    * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that the checkpoint
-   * survives a crash of the machine. Keeps two of the run's earlier checkpoints, and never removes those of other runs.
+   * survives a crash of the machine. Removes the run's oldest checkpoints, and never those of other runs.
    * @returns the file's name
    * @throws Error if the disk fails; earlier checkpoints are then kept
    */
@@ -113,7 +114,7 @@ export class CheckpointFolder implements Store {
     // A process killed during a write has left a partial file.
     const isPart = (name: string): boolean => name.startsWith(`checkpoint-${run}-`) && name.endsWith(partEnding);
     const parts = (await readdir(this.#folder)).filter(isPart);
-    for (const name of [...own.slice(kept).map((checkpoint) => checkpoint.name), ...parts]) {
+    for (const name of [...own.slice(this.#kept).map((checkpoint) => checkpoint.name), ...parts]) {
       await rm(join(this.#folder, name), { force: true });
     }
   }
@@ -151,9 +152,9 @@ export interface OpenedCheckpoints {
 /** Undefined in a run without checkpoints. @throws Error if a shared store does not let this process train */
 export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
   if (!prepared.checkpoint) return undefined;
-  const { every: interval = defaultInterval, folder = '', store: shared, resume } = prepared.checkpoint;
+  const { every: interval = defaultInterval, folder = '', keep, store: shared, resume } = prepared.checkpoint;
   if (!shared) createFolder(folder);
-  const store = shared ?? new CheckpointFolder(folder);
+  const store = shared ?? new CheckpointFolder(folder, keep);
   const place = shared?.place ?? folder;
   const at = (file: string): string => (shared ? `${file} in ${place}` : join(folder, file));
   const { steps } = prepared.plan;

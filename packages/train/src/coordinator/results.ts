@@ -94,8 +94,15 @@ export class ResultReceiver {
     this.#held.hold({ ...arrival, memory: arrival.memory });
   }
 
-  /** Adds an arrived or held result, and drops the held others of its shard. */
-  add({ step, lo, n, from, isChecked, keep }: AddCommand, arrival: Arrival | undefined): void {
+  /**
+   * Adds an arrived or held result, and drops the held others of its shard.
+   * @param record called with the sum, which must be one vector
+   */
+  add(
+    { step, lo, n, from, isChecked, keep }: AddCommand,
+    arrival: Arrival | undefined,
+    record?: (sum: Float32Array) => void,
+  ): void {
     const place = { step, lo, n };
     const held = this.#held.take(place, from);
     const result = held ?? arrival;
@@ -105,7 +112,10 @@ export class ResultReceiver {
     if (result === arrival) arrival.isTaken = true;
     const { memory, size } = result;
     if (isChecked && size) this.#plausibility.confirm(size);
-    if (keep && !('left' in memory)) this.#held.keepAdded({ ...result, memory }, isChecked);
+    if (!('left' in memory)) {
+      if (keep) this.#held.keepAdded({ ...result, memory }, isChecked);
+      record?.(aggregator.valuesOf(memory));
+    } else if (record) throw new Error('expected memory of its own for a result that is recorded');
     aggregator.add(place, memory);
   }
 

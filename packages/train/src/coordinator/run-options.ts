@@ -10,7 +10,7 @@ import type {
   StepResult,
 } from '@lockstep/compute';
 import type { Clock } from '@lockstep/protocol';
-import type { RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
+import type { RunEvent, RunHistory, RunSetup, Shard, WorkerRecord } from '@lockstep/rules';
 
 interface CommonOptions {
   readonly setup: RunSetup;
@@ -37,8 +37,23 @@ interface CommonOptions {
   readonly onTrace?: (trace: Trace) => void;
 }
 
+/** Records the sums that each step consists of. */
+export interface SumRecorder {
+  /**
+   * Called before a shard's sum is added.
+   * @param worker undefined if the coordinator computed the sum
+   * @param sum [parameters + 2]: gradient, sum of losses, correct answers; valid during the call
+   */
+  add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void;
+  /** The current step begins again, without the sums so far. */
+  restart(): void;
+  /** Called when the parameter server holds the weights after a step. */
+  stepped(step: number): void;
+}
+
 export interface RunOptions extends CommonOptions {
   readonly parameterServer: ParameterServer;
+  readonly transcript?: SumRecorder | undefined;
   /** Called after each step, when the parameter server holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
 }

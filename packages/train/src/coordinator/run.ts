@@ -30,7 +30,7 @@ import {
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
 import { type Arrival, ResultReceiver } from './results.ts';
-import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
+import type { AskedRunOptions, RunOptions, RunOutcome, SumRecorder } from './run-options.ts';
 
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
@@ -192,7 +192,7 @@ export class Run {
         this.#forget(command.connection);
         return;
       case 'add':
-        this.#results.add(command, arrival);
+        this.#add(command, arrival);
         return;
       case 'hold':
         if (arrival) this.#results.hold(arrival);
@@ -204,6 +204,7 @@ export class Run {
         });
         return;
       case 'restartStep':
+        this.#transcript?.restart();
         this.#results.restartStep(command.step, command.asked);
         return;
       case 'applyStep':
@@ -239,6 +240,18 @@ export class Run {
     if (step === this.state.current.step) this.#traceAsked(connection, step);
   }
 
+  get #transcript(): SumRecorder | undefined {
+    return 'transcript' in this.#options ? this.#options.transcript : undefined;
+  }
+
+  #add(command: Extract<Command, { type: 'add' }>, arrival: Arrival | undefined): void {
+    const { step, lo, n, workerId = '' } = command;
+    const transcript = this.#transcript;
+    const record =
+      transcript && ((sum: Float32Array) => transcript.add({ step, lo, n }, this.state.records.get(workerId), sum));
+    this.#results.add(command, arrival, record);
+  }
+
   #applyStep(step: number): void {
     const options = this.#options;
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
@@ -247,6 +260,7 @@ export class Run {
     this.#results.stepTaken(this.state);
     // `onStep` may copy a checkpoint, so it is called only once the step is complete.
     const result = parameterServer.step(step);
+    this.#transcript?.stepped(step);
     onStep?.(result);
   }
 

@@ -16,6 +16,7 @@ import type { EvaluationSetup, Host, Platform } from '../platform.ts';
 import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
 import { portOf } from '../site/server.ts';
 import { Site } from '../site/site.ts';
+import { openTranscript } from '../transcript/transcriber.ts';
 import { newSecret } from '../words.ts';
 import type { Evaluated } from '../writing.ts';
 import { newSha256, sha256 } from './sha256.ts';
@@ -34,6 +35,7 @@ const host: Host = {
     return { listen: { ...listen, host: name }, token, code, adminToken: newSecret(), tls };
   },
   openCheckpoints,
+  openTranscript,
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   createSite: (emit) => new Site(emit),
 };
@@ -67,8 +69,10 @@ export const nodePlatform: Platform = {
   sha256,
   newSha256,
   async loadData(data, seed, model) {
-    if (data === undefined) return model ? openDefaultText({ seed, model }) : { ...(await loadMnist()), name: 'MNIST' };
-    return { ...(await openDataset(data, { seed, model })), name: basename(resolve(data)) };
+    const readBy = { isDefault: data === undefined, options: { model } };
+    if (data !== undefined)
+      return { ...(await openDataset(data, { seed, model })), name: basename(resolve(data)), readBy };
+    return model ? { ...openDefaultText({ seed, model }), readBy } : { ...(await loadMnist()), name: 'MNIST', readBy };
   },
   async loadAlike(path, { train: like, reading, label }) {
     const { names, role } = like.targets;

@@ -30,7 +30,7 @@ import type { Prepared } from '../prepared.ts';
 import type { WorkerPool } from '../site/site.ts';
 import { newSecret } from '../words.ts';
 
-interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
+interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart' | 'transcript'> {
   readonly prepared: Prepared;
   readonly platform: Pick<Platform, 'sha256' | 'newSha256'>;
   readonly backend: HostBackend;
@@ -101,6 +101,7 @@ export async function createRun(options: CreateRunOptions) {
   const inPlace = (yieldToOthers?: () => Promise<void>) =>
     new InlineGradient({
       ...{ parameterServer, model, plan, samples, seed, yieldToOthers, numerics },
+      addsWhole: options.transcript !== undefined,
       ...{ dataset: train, clock: systemClock },
     });
   return {
@@ -136,7 +137,7 @@ function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Chec
 }
 
 /** Computes the numerics check in this process, as the reference for the workers' answers and for the speed. */
-async function checkOwnNumerics(
+export async function checkOwnNumerics(
   backend: HostBackend,
   setup: ComputeSetup,
   { weights, samples, targets, count }: NumericsCheck,

@@ -17,6 +17,7 @@ import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
+import type { Transcriber } from '../transcript/transcriber.ts';
 import { createMeasurement, type Evaluated, type Measured } from '../writing.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
@@ -56,7 +57,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   // Opened before anything starts that a failure would leave running.
   const opened = await openBackends(prepared, platform);
   const closeBackend = async (): Promise<void> => opened.backend.close?.();
-  const { created, recorder, checkpointer, pool, wireSoFar } = await begin(job, opened).catch(
+  const { created, recorder, checkpointer, transcript, pool, wireSoFar } = await begin(job, opened).catch(
     async (error: unknown) => {
       await closeBackend();
       throw error;
@@ -92,9 +93,12 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     });
     recorder.reported(report, weights);
     const { ending, checkpoint: checkpoints } = recorder.data;
+    const { weightsSha256, kept, steps } = report;
+    transcript?.end({ outcome: ending?.type ?? 'finished', step: kept?.step ?? steps, weightsSha256 });
     const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
+    transcript?.close();
     if (!prepared.listen?.stay) await close();
   }
 }
@@ -148,6 +152,7 @@ interface Begun {
   readonly created: CreatedRun;
   readonly recorder: Recorder;
   readonly checkpointer: Checkpointer | undefined;
+  readonly transcript: Transcriber | undefined;
   readonly pool: WorkerPool;
   /** Bytes of this process and of those before it. */
   readonly wireSoFar: () => Report['wire'];
@@ -161,7 +166,8 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   const { stepsPerEpoch } = plan;
   emit({ type: 'prepared', model, parameters, config, stepsPerEpoch, message: runText(prepared) });
   for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
-  const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints);
+  const transcript = await platform.host?.openTranscript(prepared, checkpoints?.resumeFrom);
+  const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints, transcript);
   const { run, parameterServer } = created;
   let pool: WorkerPool = idlePool;
   const before = checkpoints?.resumeFrom?.progress.wire;
@@ -174,7 +180,8 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   };
   // A run that had stopped early has nothing to add to its last checkpoint.
   const isSaved = recorder.data.stoppedAfterEpoch !== undefined;
-  const checkpointer = isSaved ? undefined : checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
+  const running = { ...created, recorder, transcript, wireSoFar };
+  const checkpointer = isSaved ? undefined : checkpoints && writeCheckpoints(checkpoints, running);
   const computing = isOver(run) ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
   pool = await startWorkers(job, opened, created, recorder).catch((error: unknown) => {
@@ -191,7 +198,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
-  return { created, recorder, checkpointer, pool, wireSoFar };
+  return { created, recorder, checkpointer, transcript, pool, wireSoFar };
 }
 
 /** Whether a checkpoint was of the run's end. */
@@ -213,7 +220,12 @@ async function startWorkers(job: TrainingJob, { backend, inline }: Opened, creat
   return pool;
 }
 
-async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
+async function createRecordedRun(
+  job: TrainingJob,
+  backend: HostBackend,
+  checkpoints: OpenedCheckpoints | undefined,
+  transcript: Transcriber | undefined,
+) {
   const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
   const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
@@ -239,7 +251,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     pause: createPause(listen === undefined, systemClock),
   });
   const created = await createRun({
-    ...{ prepared, platform, backend, resumeFrom },
+    ...{ prepared, platform, backend, resumeFrom, transcript },
     startWorkers: job.startWorkers ?? Math.max(1, workers + (colocate ? 1 : 0)),
     onEvent: (event) => recorder.event(event, run.state),
     onStep: (result) => recorder.step(result, run.state),
@@ -247,6 +259,16 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     onStart: onStart && (() => onStart(run, recorder)),
   });
   const { run, parameterServer } = created;
+  const { refereeHash: numericsHash = '', refereeMode: numericMode = '' } = run.state.setup;
+  try {
+    const warn = (line: string, guestLine: string): void => recorder.warn(line, guestLine);
+    transcript?.begin({ parameterServer, numericMode, numericsHash, warn });
+  } catch (error) {
+    // The run's clock would keep the process alive.
+    run.stop('its transcript cannot be written');
+    throw error;
+  }
+  if (transcript) emit({ type: 'note', message: transcript.line });
   recorder.limitSteps();
   return { created, recorder };
 }
@@ -315,9 +337,13 @@ async function measure(
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
 function writeCheckpoints(
   checkpoints: OpenedCheckpoints,
-  { run, parameterServer }: CreatedRun,
-  recorder: Recorder,
-  wireSoFar: Begun['wireSoFar'],
+  {
+    run,
+    parameterServer,
+    recorder,
+    transcript,
+    wireSoFar,
+  }: Pick<CreatedRun, 'run' | 'parameterServer'> & Pick<Begun, 'recorder' | 'transcript' | 'wireSoFar'>,
 ): Checkpointer {
   const stepsTaken = (): number => run.state.current.step;
   const checkpointer = checkpoints.createCheckpointer({
@@ -325,6 +351,7 @@ function writeCheckpoints(
     stepsTaken,
     copy() {
       const { progress, ...epochs } = recorder.progress();
+      transcript?.sealForCheckpoint();
       return {
         step: stepsTaken(),
         identity: checkpoints.identity,

@@ -10,6 +10,7 @@ import { openDataset, openRows } from '@lockstep/data/node';
 import type { MissingPolicy, OpenedDataset, Task, TextOptions } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
+import type { TrainingData } from '../options.ts';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
 type TablePreview = NonNullable<DataSetup['table']>;
@@ -34,12 +35,15 @@ export interface ReadingTask {
   readonly model: TextOptions['model'];
 }
 
+/** The data of an upload, and how they were read. */
+export type ReadData = OpenedDataset & Pick<TrainingData, 'readBy'>;
+
 /** Plain data, which can be sent between threads. */
 export interface ReadUpload {
   /** Undefined if the upload is not a table. */
   readonly table: TablePreview | undefined;
   /** The data, or the sentence that says why there are none. */
-  readonly opened: OpenedDataset | { readonly fault: string };
+  readonly opened: ReadData | { readonly fault: string };
   readonly examples: Example[];
 }
 
@@ -66,8 +70,10 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
     const { task, missing } = request;
     if (rows) table = tablePreviewOf(rows.table, label, task, missing);
-    const opened = rows ? await rows.toDataset({ label, task, missing, seed }) : await openOther(path, { seed, model });
-    const { reading } = opened;
+    const options = rows ? { label, task, missing } : { model, ...(hasFolders(path) && { skipBad: true }) };
+    const data = rows ? await rows.toDataset({ ...options, seed }) : await openDataset(path, { ...options, seed });
+    const opened = { ...data, readBy: { isDefault: false, options } };
+    const { reading } = data;
     const read = reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
     if (rows && table && read) {
       table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === read.label) };
@@ -82,11 +88,10 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
   }
 }
 
-/** Opens data other than rows; their owner sees which pictures were skipped before the run starts. */
-async function openOther(path: string, options: Pick<ReadingTask, 'seed' | 'model'>): Promise<OpenedDataset> {
+/** Whether an upload has folders of pictures, whose owner sees which were skipped before the run starts. */
+function hasFolders(path: string): boolean {
   const isFolder = statSync(path).isDirectory();
-  const hasFolders = isFolder && readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
-  return openDataset(path, hasFolders ? { ...options, skipBad: true } : options);
+  return isFolder && readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
 }
 
 /** A single uploaded file or folder is the data; several are the content of a folder. */

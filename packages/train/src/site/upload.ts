@@ -24,7 +24,7 @@ import { newSecret } from '../words.ts';
 import { type Answer, bearerOf, sendText, sendUnauthorized } from './pages.ts';
 import type { ReadingRequest, ReadingTask, ReadUpload } from './reading-thread.ts';
 
-export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
+export type UploadedData = OpenedDataset & Pick<TrainingData, 'readBy' | 'splitBy'>;
 
 export interface LobbyOptions extends Pick<ReadingTask, 'seed' | 'model'> {
   /** @throws ConfigurationError if there can be no such run on the data */

@@ -1,0 +1,508 @@
+/** Audits a run by its transcript: computes steps again and names the first that is wrong, and who computed it. */
+import { randomInt } from 'node:crypto';
+import { createPause } from '@lockstep/compute';
+import { type Dataset, movableSamples } from '@lockstep/data';
+import { reasonOf, shownPath } from '@lockstep/data/files';
+import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
+import { splitDataset } from '@lockstep/data/readers';
+import { errorMessage, percent, thousands } from '@lockstep/data/shown';
+import { bytesOf } from '@lockstep/protocol';
+import { usedMicrobatches } from '@lockstep/rules';
+import { systemClock } from '@lockstep/worker';
+import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.ts';
+import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
+import { sha256 } from '../node/sha256.ts';
+import type { TrainingData } from '../options.ts';
+import {
+  type RecordedShard,
+  sealedState,
+  type TranscriptHeader,
+  tagOfSum,
+  tagOfWeights,
+  weightsKey,
+} from './format.ts';
+import {
+  decodeShards,
+  placeOf,
+  readTranscript,
+  shortKey,
+  type Transcript,
+  TranscriptError,
+} from './read-transcript.ts';
+import { Replay, type ReplayState } from './replay.ts';
+
+export interface AuditOptions {
+  /** The run's data, or the path of a file or folder; by default what the run had without a path. */
+  readonly data?: string | TrainingData | undefined;
+  /** Bytes of the model file with which the run began, if it began with one. */
+  readonly initialWeights?: Uint8Array | undefined;
+  /** States of the run at which to begin, or the folder of its checkpoints; others than the transcript's are ignored. */
+  readonly states?: string | readonly StoredState[] | undefined;
+  /** Fraction of the steps to compute, above 0 and up to 1, in spans that begin at a state; by default all. */
+  readonly rate?: number | undefined;
+  /** The bytes of a second transcript of the run: only the first step that differs is computed shard by shard. */
+  readonly against?: Uint8Array | undefined;
+  /** SHA-256 of weights, in hex, which must be those that the run ended with. */
+  readonly weightsSha256?: string | undefined;
+  /** The coordinator's public key, in hex; by default the one in the transcript is believed. */
+  readonly publicKey?: string | undefined;
+  /** Compute threads, by default 1. */
+  readonly threads?: number | undefined;
+  /** Aborted to end the audit early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each step with the number of steps computed so far, and of all steps to compute. */
+  readonly onStep?: ((done: number, of: number) => void) | undefined;
+  /** Returns a number from 0 to below 1; chooses the spans. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** A state of a run, which is read when it is needed. */
+export interface StoredState {
+  /** Steps taken. */
+  readonly step: number;
+  /** Returns undefined if it is of another run, or cannot be read. */
+  readonly read: () => Promise<ReplayState | undefined>;
+}
+
+/** What is wrong with a run. `step` counts from 1. */
+export type Finding =
+  /** Results of some of the step's shards differ from this machine's; rounding may hide that from the weights. */
+  | {
+      readonly type: 'results';
+      readonly step: number;
+      readonly shards: readonly WrongShard[];
+      readonly areWeightsRight: boolean;
+    }
+  /** The results of all of several shards differ: the samples or the weights were others. */
+  | { readonly type: 'everyResult'; readonly step: number }
+  /** All results are right, and the weights after the step wrong. */
+  | { readonly type: 'optimizer'; readonly step: number }
+  /** Microbatches without a result were left out. */
+  | { readonly type: 'skipped'; readonly step: number }
+  /** The gradient is not finite on this machine. */
+  | { readonly type: 'notFinite'; readonly step: number }
+  /** The run did not begin with its initial weights. */
+  | { readonly type: 'beginning' }
+  /** The weights or the optimizer's state that a seal states after a step, or at the end, are others. */
+  | { readonly type: 'state'; readonly step: number };
+
+export interface WrongShard {
+  readonly lo: number;
+  readonly n: number;
+  /** Such as `w2 laptop`; `the coordinator` for its own. */
+  readonly worker: string;
+}
+
+export interface AuditResult {
+  /** Whether nothing wrong was found. */
+  readonly isRight: boolean;
+  /** One sentence for people. */
+  readonly sentence: string;
+  readonly finding: Finding | undefined;
+  /** Steps computed at once, to reach a state, and steps computed shard by shard. */
+  readonly reachedSteps: number;
+  readonly checkedSteps: number;
+  /** Comparisons of the weights of two transcripts. */
+  readonly comparisons: number;
+}
+
+/**
+ * Computes the steps of a recorded run again, and compares the sum of each shard and the weights after each step.
+ * @param file the bytes of the transcript
+ * @throws TranscriptError if it cannot be audited: it is torn, was changed, or data or weights are not the run's;
+ * DataError if the data cannot be read
+ */
+export async function audit(file: Uint8Array, options: AuditOptions = {}): Promise<AuditResult> {
+  const transcript = readTranscript(file);
+  const { publicKey, weightsSha256, against, threads = 1, initialWeights, rate } = options;
+  requireKey(transcript, publicKey);
+  requireEnding(transcript, weightsSha256);
+  const other = against && readOther(transcript, against);
+  const train = await trainingSamples(transcript.header, options);
+  const replay = await Replay.open(transcript, { train, initialWeights, threads });
+  try {
+    const states = typeof options.states === 'string' ? await statesIn(options.states) : options.states;
+    const auditor = new Auditor(transcript, replay, { ...options, states });
+    if (other) return await auditor.against(other);
+    return await (rate === undefined ? auditor.whole() : auditor.samples(rate));
+  } finally {
+    await replay.close();
+  }
+}
+
+/** What a transcript says of the state after a step. */
+interface Claim {
+  readonly weightsSha256: string;
+  /** Omitted if it says nothing of the optimizer. */
+  readonly optimizerSha256?: string;
+}
+
+interface AuditorOptions extends Pick<AuditOptions, 'signal' | 'onStep' | 'random'> {
+  readonly states?: readonly StoredState[] | undefined;
+}
+
+class Auditor {
+  readonly #transcript: Transcript;
+  readonly #replay: Replay;
+  readonly #options: AuditorOptions;
+  readonly #weightsKey: Buffer;
+  /** Hashes of the state after some steps: of the seals, and of the weights that the run ended with. */
+  readonly #claims = new Map<number, Claim[]>();
+  readonly #pause = createPause(true, systemClock);
+  #toCompute = 0;
+  #reachedSteps = 0;
+  #checkedSteps = 0;
+  #comparisons = 0;
+
+  constructor(transcript: Transcript, replay: Replay, options: AuditorOptions) {
+    this.#transcript = transcript;
+    this.#replay = replay;
+    this.#options = options;
+    this.#weightsKey = weightsKey(transcript.header.identity);
+    const { seals, end } = transcript;
+    for (const seal of seals) this.#claim(seal.steps, seal);
+    if (end) this.#claim(end.step, end);
+  }
+
+  async whole(): Promise<AuditResult> {
+    const { steps, plannedSteps, end } = this.#transcript;
+    this.#toCompute = steps.length;
+    const finding = this.#stateFault() ?? (await this.#checkTo(steps.length));
+    if (finding) return this.#result(finding);
+    const weights = end && `, up to the weights ${end.weightsSha256.slice(0, 16)}…`;
+    if (end && steps.length > 0) {
+      const others = steps.length > end.step ? ` that it kept after step ${thousands(end.step)}` : '';
+      const ended = { finished: 'finished', stopped: 'was stopped', failed: 'failed' }[end.outcome];
+      return this.#result(
+        undefined,
+        `All ${thousands(steps.length)} steps are exact${weights}${others}; the run ${ended}`,
+      );
+    }
+    const rest = `the transcript ends there, before the end of the run of ${thousands(plannedSteps)} steps`;
+    return this.#result(undefined, `The first ${thousands(steps.length)} steps are exact; ${rest}`);
+  }
+
+  /** Checks spans from one known state to the next, drawn at random until they have enough steps. */
+  async samples(rate: number): Promise<AuditResult> {
+    const { steps } = this.#transcript;
+    const { random = () => randomInt(2 ** 32) / 2 ** 32 } = this.#options;
+    const states = await this.#knownStates();
+    if (states.length < 2) {
+      throw new TranscriptError(
+        'expected checkpoints of this run, at which samples can begin, got none that the transcript seals: audit all steps instead',
+      );
+    }
+    const spans = states.map((state, index) => ({ state, to: states[index + 1]?.step ?? steps.length }));
+    const chosen: typeof spans = [];
+    while (spans.length > 0 && (chosen.length === 0 || this.#toCompute < rate * steps.length)) {
+      const [span] = spans.splice(Math.floor(random() * spans.length), 1);
+      this.#toCompute += span!.to - span!.state.step;
+      chosen.push(span!);
+    }
+    for (const { state, to } of chosen.sort((a, b) => a.state.step - b.state.step)) {
+      await this.#begin(state);
+      const finding = this.#stateFault() ?? (await this.#checkTo(to));
+      if (finding) return this.#result(finding);
+    }
+    const share = percent(this.#toCompute / Math.max(1, steps.length));
+    const which = `${thousands(this.#toCompute)} of ${thousands(steps.length)} steps (${share}, in ${chosen.length} spans)`;
+    return this.#result(undefined, `${which} are exact; a wrong step among the others would not have been found`);
+  }
+
+  /** Finds the first step after which the weights of two transcripts differ by bisection, and checks only that step. */
+  async against(other: Transcript): Promise<AuditResult> {
+    const { steps } = this.#transcript;
+    const common = Math.min(steps.length, other.steps.length);
+    let [same, differs] = [0, common + 1];
+    while (differs - same > 1) {
+      const middle = Math.floor((same + differs) / 2);
+      this.#comparisons += 1;
+      const [one, two] = [steps[middle - 1]!, other.steps[middle - 1]!];
+      if (Buffer.compare(one.weightsTag, two.weightsTag) === 0) same = middle;
+      else differs = middle;
+    }
+    const isSame = differs > common && this.#agreesWith(other);
+    if (isSame) {
+      return this.#result(
+        undefined,
+        `Both transcripts have the same weights after ${thousands(common)} steps; none was computed`,
+      );
+    }
+    if (differs > common || !(await this.#reach(same))) {
+      // Both are wrong before the step, or a worker has made two weights with one tag.
+      this.#replay.restore(this.#replay.initial);
+      return this.whole();
+    }
+    const finding = await this.#checkStep();
+    if (finding && finding.type !== 'optimizer') return this.#result(finding);
+    // A wrong result may show in the optimizer's state some steps before it shows in the weights.
+    const before = (await this.#knownStates(other)).findLast(({ step }) => step <= same)!;
+    await this.#begin(before);
+    const earlier = this.#stateFault() ?? (await this.#checkTo(differs));
+    if (earlier) return this.#result(earlier);
+    await this.#begin(before);
+    const theirs = await new Auditor(other, this.#replay, this.#options).#checkTo(differs);
+    const which = `The weights first differ after step ${thousands(differs)}, where this transcript is right`;
+    const fault = theirs ? ` and the other one is not: ${sentenceOf(other, this.#replay, theirs)}` : '';
+    return this.#result(undefined, `${which}${fault}`);
+  }
+
+  /** Takes the steps to a state as fast as possible. @returns whether the weights there are the transcript's */
+  async #reach(step: number): Promise<boolean> {
+    for (const stored of this.#options.states ?? []) {
+      const state = stored.step === step ? await stored.read() : undefined;
+      if (!state || !this.#areWeights(step, state.weights)) continue;
+      this.#replay.restore(state);
+      return true;
+    }
+    const from = (await this.#knownStates()).findLast((state) => state.step <= step)!;
+    await this.#begin(from);
+    if (this.#stateFault()) return false;
+    this.#toCompute = step - from.step + 1;
+    while (this.#replay.step < step) {
+      if (!(await this.#replay.take())) return false;
+      this.#reachedSteps += 1;
+      await this.#told();
+    }
+    return this.#areWeights(step);
+  }
+
+  #claim(step: number, claim: Claim): void {
+    this.#claims.set(step, [...(this.#claims.get(step) ?? []), claim]);
+  }
+
+  #agreesWith({ seals }: Transcript): boolean {
+    return seals.every(({ steps, weightsSha256 }) =>
+      (this.#claims.get(steps) ?? []).every((claim) => claim.weightsSha256 === weightsSha256),
+    );
+  }
+
+  /** The states at which a replay may begin, in order: the first, and those that a seal states, of each transcript. */
+  async #knownStates(other?: Transcript): Promise<StoredState[]> {
+    const { initial } = this.#replay;
+    const known: StoredState[] = [{ step: 0, read: async () => initial }];
+    for (const stored of this.#options.states ?? []) {
+      if (stored.step === 0 || !this.#claims.has(stored.step)) continue;
+      const state = await stored.read();
+      if (!state || isSealed(state, this.#transcript) !== true) continue;
+      if (other === undefined || isSealed(state, other) !== false) known.push(stored);
+    }
+    return known.sort((a, b) => a.step - b.step);
+  }
+
+  async #begin(stored: StoredState): Promise<void> {
+    const state = await stored.read();
+    if (!state)
+      throw new TranscriptError(`expected the state after step ${thousands(stored.step)}, got none: it was removed`);
+    this.#replay.restore(state);
+  }
+
+  /** Checks steps shard by shard, and the states that seals state on the way. */
+  async #checkTo(end: number): Promise<Finding | undefined> {
+    while (this.#replay.step < end) {
+      const finding = (await this.#checkStep()) ?? this.#stateFault();
+      if (finding) return finding;
+    }
+    return undefined;
+  }
+
+  async #checkStep(): Promise<Finding | undefined> {
+    const replay = this.#replay;
+    const { plan } = replay;
+    const recorded = this.#transcript.steps[replay.step]!;
+    const step = recorded.step + 1;
+    const shards = decodeShards(recorded.shards);
+    if (!areWhole(shards, usedMicrobatches(plan, recorded.step), plan.microbatches)) return { type: 'skipped', step };
+    const wrong: RecordedShard[] = [];
+    for (const shard of shards) {
+      const isAdded = await replay.add(shard, (sum) => {
+        const tag = tagOfSum(recorded.key, placeOf(recorded, shard), sum);
+        if (Buffer.compare(tag, shard.tag) !== 0) wrong.push(shard);
+      });
+      if (!isAdded) return { type: 'notFinite', step };
+    }
+    replay.advance();
+    this.#checkedSteps += 1;
+    await this.#told();
+    if (wrong.length > 0) {
+      if (wrong.length === shards.length && wrong.length > 1) return { type: 'everyResult', step };
+      const named = wrong.map(({ lo, n, worker }) => ({ lo, n, worker: nameOf(this.#transcript, worker) }));
+      return { type: 'results', step, shards: named, areWeightsRight: this.#areWeights(step) };
+    }
+    return this.#areWeights(step) ? undefined : { type: 'optimizer', step };
+  }
+
+  /** Whether weights are those that the transcript has after this many steps. */
+  #areWeights(steps: number, weights = this.#replay.weights): boolean {
+    if (steps === 0) return this.#transcript.seals[0]?.weightsSha256 === sha256(bytesOf(weights));
+    const tag = tagOfWeights(this.#weightsKey, steps, weights);
+    return Buffer.compare(tag, this.#transcript.steps[steps - 1]!.weightsTag) === 0;
+  }
+
+  /** The fault of the state that the transcript states here; undefined if it states none or the right one. */
+  #stateFault(): Finding | undefined {
+    const { step } = this.#replay;
+    const claims = this.#claims.get(step);
+    if (!claims) return undefined;
+    const state = this.#replay.sealed;
+    const isRight = ({ weightsSha256, optimizerSha256 = state.optimizerSha256 }: Claim): boolean =>
+      weightsSha256 === state.weightsSha256 && optimizerSha256 === state.optimizerSha256;
+    if (claims.every(isRight)) return undefined;
+    return step === 0 ? { type: 'beginning' } : { type: 'state', step };
+  }
+
+  async #told(): Promise<void> {
+    this.#options.onStep?.(this.#reachedSteps + this.#checkedSteps, this.#toCompute);
+    await this.#pause();
+    this.#options.signal?.throwIfAborted();
+  }
+
+  #result(finding: Finding | undefined, sentence?: string): AuditResult {
+    const told = finding ? sentenceOf(this.#transcript, this.#replay, finding) : sentence!;
+    const counts = {
+      reachedSteps: this.#reachedSteps,
+      checkedSteps: this.#checkedSteps,
+      comparisons: this.#comparisons,
+    };
+    return { isRight: finding === undefined, sentence: told, finding, ...counts };
+  }
+}
+
+/** Whether a transcript seals a state; undefined if it seals none after that step. */
+function isSealed({ step, weights, optimizer }: ReplayState, { seals }: Transcript): boolean | undefined {
+  const here = seals.filter(({ steps }) => steps === step);
+  if (here.length === 0) return undefined;
+  const hashes = sealedState(step, weights, optimizer);
+  return here.every(
+    ({ weightsSha256, optimizerSha256 }) =>
+      weightsSha256 === hashes.weightsSha256 && optimizerSha256 === hashes.optimizerSha256,
+  );
+}
+
+/** Whether shards cover all microbatches with samples, each once, and are nodes of the tree. */
+function areWhole(shards: readonly RecordedShard[], used: number, microbatches: number): boolean {
+  let next = 0;
+  for (const { lo, n } of shards) {
+    if (lo !== next || lo % n !== 0 || lo + n > microbatches) return false;
+    next = lo + n;
+  }
+  return next >= used;
+}
+
+function nameOf({ workers }: Transcript, number: number): string {
+  const worker = workers[number - 1];
+  if (!worker) return 'the coordinator';
+  const { id, name, kind } = worker;
+  return `${id} ${name}${kind === 'relay' ? ', a relay that answers for its workers' : ''}`;
+}
+
+function sentenceOf(transcript: Transcript, replay: Replay, finding: Finding): string {
+  if (finding.type === 'beginning')
+    return 'The run did not begin with the weights of its seed, or of the file it names';
+  const step = `Step ${thousands(finding.step)} is wrong`;
+  switch (finding.type) {
+    case 'results':
+      return `${step}: ${wrongResults(transcript, replay, finding)}`;
+    case 'everyResult':
+      return `${step}: the results of all its shards differ from this machine's, so the run used other samples or other weights than it claims`;
+    case 'optimizer':
+      return `${step}: all its results are right but the weights after it are not, so the coordinator added the results or took the optimizer step wrongly`;
+    case 'skipped':
+      return `${step}: its shards do not cover each microbatch once, so the coordinator left out samples or used some twice`;
+    case 'notFinite':
+      return `${step}: its gradient is not finite on this machine, but the run went on`;
+    case 'state':
+      return `The state after step ${thousands(finding.step)} is wrong: all steps before it are right, but the coordinator states other weights or another state of the optimizer`;
+    default:
+      return finding satisfies never;
+  }
+}
+
+function wrongResults(
+  { steps }: Transcript,
+  { plan }: Replay,
+  { step, shards, areWeightsRight }: Extract<Finding, { type: 'results' }>,
+): string {
+  const used = usedMicrobatches(plan, step - 1);
+  const places = shards.map(({ lo, n }) => {
+    const last = Math.min(lo + n, used) - 1;
+    return last > lo ? `${lo} to ${last}` : `${lo}`;
+  });
+  const workers = [...new Set(shards.map(({ worker }) => worker))];
+  const single = shards.length === 1 && !places[0]!.includes(' ');
+  const where = `${single ? 'microbatch' : 'microbatches'} ${places.join(', ')}`;
+  const what = `the result of ${workers.join(' and ')} for ${where} differs from this machine's`;
+  if (areWeightsRight)
+    return `${what}, but the weights after the step do not: rounding hid it, or only the record is false`;
+  const others = decodeShards(steps[step - 1]!.shards).length - shards.length;
+  if (others === 0) return `${what}: it is false, or the run used other samples or other weights than it claims`;
+  return `${what}, and the other ${others === 1 ? 'result is' : `${thousands(others)} results are`} right`;
+}
+
+/** @throws TranscriptError unless it is signed with the expected key */
+function requireKey({ header }: Transcript, expected: string | undefined): void {
+  if (expected === undefined || expected.toLowerCase() === header.publicKey) return;
+  const [wanted, got] = [expected, header.publicKey].map(shortKey);
+  throw new TranscriptError(`expected a transcript signed with the key ${wanted}, got one signed with ${got}`);
+}
+
+/** @throws TranscriptError unless the run ended with the expected weights */
+function requireEnding({ end }: Transcript, expected: string | undefined): void {
+  if (expected === undefined || expected === end?.weightsSha256) return;
+  const got = end ? `one of weights ${end.weightsSha256.slice(0, 16)}…` : 'one of a run that has not ended';
+  throw new TranscriptError(
+    `expected the transcript of weights ${expected.slice(0, 16)}…, got ${got}: the model is of another run`,
+  );
+}
+
+/** @throws TranscriptError unless it is a transcript of the same run */
+function readOther({ header }: Transcript, file: Uint8Array): Transcript {
+  try {
+    const other = readTranscript(file);
+    const difference = identityDifference(header.identity, other.header.identity);
+    if (difference === undefined) return other;
+    throw new Error(`it is of another run: ${difference}`);
+  } catch (error) {
+    throw new TranscriptError(`the second transcript: ${errorMessage(error)}`);
+  }
+}
+
+/** The samples that the run trained on. @throws DataError or TranscriptError */
+async function trainingSamples(header: TranscriptHeader, { data: given }: AuditOptions): Promise<Dataset> {
+  const { identity, heldOut } = header;
+  const { seed } = identity;
+  const { train } = typeof given === 'object' ? given : await readAgain(header, given);
+  // Samples that a program gives stay its own.
+  if (heldOut === undefined) return typeof given === 'object' ? train : movableSamples(train);
+  return movableSamples(splitDataset(train, { testFraction: heldOut, seed }).train);
+}
+
+async function readAgain({ identity, data }: TranscriptHeader, path: string | undefined) {
+  const { isDefault = false, options } = data.readBy ?? {};
+  const { seed } = identity;
+  if (path !== undefined) return openDataset(path, { ...options, seed });
+  if (!isDefault) {
+    throw new TranscriptError(`expected the data of the run (${data.name ?? 'given by a program'}), got none`);
+  }
+  return options?.model === undefined ? loadMnist() : openDefaultText({ ...options, seed });
+}
+
+/** The states of the checkpoints in a folder. @throws TranscriptError if it cannot be read */
+async function statesIn(folder: string): Promise<StoredState[]> {
+  try {
+    const stored = await new CheckpointFolder(folder).list();
+    return stored.map(({ step, read }) => ({ step, read: async () => decoded(await read()) }));
+  } catch (error) {
+    throw new TranscriptError(`expected a folder of checkpoints, got ${shownPath(folder)} (${reasonOf(error)})`);
+  }
+}
+
+/** Undefined for a damaged checkpoint. */
+function decoded(bytes: Uint8Array): ReplayState | undefined {
+  try {
+    const { step, weights, optimizer } = decodeCheckpoint(bytes, sha256);
+    return { step, weights, optimizer };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * A transcript as bytes: who computed each shard of each step. Its records form a chain of hashes, which seals sign.
+ *
+ *     file    magic record*
+ *     record  type u8, length u32, payload, link: the first 12 bytes of the chain's hash after the record
+ *     header  JSON, the first record
+ *     worker  JSON; workers are numbered from 1, and 0 is the coordinator
+ *     step    step u32, for each shard { lo u32, log2(n) u8, worker u16, tag 16 }, tag of the weights after the step 16
+ *     back    JSON: the steps from `to` on were taken again
+ *     end     JSON: how the run ended, and the weights that it kept
+ *     seal    steps u32, SHA-256 of the weights 32, of the optimizer's state 32, key of the tags since the last seal 32,
+ *             Ed25519 signature 64
+ *
+ * Integers are little-endian. The chain begins with SHA-256(magic) and continues with SHA-256(hash, record without
+ * link). A seal's signature covers the hash before the seal, and the seal's other fields.
+ *
+ * A shard's tag is the ChaCha20-Poly1305 tag of its sum [parameters + 2] as associated data. Its key is random and
+ * secret until the seal, so that no worker can compute another sum with the same tag. The key of weights follows from
+ * the run's identity, so that the weights of two transcripts can be compared.
+ */
+import { createCipheriv, createHash, type KeyObject, randomBytes, sign } from 'node:crypto';
+import type { OptimizerState } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import type { Shard, WorkerRecord } from '@lockstep/rules';
+import type { RunIdentity } from '../checkpoint/checkpoint.ts';
+import type { ReadBy } from '../options.ts';
+
+/** Everything that fixes the bits of the run that a transcript is of, and how to read its data again. */
+export interface TranscriptHeader {
+  /** Version of the program. */
+  readonly lockstep: string;
+  /** Ed25519 public key of the coordinator, in hex. */
+  readonly publicKey: string;
+  readonly identity: RunIdentity;
+  /** Steps of the whole run. */
+  readonly steps: number;
+  /** Numeric mode of the coordinator, and the hash of its gradient in the numerics check. */
+  readonly numericMode: string;
+  readonly numericsHash: string;
+  /** Name of the data, for people, and how they were read; neither is known of data from a program. */
+  readonly data: { readonly name: string | null; readonly readBy?: ReadBy | undefined };
+  /** Fraction of the training samples that was held out for validation; omitted if there was none. */
+  readonly heldOut?: number | undefined;
+}
+
+/** A worker as the transcript names it. */
+export type TranscriptWorker = Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'numericMode' | 'numericsHash'>;
+
+/** The steps from `to` on do not count: a resumed run, or one that went back, took them again. */
+export interface WentBack {
+  /** Number of steps that stand. */
+  readonly to: number;
+  readonly cause: 'resumed' | 'rewound';
+  /** Steps of the whole run, from now on. */
+  readonly steps: number;
+}
+
+export interface TranscriptEnd {
+  readonly outcome: 'finished' | 'stopped' | 'failed';
+  /** Steps taken by the weights that the run ended with, and their SHA-256. */
+  readonly step: number;
+  readonly weightsSha256: string;
+}
+
+/** The state of a run between two steps, as its seal states it. */
+export interface SealedState {
+  /** Steps taken. */
+  readonly steps: number;
+  /** In hex. */
+  readonly weightsSha256: string;
+  readonly optimizerSha256: string;
+}
+
+/** A shard whose sum was added, and by whom it was computed. */
+export interface RecordedShard extends Shard {
+  /** 0 for the coordinator. */
+  readonly worker: number;
+  readonly tag: Uint8Array;
+}
+
+export const recordTypes = ['header', 'worker', 'step', 'back', 'end', 'seal'] as const;
+export type RecordType = (typeof recordTypes)[number];
+
+export const formatPrefix = 'lockstep-transcript.';
+export const magic = Buffer.from(`${formatPrefix}v1\n`);
+export const headBytes = 5;
+export const linkBytes = 12;
+export const tagBytes = 16;
+export const shardBytes = 4 + 1 + 2 + tagBytes;
+export const hashBytes = 32;
+/** Offsets of a seal's fields. */
+export const sealPlaces = { weights: 4, optimizer: 36, key: 68, signature: 100, end: 164 } as const;
+
+/** The hash of all records so far. */
+export class Chain {
+  #hash: Buffer = createHash('sha256').update(magic).digest();
+
+  get hash(): Buffer {
+    return this.#hash;
+  }
+
+  /** Takes a record without its link. @returns the link */
+  take(record: Uint8Array): Buffer {
+    this.#hash = createHash('sha256').update(this.#hash).update(record).digest();
+    return this.#hash.subarray(0, linkBytes);
+  }
+}
+
+/** Returns the bytes that a seal's signature covers. @param fields those before the signature */
+export function signedBytes(before: Uint8Array, fields: Uint8Array): Buffer {
+  return Buffer.concat([magic, before, fields]);
+}
+
+/** Returns the Poly1305 tag of bytes under the one-time key that ChaCha20 makes of key and nonce (RFC 8439). */
+function tagOf(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array): Buffer {
+  const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
+  cipher.setAAD(bytes, { plaintextLength: 0 });
+  cipher.final();
+  return cipher.getAuthTag();
+}
+
+/** A place in a run: no two sums have the same one, even if the run went back. */
+export interface TagPlace extends Shard {
+  readonly step: number;
+  /** Number of times that the run went back before. */
+  readonly pass: number;
+}
+
+const nonce = Buffer.alloc(12);
+
+/** Returns the tag of a shard's sum. @param key the secret key of the tags up to the next seal */
+export function tagOfSum(key: Uint8Array, { step, lo, n, pass }: TagPlace, sum: Float32Array): Buffer {
+  nonce.writeUInt32LE(step, 0);
+  nonce.writeUInt32LE(lo, 4);
+  nonce.writeUInt32LE(pass * 256 + Math.log2(n), 8);
+  return tagOf(key, nonce, bytesOf(sum));
+}
+
+/** Returns the public key of weights' tags. */
+export function weightsKey(identity: RunIdentity): Buffer {
+  return createHash('sha256').update(magic).update(JSON.stringify(identity)).digest();
+}
+
+/** Returns the tag of weights. @param steps that they have taken */
+export function tagOfWeights(key: Uint8Array, steps: number, weights: Float32Array): Buffer {
+  nonce.fill(0);
+  nonce.writeUInt32LE(steps, 0);
+  return tagOf(key, nonce, bytesOf(weights));
+}
+
+/** Returns the hashes of a run's state. */
+export function sealedState(steps: number, weights: Float32Array, { step, slots }: OptimizerState): SealedState {
+  const optimizer = createHash('sha256').update(`${step}\n`);
+  for (const name of Object.keys(slots).sort()) optimizer.update(`${name}\n`).update(bytesOf(slots[name]!));
+  return {
+    steps,
+    weightsSha256: createHash('sha256').update(bytesOf(weights)).digest('hex'),
+    optimizerSha256: optimizer.digest('hex'),
+  };
+}
+
+/** Writes the records of a transcript, one segment after another; each ends with a seal. */
+export class TranscriptEncoder {
+  readonly #chain: Chain;
+  readonly #privateKey: KeyObject;
+  /** Records since the last seal. */
+  #records: Buffer[];
+  /** Secret key of the shards' tags in this segment. */
+  key = randomBytes(hashBytes);
+
+  /** @param chain that of an earlier process, whose transcript continues */
+  constructor(privateKey: KeyObject, chain?: Chain) {
+    this.#privateKey = privateKey;
+    this.#records = chain ? [] : [magic];
+    this.#chain = chain ?? new Chain();
+  }
+
+  header(header: TranscriptHeader): void {
+    this.#json('header', header);
+  }
+
+  worker(worker: TranscriptWorker): void {
+    this.#json('worker', worker);
+  }
+
+  back(back: WentBack): void {
+    this.#json('back', back);
+  }
+
+  end(end: TranscriptEnd): void {
+    this.#json('end', end);
+  }
+
+  /** @param shards in the order of their microbatches */
+  step(step: number, shards: readonly RecordedShard[], weightsTag: Uint8Array): void {
+    const payload = Buffer.alloc(4 + shardBytes * shards.length + tagBytes);
+    payload.writeUInt32LE(step, 0);
+    let at = 4;
+    for (const { lo, n, worker, tag } of shards) {
+      payload.writeUInt32LE(lo, at);
+      payload.writeUInt8(Math.log2(n), at + 4);
+      payload.writeUInt16LE(worker, at + 5);
+      payload.set(tag, at + 7);
+      at += shardBytes;
+    }
+    payload.set(weightsTag, at);
+    this.#record('step', payload);
+  }
+
+  /** Ends a segment. @returns its bytes, for the end of the file */
+  seal({ steps, weightsSha256, optimizerSha256 }: SealedState): Buffer {
+    const payload = Buffer.alloc(sealPlaces.end);
+    payload.writeUInt32LE(steps, 0);
+    payload.write(weightsSha256, sealPlaces.weights, 'hex');
+    payload.write(optimizerSha256, sealPlaces.optimizer, 'hex');
+    payload.set(this.key, sealPlaces.key);
+    const signed = signedBytes(this.#chain.hash, payload.subarray(0, sealPlaces.signature));
+    payload.set(sign(null, signed, this.#privateKey), sealPlaces.signature);
+    this.#record('seal', payload);
+    const segment = Buffer.concat(this.#records);
+    this.#records = [];
+    this.key = randomBytes(hashBytes);
+    return segment;
+  }
+
+  #json(type: RecordType, value: object): void {
+    this.#record(type, Buffer.from(JSON.stringify(value)));
+  }
+
+  #record(type: RecordType, payload: Buffer): void {
+    const head = Buffer.alloc(headBytes);
+    head.writeUInt8(recordTypes.indexOf(type) + 1, 0);
+    head.writeUInt32LE(payload.length, 1);
+    const record = Buffer.concat([head, payload]);
+    this.#records.push(record, this.#chain.take(record));
+  }
+}

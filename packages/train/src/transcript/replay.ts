@@ -1,0 +1,220 @@
+/** Computes the steps of a recorded run again in this process, from any of its states. */
+import {
+  checkedSetup,
+  createNumericsCheck,
+  createShardSource,
+  InlineGradient,
+  ParameterServer,
+  type ShardSource,
+} from '@lockstep/compute';
+import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
+import { initialize, type Model, type OptimizerState, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { formatOf, type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/worker';
+import type { RunIdentity } from '../checkpoint/checkpoint.ts';
+import { readInitialWeights, transferWeights } from '../model.ts';
+import { nodePlatform } from '../node/node-platform.ts';
+import { newSha256, sha256 } from '../node/sha256.ts';
+import { frozenBy } from '../prepare.ts';
+import { dataHash } from '../prepared.ts';
+import { checkOwnNumerics } from '../run/create-run.ts';
+import { sealedState } from './format.ts';
+import { decodeShards, type Transcript, TranscriptError } from './read-transcript.ts';
+
+/** Everything that the steps of a run depend on besides their samples. */
+export interface ReplayState {
+  /** Steps taken. */
+  readonly step: number;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
+}
+
+interface ReplayOptions {
+  /** The run's training samples. */
+  readonly train: Dataset;
+  /** Bytes of the model file with which the run began; undefined if the seed drew all weights. */
+  readonly initialWeights?: Uint8Array | undefined;
+  readonly threads: number;
+}
+
+interface ReplayParts {
+  readonly plan: RunPlan;
+  readonly backend: HostBackend & { close?: () => Promise<void> };
+  readonly server: ParameterServer;
+  readonly inline: InlineGradient;
+}
+
+export class Replay {
+  readonly plan: RunPlan;
+  /** The state before the first step. */
+  readonly initial: ReplayState;
+  readonly #parts: ReplayParts;
+  #step = 0;
+
+  constructor(parts: ReplayParts) {
+    this.#parts = parts;
+    this.plan = parts.plan;
+    this.initial = this.state;
+  }
+
+  /** @throws TranscriptError with one sentence if this machine, the data or the weights are not the run's */
+  static async open(transcript: Transcript, { train: given, initialWeights, threads }: ReplayOptions): Promise<Replay> {
+    const { header, plannedSteps } = transcript;
+    const { identity } = header;
+    const { seed, optimizer, classWeights, freeze } = identity;
+    const train = classWeights ? weightClasses(given, classWeights) : given;
+    requireData(train, identity, header.data.name);
+    const model = parseModel(identity.model);
+    const plan = planOfIdentity(identity, train.count, plannedSteps);
+    const weights = beginningOf(identity, model, initialWeights);
+    const { microbatchSize, innerSteps } = plan;
+    const setup = checkedSetup({ model, microbatchSize, targetField: fieldOf(train.targets), innerSteps });
+    const { backend } = await openBackend('auto', nodePlatform.threads(threads));
+    const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
+    const numerics = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
+    requireNumerics(transcript, backend, numerics.hash);
+    const server = new ParameterServer({
+      ...{ backend, plan, optimizer: parseOptimizer(optimizer), weights },
+      ...{ layout: parameterLayout(model), frozen: frozenBy({ freeze }, model) },
+    });
+    const samples = sourceOf(identity, train, plan);
+    const inline = new InlineGradient({
+      ...{ parameterServer: server, model, plan, dataset: train, samples, seed },
+      ...{ clock: systemClock, addsWhole: true, numerics },
+    });
+    return new Replay({ plan, backend, server, inline });
+  }
+
+  /** Steps taken. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** The weights before the next step; a view that changes with it. */
+  get weights(): Float32Array {
+    const { backend, server } = this.#parts;
+    return backend.view(server.parameters);
+  }
+
+  /** A copy of the state before the next step. */
+  get state(): ReplayState {
+    const { server } = this.#parts;
+    return { step: this.#step, weights: server.weights(), optimizer: server.optimizerState() };
+  }
+
+  /** Hashes of the state before the next step. */
+  get sealed() {
+    return sealedState(this.#step, this.weights, this.#parts.server.optimizerState());
+  }
+
+  restore({ step, weights, optimizer }: ReplayState): void {
+    this.#parts.server.restore(step, weights, optimizer);
+    this.#step = step;
+  }
+
+  /**
+   * Computes a shard of the next step, and adds it.
+   * @param look called with its sum [parameters + 2] before it is added
+   * @returns whether the sum is finite; otherwise it is not added
+   */
+  async add(shard: Shard, look?: (sum: Float32Array) => void): Promise<boolean> {
+    const { backend, server, inline } = this.#parts;
+    const { sum } = await inline.compute(this.#step, shard, () => false);
+    if (sum === undefined) return false;
+    if (sum instanceof Float32Array || 'left' in sum) throw new Error('replay: expected a sum in one vector');
+    // The next shard overwrites the vector.
+    const isWhole = shard.n === this.plan.microbatches;
+    const vector = isWhole ? sum : server.aggregator.reserveVector();
+    if (!isWhole) backend.view(vector).set(backend.view(sum));
+    look?.(backend.view(vector));
+    server.aggregator.add(shard, vector);
+    return true;
+  }
+
+  /** Takes the optimizer step with the sums that were added. */
+  advance(): void {
+    this.#parts.server.step(this.#step);
+    this.#step += 1;
+  }
+
+  /** Computes and takes the next step at once. @returns whether its gradient is finite */
+  async take(): Promise<boolean> {
+    const isAdded = await this.add({ lo: 0, n: this.plan.microbatches });
+    if (isAdded) this.advance();
+    return isAdded;
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.backend.close?.();
+  }
+}
+
+/** @param steps of the whole run */
+function planOfIdentity(identity: RunIdentity, samples: number, steps: number): RunPlan {
+  const { batch, microbatchSize, innerSteps, gradients } = identity;
+  return planRun({
+    ...{ samples, batch, microbatchSize, steps, epochs: Math.ceil(steps / Math.ceil(samples / batch)) },
+    ...(innerSteps !== undefined && { innerSteps: innerSteps as InnerSteps }),
+    roundsToHalves: gradients === 'fp16-exact',
+  });
+}
+
+function sourceOf({ seed, augment }: RunIdentity, train: Dataset, plan: RunPlan): ShardSource {
+  const names = augment?.split(',') ?? [];
+  return createShardSource(
+    train,
+    plan,
+    seed,
+    augmentations.filter((name) => names.includes(name)),
+  );
+}
+
+function requireData(train: Dataset, { data }: RunIdentity, name: string | null): void {
+  const got = dataHash(train, newSha256);
+  if (got === data) return;
+  const [expected, other] = [data, got].map((hash) => `${hash.slice(0, 16)}…`);
+  throw new TranscriptError(
+    `expected the training samples of the run (${name ?? 'given by a program'}, SHA-256 ${expected}), got others (${other}): the transcript is of other data, or they were read in another way`,
+  );
+}
+
+/** @throws TranscriptError unless this machine computes the bits of every worker of the transcript */
+function requireNumerics({ header, steps, workers }: Transcript, backend: HostBackend, hash: string): void {
+  const { numericMode, numericsHash } = header;
+  if (numericsHash !== hash) {
+    throw new TranscriptError(
+      `expected a machine that computes in ${numericMode} with the bits of the coordinator, got ${backend.numericMode} with others: use the version that wrote the transcript, ${header.lockstep}`,
+    );
+  }
+  const used = new Set(steps.flatMap(({ shards }) => decodeShards(shards).map(({ worker }) => worker)));
+  const other = workers.find((worker, index) => used.has(index + 1) && worker.numericsHash !== hash);
+  if (other === undefined) return;
+  throw new TranscriptError(
+    `expected results in ${numericMode}, got some of ${other.id} ${other.name} in ${other.numericMode}, whose bits this machine cannot compute: such a run cannot be audited`,
+  );
+}
+
+/** The weights before the first step, drawn by the seed or from a file. @throws TranscriptError */
+function beginningOf({ seed, initSha256 }: RunIdentity, model: Model, given: Uint8Array | undefined): Float32Array {
+  if (initSha256 === undefined) return initialize(model, seed);
+  if (given === undefined) {
+    throw new TranscriptError(
+      `expected the file of initial weights with which the run began (SHA-256 of its weights ${initSha256.slice(0, 16)}…), got none`,
+    );
+  }
+  const readers = [() => readInitialWeights(given, model), () => transferWeights(given, model, seed)];
+  for (const read of readers) {
+    try {
+      const { weights } = read();
+      if (sha256(bytesOf(weights)) === initSha256) return weights;
+    } catch {
+      // A file of another model can only be transferred from.
+    }
+  }
+  throw new TranscriptError(
+    `expected initial weights with SHA-256 ${initSha256.slice(0, 16)}…, got a file with other weights`,
+  );
+}

@@ -1,0 +1,290 @@
+/** Writes the transcript of a run while it trains, and continues that of a run that resumes. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { closeSync, fdatasyncSync, openSync, truncateSync, writeSync } from 'node:fs';
+import type { ParameterServer } from '@lockstep/compute';
+import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/data/files';
+import { errorMessage, thousands } from '@lockstep/data/shown';
+import type { Shard, WorkerRecord } from '@lockstep/rules';
+import { configurationError, optionName } from '@lockstep/worker';
+import { type Checkpoint, identityDifference, type RunIdentity } from '../checkpoint/checkpoint.ts';
+import type { SumRecorder } from '../coordinator/run-options.ts';
+import { newSha256 } from '../node/sha256.ts';
+import { identityOf, type Prepared } from '../prepared.ts';
+import { keptSecret } from '../site/secrets.ts';
+import { version } from '../version.ts';
+import {
+  type RecordedShard,
+  sealedState,
+  TranscriptEncoder,
+  type TranscriptEnd,
+  type TranscriptHeader,
+  type TranscriptWorker,
+  tagOfSum,
+  tagOfWeights,
+  type WentBack,
+  weightsKey,
+} from './format.ts';
+import { maxTranscriptBytes, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
+
+/** Steps in a segment: a killed coordinator loses the record of at most so many. */
+const segmentSteps = 256;
+
+/** The run that a transcript records. */
+interface RecordedRun {
+  readonly parameterServer: Pick<ParameterServer, 'backend' | 'parameters' | 'optimizerState'>;
+  /** The coordinator's numeric mode, and the hash of its gradient in the numerics check. */
+  readonly numericMode: string;
+  readonly numericsHash: string;
+  /** Receives a sentence if the transcript cannot be continued; `guestLine` names nothing on this machine. */
+  readonly warn: (line: string, guestLine: string) => void;
+}
+
+interface TranscriberOptions {
+  readonly file: string;
+  readonly privateKey: KeyObject;
+  readonly header: Omit<TranscriptHeader, 'numericMode' | 'numericsHash'>;
+  /** The transcript of the steps before, up to its last seal, and that many bytes of its file. */
+  readonly before?: { readonly transcript: Transcript; readonly bytes: number } | undefined;
+  /** Steps taken before this process. */
+  readonly firstStep: number;
+}
+
+/**
+ * Opens a run's transcript; undefined in a run without one.
+ * @throws ConfigurationError if a resumed run's transcript cannot be continued
+ */
+export async function openTranscript(
+  prepared: Prepared,
+  resumeFrom: Checkpoint | undefined,
+): Promise<Transcriber | undefined> {
+  const { transcript: file, checkpoint, data, plan, heldOut } = prepared;
+  if (file === undefined) return undefined;
+  const privateKey = parseKey(
+    await keptSecret({ checkpoint, fileName: 'transcript-key', isValid: isKey, create: newKey }),
+  );
+  const publicKey = publicHex(privateKey);
+  const identity = identityOf(prepared, newSha256);
+  const header = {
+    ...{ lockstep: version, publicKey, identity, steps: plan.steps },
+    data: { name: data.name ?? null, readBy: data.readBy },
+    ...(heldOut !== undefined && { heldOut }),
+  };
+  if (!resumeFrom) return new Transcriber({ file, privateKey, header, firstStep: 0 });
+  try {
+    const before = readSealed(file);
+    requireContinued(before.transcript, { identity, publicKey, resumeFrom });
+    return new Transcriber({ file, privateKey, header, before, firstStep: resumeFrom.step });
+  } catch (error) {
+    const advice = 'continue without --resume, or give the transcript that the run began with';
+    const option = error instanceof FileError ? optionName('transcript') : optionName('transcript', file);
+    throw configurationError`${option}: ${errorMessage(error)}; ${advice}`;
+  }
+}
+
+/** Reads a transcript up to its last seal: what a killed coordinator wrote after it is torn. */
+function readSealed(file: string): { readonly transcript: Transcript; readonly bytes: number } {
+  const bytes = readRegularFile(file, maxTranscriptBytes);
+  try {
+    return { transcript: readTranscript(bytes), bytes: bytes.length };
+  } catch (error) {
+    if (!(error instanceof TranscriptError) || error.sealedBytes === 0) throw error;
+    return { transcript: readTranscript(bytes.subarray(0, error.sealedBytes)), bytes: error.sealedBytes };
+  }
+}
+
+interface Continuing {
+  readonly identity: RunIdentity;
+  readonly publicKey: string;
+  readonly resumeFrom: Checkpoint;
+}
+
+/** @throws Error unless the run resumes from a state of the transcript */
+function requireContinued({ header, steps, seals }: Transcript, { identity, publicKey, resumeFrom }: Continuing): void {
+  const difference = identityDifference(identity, header.identity);
+  if (difference !== undefined) throw new Error(`it belongs to another run: ${difference}`);
+  if (header.publicKey !== publicKey) {
+    const [expected, got] = [publicKey, header.publicKey].map(shortKey);
+    throw new Error(`expected a transcript signed with the key in the folder of checkpoints, ${expected}, got ${got}`);
+  }
+  const { step, weights, optimizer } = resumeFrom;
+  if (step > steps.length) {
+    const [expected, got] = [step, steps.length].map(thousands);
+    throw new Error(`expected the ${expected} steps that the run had taken, got ${got}`);
+  }
+  const state = sealedState(step, weights, optimizer);
+  const isKnown = seals.some(
+    ({ steps: taken, weightsSha256, optimizerSha256 }) =>
+      taken === step && weightsSha256 === state.weightsSha256 && optimizerSha256 === state.optimizerSha256,
+  );
+  if (!isKnown)
+    throw new Error(`expected the state after step ${thousands(step)} from which the run resumes, got another`);
+}
+
+/** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
+export class Transcriber implements SumRecorder {
+  readonly #options: TranscriberOptions;
+  readonly #encoder: TranscriptEncoder;
+  readonly #weightsKey: Buffer;
+  /** The number of each worker, by its record as JSON. */
+  readonly #workers = new Map<string, number>();
+  #run: RecordedRun | undefined;
+  #descriptor: number | undefined;
+  #shards: RecordedShard[] = [];
+  /** A step that was taken, whose weights have no tag yet. */
+  #taken: { readonly step: number; readonly shards: readonly RecordedShard[] } | undefined;
+  #pass: number;
+  #steps: number;
+  #stepsInSegment = 0;
+
+  constructor(options: TranscriberOptions) {
+    this.#options = options;
+    const { before, firstStep, privateKey, header } = options;
+    this.#encoder = new TranscriptEncoder(privateKey, before?.transcript.chain);
+    this.#weightsKey = weightsKey(header.identity);
+    this.#pass = before?.transcript.backs.length ?? 0;
+    this.#steps = firstStep;
+    for (const worker of before?.transcript.workers ?? [])
+      this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
+  }
+
+  /** A line for people. */
+  get line(): string {
+    const { file, header } = this.#options;
+    return `Transcript: ${shownPath(file)}, signed with the key ${header.publicKey}`;
+  }
+
+  /** Opens the file and seals the state before the first step. @throws ConfigurationError if it cannot be written */
+  begin(run: RecordedRun): void {
+    this.#run = run;
+    const { file, before, header, firstStep } = this.#options;
+    try {
+      if (before) truncateSync(file, before.bytes);
+      this.#descriptor = openSync(file, before ? 'a' : 'w');
+    } catch (error) {
+      throw configurationError`${optionName('transcript')}: expected a file that can be written, got ${shownPath(file)} (${reasonOf(error)})`;
+    }
+    const { numericMode, numericsHash } = run;
+    if (before) this.back({ to: firstStep, cause: 'resumed', steps: header.steps });
+    else this.#encoder.header({ ...header, numericMode, numericsHash });
+    this.seal();
+  }
+
+  add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
+    if (this.#descriptor === undefined) return;
+    this.#finishStep();
+    const tag = tagOfSum(this.#encoder.key, { ...place, pass: this.#pass }, sum);
+    this.#shards.push({ lo: place.lo, n: place.n, worker: this.#numberOf(worker), tag });
+  }
+
+  restart(): void {
+    this.#shards = [];
+  }
+
+  /** The tag of the weights waits until a result of the next step is there, when no worker waits for this process. */
+  stepped(step: number): void {
+    this.#taken = { step, shards: this.#shards.sort((a, b) => a.lo - b.lo) };
+    this.#shards = [];
+    this.#steps = step + 1;
+  }
+
+  /** Records that steps will be taken again; called before the weights go back. */
+  back(back: WentBack): void {
+    this.#finishStep();
+    this.restart();
+    this.#encoder.back(back);
+    this.#pass += 1;
+    this.#steps = back.to;
+  }
+
+  /** Writes everything so far, with the state between two steps, so that the file is whole. */
+  seal(): void {
+    this.#finishStep();
+    this.#write(false);
+  }
+
+  /** Seals what a checkpoint is about to hold, and waits for the disk: a run resumes only from a recorded state. */
+  sealForCheckpoint(): void {
+    this.#finishStep();
+    this.#write(true);
+  }
+
+  /** Records how the run ended, and ends the file. */
+  end(end: TranscriptEnd): void {
+    this.#finishStep();
+    this.#encoder.end(end);
+    this.#write(true);
+    this.close();
+  }
+
+  /** Closes the file; without `end` it is the transcript of a run that has not ended. */
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  #numberOf(record: WorkerRecord | undefined): number {
+    if (!record) return 0;
+    const { id, name, kind, backend, numericMode, numericsHash } = record;
+    const worker: TranscriptWorker = { id, name, kind, backend, numericMode, numericsHash };
+    const key = JSON.stringify(worker);
+    const known = this.#workers.get(key);
+    if (known !== undefined) return known;
+    this.#encoder.worker(worker);
+    this.#workers.set(key, this.#workers.size + 1);
+    return this.#workers.size;
+  }
+
+  /** Writes the record of the last step, whose weights are still there. */
+  #finishStep(): void {
+    if (!this.#taken || !this.#run || this.#descriptor === undefined) return;
+    const { step, shards } = this.#taken;
+    this.#taken = undefined;
+    this.#encoder.step(step, shards, tagOfWeights(this.#weightsKey, step + 1, this.#weights));
+    this.#stepsInSegment += 1;
+    if (this.#stepsInSegment >= segmentSteps) this.#write(false);
+  }
+
+  get #weights(): Float32Array {
+    const { backend, parameters } = this.#run!.parameterServer;
+    return backend.view(parameters);
+  }
+
+  #write(isSynced: boolean): void {
+    if (this.#descriptor === undefined) return;
+    this.#stepsInSegment = 0;
+    const state = sealedState(this.#steps, this.#weights, this.#run!.parameterServer.optimizerState());
+    const segment = this.#encoder.seal(state);
+    try {
+      for (let at = 0; at < segment.length; ) at += writeSync(this.#descriptor, segment, at);
+      if (isSynced) fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      const what = `the transcript ends before step ${thousands(this.#steps)}`;
+      this.#run!.warn(
+        `${what}: ${reasonOf(error)}; training continues without it`,
+        `${what}; training continues without it`,
+      );
+      this.close();
+    }
+  }
+}
+
+function newKey(): string {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64');
+}
+
+function parseKey(text: string): KeyObject {
+  return createPrivateKey({ key: Buffer.from(text, 'base64'), format: 'der', type: 'pkcs8' });
+}
+
+function isKey(text: string): boolean {
+  try {
+    return parseKey(text).asymmetricKeyType === 'ed25519';
+  } catch {
+    return false;
+  }
+}
+
+function publicHex(privateKey: KeyObject): string {
+  return Buffer.from(createPublicKey(privateKey).export({ format: 'jwk' }).x!, 'base64url').toString('hex');
+}
