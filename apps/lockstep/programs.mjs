@@ -23,6 +23,11 @@ export const commands = {
   evaluate: { does: 'evaluates a saved model on test data', app: 'lockstep', args: ['evaluate'] },
   predict: { does: 'predicts with a saved model', app: 'lockstep', args: ['predict'] },
   generate: { does: 'continues a text with a saved model', app: 'lockstep', args: ['generate'] },
+  audit: {
+    does: 'computes a recorded run again and names the first wrong step',
+    app: 'lockstep',
+    args: ['audit'],
+  },
   export: { does: 'converts a saved model to ONNX', app: 'lockstep', args: ['export'] },
 };
 

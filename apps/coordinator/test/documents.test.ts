@@ -29,6 +29,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   predict: ['lockstep/dist/main.js', 'predict'],
   generate: ['lockstep/dist/main.js', 'generate'],
   export: ['lockstep/dist/main.js', 'export'],
+  audit: ['lockstep/dist/main.js', 'audit'],
   example: ['../examples/dist/src/main.js'],
   compare: ['bench/dist/main.js', 'compare'],
   bench: ['bench/dist/main.js', 'bench'],

@@ -1,11 +1,12 @@
-/** The commands that use a saved model, by name. */
+/** The commands that use a saved model or a transcript, by name. */
 import { runMain } from '@lockstep/command';
+import { auditFile } from './audit.ts';
 import { evaluate } from './evaluate.ts';
 import { generateText } from './generate.ts';
 import { predictFiles } from './predict.ts';
 import { exportModel } from './saved-model.ts';
 
-const commands = { evaluate, predict: predictFiles, generate: generateText, export: exportModel };
+const commands = { evaluate, predict: predictFiles, generate: generateText, export: exportModel, audit: auditFile };
 
 const [name, ...args] = process.argv.slice(2);
 await runMain('lockstep', () => commands[name as keyof typeof commands](args));
