@@ -190,7 +190,7 @@ describe('a resumed run', () => {
   > = {
     'if its transcript is missing': [
       (file) => rmSync(file),
-      'is-missing.transcript: no such file or folder; continue without ',
+      'is-missing.transcript: no such file or folder; resume without ',
     ],
     'with the transcript of another run': [
       (file) => writeFileSync(file, another.bytes),

@@ -94,7 +94,9 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     recorder.reported(report, weights);
     const { ending, checkpoint: checkpoints } = recorder.data;
     const { weightsSha256, kept, steps } = report;
-    transcript?.end({ outcome: ending?.type ?? 'finished', step: kept?.step ?? steps, weightsSha256 });
+    const outcome = ending?.type ?? 'finished';
+    const message = transcript?.end({ outcome, step: kept?.step ?? steps, weightsSha256 });
+    if (message !== undefined) job.emit({ type: 'note', message });
     const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
@@ -187,6 +189,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   pool = await startWorkers(job, opened, created, recorder).catch((error: unknown) => {
     // The run's clock would keep the process alive.
     run.stop('no worker can join');
+    transcript?.close();
     throw error;
   });
   recorder.evaluatePending();

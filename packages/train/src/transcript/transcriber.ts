@@ -59,6 +59,9 @@ export async function openTranscript(
 ): Promise<Transcriber | undefined> {
   const { transcript: file, checkpoint, data, plan, heldOut } = prepared;
   if (file === undefined) return undefined;
+  if (checkpoint?.store) {
+    throw configurationError`${optionName('transcript', file)}: cannot be combined with ${optionName('checkpoint.store')}, whose coordinators would each need the records of the others`;
+  }
   const privateKey = parseKey(
     await keptSecret({ checkpoint, fileName: 'transcript-key', isValid: isKey, create: newKey }),
   );
@@ -75,7 +78,7 @@ export async function openTranscript(
     requireContinued(before.transcript, { identity, publicKey, resumeFrom });
     return new Transcriber({ file, privateKey, header, before, firstStep: resumeFrom.step });
   } catch (error) {
-    const advice = 'continue without --resume, or give the transcript that the run began with';
+    const advice = 'resume without a transcript, or give the one that the run began with';
     const option = error instanceof FileError ? optionName('transcript') : optionName('transcript', file);
     throw configurationError`${option}: ${errorMessage(error)}; ${advice}`;
   }
@@ -208,12 +211,14 @@ export class Transcriber implements SumRecorder {
     this.#write(true);
   }
 
-  /** Records how the run ended, and ends the file. */
-  end(end: TranscriptEnd): void {
+  /** Records how the run ended, and ends the file. @returns a line for people; undefined if the file is not whole */
+  end(end: TranscriptEnd): string | undefined {
     this.#finishStep();
     this.#encoder.end(end);
     this.#write(true);
+    if (this.#descriptor === undefined) return undefined;
     this.close();
+    return `Transcript written to ${shownPath(this.#options.file)}`;
   }
 
   /** Closes the file; without `end` it is the transcript of a run that has not ended. */
