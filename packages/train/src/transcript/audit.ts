@@ -77,7 +77,7 @@ export type Finding =
   | { readonly type: 'everyResult'; readonly step: number }
   /** All results are right, and the weights after the step wrong. */
   | { readonly type: 'optimizer'; readonly step: number }
-  /** Microbatches without a result were left out. */
+  /** The shards do not cover each microbatch once. */
   | { readonly type: 'skipped'; readonly step: number }
   /** The gradient is not finite on this machine. */
   | { readonly type: 'notFinite'; readonly step: number }
@@ -99,12 +99,15 @@ export interface AuditResult {
   /** One sentence for people. */
   readonly sentence: string;
   readonly finding: Finding | undefined;
-  /** Steps computed at once, to reach a state, and steps computed shard by shard. */
-  readonly reachedSteps: number;
-  readonly checkedSteps: number;
   /** Comparisons of the weights of two transcripts. */
   readonly comparisons: number;
+  /** Steps computed at once, to reach a state. */
+  readonly reachedSteps: number;
+  /** Steps computed shard by shard. */
+  readonly checkedSteps: number;
 }
+
+type Counts = { -readonly [Name in 'comparisons' | 'reachedSteps' | 'checkedSteps']: AuditResult[Name] };
 
 /**
  * Computes the steps of a recorded run again, and compares the sum of each shard and the weights after each step.
@@ -149,12 +152,17 @@ class Auditor {
   /** Hashes of the state after some steps: of the seals, and of the weights that the run ended with. */
   readonly #claims = new Map<number, Claim[]>();
   readonly #pause = createPause(true, systemClock);
+  readonly #counts: Counts;
   #toCompute = 0;
-  #reachedSteps = 0;
-  #checkedSteps = 0;
-  #comparisons = 0;
 
-  constructor(transcript: Transcript, replay: Replay, options: AuditorOptions) {
+  /** @param counts of an audit of which this one is a part */
+  constructor(
+    transcript: Transcript,
+    replay: Replay,
+    options: AuditorOptions,
+    counts = { comparisons: 0, reachedSteps: 0, checkedSteps: 0 },
+  ) {
+    this.#counts = counts;
     this.#transcript = transcript;
     this.#replay = replay;
     this.#options = options;
@@ -216,7 +224,7 @@ class Auditor {
     let [same, differs] = [0, common + 1];
     while (differs - same > 1) {
       const middle = Math.floor((same + differs) / 2);
-      this.#comparisons += 1;
+      this.#counts.comparisons += 1;
       const [one, two] = [steps[middle - 1]!, other.steps[middle - 1]!];
       if (Buffer.compare(one.weightsTag, two.weightsTag) === 0) same = middle;
       else differs = middle;
@@ -233,17 +241,28 @@ class Auditor {
       this.#replay.restore(this.#replay.initial);
       return this.whole();
     }
+    const here = this.#replay.state;
+    const theirs = new Auditor(other, this.#replay, this.#options, this.#counts);
     const finding = await this.#checkStep();
     if (finding && finding.type !== 'optimizer') return this.#result(finding);
+    if (!finding) {
+      this.#replay.restore(here);
+      const their = await theirs.#checkStep();
+      if (their && their.type !== 'optimizer') return this.#rightAt(differs, other, their);
+    }
     // A wrong result may show in the optimizer's state some steps before it shows in the weights.
     const before = (await this.#knownStates(other)).findLast(({ step }) => step <= same)!;
     await this.#begin(before);
     const earlier = this.#stateFault() ?? (await this.#checkTo(differs));
     if (earlier) return this.#result(earlier);
     await this.#begin(before);
-    const theirs = await new Auditor(other, this.#replay, this.#options).#checkTo(differs);
-    const which = `The weights first differ after step ${thousands(differs)}, where this transcript is right`;
-    const fault = theirs ? ` and the other one is not: ${sentenceOf(other, this.#replay, theirs)}` : '';
+    return this.#rightAt(differs, other, await theirs.#checkTo(differs));
+  }
+
+  /** @param finding of the other transcript, in this step or before */
+  #rightAt(step: number, other: Transcript, finding: Finding | undefined): AuditResult {
+    const which = `The weights first differ after step ${thousands(step)}, where this transcript is right`;
+    const fault = finding ? ` and the other one is not: ${sentenceOf(other, this.#replay, finding)}` : '';
     return this.#result(undefined, `${which}${fault}`);
   }
 
@@ -261,7 +280,7 @@ class Auditor {
     this.#toCompute = step - from.step + 1;
     while (this.#replay.step < step) {
       if (!(await this.#replay.take())) return false;
-      this.#reachedSteps += 1;
+      this.#counts.reachedSteps += 1;
       await this.#told();
     }
     return this.#areWeights(step);
@@ -282,7 +301,7 @@ class Auditor {
     const { initial } = this.#replay;
     const known: StoredState[] = [{ step: 0, read: async () => initial }];
     for (const stored of this.#options.states ?? []) {
-      if (stored.step === 0 || !this.#claims.has(stored.step)) continue;
+      if (!this.#claims.has(stored.step) || known.some(({ step }) => step === stored.step)) continue;
       const state = await stored.read();
       if (!state || isSealed(state, this.#transcript) !== true) continue;
       if (other === undefined || isSealed(state, other) !== false) known.push(stored);
@@ -322,12 +341,14 @@ class Auditor {
       if (!isAdded) return { type: 'notFinite', step };
     }
     replay.advance();
-    this.#checkedSteps += 1;
+    this.#counts.checkedSteps += 1;
     await this.#told();
     if (wrong.length > 0) {
-      if (wrong.length === shards.length && wrong.length > 1) return { type: 'everyResult', step };
+      const areWeightsRight = this.#areWeights(step);
+      const isEvery = wrong.length === shards.length && wrong.length > 1;
+      if (isEvery && !areWeightsRight) return { type: 'everyResult', step };
       const named = wrong.map(({ lo, n, worker }) => ({ lo, n, worker: nameOf(this.#transcript, worker) }));
-      return { type: 'results', step, shards: named, areWeightsRight: this.#areWeights(step) };
+      return { type: 'results', step, shards: named, areWeightsRight };
     }
     return this.#areWeights(step) ? undefined : { type: 'optimizer', step };
   }
@@ -352,19 +373,15 @@ class Auditor {
   }
 
   async #told(): Promise<void> {
-    this.#options.onStep?.(this.#reachedSteps + this.#checkedSteps, this.#toCompute);
+    const { reachedSteps, checkedSteps } = this.#counts;
+    this.#options.onStep?.(reachedSteps + checkedSteps, this.#toCompute);
     await this.#pause();
     this.#options.signal?.throwIfAborted();
   }
 
   #result(finding: Finding | undefined, sentence?: string): AuditResult {
     const told = finding ? sentenceOf(this.#transcript, this.#replay, finding) : sentence!;
-    const counts = {
-      reachedSteps: this.#reachedSteps,
-      checkedSteps: this.#checkedSteps,
-      comparisons: this.#comparisons,
-    };
-    return { isRight: finding === undefined, sentence: told, finding, ...counts };
+    return { isRight: finding === undefined, sentence: told, finding, ...this.#counts };
   }
 }
 

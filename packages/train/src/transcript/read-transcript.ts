@@ -175,6 +175,7 @@ class TranscriptReader {
     if (end < 4 || (end - 4) % shardBytes !== 0) throw this.#forged('whole shards in a step');
     const step = payload.readUInt32LE(0);
     if (step !== this.#steps.length) throw this.#forged(`step ${thousands(this.#steps.length + 1)} next`);
+    if (step >= this.#plannedSteps) throw this.#forged(`at most the ${thousands(this.#plannedSteps)} steps of the run`);
     const shards = payload.subarray(4, end);
     for (const { worker } of decodeShards(shards)) {
       if (worker > this.#workers.length) throw this.#forged('a known worker for each shard');

@@ -5,9 +5,9 @@ import {
   createShardSource,
   InlineGradient,
   ParameterServer,
-  type ShardSource,
 } from '@lockstep/compute';
 import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
+import { errorMessage } from '@lockstep/data/shown';
 import { initialize, type Model, type OptimizerState, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { formatOf, type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
@@ -62,13 +62,10 @@ export class Replay {
 
   /** @throws TranscriptError with one sentence if this machine, the data or the weights are not the run's */
   static async open(transcript: Transcript, { train: given, initialWeights, threads }: ReplayOptions): Promise<Replay> {
-    const { header, plannedSteps } = transcript;
+    const { header } = transcript;
     const { identity } = header;
-    const { seed, optimizer, classWeights, freeze } = identity;
-    const train = classWeights ? weightClasses(given, classWeights) : given;
-    requireData(train, identity, header.data.name);
-    const model = parseModel(identity.model);
-    const plan = planOfIdentity(identity, train.count, plannedSteps);
+    const { seed } = identity;
+    const { train, model, plan, optimizer, samples, frozen } = describedRun(transcript, given);
     const weights = beginningOf(identity, model, initialWeights);
     const { microbatchSize, innerSteps } = plan;
     const setup = checkedSetup({ model, microbatchSize, targetField: fieldOf(train.targets), innerSteps });
@@ -77,10 +74,8 @@ export class Replay {
     const numerics = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
     requireNumerics(transcript, backend, numerics.hash);
     const server = new ParameterServer({
-      ...{ backend, plan, optimizer: parseOptimizer(optimizer), weights },
-      ...{ layout: parameterLayout(model), frozen: frozenBy({ freeze }, model) },
+      ...{ backend, plan, optimizer, weights, frozen, layout: parameterLayout(model) },
     });
-    const samples = sourceOf(identity, train, plan);
     const inline = new InlineGradient({
       ...{ parameterServer: server, model, plan, dataset: train, samples, seed },
       ...{ clock: systemClock, addsWhole: true, numerics },
@@ -152,24 +147,28 @@ export class Replay {
   }
 }
 
-/** @param steps of the whole run */
-function planOfIdentity(identity: RunIdentity, samples: number, steps: number): RunPlan {
-  const { batch, microbatchSize, innerSteps, gradients } = identity;
-  return planRun({
-    ...{ samples, batch, microbatchSize, steps, epochs: Math.ceil(steps / Math.ceil(samples / batch)) },
-    ...(innerSteps !== undefined && { innerSteps: innerSteps as InnerSteps }),
-    roundsToHalves: gradients === 'fp16-exact',
-  });
-}
-
-function sourceOf({ seed, augment }: RunIdentity, train: Dataset, plan: RunPlan): ShardSource {
-  const names = augment?.split(',') ?? [];
-  return createShardSource(
-    train,
-    plan,
-    seed,
-    augmentations.filter((name) => names.includes(name)),
-  );
+/** The run that a transcript's header describes, on its samples. @throws TranscriptError unless it is a run of these */
+function describedRun({ header, plannedSteps: steps }: Transcript, given: Dataset) {
+  const { identity, data } = header;
+  const { batch, microbatchSize, innerSteps, gradients, classWeights, augment, seed, freeze } = identity;
+  requireData(given, identity, data.name);
+  try {
+    const train = classWeights ? weightClasses(given, classWeights) : given;
+    const model = parseModel(identity.model);
+    const plan = planRun({
+      ...{ samples: train.count, batch, microbatchSize, steps },
+      epochs: Math.ceil(steps / Math.ceil(train.count / batch)),
+      ...(innerSteps !== undefined && { innerSteps: innerSteps as InnerSteps }),
+      roundsToHalves: gradients === 'fp16-exact',
+    });
+    const names = augment?.split(',') ?? [];
+    const changes = augmentations.filter((name) => names.includes(name));
+    const samples = createShardSource(train, plan, seed, changes);
+    const optimizer = parseOptimizer(identity.optimizer);
+    return { train, model, plan, samples, optimizer, frozen: frozenBy({ freeze }, model) };
+  } catch (error) {
+    throw new TranscriptError(`expected a header that describes a run, got another one: ${errorMessage(error)}`);
+  }
 }
 
 function requireData(train: Dataset, { data }: RunIdentity, name: string | null): void {

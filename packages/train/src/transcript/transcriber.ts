@@ -26,7 +26,7 @@ import {
 } from './format.ts';
 import { maxTranscriptBytes, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 
-/** Steps in a segment: a killed coordinator loses the record of at most so many. */
+/** Steps in a segment; a killed coordinator loses the record of at most one segment. */
 const segmentSteps = 256;
 
 /** The run that a transcript records. */
