@@ -145,6 +145,7 @@ export interface TrainingData {
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
+/** How files became samples. */
 export interface ReadBy {
   /** Whether they came with an npm package, so that nobody has to give them. */
   readonly isDefault: boolean;

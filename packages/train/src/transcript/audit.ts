@@ -31,6 +31,7 @@ import {
 } from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
+/** What to audit a run with; each option has a default. */
 export interface AuditOptions {
   /** The run's data, or the path of a file or folder; by default what the run had without a path. */
   readonly data?: string | TrainingData | undefined;
@@ -86,6 +87,7 @@ export type Finding =
   /** The weights or the optimizer's state that a seal states after a step, or at the end, are others. */
   | { readonly type: 'state'; readonly step: number };
 
+/** A shard whose result is wrong, and the worker that sent it. */
 export interface WrongShard {
   readonly lo: number;
   readonly n: number;
@@ -93,6 +95,7 @@ export interface WrongShard {
   readonly worker: string;
 }
 
+/** The outcome of an audit, and what it took. */
 export interface AuditResult {
   /** Whether nothing wrong was found. */
   readonly isRight: boolean;
@@ -110,7 +113,8 @@ export interface AuditResult {
 type Counts = { -readonly [Name in 'comparisons' | 'reachedSteps' | 'checkedSteps']: AuditResult[Name] };
 
 /**
- * Computes the steps of a recorded run again, and compares the sum of each shard and the weights after each step.
+ * Computes the steps of a recorded run again, and names the first that is wrong.
+ * Compares the sum of each shard, the weights after each step, and the states that the coordinator signed.
  * @param file the bytes of the transcript
  * @throws TranscriptError if it cannot be audited: it is torn, was changed, or data or weights are not the run's;
  * DataError if the data cannot be read
