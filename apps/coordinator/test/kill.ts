@@ -1,9 +1,9 @@
 /** Runs whose workers or whose coordinator are killed, for any options that the weights depend on. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
-import type { Report } from '@lockstep/train';
+import { audit, type Report } from '@lockstep/train';
 import { expect, onTestFinished } from 'vitest';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
@@ -73,7 +73,7 @@ function figuresOf({ epochs, samples, curve, weightsSha256, steps: taken, initia
 
 /**
  * Kills the coordinator with `kill -9` at random moments, and checks that the model equals that of an undisturbed run,
- * that few steps are repeated, and that workers come back.
+ * that few steps are repeated, that workers come back, and that the transcript of all its lives is exact.
  */
 export async function killCoordinator({
   seed,
@@ -92,7 +92,9 @@ export async function killCoordinator({
   const port = await freePort();
   const url = `ws://127.0.0.1:${port}`;
   const file = join(folder, 'resumed.json');
-  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', '--report', file, ...options];
+  const transcript = join(folder, 'transcript');
+  const files = ['--report', file, '--transcript', transcript];
+  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', ...files, ...options];
   const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', `${every}`];
   const random = randomStream(seed);
   const moments = Array.from({ length: kills }, () => Math.floor((steps - every) * random())).sort((a, b) => a - b);
@@ -122,6 +124,10 @@ export async function killCoordinator({
   const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
   expect(samples).toBe(expected.workers[0]!.samples);
   for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
+  const { weightsSha256 } = expected;
+  const data = options[options.indexOf('--data') + 1];
+  const given = { data: options.includes('--data') ? data : undefined, weightsSha256 };
+  expect(await audit(readFileSync(transcript), given)).toMatchObject({ isRight: true, checkedSteps: steps });
   const { stderr } = await worker.ended;
   expect(stderr.match(/: rejoined as w\d+$/gm)).toHaveLength(kills);
 }
