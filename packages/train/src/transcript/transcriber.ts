@@ -183,11 +183,12 @@ export class Transcriber implements SumRecorder {
     this.#shards = [];
   }
 
-  /** The tag of the weights waits until a result of the next step is there, when no worker waits for this process. */
   stepped(step: number): void {
     this.#taken = { step, shards: this.#shards.sort((a, b) => a.lo - b.lo) };
     this.#shards = [];
     this.#steps = step + 1;
+    // First the workers are sent the weights.
+    setImmediate(() => this.#finishStep());
   }
 
   /** Records that steps will be taken again; called before the weights go back. */
@@ -239,7 +240,7 @@ export class Transcriber implements SumRecorder {
     return this.#workers.size;
   }
 
-  /** Writes the record of the last step, whose weights are still there. */
+  /** Writes the record of the last step, before its weights change: a result of the next step comes first. */
   #finishStep(): void {
     if (!this.#taken || !this.#run || this.#descriptor === undefined) return;
     const { step, shards } = this.#taken;
