@@ -1,12 +1,12 @@
 /** The bytes of a transcript: every truncation and every flipped bit is named, and a run continues its own. */
 import { createHash } from 'node:crypto';
-import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { audit, type TrainOptions, train } from '../src/index.ts';
 import { readTranscript, TranscriptError } from '../src/transcript/read-transcript.ts';
 import { temporaryFolder } from './folder.ts';
-import { tiny } from './open-run.ts';
+import { hashAlone, tiny } from './open-run.ts';
 import { forgeRun } from './recorded-run.ts';
 import { tinyData } from './tiny-dataset.ts';
 
@@ -213,5 +213,25 @@ describe('a resumed run', () => {
     const { file, checkpoints, resume } = await interrupted(name.replaceAll(' ', '-'));
     spoil(file, checkpoints);
     await expect(resume()).rejects.toThrow(sentence);
+  });
+});
+
+describe('a file that cannot be written', () => {
+  it('is refused before the run begins', async () => {
+    const transcript = join(folder, 'missing', 'run.transcript');
+    await expect(train({ ...options, transcript }).result).rejects.toThrow(
+      /^transcript: expected a file that can be written, got .*run\.transcript \(/,
+    );
+  });
+
+  it.runIf(existsSync('/dev/full'))('costs the run nothing but its transcript', async () => {
+    const run = train({ ...options, transcript: '/dev/full' });
+    const told: string[] = [];
+    for await (const event of run) if ('message' in event) told.push(event.message);
+    expect((await run.result).report.weightsSha256).toBe(await hashAlone(options));
+    const about = told.filter((message) => /transcript/i.test(message));
+    expect(about).toEqual([
+      expect.stringMatching(/^the transcript could not be written at step 0: .+; training continues without it$/),
+    ]);
   });
 });

@@ -263,15 +263,15 @@ async function createRecordedRun(
   });
   const { run, parameterServer } = created;
   const { refereeHash: numericsHash = '', refereeMode: numericMode = '' } = run.state.setup;
+  const warn = (line: string, guestLine: string): void => recorder.warn(line, guestLine);
   try {
-    const warn = (line: string, guestLine: string): void => recorder.warn(line, guestLine);
-    transcript?.begin({ parameterServer, numericMode, numericsHash, warn });
+    const message = transcript?.begin({ parameterServer, numericMode, numericsHash, warn });
+    if (message !== undefined) emit({ type: 'note', message });
   } catch (error) {
     // The run's clock would keep the process alive.
     run.stop('its transcript cannot be written');
     throw error;
   }
-  if (transcript) emit({ type: 'note', message: transcript.line });
   recorder.limitSteps();
   return { created, recorder };
 }

@@ -14,6 +14,7 @@ import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
 import {
+  engineFault,
   type RecordedShard,
   sealedState,
   type TranscriptHeader,
@@ -120,6 +121,8 @@ type Counts = { -readonly [Name in 'comparisons' | 'reachedSteps' | 'checkedStep
  * DataError if the data cannot be read
  */
 export async function audit(file: Uint8Array, options: AuditOptions = {}): Promise<AuditResult> {
+  const fault = engineFault();
+  if (fault !== undefined) throw new TranscriptError(fault);
   const transcript = readTranscript(file);
   const { publicKey, weightsSha256, against, threads = 1, initialWeights, rate } = options;
   requireKey(transcript, publicKey);
@@ -178,11 +181,12 @@ class Auditor {
 
   async whole(): Promise<AuditResult> {
     const { steps, plannedSteps, end } = this.#transcript;
+    if (steps.length === 0) throw new TranscriptError('expected the record of a step, got none: the run took no step');
     this.#toCompute = steps.length;
     const finding = this.#stateFault() ?? (await this.#checkTo(steps.length));
     if (finding) return this.#result(finding);
     const weights = end && `, up to the weights ${end.weightsSha256.slice(0, 16)}…`;
-    if (end && steps.length > 0) {
+    if (end) {
       const others = steps.length > end.step ? ` that it kept after step ${thousands(end.step)}` : '';
       const ended = { finished: 'finished', stopped: 'was stopped', failed: 'failed' }[end.outcome];
       return this.#result(

@@ -5,7 +5,7 @@
  *     record  type u8, length u32, payload, link: the first 12 bytes of the chain's hash after the record
  *     header  JSON, the first record
  *     worker  JSON; workers are numbered from 1, and 0 is the coordinator
- *     step    step u32, for each shard { lo u32, log2(n) u8, worker u16, tag 16 }, tag of the weights after the step 16
+ *     step    step u32, for each shard { lo u32, log2(n) u8, worker u32, tag 16 }, tag of the weights after the step 16
  *     back    JSON: the steps from `to` on were taken again
  *     end     JSON: how the run ended, and the weights that it kept
  *     seal    steps u32, SHA-256 of the weights 32, of the optimizer's state 32, key of the tags since the last seal 32,
@@ -18,7 +18,7 @@
  * secret until the seal, so that no worker can compute another sum with the same tag. The key of weights follows from
  * the run's identity, so that the weights of two transcripts can be compared.
  */
-import { createCipheriv, createHash, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { createCipheriv, createHash, getCiphers, type KeyObject, randomBytes, sign } from 'node:crypto';
 import type { OptimizerState } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
@@ -86,7 +86,7 @@ export const magic = Buffer.from(`${formatPrefix}v1\n`);
 export const headBytes = 5;
 export const linkBytes = 12;
 export const tagBytes = 16;
-export const shardBytes = 4 + 1 + 2 + tagBytes;
+export const shardBytes = 4 + 1 + 4 + tagBytes;
 export const hashBytes = 32;
 /** Offsets of a seal's fields. */
 export const sealPlaces = { weights: 4, optimizer: 36, key: 68, signature: 100, end: 164 } as const;
@@ -111,9 +111,17 @@ export function signedBytes(before: Uint8Array, fields: Uint8Array): Buffer {
   return Buffer.concat([magic, before, fields]);
 }
 
+const cipherName = 'chacha20-poly1305';
+
+/** The fault of an engine that cannot compute tags; undefined if it can. */
+export function engineFault(): string | undefined {
+  if (getCiphers().includes(cipherName)) return undefined;
+  return 'expected an engine that has ChaCha20-Poly1305, such as Node, got one that lacks it';
+}
+
 /** Returns the Poly1305 tag of bytes under the one-time key that ChaCha20 makes of key and nonce (RFC 8439). */
 function tagOf(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array): Buffer {
-  const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: tagBytes });
+  const cipher = createCipheriv(cipherName, key, nonce, { authTagLength: tagBytes });
   cipher.setAAD(bytes, { plaintextLength: 0 });
   cipher.final();
   return cipher.getAuthTag();
@@ -199,8 +207,8 @@ export class TranscriptEncoder {
     for (const { lo, n, worker, tag } of shards) {
       payload.writeUInt32LE(lo, at);
       payload.writeUInt8(Math.log2(n), at + 4);
-      payload.writeUInt16LE(worker, at + 5);
-      payload.set(tag, at + 7);
+      payload.writeUInt32LE(worker, at + 5);
+      payload.set(tag, at + 9);
       at += shardBytes;
     }
     payload.set(weightsTag, at);

@@ -270,8 +270,8 @@ export function decodeShards(shards: Uint8Array): RecordedShard[] {
     return {
       lo: bytes.readUInt32LE(at),
       n: 2 ** bytes.readUInt8(at + 4),
-      worker: bytes.readUInt16LE(at + 5),
-      tag: bytes.subarray(at + 7, at + shardBytes),
+      worker: bytes.readUInt32LE(at + 5),
+      tag: bytes.subarray(at + 9, at + shardBytes),
     };
   });
 }

@@ -13,6 +13,7 @@ import { identityOf, type Prepared } from '../prepared.ts';
 import { keptSecret } from '../site/secrets.ts';
 import { version } from '../version.ts';
 import {
+  engineFault,
   type RecordedShard,
   sealedState,
   TranscriptEncoder,
@@ -62,6 +63,8 @@ export async function openTranscript(
   if (checkpoint?.store) {
     throw configurationError`${optionName('transcript', file)}: cannot be combined with ${optionName('checkpoint.store')}, whose coordinators would each need the records of the others`;
   }
+  const fault = engineFault();
+  if (fault !== undefined) throw configurationError`${optionName('transcript', file)}: ${fault}`;
   const privateKey = parseKey(
     await keptSecret({ checkpoint, fileName: 'transcript-key', isValid: isKey, create: newKey }),
   );
@@ -150,14 +153,12 @@ export class Transcriber implements SumRecorder {
       this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
   }
 
-  /** A line for people. */
-  get line(): string {
-    const { file, header } = this.#options;
-    return `Transcript: ${shownPath(file)}, signed with the key ${header.publicKey}`;
-  }
-
-  /** Opens the file and seals the state before the first step. @throws ConfigurationError if it cannot be written */
-  begin(run: RecordedRun): void {
+  /**
+   * Opens the file, and seals the state before the first step.
+   * @returns a line for people; undefined if the disk takes nothing
+   * @throws ConfigurationError if the file cannot be opened
+   */
+  begin(run: RecordedRun): string | undefined {
     this.#run = run;
     const { file, before, header, firstStep } = this.#options;
     try {
@@ -170,6 +171,8 @@ export class Transcriber implements SumRecorder {
     if (before) this.back({ to: firstStep, cause: 'resumed', steps: header.steps });
     else this.#encoder.header({ ...header, numericMode, numericsHash });
     this.seal();
+    if (this.#descriptor === undefined) return undefined;
+    return `Transcript: ${shownPath(file)}, signed with the key ${header.publicKey}`;
   }
 
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
@@ -264,11 +267,9 @@ export class Transcriber implements SumRecorder {
       for (let at = 0; at < segment.length; ) at += writeSync(this.#descriptor, segment, at);
       if (isSynced) fdatasyncSync(this.#descriptor);
     } catch (error) {
-      const what = `the transcript ends before step ${thousands(this.#steps)}`;
-      this.#run!.warn(
-        `${what}: ${reasonOf(error)}; training continues without it`,
-        `${what}; training continues without it`,
-      );
+      const what = `the transcript could not be written at step ${thousands(this.#steps)}`;
+      const rest = 'training continues without it';
+      this.#run!.warn(`${what}: ${reasonOf(error)}; ${rest}`, `${what}; ${rest}`);
       this.close();
     }
   }
