@@ -1,7 +1,7 @@
 /** Audits a run by its transcript: computes steps again and names the first that is wrong, and who computed it. */
 import { randomInt } from 'node:crypto';
 import { createPause } from '@lockstep/compute';
-import { type Dataset, movableSamples } from '@lockstep/data';
+import { movableSamples } from '@lockstep/data';
 import { reasonOf, shownPath } from '@lockstep/data/files';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { splitDataset } from '@lockstep/data/readers';
@@ -128,8 +128,8 @@ export async function audit(file: Uint8Array, options: AuditOptions = {}): Promi
   requireKey(transcript, publicKey);
   requireEnding(transcript, weightsSha256);
   const other = against && readOther(transcript, against);
-  const train = await trainingSamples(transcript.header, options);
-  const replay = await Replay.open(transcript, { train, initialWeights, threads });
+  const data = await trainingSamples(transcript.header, options);
+  const replay = await Replay.open(transcript, { ...data, initialWeights, threads });
   try {
     const states = typeof options.states === 'string' ? await statesIn(options.states) : options.states;
     const auditor = new Auditor(transcript, replay, { ...options, states });
@@ -493,22 +493,25 @@ function readOther({ header }: Transcript, file: Uint8Array): Transcript {
 }
 
 /** The samples that the run trained on. @throws DataError or TranscriptError */
-async function trainingSamples(header: TranscriptHeader, { data: given }: AuditOptions): Promise<Dataset> {
-  const { identity, heldOut } = header;
+async function trainingSamples({ identity, heldOut, data }: TranscriptHeader, { data: given }: AuditOptions) {
   const { seed } = identity;
-  const { train } = typeof given === 'object' ? given : await readAgain(header, given);
+  const opened: TrainingData = typeof given === 'object' ? given : await readAgain(seed, data, given);
+  const { train, reading } = opened;
+  if (heldOut !== undefined) {
+    return { train: movableSamples(splitDataset(train, { testFraction: heldOut, seed }).train), reading };
+  }
   // Samples that a program gives stay its own.
-  if (heldOut === undefined) return typeof given === 'object' ? train : movableSamples(train);
-  return movableSamples(splitDataset(train, { testFraction: heldOut, seed }).train);
+  return { train: typeof given === 'object' ? train : movableSamples(train), reading };
 }
 
-async function readAgain({ identity, data }: TranscriptHeader, path: string | undefined) {
-  const { isDefault = false, options } = data.readBy ?? {};
-  const { seed } = identity;
+function readAgain(
+  seed: number,
+  { name, readBy }: TranscriptHeader['data'],
+  path: string | undefined,
+): TrainingData | Promise<TrainingData> {
+  const { isDefault = false, options } = readBy ?? {};
   if (path !== undefined) return openDataset(path, { ...options, seed });
-  if (!isDefault) {
-    throw new TranscriptError(`expected the data of the run (${data.name ?? 'given by a program'}), got none`);
-  }
+  if (!isDefault) throw new TranscriptError(`expected the data of the run (${name ?? 'given by a program'}), got none`);
   return options?.model === undefined ? loadMnist() : openDefaultText({ ...options, seed });
 }
 

@@ -7,6 +7,7 @@ import {
   ParameterServer,
 } from '@lockstep/compute';
 import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
+import type { Reading } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { initialize, type Model, type OptimizerState, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
@@ -33,8 +34,9 @@ export interface ReplayState {
 }
 
 interface ReplayOptions {
-  /** The run's training samples. */
+  /** The run's training samples, and how they were read. */
   readonly train: Dataset;
+  readonly reading: Reading | undefined;
   /** Bytes of the model file with which the run began; undefined if the seed drew all weights. */
   readonly initialWeights?: Uint8Array | undefined;
   readonly threads: number;
@@ -61,12 +63,15 @@ export class Replay {
   }
 
   /** @throws TranscriptError with one sentence if this machine, the data or the weights are not the run's */
-  static async open(transcript: Transcript, { train: given, initialWeights, threads }: ReplayOptions): Promise<Replay> {
+  static async open(
+    transcript: Transcript,
+    { train: given, reading, initialWeights, threads }: ReplayOptions,
+  ): Promise<Replay> {
     const { header } = transcript;
     const { identity } = header;
     const { seed } = identity;
     const { train, model, plan, optimizer, samples, frozen } = describedRun(transcript, given);
-    const weights = beginningOf(identity, model, initialWeights);
+    const weights = beginningOf(identity, model, initialWeights, reading);
     const { microbatchSize, innerSteps } = plan;
     const setup = checkedSetup({ model, microbatchSize, targetField: fieldOf(train.targets), innerSteps });
     const { backend } = await openBackend('auto', nodePlatform.threads(threads));
@@ -197,14 +202,19 @@ function requireNumerics({ header, steps, workers }: Transcript, backend: HostBa
 }
 
 /** The weights before the first step, drawn by the seed or from a file. @throws TranscriptError */
-function beginningOf({ seed, initSha256 }: RunIdentity, model: Model, given: Uint8Array | undefined): Float32Array {
+function beginningOf(
+  { seed, initSha256 }: RunIdentity,
+  model: Model,
+  given: Uint8Array | undefined,
+  reading: Reading | undefined,
+): Float32Array {
   if (initSha256 === undefined) return initialize(model, seed);
   if (given === undefined) {
     throw new TranscriptError(
       `expected the file of initial weights with which the run began (SHA-256 of its weights ${initSha256.slice(0, 16)}…), got none`,
     );
   }
-  const readers = [() => readInitialWeights(given, model), () => transferWeights(given, model, seed)];
+  const readers = [() => readInitialWeights(given, model), () => transferWeights(given, model, seed, reading)];
   for (const read of readers) {
     try {
       const { weights } = read();
