@@ -79,6 +79,34 @@ function hugeAtLast(): Change {
   };
 }
 
+it.each([
+  { what: 'a worker whose results are all wrong', join: joinWorker, change: lies.sign, exactness: 'bit-exact' },
+  { what: 'a relay whose results are all wrong', join: joinRelay, change: lies.sign, exactness: 'bit-exact' },
+  { what: 'a worker whose results become huge', join: joinWorker, change: hugeAtLast(), exactness: 'unverified' },
+])('$what is refused at a rate of hardly any checks, and changes no bit', async ({ join, change, exactness }) => {
+  const server = await openTestServer({
+    args: { ...options, listen: { port: 0 }, verifyRate: 0.0001 },
+    startWorkers: 3,
+  });
+  try {
+    const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
+    const liar = join(server.url, 'liar', change);
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    expect(await liar).toMatchObject({ type: 'refused', message: expect.stringContaining('was wrong') });
+    await Promise.all(honest);
+    const { workers, weightsSha256, ...report } = server.report();
+    expect(report).toMatchObject({ exactness, faults: { quarantined: 1 } });
+    expect(weightsSha256).toBe(honestHash);
+    const [found, ...others] = workers.filter(({ quarantined }) => quarantined !== undefined);
+    const quarantined = expect.stringMatching(/^its result for step \d+, microbatches \d+ to \d+, was wrong$/);
+    expect(found).toMatchObject({ name: 'liar', quarantined });
+    expect(found!.shards > 0).toBe(exactness === 'unverified');
+    expect(others).toEqual([]);
+  } finally {
+    await server.close();
+  }
+});
+
 /** Changes one bit of one value, in its eleventh result. */
 function oneBitOnce(): Change {
   let results = 0;
@@ -115,32 +143,4 @@ it.each([
   expect(finding).toMatchObject({ type: 'results', areWeightsRight: false });
   const { shards } = finding as Extract<Finding, { type: 'results' }>;
   expect(shards).toEqual([{ lo: expect.any(Number), n: expect.any(Number), worker: expect.stringMatching(name) }]);
-});
-
-it.each([
-  { what: 'a worker whose results are all wrong', join: joinWorker, change: lies.sign, exactness: 'bit-exact' },
-  { what: 'a relay whose results are all wrong', join: joinRelay, change: lies.sign, exactness: 'bit-exact' },
-  { what: 'a worker whose results become huge', join: joinWorker, change: hugeAtLast(), exactness: 'unverified' },
-])('$what is refused at a rate of hardly any checks, and changes no bit', async ({ join, change, exactness }) => {
-  const server = await openTestServer({
-    args: { ...options, listen: { port: 0 }, verifyRate: 0.0001 },
-    startWorkers: 3,
-  });
-  try {
-    const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
-    const liar = join(server.url, 'liar', change);
-    expect(await server.outcome).toEqual({ type: 'finished' });
-    expect(await liar).toMatchObject({ type: 'refused', message: expect.stringContaining('was wrong') });
-    await Promise.all(honest);
-    const { workers, weightsSha256, ...report } = server.report();
-    expect(report).toMatchObject({ exactness, faults: { quarantined: 1 } });
-    expect(weightsSha256).toBe(honestHash);
-    const [found, ...others] = workers.filter(({ quarantined }) => quarantined !== undefined);
-    const quarantined = expect.stringMatching(/^its result for step \d+, microbatches \d+ to \d+, was wrong$/);
-    expect(found).toMatchObject({ name: 'liar', quarantined });
-    expect(found!.shards > 0).toBe(exactness === 'unverified');
-    expect(others).toEqual([]);
-  } finally {
-    await server.close();
-  }
 });
