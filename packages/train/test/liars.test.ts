@@ -113,7 +113,7 @@ function oneBitOnce(): Change {
   return (truth) => {
     if (++results !== 11) return truth;
     const gradient = Uint8Array.from(truth.gradient);
-    gradient[gradient.length - 2]! ^= 1;
+    gradient[gradient.length - 1]! ^= 4;
     return { ...truth, gradient };
   };
 }
