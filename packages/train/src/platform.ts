@@ -7,7 +7,6 @@ import { errorMessage } from '@lockstep/data/shown';
 import type { DatasetEvaluator } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
-import type { Checkpoint } from './checkpoint/checkpoint.ts';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
 import type { ListeningEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
@@ -56,7 +55,7 @@ export interface Host {
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   /** Undefined in a run without a transcript. @throws ConfigurationError if it cannot be continued */
-  openTranscript(prepared: Prepared, resumeFrom: Checkpoint | undefined): Promise<Transcriber | undefined>;
+  openTranscript(prepared: Prepared, checkpoints: OpenedCheckpoints | undefined): Promise<Transcriber | undefined>;
   /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
   createEvaluator(
     setup: EvaluationSetup,

@@ -168,7 +168,7 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   const { stepsPerEpoch } = plan;
   emit({ type: 'prepared', model, parameters, config, stepsPerEpoch, message: runText(prepared) });
   for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
-  const transcript = await platform.host?.openTranscript(prepared, checkpoints?.resumeFrom);
+  const transcript = await platform.host?.openTranscript(prepared, checkpoints);
   const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints, transcript);
   const { run, parameterServer } = created;
   let pool: WorkerPool = idlePool;

@@ -7,6 +7,7 @@ import { errorMessage, thousands } from '@lockstep/data/shown';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import { configurationError, optionName } from '@lockstep/worker';
 import { type Checkpoint, identityDifference, type RunIdentity } from '../checkpoint/checkpoint.ts';
+import type { OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
 import type { SumRecorder } from '../coordinator/run-options.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
@@ -56,8 +57,9 @@ interface TranscriberOptions {
  */
 export async function openTranscript(
   prepared: Prepared,
-  resumeFrom: Checkpoint | undefined,
+  checkpoints: Pick<OpenedCheckpoints, 'identity' | 'resumeFrom'> | undefined,
 ): Promise<Transcriber | undefined> {
+  const { resumeFrom } = checkpoints ?? {};
   const { transcript: file, checkpoint, data, plan, heldOut } = prepared;
   if (file === undefined) return undefined;
   if (checkpoint?.store) {
@@ -69,7 +71,7 @@ export async function openTranscript(
     await keptSecret({ checkpoint, fileName: 'transcript-key', isValid: isKey, create: newKey }),
   );
   const publicKey = publicHex(privateKey);
-  const identity = identityOf(prepared, newSha256);
+  const identity = checkpoints?.identity ?? identityOf(prepared, newSha256);
   const header = {
     ...{ lockstep: version, publicKey, identity, steps: plan.steps },
     data: { name: data.name ?? null, readBy: data.readBy },
