@@ -56,14 +56,8 @@ export type { SweepCombination, SweepOptions, SweepReport, SweepRow, SweptRun } 
 export type { Verification } from './training-result.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
-export {
-  type AuditOptions,
-  type AuditResult,
-  audit,
-  type Finding,
-  type StoredState,
-  type WrongShard,
-} from './transcript/audit.ts';
+export { type AuditOptions, type AuditResult, audit, type StoredState } from './transcript/audit.ts';
+export type { Finding, WrongShard } from './transcript/findings.ts';
 export { TranscriptError } from './transcript/read-transcript.ts';
 export type { ReplayState } from './transcript/replay.ts';
 

@@ -23,7 +23,7 @@ export async function recordRun(folder: string, options: TrainOptions, name = 'r
   return { file, result, bytes: readFileSync(file) };
 }
 
-/** What a run does that it should not. */
+/** Lies of a run's workers and of its coordinator. */
 export interface Lies {
   /** Changes the sum of a shard of a step before it is recorded and added. */
   readonly sum?: (step: number, shard: Shard, sum: Float32Array) => void;

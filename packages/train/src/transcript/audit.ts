@@ -13,6 +13,7 @@ import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.t
 import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
+import { type Finding, nameOf, sentenceOf } from './findings.ts';
 import {
   engineFault,
   type RecordedShard,
@@ -32,7 +33,7 @@ import {
 } from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
-/** What to audit a run with; each option has a default. */
+/** Options of an audit; each has a default. */
 export interface AuditOptions {
   /** The run's data, or the path of a file or folder; by default what the run had without a path. */
   readonly data?: string | TrainingData | undefined;
@@ -64,36 +65,6 @@ export interface StoredState {
   readonly step: number;
   /** Returns undefined if it is of another run, or cannot be read. */
   readonly read: () => Promise<ReplayState | undefined>;
-}
-
-/** What is wrong with a run. `step` counts from 1. */
-export type Finding =
-  /** Results of some of the step's shards differ from this machine's; rounding may hide that from the weights. */
-  | {
-      readonly type: 'results';
-      readonly step: number;
-      readonly shards: readonly WrongShard[];
-      readonly areWeightsRight: boolean;
-    }
-  /** The results of all of several shards differ: the samples or the weights were others. */
-  | { readonly type: 'everyResult'; readonly step: number }
-  /** All results are right, and the weights after the step wrong. */
-  | { readonly type: 'optimizer'; readonly step: number }
-  /** The shards do not cover each microbatch once. */
-  | { readonly type: 'skipped'; readonly step: number }
-  /** The gradient is not finite on this machine. */
-  | { readonly type: 'notFinite'; readonly step: number }
-  /** The run did not begin with its initial weights. */
-  | { readonly type: 'beginning' }
-  /** The weights or the optimizer's state that a seal states after a step, or at the end, are others. */
-  | { readonly type: 'state'; readonly step: number };
-
-/** A shard whose result is wrong, and the worker that sent it. */
-export interface WrongShard {
-  readonly lo: number;
-  readonly n: number;
-  /** Such as `w2 laptop`; `the coordinator` for its own. */
-  readonly worker: string;
 }
 
 /** The outcome of an audit, and what it took. */
@@ -140,7 +111,7 @@ export async function audit(file: Uint8Array, options: AuditOptions = {}): Promi
   }
 }
 
-/** What a transcript says of the state after a step. */
+/** The state after a step, as a transcript claims it. */
 interface Claim {
   readonly weightsSha256: string;
   /** Omitted if it says nothing of the optimizer. */
@@ -270,7 +241,7 @@ class Auditor {
   /** @param finding of the other transcript, in this step or before */
   #rightAt(step: number, other: Transcript, finding: Finding | undefined): AuditResult {
     const which = `The weights first differ after step ${thousands(step)}, where this transcript is right`;
-    const fault = finding ? ` and the other one is not: ${sentenceOf(other, this.#replay, finding)}` : '';
+    const fault = finding ? ` and the other one is not: ${sentenceOf(other, this.#replay.plan, finding)}` : '';
     return this.#result(undefined, `${which}${fault}`);
   }
 
@@ -388,7 +359,7 @@ class Auditor {
   }
 
   #result(finding: Finding | undefined, sentence?: string): AuditResult {
-    const told = finding ? sentenceOf(this.#transcript, this.#replay, finding) : sentence!;
+    const told = finding ? sentenceOf(this.#transcript, this.#replay.plan, finding) : sentence!;
     return { isRight: finding === undefined, sentence: told, finding, ...this.#counts };
   }
 }
@@ -412,56 +383,6 @@ function areWhole(shards: readonly RecordedShard[], used: number, microbatches: 
     next = lo + n;
   }
   return next >= used;
-}
-
-function nameOf({ workers }: Transcript, number: number): string {
-  const worker = workers[number - 1];
-  if (!worker) return 'the coordinator';
-  const { id, name, kind } = worker;
-  return `${id} ${name}${kind === 'relay' ? ', a relay that answers for its workers' : ''}`;
-}
-
-function sentenceOf(transcript: Transcript, replay: Replay, finding: Finding): string {
-  if (finding.type === 'beginning')
-    return 'The run did not begin with the weights of its seed, or of the file it names';
-  const step = `Step ${thousands(finding.step)} is wrong`;
-  switch (finding.type) {
-    case 'results':
-      return `${step}: ${wrongResults(transcript, replay, finding)}`;
-    case 'everyResult':
-      return `${step}: the results of all its shards differ from this machine's, so the run used other samples or other weights than it claims`;
-    case 'optimizer':
-      return `${step}: all its results are right but the weights after it are not, so the coordinator added the results or took the optimizer step wrongly`;
-    case 'skipped':
-      return `${step}: its shards do not cover each microbatch once, so the coordinator left out samples or used some twice`;
-    case 'notFinite':
-      return `${step}: its gradient is not finite on this machine, but the run went on`;
-    case 'state':
-      return `The state after step ${thousands(finding.step)} is wrong: all steps before it are right, but the coordinator states other weights or another state of the optimizer`;
-    default:
-      return finding satisfies never;
-  }
-}
-
-function wrongResults(
-  { steps }: Transcript,
-  { plan }: Replay,
-  { step, shards, areWeightsRight }: Extract<Finding, { type: 'results' }>,
-): string {
-  const used = usedMicrobatches(plan, step - 1);
-  const places = shards.map(({ lo, n }) => {
-    const last = Math.min(lo + n, used) - 1;
-    return last > lo ? `${lo} to ${last}` : `${lo}`;
-  });
-  const workers = [...new Set(shards.map(({ worker }) => worker))];
-  const single = shards.length === 1 && !places[0]!.includes(' ');
-  const where = `${single ? 'microbatch' : 'microbatches'} ${places.join(', ')}`;
-  const what = `the result of ${workers.join(' and ')} for ${where} differs from this machine's`;
-  if (areWeightsRight)
-    return `${what}, but the weights after the step do not: rounding hid it, or only the record is false`;
-  const others = decodeShards(steps[step - 1]!.shards).length - shards.length;
-  if (others === 0) return `${what}: it is false, or the run used other samples or other weights than it claims`;
-  return `${what}, and the other ${others === 1 ? 'result is' : `${thousands(others)} results are`} right`;
 }
 
 /** @throws TranscriptError unless it is signed with the expected key */
