@@ -38,6 +38,7 @@ export function reportOf(options: SampleOptions): Report {
     metrics: null,
     steps,
     resumedAtSteps: [],
+    rewinds: [],
     wallSeconds: (steps * stepMs) / 1000,
     imagesPerSecond: (batch / stepMs) * 1000,
     weightsSha256: options.weightsSha256 ?? 'ab'.repeat(32),

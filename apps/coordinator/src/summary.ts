@@ -40,6 +40,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
+  if (report.rewinds.length > 0) lines.push(rewindLine(report.rewinds));
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {
     const faults = {
@@ -74,6 +75,14 @@ function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, 
   return `Test RMSE ${significant(testRmse!)}${absolute}${explained} (${testSet})`;
 }
 
+/** Says how many steps and seconds wrong results have cost. */
+function rewindLine(rewinds: Report['rewinds']): string {
+  const steps = rewinds.reduce((sum, { fromStep, toStep }) => sum + fromStep - toStep, 0);
+  const seconds = rewinds.reduce((sum, rewind) => sum + rewind.seconds, 0);
+  const workers = [...new Set(rewinds.map(({ worker }) => worker))].join(', ');
+  return `went back ${thousands(steps)} steps (${durationText(seconds, 1)}), because results of ${workers} were wrong`;
+}
+
 /** Below -1 the model is useless, and the exact value says nothing more. */
 function explainedText(r2: number): string {
   if (r2 < -1) return 'far worse than always predicting the mean; try a smaller learning rate';
@@ -94,7 +103,7 @@ function claimLine(report: Report): string {
     case 'sample-exact':
       return `${text}: every sample counted once, but the workers round differently`;
     case 'unverified':
-      return `${text}: the weights include wrong results of a quarantined worker`;
+      return `${text}: the weights include wrong results of a quarantined worker, from before the run was resumed`;
     default:
       return exactness satisfies never;
   }

@@ -56,6 +56,7 @@ const report: Report = {
   metrics: null,
   steps: 1500,
   resumedAtSteps: [],
+  rewinds: [],
   wallSeconds: 6.04,
   imagesPerSecond: 31_788.4,
   weightsSha256: '0123456789abcdef'.repeat(4),
@@ -168,6 +169,17 @@ describe('summary', () => {
     const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
     const [, quality] = summaryLines({ ...report, epochs }, colors);
     expect(quality).toBe('Training diverged: the test loss is not finite; try a smaller learning rate');
+  });
+
+  it('says what wrong results have cost', () => {
+    const rewinds = [
+      { worker: 'w3', fromStep: 1_300, toStep: 96, seconds: 3 },
+      { worker: 'w5', fromStep: 400, toStep: 390, seconds: 0.5 },
+      { worker: 'w3', fromStep: 500, toStep: 490, seconds: 0.5 },
+    ];
+    expect(summaryLines({ ...report, rewinds }, colors)).toContain(
+      'went back 1,224 steps (4.0 s), because results of w3, w5 were wrong',
+    );
   });
 
   it('counts the faults', () => {

@@ -20,6 +20,7 @@ const simulateOptions = {
   runs: { kind: wholeKind({ from: 1, to: 1_000_000_000 }), help: 'number of runs to simulate', default: 1_000 },
   seed: { kind: wholeKind(), help: 'seed of the first run; each further run has the next seed', default: 1 },
   honest: { kind: flagKind, help: 'without workers that lie or compute wrongly' },
+  liars: { kind: flagKind, help: 'with one to three liars in each run, most of which are honest at first' },
   relays: { kind: flagKind, help: 'with relays in each run, and a thousand workers in every fortieth' },
   workers: {
     kind: wholeKind({ from: 1, to: 10_000 }),
@@ -34,8 +35,8 @@ async function main(): Promise<number> {
   const command = { name: 'simulate', args: '[options]', summary, options: simulateOptions };
   const options = readCommandLine(command, process.argv.slice(2));
   if (!options) return 0;
-  const { honest, relays, workers } = options;
-  const asked: ScenarioOptions = { honest, ...(relays && { relays: 'large' }), ...(workers && { workers }) };
+  const { honest, liars: lying, relays, workers } = options;
+  const asked: ScenarioOptions = { honest, lying, ...(relays && { relays: 'large' }), ...(workers && { workers }) };
   const backend = await openReference();
   const totals = new Totals();
   for (let run = 0; run < options.runs; run++) {
@@ -45,7 +46,7 @@ async function main(): Promise<number> {
       process.stdout.write(`${description}\n${replay(simulation)}`);
     }
     if (fault !== undefined) {
-      const switches = `${honest ? ' --honest' : ''}${relays ? ' --relays' : ''}${workers ? ` --workers ${workers}` : ''}`;
+      const switches = `${honest ? ' --honest' : ''}${lying ? ' --liars' : ''}${relays ? ' --relays' : ''}${workers ? ` --workers ${workers}` : ''}`;
       process.stderr.write(`simulate: ${fault}; again with --runs 1 --seed ${seed}${switches}\n`);
       return 1;
     }
@@ -65,6 +66,7 @@ function replay({ chronicle, virtualMs }: Simulation): string {
 class Totals {
   readonly #startedAtMs = performance.now();
   readonly #met = new Map<FaultKind, number>();
+  readonly #rewinds = { times: 0, steps: 0 };
   readonly #counts = { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 };
   #runs = 0;
   #virtualMs = 0;
@@ -76,6 +78,8 @@ class Totals {
       this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
     }
     for (const life of [...others, ...relays, state]) {
+      this.#rewinds.times += life.rewinds.length;
+      for (const { from, to } of life.rewinds) this.#rewinds.steps += from - to;
       for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {
         this.#counts[name] += life.faults[name];
       }
@@ -89,7 +93,7 @@ class Totals {
     const lines = [
       `Every invariant held in ${thousands(this.#runs)} runs: ${durationText(this.#virtualMs / 1000)} of virtual time in ${durationText(seconds, 1)}`,
       `Faults: ${met.join(', ') || 'none'}`,
-      `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}`,
+      `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}, runs went back ${thousands(this.#rewinds.times)} times, by ${thousands(this.#rewinds.steps)} steps`,
     ];
     const columns = (process.stdout.columns || 80) - 2;
     return lines.map((line) => `${wrapText(line, columns).join('\n  ')}\n`).join('');

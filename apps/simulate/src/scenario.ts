@@ -50,6 +50,8 @@ export interface ScenarioOptions {
   readonly relays?: Forest;
   /** Workers behind relays in each run; drawn by default. */
   readonly workers?: number;
+  /** Forces liars, most of them honest at first, in runs long enough to catch them; drawn by default. */
+  readonly lying?: boolean;
   /** Forces a run that rounds nodes and in which half of the workers have another numeric mode; drawn by default. */
   readonly mixed?: boolean;
 }
@@ -57,9 +59,12 @@ export interface ScenarioOptions {
 export async function runScenario(
   backend: HostBackend,
   seed: number,
-  { honest = false, relays = 'sometimes', workers, mixed = false }: ScenarioOptions = {},
+  { honest = false, relays = 'sometimes', workers, mixed = false, lying = false }: ScenarioOptions = {},
 ): Promise<ScenarioResult> {
-  const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays, workers));
+  const asked = withLiars(withModes(drawScenario(seed), mixed), lying ? seed : undefined);
+  const tree = drawTree(seed, relays, workers);
+  // Liars that are honest at first need time.
+  const drawn = withRelays(asked, tree && lying ? { ...tree, problem: { ...tree.problem, epochs: 30 } } : tree);
   const scenario = {
     ...drawn,
     ...(honest && { liars: [], corruptResults: 0 }),
@@ -104,13 +109,15 @@ function drawScenario(seed: number) {
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const liarHabit = isLying ? drawHabit(seed) : undefined;
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
+  const liars = isLying ? [lie, ...drawAccomplices(seed, lie)] : [];
   return {
     problem: {
       samples: between(1, 90),
       batch: between(1, 40),
       microbatchSize: between(1, 9),
       epochs: (isLying ? between(6, 12) : between(1, 4)) + fleet.moreEpochs,
-      verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
+      verifyRate: oneOf(isLying ? [0, 0.02, 0.25, 0.25, 1] : [0, 0.25, 1]),
+      keptStates: Math.floor(4 * streamOf(seed, 'kept states')()),
       ...drawFields(seed),
       innerSteps: drawInnerSteps(seed),
       roundsToHalves: streamOf(seed, 'rounding')() >= 0.5,
@@ -121,15 +128,15 @@ function drawScenario(seed: number) {
     },
     // Few honest workers accompany a liar, so that it gets many shards.
     workers: isLying ? 1 : between(1, 6),
-    mostWorkers: isLying ? between(2, 3) : 7,
+    mostWorkers: isLying ? between(2, 3) + liars.length - 1 : 7,
     faults: kinds,
     faultEveryMs: (isLying ? between(10, 60) : between(2, 40)) * 10,
     calmAtMs: between(10, 60) * 1_000,
     corruptResults: chance() < 0.3 ? 0.03 : 0,
-    liars: isLying ? [lie] : [],
+    liars,
     liarHabit,
-    // A late liar stays, because its first results are meant to prove it.
-    liarsJoinAnew: chance() < 0.7 && !liarHabit?.lateMs,
+    // A liar whose first results are meant to prove it stays.
+    liarsJoinAnew: chance() < 0.7 && !liarHabit?.lateMs && !liarHabit?.honestResults,
     otherModes,
     encodes: kinds.includes('damage') || chance() < 0.2,
     checkpointEvery: between(1, 5),
@@ -143,6 +150,32 @@ function drawScenario(seed: number) {
 function withModes(scenario: ReturnType<typeof drawScenario>, isMixed: boolean) {
   if (!isMixed) return scenario;
   return { ...scenario, otherModes: 0.5, problem: { ...scenario.problem, roundsToHalves: true } };
+}
+
+/** Adds one to three liars, most of which are honest at first. @param seed draws them; undefined for none */
+function withLiars(scenario: ReturnType<typeof drawScenario>, seed: number | undefined) {
+  if (seed === undefined) return scenario;
+  const chance = streamOf(seed, 'liars');
+  const between = (least: number, most: number): number => least + Math.floor((most - least + 1) * chance());
+  const lie = pickLie(chance());
+  const habit = { lateMs: 0, boasts: false, isRelay: chance() < 0.1, isFirst: chance() < 0.3 };
+  const liars = [lie, ...drawAccomplices(seed, lie)];
+  const workers = between(1, 3);
+  return {
+    ...scenario,
+    problem: {
+      ...scenario.problem,
+      ...{ samples: between(20, 60), batch: between(10, 30), microbatchSize: between(1, 3), epochs: between(15, 40) },
+      verifyRate: [0.02, 0.1, 0.25][between(0, 2)]!,
+      keptStates: between(0, 4),
+    },
+    ...{ workers, mostWorkers: workers + liars.length + 1, corruptResults: 0, otherModes: 0, liars },
+    ...{
+      liarHabit: { ...habit, honestResults: Math.floor(30 * Math.max(0, 1.3 * chance() - 0.3) ** 2) },
+      liarsJoinAnew: chance() < 0.1,
+    },
+    faultEveryMs: 10 * between(20, 200),
+  };
 }
 
 /** Puts the scenario behind a tree of relays: takes over the tree's workers, with enough steps for all. */
@@ -202,7 +235,20 @@ function drawHabit(seed: number): LiarHabit {
     boasts: chance() < 0.5,
     isRelay: chance() < 0.2,
     isFirst: chance() < 0.3,
+    honestResults: chance() < 0.4 ? 0 : Math.floor(30 * chance() ** 2),
   };
+}
+
+/** Draws further liars: a third of the runs with a liar have one or two more, who tell the same lie half of the time. */
+function drawAccomplices(seed: number, lie: Lie): Lie[] {
+  const chance = streamOf(seed, 'accomplices');
+  if (chance() < 2 / 3) return [];
+  const others = Array.from({ length: chance() < 0.5 ? 1 : 2 }, () => pickLie(chance()));
+  return chance() < 0.5 ? others.map(() => lie) : others;
+}
+
+function pickLie(chance: number): Lie {
+  return coarseLies[Math.floor(chance * coarseLies.length)]!;
 }
 
 /** The changes that a tree makes to a scenario. */
@@ -261,12 +307,13 @@ function drawEarlyStop(seed: number, epochs: number): EarlyStop | undefined {
 function describe(seed: number, scenario: Scenario, earlyStop: EarlyStop | undefined): string {
   const { problem, workers, relays, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } =
     scenario;
-  const { lateMs = 0, boasts, isRelay, isFirst } = scenario.liarHabit ?? {};
+  const { lateMs = 0, boasts, isRelay, isFirst, honestResults = 0 } = scenario.liarHabit ?? {};
   const habits = [
     lateMs > 0 && `${Math.round(lateMs)} ms late`,
     boasts && 'boasts',
     isRelay && 'as a relay',
     isFirst && 'first',
+    honestResults > 0 && `after ${honestResults} right results`,
   ];
   const { samples, batch, microbatchSize, innerSteps, roundsToHalves, participation, epochs } = problem;
   const { verifyRate, sampleField, targetField } = problem;

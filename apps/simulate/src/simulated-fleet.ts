@@ -37,6 +37,7 @@ function coordinatorOf(fleet: Fleet, name: string): SimulatedMember {
     async write(checkpoint) {
       await coordinator.write(run, checkpoint.step, serialize(checkpoint));
     },
+    removeAfter: (step) => coordinator.removeAfter(run, step),
     announce: () => coordinator.announce({ url: `ws://${encodeURIComponent(name)}` }),
     close: () => coordinator.close(),
   };

@@ -61,7 +61,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: "the coordinator's own result is not compared where it is to be",
-    foundBy: 56,
+    foundBy: 300,
+    scenario: { lying: true },
     changes: [
       {
         file: 'rules/src/settlement.ts',
@@ -115,7 +116,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a newcomer is proven by a result that came too late to be compared',
-    foundBy: 30,
+    foundBy: 344,
     changes: [
       {
         file: 'rules/src/settlement.ts',
@@ -126,7 +127,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'results count before any was compared, where no worker is proven',
-    foundBy: 50,
+    foundBy: 2,
     changes: [
       {
         file: 'rules/src/schedule.ts',
@@ -260,6 +261,83 @@ const mutations: readonly Mutation[] = [
         file: 'rules/src/rules.ts',
         before: 'if (!hasEnded(run)) finishRun(run);',
         after: 'if (!hasEnded(run) && run.current.step !== run.allowedSteps) finishRun(run);',
+      },
+    ],
+  },
+  {
+    name: 'the run goes back to the newest state that it keeps, whatever it contains',
+    foundBy: 11,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'rules/src/rewind.ts',
+        before: 'run.kept.findLastIndex(({ step }) => step <= first)',
+        after: 'run.kept.length - 1',
+      },
+    ],
+  },
+  {
+    name: 'the newest unchecked result of a worker is noted, not the first',
+    foundBy: 9,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'rules/src/rewind.ts',
+        before: '    if (!record || record.uncheckedFrom !== undefined) continue;\n',
+        after: '    if (!record) continue;\n',
+      },
+    ],
+  },
+  {
+    name: 'the optimizer keeps its state where the run goes back',
+    foundBy: 9,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'compute/src/parameter-server.ts',
+        before: '    this.#optimizer.restore(optimizerState);\n    this.beginStep(step);\n',
+        after: '    this.beginStep(step);\n',
+      },
+    ],
+  },
+  {
+    name: 'results of before the run went back count',
+    foundBy: 32,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'rules/src/rewind.ts',
+        before: '{ recalled, weightsStep: -1,',
+        after: '{ recalled: before && recalled, weightsStep: -1,',
+      },
+      {
+        file: 'worker/src/session.ts',
+        before: '    this.#tasks.cancelAll();\n    this.#weightsStep = Math.min',
+        after: '    this.#weightsStep = Math.min',
+      },
+    ],
+  },
+  {
+    name: 'workers of an address that have left are trusted where the next one is caught',
+    foundBy: 46,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'rules/src/rewind.ts',
+        before: 'other === id || (leftAtMs !== undefined && origin !== undefined && from === origin)',
+        after: 'other === id',
+      },
+    ],
+  },
+  {
+    name: 'newcomers are checked as rarely as others',
+    foundBy: 5,
+    scenario: { lying: true },
+    changes: [
+      {
+        file: 'rules/src/track-record.ts',
+        before: 'return Math.max(verifyRate, 2 ** -halvings);',
+        after: 'return verifyRate;',
       },
     ],
   },

@@ -3,6 +3,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
 import { axisEnd, RunCurves, type WatchedEpoch } from '../src/watch/curves.ts';
+import { type EvaluationMessage, RunStore } from '../src/watch/run-store.ts';
 
 function points(from: number, to: number, loss: (step: number) => number): Parameters<RunCurves['add']>[0] {
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
@@ -42,6 +43,19 @@ describe('curves', () => {
     expect(smoothTrain).toEqual(at.map((step) => 0.1 / step));
     expect(new Set([...train, ...test])).toEqual(new Set([null]));
     expect(curves.seconds).toBeCloseTo(2, 6);
+  });
+
+  it('lose the steps that a run takes again, with their epochs and evaluation, and the log stays', () => {
+    const store = new RunStore();
+    store.apply({ type: 'history', points: points(1, 10, () => 2), epochs: [report(1)], events: ['w7 joined'] });
+    store.apply({ type: 'epoch', report: report(2) });
+    store.apply({ type: 'evaluation', epoch: 2 } as EvaluationMessage);
+    store.apply({ type: 'event', message: 'went back 6 steps' });
+    store.apply({ type: 'history', points: points(1, 4, () => 2), epochs: [] });
+    const [{ table }] = store.curves('loss', { axis: 'step', memory: 40 }) as [ReturnType<RunStore['curves']>[0]];
+    expect(table.at).toEqual([1, 2, 3, 4]);
+    expect([store.epochs.value, store.evaluation.value]).toEqual([[], undefined]);
+    expect(store.log.value.map(({ text }) => text)).toEqual(['w7 joined', 'went back 6 steps']);
   });
 
   it('take each step once where history and progress overlap', () => {

@@ -93,6 +93,10 @@ export interface Compute {
    */
   takeWeightsPart?(part: WeightsMessage): void;
   /**
+   * Forgets the weights of this step and of later ones, because the run goes back. For a compute that forwards them.
+   */
+  goBack?(step: number): void;
+  /**
    * Allocates a cache for `count` samples of `size` bytes in place of the previous one; the next `open` frees it.
    * Omitted if the compute gains nothing by owning the bytes.
    * @throws Error, before it allocates, if the model's samples have another size

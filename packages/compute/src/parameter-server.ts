@@ -99,13 +99,22 @@ export interface StepResult {
   readonly correct: number;
 }
 
-interface ParameterServerOptions extends ParametersOptions {
+/** Everything that the steps of a run depend on besides their samples. */
+interface StepState {
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  /** By default that of an optimizer that has taken no step. */
+  readonly optimizerState?: OptimizerState | undefined;
+}
+
+interface ParameterServerOptions extends ParametersOptions, StepState {
+  /** Returns the state before the first step again; by default it is kept in memory. */
+  readonly beginning?: () => StepState;
   readonly optimizer: OptimizerConfig;
   /** Parameters that decay; all by default. */
   readonly layout?: readonly DecayRange[];
   /** Number of leading parameters that keep their values; 0 by default. */
   readonly frozen?: number | undefined;
-  readonly optimizerState?: OptimizerState;
   /** First step to take; 0 by default. */
   readonly firstStep?: number;
 }
@@ -113,11 +122,16 @@ interface ParameterServerOptions extends ParametersOptions {
 export class ParameterServer extends Parameters {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
+  readonly #beginning: () => StepState;
+  /** Copies of earlier states, by the step that they precede. */
+  readonly #kept = new Map<number, StepState>();
 
-  constructor({ optimizer, layout, frozen, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
-    super(options);
-    this.#plan = options.plan;
-    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters, layout, frozen);
+  constructor(options: ParameterServerOptions) {
+    const { backend, plan, weights, optimizer, layout, frozen, optimizerState, firstStep = 0 } = options;
+    super({ backend, plan, weights });
+    this.#plan = plan;
+    this.#beginning = options.beginning ?? (() => ({ weights, optimizerState }));
+    this.#optimizer = createOptimizer(backend, optimizer, this.parameters, layout, frozen);
     if (optimizerState) this.#optimizer.restore(optimizerState);
     this.beginStep(firstStep);
   }
@@ -138,6 +152,22 @@ export class ParameterServer extends Parameters {
     return this.#optimizer.state();
   }
 
+  /** Keeps a copy of the state, which is that before this step. */
+  keepState(step: number): void {
+    this.#kept.set(step, { weights: this.weights(), optimizerState: this.optimizerState() });
+  }
+
+  forgetState(step: number): void {
+    this.#kept.delete(step);
+  }
+
+  /** Returns to the state before this step, a kept one or that of the beginning, and forgets later ones. */
+  goBack(step: number): void {
+    const { weights, optimizerState = unused(this.optimizerState()) } = this.#kept.get(step) ?? this.#beginning();
+    for (const later of this.#kept.keys()) if (later > step) this.#kept.delete(later);
+    this.restore(step, weights, optimizerState);
+  }
+
   /** Replaces the state by that before a step. @param optimizerState of the same optimizer */
   restore(step: number, weights: Float32Array, optimizerState: OptimizerState): void {
     this.setWeights(bytesOf(weights));
@@ -149,4 +179,9 @@ export class ParameterServer extends Parameters {
     this.#optimizer.dispose();
     super.dispose();
   }
+}
+
+/** Returns the state of an optimizer of this kind that has taken no step. */
+function unused({ slots }: OptimizerState): OptimizerState {
+  return { step: 0, slots: Object.fromEntries(Object.entries(slots).map(([name, values]) => [name, values.fill(0)])) };
 }

@@ -58,6 +58,55 @@ describe('a step', () => {
   });
 });
 
+/** Kept states by the step that they precede, with the steps taken after the last of them. */
+const returns: [what: string, kept: number[], to: number, beginning: boolean][] = [
+  ['a kept state', [2, 4], 2, false],
+  ['the newest kept state', [2, 4], 4, false],
+  ['the beginning', [2], 0, false],
+  ['a beginning that is made again', [2], 0, true],
+];
+
+describe.each([
+  ['momentum', momentum] as const,
+  ['adam', parseOptimizer({ type: 'adam', learningRate: 0.1 })] as const,
+])('a parameter server with %s', (_, optimizer) => {
+  it.each(returns)('that goes back to %s takes the steps again as if it had not gone on', (_what, kept, to, isMade) => {
+    const beginning = () => ({ weights: initialWeights.slice() });
+    const [server, undisturbed] = [
+      createServer({ optimizer, ...(isMade && { beginning }) }),
+      createServer({ optimizer }),
+    ];
+    for (let step = 0; step < 5; step++) {
+      if (kept.includes(step)) server.keepState(step);
+      takeSteps(server, step, step + 1);
+    }
+    // Half a step is dropped too.
+    addMicrobatch(server, 5, 0);
+    server.goBack(to);
+    takeSteps(undisturbed, 0, to);
+    expect([server.weights(), server.optimizerState()]).toEqual([undisturbed.weights(), undisturbed.optimizerState()]);
+    for (const one of [server, undisturbed]) takeSteps(one, to, plan.steps);
+    expect(server.weights()).toEqual(undisturbed.weights());
+    // Again, from the same copy.
+    server.goBack(to);
+    takeSteps(server, to, plan.steps);
+    expect(server.weights()).toEqual(undisturbed.weights());
+  });
+});
+
+it('a forgotten state gives way to the beginning, from a checkpoint with its optimizer', () => {
+  const before = createServer();
+  takeSteps(before, 0, 2);
+  const [weights, optimizerState] = [before.weights(), before.optimizerState()];
+  const server = createServer({ weights, optimizerState, firstStep: 2 });
+  takeSteps(server, 2, 3);
+  server.keepState(3);
+  server.forgetState(3);
+  takeSteps(server, 3, 4);
+  server.goBack(2);
+  expect([server.weights(), server.optimizerState()]).toEqual([weights, optimizerState]);
+});
+
 describe('the weights of a parameter server', () => {
   it('go on from a checkpoint as they do without a break', () => {
     const before = createServer();

@@ -99,6 +99,10 @@ export class FleetCoordinator {
     return this.#records.writeCheckpoint(run, step, bytes);
   }
 
+  removeAfter(_run: string, step: number): Promise<void> {
+    return this.#records.removeCheckpointsAfter(step);
+  }
+
   /** Announces the address for joining the run; retries whenever the store answers again. */
   async announce(place: JoinPlace): Promise<void> {
     this.#toAnnounce = { ...this.#toAnnounce, place };

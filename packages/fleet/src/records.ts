@@ -135,11 +135,25 @@ export class RunRecords {
       dropped = list.slice(keptCheckpoints);
       return list.slice(0, keptCheckpoints);
     });
+    await this.#removeObjects(dropped);
+    return nameOf(record);
+  }
+
+  /** Removes the checkpoints of later steps. @throws Error if the store does not answer */
+  async removeCheckpointsAfter(step: number): Promise<void> {
+    let dropped: readonly CheckpointRecord[] = [];
+    await this.#change('checkpoints', (before) => {
+      dropped = before?.filter((record) => record.step > step) ?? [];
+      return dropped.length === 0 ? before! : before!.filter((record) => record.step <= step);
+    });
+    await this.#removeObjects(dropped);
+  }
+
+  async #removeObjects(dropped: readonly CheckpointRecord[]): Promise<void> {
     for (const { sha256 } of dropped) {
       // A leftover object takes space but does no other harm.
       await this.#store.objects.remove(this.#objectName('checkpoint', sha256)).catch(() => {});
     }
-    return nameOf(record);
   }
 
   /** Reads the newest checkpoint ahead of time, so that taking over need not wait for it. */

@@ -135,6 +135,17 @@ describe('checkpoints', () => {
     expect(store.objects.size).toBe(3);
   });
 
+  it('of steps after the one that the run went back to are removed', async () => {
+    const { coordinator } = begin('a');
+    for (const step of [10, 20, 30]) await coordinator.write('1', step, bytes(step));
+    await coordinator.removeAfter('1', 10);
+    expect((await coordinator.list()).map(({ step }) => step)).toEqual([10]);
+    expect(store.objects.size).toBe(1);
+    await coordinator.removeAfter('1', 10);
+    await begin('b').coordinator.removeAfter('1', 0);
+    expect(await coordinator.list()).toEqual([]);
+  });
+
   it('of two leaders at one time are all listed', async () => {
     const both = [begin('a').coordinator, begin('b').coordinator];
     await Promise.all(both.map((coordinator, index) => coordinator.write('1', index, bytes(index))));

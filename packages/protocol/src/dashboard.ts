@@ -286,8 +286,11 @@ export const watchMessages = {
     table: v.exactOptional(uploadedTable),
   }),
 
-  /** The curves so far, thinned to at most about 2000 points and 400 epochs, and the latest events, oldest first. */
-  history: coordinator({ points, epochs, events: v.array(f.message, 'a list of messages') }),
+  /**
+   * The curves so far, thinned to at most about 2000 points and 400 epochs, and the latest events, oldest first. Sent
+   * again, without events, if the run goes back: the texts that remain follow.
+   */
+  history: coordinator({ points, epochs, events: v.exactOptional(v.array(f.message, 'a list of messages')) }),
 
   /** Sent at most ten times a second. */
   progress: coordinator({

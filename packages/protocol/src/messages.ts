@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** Incremented whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 13;
+export const protocolVersion = 14;
 
 /** The WebSocket subprotocol that both ends request. */
 export const subprotocol = 'lockstep.v1';
@@ -241,6 +241,13 @@ export const messages = {
   /** The shard is no longer needed; the worker sends nothing for it. */
   cancel: coordinator(shard, treeNode),
 
+  /**
+   * The run goes back: weights of this step and of later ones do not count any more, nor do their tasks. Other weights
+   * and tasks of these steps follow once the worker has answered with `wentBack`, after all results from before.
+   */
+  goBack: coordinator({ step: f.step }),
+  wentBack: worker({}),
+
   /** Status shown to people. `hidden`: the worker is a browser tab that is not visible; it computes all the same. */
   status: worker({
     hidden: f.bool,
@@ -248,8 +255,8 @@ export const messages = {
     workers: v.exactOptional(f.integer(0, 2 ** 20)),
     /** Relays only: address at which workers that know the run's token can join. */
     address: v.exactOptional(openAddress),
-    /** Relays only: sums already sent contain results of a worker that was found to send wrong ones. */
-    unverified: v.exactOptional(f.bool),
+    /** Relays only: first step whose sums contain results of a worker that was found to send wrong ones. */
+    wrongFrom: v.exactOptional(f.step),
   }),
 
   /** Makes the worker fail as asked, for `forMs`; only in a run started with fault injection. */

@@ -71,12 +71,15 @@ type TransportOf<S extends Side> = S extends 'worker' ? WorkerTransport : Coordi
  */
 export const pacedBytes = 1024 * 1024;
 
+/** Vectors and messages that must not overtake them. */
 const vectorTypes: ReadonlySet<Message['type']> = new Set<Message['type']>([
   'numericsCheck',
   'numericsResult',
   'weights',
   'gradient',
   'chunk',
+  'goBack',
+  'wentBack',
 ]);
 
 /** A message, encoded for sending. */

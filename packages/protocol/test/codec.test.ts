@@ -123,11 +123,11 @@ describe('the tables', () => {
 
   it('give each side its own messages', () => {
     expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
-      'hello' | 'numericsResult' | 'gradient' | 'chunk' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'
+      'hello' | 'numericsResult' | 'gradient' | 'chunk' | 'taskError' | 'wentBack' | 'status' | 'ping' | 'pong' | 'bye'
     >();
     expectTypeOf<CoordinatorMessage['type']>().toEqualTypeOf<
-      | ('welcome' | 'refuse' | 'numericsCheck' | 'weights' | 'chunk' | 'task' | 'cancel' | 'injectFault' | 'finish')
-      | ('ping' | 'pong' | 'bye')
+      | ('welcome' | 'refuse' | 'numericsCheck' | 'weights' | 'chunk' | 'task' | 'cancel' | 'goBack' | 'injectFault')
+      | ('finish' | 'ping' | 'pong' | 'bye')
     >();
     expectTypeOf<{ [T in MessageType]: MessageOf<T>['type'] }>().toEqualTypeOf<{ [T in MessageType]: T }>();
     expectTypeOf<WatchMessageFrom<'viewer'>['type']>().toEqualTypeOf<
@@ -136,7 +136,7 @@ describe('the tables', () => {
     >();
     const senders = [...tableEntries.values()].map(({ from }) => from);
     const counts = ['worker', 'either', 'viewer'].map((side) => senders.filter((from) => from === side).length);
-    expect(counts).toEqual([5, 4, 9]);
+    expect(counts).toEqual([6, 4, 9]);
   });
 });
 

@@ -9,29 +9,36 @@ import {
   updateConnection,
   updateShard,
 } from './run-state.ts';
-import type { RunSetup } from './setup.ts';
 import type { Assignment, Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { measureLink, speedAfter } from './track-record.ts';
 import { halvesOf, type Shard } from './tree.ts';
 
 /** Returns the state of a shard that is not assigned yet. */
-export function newShard({ setup }: Pick<RunState, 'setup'>, step: number, { lo, n }: Shard): ShardState {
+export function newShard(run: Pick<RunState, 'setup' | 'rewinds'>, step: number, { lo, n }: Shard): ShardState {
   return {
     lo,
     n,
-    samples: samplesInShard(setup.plan, step, lo, n),
-    policy: isDrawnForCheck(setup, step, lo) ? 'referee' : 'first',
+    samples: samplesInShard(run.setup.plan, step, lo, n),
+    policy: isDrawnForCheck(run, { step, lo }) ? 'referee' : 'first',
     assignments: [],
     held: [],
     nonFiniteFrom: [],
     done: false,
     isChecked: false,
+    isDecided: false,
   };
 }
 
-/** Returns whether a shard is drawn for a check. Workers cannot tell, since they do not know the salt. */
-export function isDrawnForCheck({ verifyRate = 0, verifySalt = 0 }: RunSetup, step: number, lo: number): boolean {
-  return draw(verifySalt, step, lo) < verifyRate;
+/**
+ * Returns whether a shard is drawn for a check, at a rate that is by default the run's. Workers cannot tell, since they
+ * do not know the salt. A step that is taken again gets other draws: a worker may know which shard was not checked.
+ */
+export function isDrawnForCheck(
+  { setup: { verifyRate = 0, verifySalt = 0 }, rewinds }: Pick<RunState, 'setup' | 'rewinds'>,
+  { step, lo }: Pick<Assignment, 'step' | 'lo'>,
+  rate = verifyRate,
+): boolean {
+  return draw(verifySalt + Math.imul(rewinds.length, 0x27d4eb2f), step, lo) < rate;
 }
 
 /** Uniform in [0, 1), by MurmurHash3's finalizer (Austin Appleby): each input bit flips half of the output bits. */

@@ -81,7 +81,7 @@ export function noteDelivery(
 /** Returns why a connection has timed out; undefined if it has not. */
 function expiryOf(run: RunState, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = run.setup.limits;
-  const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs } = connection;
+  const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs, recalled } = connection;
   const phaseMs = run.nowMs - phaseAtMs;
   if (phase === 'handshake' && !claim && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
   // A relay without a worker answers the numerics check once it has one.
@@ -90,6 +90,7 @@ function expiryOf(run: RunState, connection: Connection): string | undefined {
     run.patience = morePatience(run);
     return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
   }
+  if (recalled && run.nowMs - recalled.sinceMs > deadMs + transferCreditMs) return 'it did not go back with the run';
   return run.nowMs - lastReceivedAtMs > deadMs ? `silent for ${deadMs / 1000} s` : undefined;
 }
 

@@ -66,6 +66,8 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   | { readonly type: 'weightsArriving'; readonly step: number }
   /** Arriving weights broke off before they were complete. */
   | { readonly type: 'weightsBroken'; readonly step: number }
+  /** The coordinator above a relay has gone back: weights and sums of `step` and later ones do not count any more. */
+  | { readonly type: 'recalled'; readonly step: number }
   /** The sum that a relay was asked for is no longer wanted. */
   | { readonly type: 'askedNoMore' }
   /** The coordinator has computed a shard itself. */
@@ -108,6 +110,8 @@ export type RunEvent =
   | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
   /** A worker's result was wrong; `shards` of its earlier results had been added. */
   | { readonly type: 'quarantined'; readonly workerId: string; readonly message: string; readonly shards: number }
+  /** Because results of the worker were wrong, the run takes the steps from `to` to `from` again. */
+  | { readonly type: 'wentBack'; readonly workerId: string; readonly from: number; readonly to: number }
   /** A relay has reported how many workers are behind it. */
   | { readonly type: 'relayStatus'; readonly workerId: string }
   | { readonly type: 'renamed'; readonly workerId: string; readonly before: string }
@@ -124,7 +128,9 @@ export type Command =
   | {
       readonly type: 'send';
       readonly connection: ConnectionId;
-      readonly message: MessageOf<'welcome' | 'refuse' | 'cancel' | 'injectFault' | 'finish' | 'ping' | 'pong'>;
+      readonly message: MessageOf<
+        'welcome' | 'refuse' | 'cancel' | 'goBack' | 'injectFault' | 'finish' | 'ping' | 'pong'
+      >;
     }
   | { readonly type: 'sendNumericsCheck'; readonly connection: ConnectionId }
   | { readonly type: 'sendWeights'; readonly connection: ConnectionId; readonly step: number }
@@ -150,6 +156,10 @@ export type Command =
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
   /** Restart the sum of this step, or of its asked shard: drop everything that was added to it. */
   | { readonly type: 'restartStep'; readonly step: number; readonly asked?: Shard }
+  /** Keep weights and optimizer state, which are those before this step, and forget those before the step `forget`. */
+  | { readonly type: 'keepState'; readonly step: number; readonly forget?: number }
+  /** Drop everything that was added or held, and return to the kept state before this step. */
+  | { readonly type: 'goBack'; readonly step: number }
   /** Apply the optimizer: every shard of this step is in. */
   | { readonly type: 'applyStep'; readonly step: number }
   /** The sum over the asked shard is complete. */

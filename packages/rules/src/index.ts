@@ -57,6 +57,8 @@ export {
   type CoordinatorState,
   type Faults,
   initialState,
+  type KeptState,
+  type Rewind,
   type WorkerRecord,
 } from './state.ts';
 export { nextPowerOfTwo, parentOf, powerOfTwoUpTo, type Shard, shardKey, shardsOfRange, siblingOf } from './tree.ts';

@@ -5,7 +5,7 @@ import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { countFault, emit, hasEnded, type RunState, send, updateConnection, updateRecord } from './run-state.ts';
 import type { RunSetup } from './setup.ts';
 import type { Connection, ConnectionId, WorkerRecord } from './state.ts';
-import { boundedRate, estimateLink, isRefused, recordFailure } from './track-record.ts';
+import { boundedRate, estimateLink, isRefused, originOf, recordFailure } from './track-record.ts';
 
 type Hello = MessageOf<'hello'>;
 
@@ -45,7 +45,7 @@ function admit(run: RunState, connection: Connection, hello: Hello, record: Work
   run.commands.push({ type: 'sendNumericsCheck', connection: id });
 }
 
-function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refuse'>): void {
+export function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refuse'>): void {
   send(run, connection.connection, refusal);
   disconnect(run, connection, refusal.message, 1008);
 }
@@ -108,11 +108,14 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
 function refusalOf(run: RunState, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
   const fault = helloFault(hello, run.setup.token);
   if (fault) return fault;
-  if (isRefused(run, connection)) {
-    const message = 'workers at this address sent wrong results, so the coordinator accepts no more from it';
-    return { type: 'refuse', code: 'numerics', message };
-  }
-  return undefined;
+  return recordRefusal(run, connection);
+}
+
+/** Returns a refusal for a worker whose address has sent too many wrong results. */
+export function recordRefusal(run: RunState, connection: Connection): MessageOf<'refuse'> | undefined {
+  if (!isRefused(run, connection)) return undefined;
+  const message = 'workers at this address sent wrong results, so the coordinator accepts no more from it';
+  return { type: 'refuse', code: 'numerics', message };
 }
 
 function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'> | undefined {
@@ -144,10 +147,12 @@ function recordOf(run: RunState, { resumeKey }: Hello): WorkerRecord | undefined
   return record && record.quarantined === undefined && mayReturn(run, record) ? record : undefined;
 }
 
-function newRecord(run: RunState, { resumeKey }: Connection, hello: Hello): WorkerRecord {
+function newRecord(run: RunState, { resumeKey, address }: Connection, hello: Hello): WorkerRecord {
   run.joined += 1;
   const id = `w${run.joined}`;
-  const record = { id, resumeKey, ...identityOf(hello), shards: 0, samples: 0, computeMs: 0, readyMs: 0 };
+  const work = { shards: 0, samples: 0, computeMs: 0, readyMs: 0 };
+  const origin = originOf(run, address);
+  const record = { id, resumeKey, ...identityOf(hello), ...work, ...(origin !== undefined && { origin }) };
   run.records.set(id, record);
   return record;
 }

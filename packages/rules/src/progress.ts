@@ -1,6 +1,7 @@
 /** How a run goes on: from step to step, or, below a relay, from one asked shard to the next. */
 import { assignUnowned, cancel, isAnyOwned, isRefereed, openShards, referee, sendWeightsOnce } from './assignments.ts';
 import { finishRun } from './joining.ts';
+import { keepState, noteContributors } from './rewind.ts';
 import {
   available,
   emit,
@@ -79,7 +80,9 @@ function isComplete(run: RunState): boolean {
 function takeStep(run: RunState): void {
   const { step } = run.current;
   run.patience = 1;
+  if (noteContributors(run)) keepState(run);
   countChecked(run);
+  run.stepStart = { checked: run.checked, contributed: run.contributed };
   run.commands.push({ type: 'applyStep', step });
   if (step + 1 >= run.setup.plan.steps) {
     run.current = { step: step + 1, shards: new Shards() };
@@ -150,6 +153,7 @@ export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly ste
 /** Reports that the sum of the asked shard is complete. */
 function finishAsked(run: RunState): void {
   run.patience = 1;
+  noteContributors(run);
   run.commands.push({ type: 'askedDone' });
   clear(run);
 }

@@ -9,11 +9,15 @@ import {
   handshake,
   injectFault,
   protocolViolation,
+  recordRefusal,
+  refuse,
   reject,
   remove,
   rename,
+  unassignAll,
 } from './joining.ts';
 import { advanceRun, forgetForwarded, forwardWeights, takeAsked, withdrawAsked } from './progress.ts';
+import { goBack, recall, recallWorker, takeWentBack } from './rewind.ts';
 import { type RunHistory, runAfter } from './run-account.ts';
 import {
   countFault,
@@ -25,9 +29,10 @@ import {
   updateConnection,
   updateRecord,
 } from './run-state.ts';
-import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
+import { dropHeld, restartStep, takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
 import type { RunSetup } from './setup.ts';
 import type { Connection, CoordinatorState } from './state.ts';
+import { recordWithdrawal } from './track-record.ts';
 
 /**
  * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.
@@ -88,6 +93,10 @@ function apply(run: RunState, event: CoordinatorEvent): void {
       return;
     case 'askedNoMore':
       withdrawAsked(run);
+      return;
+    case 'recalled':
+      withdrawAsked(run);
+      recall(run, event.step);
       return;
     case 'refereed':
       takeRefereed(run, event);
@@ -158,6 +167,7 @@ function open(
     phase: 'handshake',
     isOwn,
     confirmed: 0,
+    checked: 0,
     isProven: isOwn,
     isDoubted: false,
     resumeKey,
@@ -182,7 +192,7 @@ function open(
 }
 
 export function handleMessage(run: RunState, connection: Connection, message: CheckedMessage): void {
-  const { connection: id, phase, claim } = connection;
+  const { connection: id, phase, claim, recalled } = connection;
   if (phase === 'handshake' && !claim && message.type !== 'hello' && message.type !== 'bye') {
     protocolViolation(run, connection, `${message.type} before hello`);
     return;
@@ -197,6 +207,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
       else protocolViolation(run, connection, 'a numerics result that was not asked for');
       return;
     case 'gradient':
+      if (recalled) return;
       if (phase === 'ready') takeGradient(run, connection, message);
       // After a task error the worker is checked again; a gradient that it sent before that is late, not a violation.
       else if (connection.taskErrors === 0) {
@@ -205,7 +216,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
       return;
     case 'taskError':
       if (phase === 'handshake') protocolViolation(run, connection, 'a task error before the welcome');
-      else takeTaskError(run, connection, message);
+      else if (!recalled) takeTaskError(run, connection, message);
       return;
     case 'status':
       takeStatus(run, connection, message);
@@ -215,6 +226,10 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
       send(run, id, { type: 'pong', sentAtMs: message.sentAtMs });
       return;
     case 'pong':
+      return;
+    case 'wentBack':
+      if (recalled) takeWentBack(run, connection);
+      else if (phase === 'handshake') protocolViolation(run, connection, 'a return before the welcome');
       return;
     case 'bye':
       disconnect(run, connection, message.message, 1000);
@@ -227,18 +242,39 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
 /** Records a worker's status, and a relay's report about the workers behind it. */
 function takeStatus(
   run: RunState,
-  { connection, phase, workerId = '' }: Connection,
-  { hidden, workers, address, unverified }: Extract<CheckedMessage, { type: 'status' }>,
+  worker: Connection,
+  { hidden, workers, address, wrongFrom }: Extract<CheckedMessage, { type: 'status' }>,
 ): void {
+  const { connection, phase, workerId = '', recalled } = worker;
   updateConnection(run, connection, { hidden });
   const record = run.records.get(workerId);
   if (record?.kind !== 'relay') return;
   // A relay's numerics check begins once it has a worker.
   if (phase === 'checking' && record.workersBehind === 0) updateConnection(run, connection, { phaseAtMs: run.nowMs });
   if (workers !== undefined) updateRecord(run, workerId, { workersBehind: workers });
-  if (unverified === true) updateRecord(run, workerId, { unverified });
   if (address !== undefined) updateRecord(run, workerId, { address });
+  if (wrongFrom !== undefined && !recalled) takeWrongSums(run, worker, wrongFrom);
   emit(run, { type: 'relayStatus', workerId });
+}
+
+/** Drops the sums of a relay from this step on, because they contain results of a worker that the relay has caught. */
+function takeWrongSums(run: RunState, worker: Connection, wrongFrom: number): void {
+  if (hasEnded(run)) return;
+  const { workerId = '' } = worker;
+  const { setup, current, records } = run;
+  const { uncheckedFrom } = records.get(workerId)!;
+  if (setup.isRelay) updateRecord(run, workerId, { wrongFrom });
+  // A relay can take back no more than its own sums.
+  const isCounted = !setup.isRelay && uncheckedFrom !== undefined && wrongFrom < current.step;
+  if (!isCounted || !goBack(run, Math.max(uncheckedFrom, wrongFrom), workerId)) {
+    restartStep(run, workerId);
+    dropHeld(run, worker);
+    unassignAll(run, worker);
+    recallWorker(run, worker, wrongFrom);
+  }
+  recordWithdrawal(run, worker);
+  const refusal = recordRefusal(run, worker);
+  if (refusal) refuse(run, worker, refusal);
 }
 
 export function control(run: RunState, action: ControlAction): void {

@@ -7,7 +7,7 @@ import type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord 
 /**
  * `bit-exact`: all contributors rounded in one numeric mode, so any run with this seed in this mode gives the same
  * weights. `sample-exact`: every sample still counts exactly once, with weight 1 / batch. `unverified`: the weights
- * contain results of a worker that was later found to send wrong ones.
+ * contain results of a worker that was later found to send wrong ones, and no state from before them was kept.
  */
 export type Exactness = 'bit-exact' | 'sample-exact' | 'unverified';
 
@@ -41,13 +41,10 @@ export function claimText({ exactness, numericMode, bitExactAmong }: Claim): str
   return numericMode === null ? exactness : `${exactness} (${numericMode})`;
 }
 
-export function exactnessOf({ contributed, current, records }: CoordinatorState): Exactness | null {
+export function exactnessOf({ contributed, current, isTainted }: CoordinatorState): Exactness | null {
   const [first] = contributed;
   if (current.step === 0 || !first) return null;
-  const hadLiar = [...records.values()].some(
-    ({ quarantined, unverified, shards }) => shards > 0 && (quarantined !== undefined || unverified === true),
-  );
-  if (hadLiar) return 'unverified';
+  if (isTainted) return 'unverified';
   const isOneMode = contributed.every(
     ({ numericMode, numericsHash }) => numericMode === first.numericMode && numericsHash === first.numericsHash,
   );
@@ -86,7 +83,7 @@ function hasShare({ current, next }: CoordinatorState, { connection, workerId, n
   );
 }
 
-/** History of a run as plain data without secrets: no resume keys, no addresses. */
+/** History of a run as plain data without secrets: no resume keys, no addresses but their short hashes. */
 export interface RunHistory {
   /** Workers that have computed a shard, or were connected when the history was taken. */
   readonly workers: readonly Omit<WorkerRecord, 'resumeKey' | 'leftAtMs'>[];
@@ -96,11 +93,13 @@ export interface RunHistory {
   readonly contributed: CoordinatorState['contributed'];
   /** Omitted in checkpoints of earlier releases. */
   readonly checked?: CheckedShards;
+  readonly isTainted?: boolean;
+  readonly originSalt?: number;
 }
 
 /** @param nowMs end of the ready time of workers that are still connected */
 export function historyOf(state: CoordinatorState, nowMs: number) {
-  const { records, connections, joined, faults, contributed, checked } = state;
+  const { records, connections, joined, faults, contributed, checked, isTainted, originSalt } = state;
   const readyAtMs = new Map<string | undefined, number>();
   for (const { workerId, phase, readyAtMs: atMs } of connections.values()) {
     if (phase === 'ready') readyAtMs.set(workerId, atMs);
@@ -109,16 +108,21 @@ export function historyOf(state: CoordinatorState, nowMs: number) {
     ...record,
     readyMs: record.readyMs + (nowMs - (readyAtMs.get(record.id) ?? nowMs)),
   }));
-  return { workers, joined, faults: { ...faults }, contributed, checked } satisfies RunHistory;
+  const known = { joined, faults: { ...faults }, contributed, checked, isTainted, originSalt };
+  return { workers, ...known } satisfies RunHistory;
 }
 
 /** Returns a run before its first step here. Workers of its history return as new ones: their keys are not kept. */
 export function runAfter(setup: RunSetup, firstStep?: number, history?: RunHistory): RunState {
   if (!history) return createRunState(setup, firstStep);
-  const { workers, joined, faults, contributed, checked = { shards: 0, of: 0 } } = history;
+  const { workers, joined, faults, contributed, checked = { shards: 0, of: 0 }, originSalt } = history;
+  // Runs of earlier releases did not go back.
+  const hadLiar = workers.some(({ quarantined, shards }) => quarantined !== undefined && shards > 0);
+  const { isTainted = hadLiar } = history;
   const records = new Map<string, WorkerRecord>(
     // No `hello` has an empty resume key, so nobody can claim these records.
     workers.map((worker) => [worker.id, { ...worker, resumeKey: '', leftAtMs: Number.NEGATIVE_INFINITY }]),
   );
-  return createRunState(setup, firstStep, { records, joined, faults, contributed, checked });
+  const known = { records, joined, faults, contributed, checked, isTainted };
+  return createRunState(setup, firstStep, { ...known, ...(originSalt !== undefined && { originSalt }) });
 }

@@ -29,6 +29,8 @@ export interface RunState extends Mutable<CoordinatorState> {
   readonly faults: Mutable<Faults>;
   current: StepRun;
   next: StepRun | undefined;
+  /** Claims about the weights before the current step. */
+  stepStart: Pick<CoordinatorState, 'checked' | 'contributed'>;
   /** Time of the event that is being handled. */
   nowMs: number;
   /** Commands so far in answer to the event. */
@@ -41,13 +43,16 @@ export function createRunState(setup: RunSetup, step?: number, before?: Partial<
     throw new Error('run: expected refereeHash, which all workers must match if nodes are rounded to fp16, got none');
   }
   const state = { ...initialState(setup, step), ...before };
+  const { checked, contributed, current } = state;
   return {
     ...state,
+    kept: [{ step: current.step, checked, contributed }],
+    stepStart: { checked, contributed },
     connections: new Map(state.connections),
     records: new Map([...state.records].map(([id, record]) => [id, { ...record }])),
     addresses: new Map(state.addresses),
     faults: { ...state.faults },
-    current: { step: state.current.step, shards: new Shards() },
+    current: { step: current.step, shards: new Shards() },
     next: undefined,
     nowMs: 0,
     commands: [],
@@ -179,7 +184,7 @@ export function hasEnded({ phase }: Pick<CoordinatorState, 'phase'>): boolean {
 /** Returns the connections that may be assigned shards, in the order in which they were opened. */
 export function available(run: RunState): Connection[] {
   return [...run.connections.values()].filter(
-    (connection) => connection.phase === 'ready' && connection.answerByMs === undefined,
+    ({ phase, answerByMs, recalled }) => phase === 'ready' && answerByMs === undefined && !recalled,
   );
 }
 

@@ -1,10 +1,11 @@
 /** Settles workers' results: adds them, holds them for comparison or drops them; a wrong result ends its worker. */
 import { toMessageText } from '@lockstep/protocol';
-import { cancel, isAwaited, isRefereed, isTrial, referee, takeTrial } from './assignments.ts';
+import { cancel, isAwaited, isDrawnForCheck, isRefereed, isTrial, referee, takeTrial } from './assignments.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from './joining.ts';
 import { stepBatch } from './plan.ts';
 import { failAsked } from './progress.ts';
+import { firstWrongStep, goBack } from './rewind.ts';
 import {
   countFault,
   emit,
@@ -17,8 +18,8 @@ import {
   updateRecord,
   updateShard,
 } from './run-state.ts';
-import type { Connection, ConnectionId, Contribution, CoordinatorState, ResultRef, ShardState } from './state.ts';
-import { measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
+import type { Connection, ConnectionId, Contribution, ResultRef, ShardState } from './state.ts';
+import { checkRate, measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
 import { type Shard, shardKey } from './tree.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
@@ -36,13 +37,11 @@ type Settlement = 'add' | 'hold' | 'referee' | 'compare' | 'drop';
  * Settles a result. A result is dropped unless its worker owes the shard in the current step and has the step's
  * weights, or is on trial with the shard, however late. The coordinator's own result decides. A proven worker's result
  * counts if it equals every held one; the coordinator computes the shard if results differ, or if the shard or the
- * result is to be checked. A newcomer's result never counts by itself.
+ * result is to be checked, which depends on the worker's record too. A newcomer's result never counts by itself.
  */
-function settle(
-  { connections, current }: Pick<CoordinatorState, 'connections' | 'current'>,
-  { connection: id, phase, isOwn, isProven, weightsStep, trial }: Connection,
-  result: GradientMessage,
-): Settlement {
+function settle(run: RunState, connection: Connection, result: GradientMessage): Settlement {
+  const { connections, current } = run;
+  const { connection: id, phase, isOwn, isProven, weightsStep, trial } = connection;
   const { agreesWith = [], isSuspect = false } = result;
   if (phase !== 'ready' || weightsStep < result.step) return 'drop';
   const shard = result.step === current.step ? current.shards.get(shardKey(result)) : undefined;
@@ -52,7 +51,8 @@ function settle(
   const isAgreed = shard.held.every(({ connection }) => agreesWith.includes(connection));
   // A late result has cast doubt on one of the shard's workers.
   const isDoubted = shard.assignments.some(({ connection }) => connections.get(connection)?.isDoubted);
-  const isChecked = shard.policy === 'referee' || (isProven && (isSuspect || isDoubted));
+  const isDrawn = isProven && isDrawnForCheck(run, result, checkRate(run, connection));
+  const isChecked = shard.policy === 'referee' || isDrawn || (isProven && (isSuspect || isDoubted));
   if (isChecked || !isAgreed) return 'referee';
   return isProven ? 'add' : 'hold';
 }
@@ -84,6 +84,8 @@ export function takeGradient(run: RunState, connection: Connection, message: Gra
   if (settlement === 'referee') referee(run, shard);
   if (settlement === 'add' && isOwn) decide(run, shard, agreesWith, result);
   else if (settlement === 'add') accept(run, shard, result);
+  // A lie that this result has shown may have taken the run back.
+  if (run.current.step !== step) return;
   restartClocks(run, id);
   const speed = wasTrial ? {} : speedAfter(connection, { samples: shard.samples, computeMs, totalMs });
   updateConnection(run, id, { taskErrors: 0, transferCreditMs: 0, newestResult: step, ...speed });
@@ -99,7 +101,7 @@ function hold(run: RunState, shard: ShardState, result: ResultRef): void {
 /** Adds a proven worker's result, which confirms the held ones because it equals them all. */
 function accept(run: RunState, shard: ShardState, result: ResultRef): void {
   const { held } = shard;
-  complete(run, shard, result, held.length > 0);
+  complete(run, shard, result, { isChecked: held.length > 0, isDecided: false });
   if (held.length === 0) return;
   for (const { connection } of [...held, result]) recordSuccess(run, connection);
 }
@@ -125,8 +127,8 @@ function decide(run: RunState, shard: ShardState, right: readonly ConnectionId[]
   const place = { step: run.current.step, lo: shard.lo, n: shard.n };
   const confirmed = shard.held.filter(isRight);
   const wrong = [...shard.held.filter((result) => !isRight(result)), ...falseClaims(run, shard)];
-  complete(run, shard, own ?? confirmed[0], true);
-  for (const { connection } of confirmed) recordSuccess(run, connection);
+  complete(run, shard, own ?? confirmed[0], { isChecked: true, isDecided: true });
+  for (const { connection } of confirmed) recordSuccess(run, connection, true);
   for (const result of wrong) quarantine(run, result, place);
 }
 
@@ -140,13 +142,18 @@ function falseClaims(run: RunState, { nonFiniteFrom }: ShardState): ResultRef[] 
 }
 
 /** Adds a result, or the referee's if none is given, and drops the shard's other results. */
-function complete(run: RunState, shard: ShardState, result: ResultRef | undefined, isChecked: boolean): void {
+function complete(
+  run: RunState,
+  shard: ShardState,
+  result: ResultRef | undefined,
+  { isChecked, isDecided }: Pick<ShardState, 'isChecked' | 'isDecided'>,
+): void {
   const { lo, n, samples } = shard;
   const { step } = run.current;
   const from = result?.connection ?? 0;
   const keep = isAwaited(run, shard, result?.connection);
   cancel(run, shard, result?.connection);
-  updateShard(run.current, shard, { done: true, assignments: [], addedFrom: result?.workerId, isChecked });
+  updateShard(run.current, shard, { done: true, assignments: [], addedFrom: result?.workerId, isChecked, isDecided });
   run.commands.push({ type: 'add', step, lo, n, from, workerId: result?.workerId, isChecked, keep });
   if (result) recordContribution(run, result, samples);
   else recordOwnContribution(run);
@@ -204,7 +211,10 @@ function restartClocks(run: RunState, id: ConnectionId): void {
   }
 }
 
-/** Ends a worker whose result was wrong, and restarts the current step if the worker has contributed to it. */
+/**
+ * Ends a worker whose result was wrong. The run goes back to before the worker's first unchecked result; if that is of
+ * the current step, the step begins again.
+ */
 function quarantine(
   run: RunState,
   { connection: id, workerId }: ResultRef,
@@ -222,18 +232,29 @@ function quarantine(
     send(run, id, { type: 'refuse', code: 'numerics', message });
     disconnect(run, connection, message, 1008);
   }
-  restartStep(run, workerId);
+  const first = run.setup.isRelay ? undefined : firstWrongStep(run, record);
+  if (first === undefined || !goBack(run, first, workerId)) restartStep(run, workerId);
 }
 
 /** Restarts the step if it contains the worker's results, because a sum cannot be subtracted from the total exactly. */
-function restartStep(run: RunState, workerId: string): void {
+export function restartStep(run: RunState, workerId: string): void {
   const { step, asked, shards } = run.current;
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   run.commands.push({ type: 'restartStep', step, ...(asked && { asked }) });
+  if (!run.setup.isRelay) Object.assign(run, run.stepStart);
   for (const shard of [...shards.values()]) {
     // Shards that were done have no assignments any more. Without held results a referee has nothing to decide.
     const assignments = shard.assignments.filter(({ why }) => why !== 'check');
-    updateShard(run.current, shard, { assignments, held: [], done: false, addedFrom: undefined, isChecked: false });
+    const undone = { done: false, addedFrom: undefined, isChecked: false, isDecided: false };
+    updateShard(run.current, shard, { ...undone, assignments, held: [] });
+  }
+}
+
+/** Drops the held results of a worker, which are known to be wrong through no fault of its own. */
+export function dropHeld(run: RunState, { connection: id }: Connection): void {
+  for (const shard of [...run.current.shards.values()]) {
+    const held = shard.held.filter(({ connection }) => connection !== id);
+    if (held.length < shard.held.length) updateShard(run.current, shard, { held });
   }
 }
 

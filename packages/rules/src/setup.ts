@@ -22,10 +22,15 @@ export interface RunSetup {
   /** Bytes of a sample and its target, if workers may cache samples; by default every task carries its own samples. */
   readonly sampleBytes?: number;
   readonly limits: Limits;
-  /** Fraction of shards, 0 to 1, that the coordinator computes as well, to check workers' results; 0 by default. */
+  /**
+   * Fraction of the shards of workers with a record, 0 to 1, that the coordinator computes as well, to check their
+   * results; 0 by default. Of other workers it checks more, unless this is 0.
+   */
   readonly verifyRate?: number;
   /** Chooses the checked shards; an unsigned 32-bit number that workers cannot know. */
   readonly verifySalt?: number;
+  /** Earlier states that the run has memory to keep, besides its beginning; none by default. */
+  readonly keptStates?: number;
   /** Hash of the coordinator's own gradient of the numerics check. */
   readonly refereeHash?: string;
   /** The coordinator's own numeric mode. */

@@ -40,8 +40,14 @@ export interface WorkerRecord {
   readonly workersBehind?: number | undefined;
   /** Address at which workers with the run's token can join a relay. */
   readonly address?: string | undefined;
-  /** Whether sums of a relay contain results of a worker that was later quarantined. */
-  readonly unverified?: boolean;
+  /** Short hash of the address from which the worker connected, shared by many addresses; omitted if it has none. */
+  readonly origin?: number;
+  /**
+   * First step whose sum contains a result of the worker that the coordinator did not check; undefined if there is none.
+   */
+  readonly uncheckedFrom?: number | undefined;
+  /** First step whose sums from a relay contain results of a worker that the relay has quarantined. */
+  readonly wrongFrom?: number | undefined;
 }
 
 /** A step in which a worker without a share has its turn. */
@@ -87,6 +93,8 @@ export interface Connection {
   readonly isOwn: boolean;
   /** Number of results on this connection that a comparison has confirmed. */
   readonly confirmed: number;
+  /** Number of results that the coordinator's own have confirmed since a neighbor was last quarantined. */
+  readonly checked: number;
   /** Whether results count without comparison: enough were confirmed, or the worker is the coordinator's own. */
   readonly isProven: boolean;
   /**
@@ -133,12 +141,23 @@ export interface Connection {
   readonly weightsStep: number;
   /** Time at which a late worker is disconnected; set until it answers, and meanwhile it is assigned nothing. */
   readonly answerByMs?: number | undefined;
+  /**
+   * Set while the worker has not answered that the run goes back: its results are of steps that do not count any more,
+   * and it is assigned nothing.
+   */
+  readonly recalled?: Recall | undefined;
   /** Whether the worker has a sample cache, so that tasks may name samples by number. */
   readonly cachesSamples: boolean;
   /** Whether the worker is a browser tab in the background. */
   readonly hidden: boolean;
   /** Number of task errors since the last valid result. */
   readonly taskErrors: number;
+}
+
+/** Messages that the run goes back, of which a worker has not answered the last. */
+export interface Recall {
+  readonly unanswered: number;
+  readonly sinceMs: number;
 }
 
 /** Reference to a result whose values the run keeps. */
@@ -163,6 +182,8 @@ export interface ShardState extends Shard {
   readonly addedFrom?: string | undefined;
   /** Whether the added result was compared with an independent one, or is the coordinator's own. */
   readonly isChecked: boolean;
+  /** Whether the added result was compared with the coordinator's own. */
+  readonly isDecided: boolean;
 }
 
 /** The shards of a step by key, in the order in which they were cut. */
@@ -196,10 +217,27 @@ export interface CheckedShards {
   readonly of: number;
 }
 
+/** A state to which the run can go back: weights and optimizer state before `step`, and the claims about them. */
+export interface KeptState {
+  readonly step: number;
+  readonly checked: CheckedShards;
+  readonly contributed: readonly Contribution[];
+}
+
+/** A return to an earlier step, because results of a worker in later steps were wrong. */
+export interface Rewind {
+  readonly workerId: string;
+  /** The step that was being computed; it and those from `to` on are taken again. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Failures of the workers at an address. */
 export interface AddressRecord {
   readonly failures: number;
   readonly quarantines: number;
+  /** How often relays have taken sums back; 0 if omitted. */
+  readonly withdrawals?: number;
 }
 
 type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
@@ -232,10 +270,17 @@ export interface CoordinatorState {
   /** Factor of the deadlines for answers: doubled by each missed deadline, reset to 1 by each step. */
   readonly patience: number;
   readonly addresses: ReadonlyMap<string, AddressRecord>;
+  /** Number that the workers' `origin` depends on, so that it tells nothing about them in another run. */
+  readonly originSalt: number;
   readonly faults: Faults;
   /** Numeric modes of added results, each once, with the backend of its first contributor. */
   readonly contributed: readonly Contribution[];
   readonly checked: CheckedShards;
+  /** In the order of their steps. The first is the run's beginning in this process. */
+  readonly kept: readonly KeptState[];
+  readonly rewinds: readonly Rewind[];
+  /** Whether the weights contain results of a worker that was caught when no earlier state was kept any more. */
+  readonly isTainted: boolean;
 }
 
 /** @param step the first step to take: 0, or the step of a checkpoint */
@@ -253,8 +298,12 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     lookedAtMs: Number.NEGATIVE_INFINITY,
     patience: 1,
     addresses: new Map(),
+    originSalt: setup.verifySalt ?? 0,
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
     contributed: [],
     checked: { shards: 0, of: 0 },
+    kept: [],
+    rewinds: [],
+    isTainted: false,
   };
 }

@@ -1,7 +1,7 @@
 /** A worker's track record: its speed, its link, and the reliability of its results. */
 
 import { emit, type RunState, updateConnection } from './run-state.ts';
-import type { AddressRecord, Connection, ConnectionId } from './state.ts';
+import type { AddressRecord, Connection, ConnectionId, CoordinatorState } from './state.ts';
 
 /** Bounds of any device's rate: one sample in ten seconds, and a million in a millisecond. */
 const slowestSamplesPerMs = 1e-4;
@@ -88,24 +88,40 @@ const mostAddresses = 4_096;
 const mostResults = 64;
 /** Number of quarantines after which an address is refused. */
 const mostQuarantines = 3;
+/** Number of times that relays at an address may take sums back; each costs the run steps. */
+const mostWithdrawals = 16;
 
 const clean: AddressRecord = { failures: 0, quarantines: 0 };
 
-function addressRecord(run: RunState, { address }: Connection): AddressRecord {
+function addressRecord(run: Pick<CoordinatorState, 'addresses'>, { address }: Connection): AddressRecord {
   return run.addresses.get(address) ?? clean;
+}
+
+/**
+ * Returns the fraction of a worker's results, 0 to 1, that the coordinator checks. It begins at 1 and is halved by each
+ * confirmed result, so that on average a liar gets no more wrong results added than it has had right ones. Each
+ * quarantine at its address doubles the confirmed results that this takes.
+ */
+export function checkRate(run: Pick<CoordinatorState, 'setup' | 'addresses'>, connection: Connection): number {
+  const { verifyRate = 0 } = run.setup;
+  if (verifyRate === 0) return 0;
+  const halvings = Math.floor(connection.checked / 2 ** addressRecord(run, connection).quarantines);
+  return Math.max(verifyRate, 2 ** -halvings);
 }
 
 /**
  * Counts a confirmed result. A connection is proven after its first one, or twice as many for each failure of its
  * address. It then stays proven, even if another worker at the address fails.
+ * @param isByCoordinator whether the coordinator's own result has confirmed it
  */
-export function recordSuccess(run: RunState, id: ConnectionId): void {
+export function recordSuccess(run: RunState, id: ConnectionId, isByCoordinator = false): void {
   const connection = run.connections.get(id);
   if (!connection) return;
   const confirmed = connection.confirmed + 1;
   const needed = Math.min(mostResults, 2 ** addressRecord(run, connection).failures);
   updateConnection(run, id, {
     confirmed,
+    checked: connection.checked + (isByCoordinator ? 1 : 0),
     isProven: connection.isProven || confirmed >= needed,
     isDoubted: false,
   });
@@ -118,13 +134,43 @@ export function recordFailure(run: RunState, connection: Connection): void {
 }
 
 export function recordQuarantine(run: RunState, connection: Connection): void {
-  const { failures, quarantines } = addressRecord(run, connection);
-  remember(run, connection, { failures: failures + 1, quarantines: quarantines + 1 });
+  const before = addressRecord(run, connection);
+  const { failures, quarantines } = before;
+  remember(run, connection, { ...before, failures: failures + 1, quarantines: quarantines + 1 });
+  for (const other of run.connections.values()) {
+    if (isAlike(run, connection, other)) updateConnection(run, other.connection, { checked: 0 });
+  }
+}
+
+/** Counts a relay's report that its sums were wrong, against its address. */
+export function recordWithdrawal(run: RunState, connection: Connection): void {
+  const before = addressRecord(run, connection);
+  remember(run, connection, { ...before, withdrawals: (before.withdrawals ?? 0) + 1 });
+}
+
+/** Whether what is wrong with one worker may be wrong with another: they share an address, or a kind of device. */
+function isAlike({ records, setup }: RunState, one: Connection, other: Connection): boolean {
+  if (one.address !== '' && one.address === other.address) return true;
+  const [left, right] = [one, other].map(({ workerId = '' }) => records.get(workerId)?.numericsHash);
+  return left !== undefined && left === right && left !== setup.refereeHash;
 }
 
 /** Returns whether the connection's address is refused, because it has sent too many wrong results. */
 export function isRefused(run: RunState, connection: Connection): boolean {
-  return addressRecord(run, connection).quarantines >= mostQuarantines;
+  const { quarantines, withdrawals = 0 } = addressRecord(run, connection);
+  return quarantines >= mostQuarantines || withdrawals >= mostWithdrawals;
+}
+
+/**
+ * Returns a hash by which another worker from the same address is recognized, also after the run was resumed. It has 16
+ * bits, so that no address can be told from it. Undefined for workers of this process.
+ */
+export function originOf({ originSalt }: Pick<CoordinatorState, 'originSalt'>, address: string): number | undefined {
+  if (address === '') return undefined;
+  // FNV-1a (Fowler, Noll, Vo), folded to 16 bits.
+  let hash = (0x811c9dc5 ^ originSalt) >>> 0;
+  for (let at = 0; at < address.length; at++) hash = Math.imul(hash ^ address.charCodeAt(at), 0x01000193);
+  return ((hash >>> 16) ^ hash) & 0xffff;
 }
 
 function remember(run: RunState, { address }: Connection, record: AddressRecord): void {

@@ -10,6 +10,7 @@ import { type Shard, shardKey } from '../src/tree.ts';
 export class Invariants {
   readonly #plan: RunPlan;
   readonly #isRelay: boolean;
+  readonly #isVerifying: boolean;
   #nextStep: number;
   /** The shard that a relay was asked for last. */
   #asked: Shard | undefined;
@@ -20,18 +21,27 @@ export class Invariants {
   /** Connections before the event, with a newly opened one, and fault counts before the event. */
   #alive = new Set<ConnectionId>();
   #faults: Partial<Faults> = {};
+  /** Confirmed results of each connection before the event. */
+  #checkedBefore = new Map<ConnectionId, number>();
   /** Newest step whose weights each connection was sent since its numerics check. */
   readonly #weightsOf = new Map<ConnectionId, number>();
   readonly #tasksOf = new Map<ConnectionId, Set<string>>();
 
-  constructor({ setup, current }: CoordinatorState) {
+  /** Steps before which the state is kept. */
+  readonly #kept: Set<number>;
+
+  constructor({ setup, current, records }: CoordinatorState) {
+    for (const { shards } of records.values()) this.#addedInAll += shards;
+    this.#kept = new Set([current.step]);
     this.#plan = setup.plan;
     this.#isRelay = setup.isRelay ?? false;
+    this.#isVerifying = (setup.verifyRate ?? 0) > 0;
     this.#nextStep = current.step;
   }
 
   /** Notes the state before an event, to compare the rules' answer with. */
   expect({ connections, faults }: CoordinatorState, event: CoordinatorEvent): void {
+    this.#checkedBefore = new Map([...connections.values()].map(({ connection, checked }) => [connection, checked]));
     this.#alive = new Set(connections.keys());
     if (event.type === 'opened') this.#alive.add(event.connection);
     this.#faults = { ...faults };
@@ -39,7 +49,7 @@ export class Invariants {
 
   check(event: CoordinatorEvent, after: CoordinatorState, effects: readonly Command[]): void {
     if (event.type === 'asked' && this.#ends === 0) this.#beginAsked(event.step);
-    if (event.type === 'askedNoMore') this.#added = [];
+    if (event.type === 'askedNoMore' || event.type === 'recalled') this.#added = [];
     this.#checkEffects(event, after, effects);
     expect(this.#ends).toBe(after.phase === 'finished' || after.phase === 'failed' ? 1 : 0);
     if (this.#ends > 0) {
@@ -50,6 +60,7 @@ export class Invariants {
     if (after.phase !== 'waiting') {
       this.#checkSteps(after, event.atMs);
     }
+    expect(after.kept.map(({ step }) => step)).toEqual([...this.#kept]);
     expect(stateFault(after)).toBeUndefined();
     this.#checkRecords(after);
     expectFaultsOnlyGrow(this.#faults, after.faults);
@@ -78,8 +89,7 @@ export class Invariants {
   #checkEffect(event: CoordinatorEvent, effect: Command, after: CoordinatorState): void {
     switch (effect.type) {
       case 'sendNumericsCheck':
-        this.#weightsOf.set(effect.connection, -1);
-        this.#tasksOf.set(effect.connection, new Set());
+        this.#recall(effect.connection);
         return;
       case 'sendWeights':
         // Only the current step's weights are sent, to workers that do not have them.
@@ -103,6 +113,7 @@ export class Invariants {
       case 'hold':
         return;
       case 'add':
+        this.#expectTrust(effect);
         this.#added.push(effect);
         if (effect.from !== 0) this.#addedInAll += 1;
         return;
@@ -112,6 +123,19 @@ export class Invariants {
         return;
       case 'referee':
         expect(effect.step).toBe(this.#nextStep);
+        return;
+      case 'keepState':
+        expect(effect.step).toBe(this.#nextStep);
+        if (effect.forget !== undefined) expect(this.#kept.delete(effect.forget)).toBe(true);
+        this.#kept.add(effect.step);
+        return;
+      case 'goBack':
+        // Only to a state that is kept, with nothing added; later states are forgotten.
+        expect(effect.step).toBeLessThanOrEqual(this.#nextStep);
+        expect(this.#kept).toContain(effect.step);
+        for (const step of this.#kept) if (step > effect.step) this.#kept.delete(step);
+        this.#nextStep = effect.step;
+        this.#added = [];
         return;
       case 'applyStep':
         // Steps are applied once, in order, from shards that contain each sample of the step exactly once.
@@ -135,12 +159,25 @@ export class Invariants {
         this.#ends += 1;
         return;
       case 'send':
+        if (effect.message.type === 'goBack') this.#recall(effect.connection);
+        return;
       case 'event':
       case 'close':
         return;
       default:
         effect satisfies never;
     }
+  }
+
+  /** No result is added unchecked before the coordinator has confirmed one of its worker. */
+  #expectTrust({ from, isChecked }: Extract<Command, { type: 'add' }>): void {
+    if (from === 0 || isChecked || !this.#isVerifying) return;
+    expect(this.#checkedBefore.get(from)).toBeGreaterThan(0);
+  }
+
+  #recall(connection: ConnectionId): void {
+    this.#weightsOf.set(connection, -1);
+    this.#tasksOf.set(connection, new Set());
   }
 
   #checkSteps({ current, next, connections }: CoordinatorState, nowMs: number): void {

@@ -17,6 +17,7 @@ function finishWithOneGoodWorker(coordinator: ScriptedCoordinator): boolean {
     if (hasFinished(coordinator)) return true;
     expect(coordinator.state.phase).toMatch(/waiting|training|paused/);
     if (coordinator.nowMs % 1_000 < 50) coordinator.pong(...others, good);
+    coordinator.wentBack(good);
     const [task] = coordinator.tasksOf(good);
     if (task) coordinator.gradient(good, task, 10);
     coordinator.wait(50);

@@ -32,6 +32,7 @@ export const geometry: fc.Arbitrary<CoordinatorOptions> = fc.record({
   epochs: fc.integer({ min: 1, max: 8 }),
   startWorkers: fc.integer({ min: 0, max: 3 }),
   verifyRate: fc.constantFrom(0, 0.3, 1),
+  keptStates: fc.integer({ min: 0, max: 3 }),
   participation: fc.constantFrom('fastest' as const, 'rotation' as const),
 });
 
@@ -73,6 +74,7 @@ export const workActions: readonly Action[] = [
   { weight: 1, perform: loseDevice },
   { weight: 1, perform: reportNonFinite },
   { weight: 6, perform: (coordinator, { connection }) => coordinator.pong(connection) },
+  { weight: 6, perform: (coordinator, { connection }) => coordinator.wentBack(connection) },
   {
     weight: 1,
     perform: (coordinator, { connection }) => coordinator.receive(connection, { type: 'bye', message: '' }),

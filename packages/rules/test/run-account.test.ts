@@ -37,20 +37,6 @@ describe('a run claims', () => {
     });
   });
 
-  it.each([
-    ['relay', 'unverified'],
-    ['node', 'bit-exact'],
-  ] as const)('what it knows where a %s says that wrong results are in what it has sent', (kind, exactness) => {
-    const coordinator = new ScriptedCoordinator({ steps: 2, ...own });
-    const worker = coordinator.join({ ...cpu, kind });
-    coordinator.answerAll(worker);
-    coordinator.receive(worker, { type: 'status', hidden: false, workers: 3, unverified: true });
-    coordinator.answerAll(worker);
-    expect(coordinator.state.phase).toBe('finished');
-    expect(claimOf(coordinator.state).exactness).toBe(exactness);
-    expect([...coordinator.state.records.values()][0]?.workersBehind).toBe(kind === 'relay' ? 3 : undefined);
-  });
-
   it('bits only among its kind also where another mode gives the same numerics check', () => {
     expect(claimWith([{ ...webgl, hash: 'aaaaaaaa' }])).toMatchObject({ text: 'bit-exact among webgl' });
   });

@@ -7,6 +7,7 @@ import { expect } from 'vitest';
 import type { CheckedMessage, Command, CoordinatorEvent, RunEvent, UntimedEvent } from '../src/events.ts';
 import { planRun } from '../src/plan.ts';
 import { Rules } from '../src/rules.ts';
+import type { RunHistory } from '../src/run-account.ts';
 import { defaultLimits, type Limits, type RunSetup } from '../src/setup.ts';
 import type { ConnectionId, CoordinatorState } from '../src/state.ts';
 import { type Shard, shardKey } from '../src/tree.ts';
@@ -19,6 +20,7 @@ type PlanOptions = Pick<
 
 export interface CoordinatorOptions extends Partial<Omit<RunSetup, 'limits'>>, Partial<PlanOptions> {
   readonly firstStep?: number;
+  readonly history?: RunHistory;
   readonly limits?: Partial<Limits>;
 }
 
@@ -27,7 +29,7 @@ export interface Task extends Shard {
 }
 
 /** By default, eight microbatches of two samples a step, four steps an epoch and two epochs. */
-function setupOf({ firstStep: _, limits, ...options }: CoordinatorOptions): RunSetup {
+function setupOf({ firstStep: _, history: _history, limits, ...options }: CoordinatorOptions): RunSetup {
   const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, roundsToHalves, ...setup } = options;
   return {
     plan: planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves }),
@@ -63,8 +65,8 @@ export class ScriptedCoordinator {
 
   constructor(options: CoordinatorOptions = {}) {
     this.setup = setupOf(options);
-    this.#rules = new Rules(this.setup, options.firstStep);
-    this.#twin = new Rules(this.setup, options.firstStep);
+    this.#rules = new Rules(this.setup, options.firstStep, options.history);
+    this.#twin = new Rules(this.setup, options.firstStep, options.history);
     this.#invariants = new Invariants(this.state);
   }
 
@@ -160,10 +162,11 @@ export class ScriptedCoordinator {
       hash?: string;
       isNewcomer?: boolean;
       isOwn?: boolean;
+      address?: string;
     } = {},
   ): ConnectionId {
-    const { samplesPerMs, hash, isNewcomer = false, isOwn = false, ...identity } = options;
-    const connection = this.open('', isOwn);
+    const { samplesPerMs, hash, isNewcomer = false, isOwn = false, address, ...identity } = options;
+    const connection = this.open(address, isOwn);
     if (!isNewcomer && !isOwn) this.#prove(connection);
     this.hello(connection, identity);
     this.numericsResult(connection, hash, samplesPerMs);
@@ -179,6 +182,13 @@ export class ScriptedCoordinator {
 
   pong(...connections: ConnectionId[]): void {
     for (const connection of connections) this.receive(connection, { type: 'pong', sentAtMs: 0 });
+  }
+
+  /** Answers that the run goes back, as often as was asked. */
+  wentBack(...connections: ConnectionId[]): void {
+    for (const connection of connections) {
+      while (this.state.connections.get(connection)?.recalled) this.receive(connection, { type: 'wentBack' });
+    }
   }
 
   /** Sends a result; an honest result agrees with every honest held result of its shard. */
@@ -232,6 +242,7 @@ export class ScriptedCoordinator {
       this.nowMs += 10;
       for (const connection of this.connections) {
         if (this.state.current.step >= end) return;
+        this.wentBack(connection);
         this.answerAll(connection, 2);
         this.#answerLateTrial(connection);
       }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { isDrawnForCheck } from '../src/assignments.ts';
 import { exactnessOf } from '../src/run-account.ts';
-import type { ConnectionId } from '../src/state.ts';
+import type { ConnectionId, CoordinatorState } from '../src/state.ts';
+import { checkRate } from '../src/track-record.ts';
 import {
   type CoordinatorOptions,
   eventsOf,
@@ -151,6 +152,26 @@ function withCheckedShard() {
   return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
 }
 
+/** A worker all of whose results were checked, in a step in which one of its shards is drawn and another is not. */
+function withUncheckedShard() {
+  for (let verifySalt = 1; ; verifySalt++) {
+    const coordinator = createCoordinator({ verifyRate: 0.4, verifySalt, microbatchSize: 1, epochs: 400 });
+    const [liar] = [coordinator.join(), coordinator.join(), coordinator.join()] as [ConnectionId, ...ConnectionId[]];
+    const isDrawn = ({ step, lo }: Task): boolean => {
+      const worker = coordinator.state.connections.get(liar)!;
+      return (
+        worker.checked === 0 || isDrawnForCheck(coordinator.state, { step, lo }, checkRate(coordinator.state, worker))
+      );
+    };
+    while (coordinator.state.records.get('w1')?.uncheckedFrom === undefined) {
+      const tasks = coordinator.tasksOf(liar);
+      const [drawn, other] = [tasks.find(isDrawn), tasks.find((task) => !isDrawn(task))];
+      if (drawn && other) return { coordinator, liar, drawn, other };
+      coordinator.completeSteps(1);
+    }
+  }
+}
+
 const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): number =>
   state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
 
@@ -182,24 +203,18 @@ describe('a shard that is drawn for a check', () => {
       expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId }));
     }
     expect(coordinator.state.faults.quarantined).toBe(2);
-    expect(exactnessOf(coordinator.state)).toBe('unverified');
+    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
     coordinator.join();
     coordinator.finish();
   });
 
-  it('begins the step again if a liar has contributed to it already', () => {
-    const coordinator = createCoordinator({ verifyRate: 0.4, epochs: 400 });
-    const [liar] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
-    const isDrawn = ({ step, lo }: Task): boolean => isDrawnForCheck(coordinator.setup, step, lo);
-    const owned = () => coordinator.tasksOf(liar);
-    while (!(owned().some(isDrawn) && owned().some((task) => !isDrawn(task)))) coordinator.completeSteps(1);
+  it('begins the step again if a liar has contributed to it, and to none before', () => {
+    const { coordinator, liar, drawn, other } = withUncheckedShard();
     coordinator.liars.add(liar);
-    const [drawn, other] = [owned().find(isDrawn)!, owned().find((task) => !isDrawn(task))!];
     coordinator.gradient(liar, other);
     const { step } = coordinator.state.current;
     expect(coordinator.gradient(liar, drawn)).toContainEqual({ type: 'restartStep', step });
-    expect(coordinator.state.current.step).toBe(step);
+    expect(coordinator.state).toMatchObject({ current: { step }, rewinds: [] });
     coordinator.completeSteps(1);
     expect(coordinator.state.current.step).toBe(step + 1);
   });
@@ -389,17 +404,27 @@ describe('a newcomer', () => {
 describe('which shards are checked', () => {
   it.each([0, 0.02, 0.5, 1])('is drawn at a rate of %d', (verifyRate) => {
     const setup = { ...new ScriptedCoordinator({ verifyRate }).setup, verifySalt: 77 };
-    const draws = Array.from({ length: 20_000 }, (_, step) => isDrawnForCheck(setup, step >> 2, step & 3));
+    const draws = Array.from({ length: 20_000 }, (_, step) =>
+      isDrawnForCheck({ setup, rewinds: [] }, { step: step >> 2, lo: step & 3 }),
+    );
     const share = draws.filter(Boolean).length / draws.length;
     expect(Math.abs(share - verifyRate)).toBeLessThan(0.01);
   });
 
-  it('depends on the salt, which workers do not know', () => {
+  it('depends on the salt, which workers do not know, and is drawn again after the run went back', () => {
     const { setup } = new ScriptedCoordinator({ verifyRate: 0.5 });
-    const drawn = (verifySalt: number) =>
-      Array.from({ length: 1_000 }, (_, step) => isDrawnForCheck({ ...setup, verifySalt }, step, 0));
-    const [one, other] = [drawn(1), drawn(2)];
-    const equal = one.filter((isChosen, step) => isChosen === other[step]).length;
-    expect(Math.abs(equal - 500)).toBeLessThan(80);
+    const drawn = (verifySalt: number, rewinds: CoordinatorState['rewinds'] = []) =>
+      Array.from({ length: 1_000 }, (_, step) =>
+        isDrawnForCheck({ setup: { ...setup, verifySalt }, rewinds }, { step, lo: 0 }),
+      );
+    const again = drawn(1, [{ workerId: 'w1', from: 9, to: 3 }]);
+    for (const [one, other] of [
+      [drawn(1), drawn(2)],
+      [drawn(1), again],
+      [drawn(2), again],
+    ] as const) {
+      const equal = one.filter((isChosen, step) => isChosen === other[step]).length;
+      expect(Math.abs(equal - 500)).toBeLessThan(80);
+    }
   });
 });

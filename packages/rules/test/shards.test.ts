@@ -19,6 +19,7 @@ const shard: fc.Arbitrary<ShardState> = fc
     policy: 'first' as const,
     held: [],
     isChecked: false,
+    isDecided: false,
   }));
 const change = fc.oneof(
   shard.map((next) => ({ type: 'set', shard: next }) as const),

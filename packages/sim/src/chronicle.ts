@@ -40,6 +40,8 @@ function textOf(happening: Happening, worker: string): string {
       return `the link of ${worker} is slow: ${Math.round(happening.networkMs)} ms a step`;
     case 'quarantined':
       return `${worker} is quarantined, after ${happening.shards} results that were added: ${happening.message}`;
+    case 'wentBack':
+      return `the run goes back from step ${happening.from + 1} to step ${happening.to + 1}: results of ${worker} were wrong`;
     case 'relayStatus':
       return `${worker} has told of the workers behind it`;
     case 'renamed':

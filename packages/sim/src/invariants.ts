@@ -18,7 +18,28 @@ const mostVotes = 8;
 /** Describes a violated invariant; undefined if all hold. */
 export function stateFault(state: CoordinatorState): string | undefined {
   if (state.phase === 'waiting' || state.phase === 'finished' || state.phase === 'failed') return boundFault(state);
-  return phaseFault(state) ?? ownerFault(state) ?? progressFault(state) ?? boundFault(state);
+  const fault = phaseFault(state) ?? ownerFault(state) ?? progressFault(state) ?? boundFault(state);
+  return fault ?? keptFault(state);
+}
+
+/** The run can go back to before the first unchecked result of each connected worker, and keeps few states for that. */
+function keptFault({ setup, connections, records, current, kept }: CoordinatorState): string | undefined {
+  const steps = kept.map(({ step }) => step);
+  if (steps.length > 1 + (setup.keptStates ?? 0)) return `${steps.length} states are kept`;
+  if (steps.some((step, index) => step > current.step || step <= (steps[index - 1] ?? -1))) {
+    return `states are kept in the order ${steps.join(', ')} at step ${current.step}`;
+  }
+  for (const { id, uncheckedFrom } of records.values()) {
+    const isFuture = uncheckedFrom !== undefined && uncheckedFrom >= current.step && !setup.isRelay;
+    if (isFuture) return `results of ${id} count from step ${uncheckedFrom} on, at step ${current.step}`;
+  }
+  for (const { workerId = '', isOwn } of connections.values()) {
+    const { uncheckedFrom } = records.get(workerId) ?? {};
+    if (uncheckedFrom === undefined || setup.isRelay) continue;
+    if (isOwn) return `results of ${workerId}, which are the coordinator's own, count as unchecked`;
+    if (steps[0]! > uncheckedFrom) return `no state is kept from before step ${uncheckedFrom} of ${workerId}`;
+  }
+  return undefined;
 }
 
 function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): string | undefined {
@@ -53,7 +74,8 @@ function progressFault(state: CoordinatorState): string | undefined {
   if (setup.isRelay && shards.size === 0) return undefined;
   const isComplete = !some(shards.values(), ({ done }) => !done);
   if (isComplete && current.step < allowedSteps) return `step ${current.step + 1} is complete and not taken`;
-  const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
+  const isAvailable = (worker: Connection): boolean =>
+    worker.phase === 'ready' && worker.answerByMs === undefined && !worker.recalled;
   if (!some(connections.values(), isAvailable)) return undefined;
   const waiting = [...shards.values()].filter(({ done, assignments }) => !done && assignments.length === 0);
   if (waiting.length === 0) return undefined;
@@ -106,6 +128,8 @@ export class SampleLedger {
   readonly #source: ShardSource;
   /** For each sample of the training set, how often this epoch's steps so far have counted it. */
   #counts: Uint8Array;
+  /** Counts before the steps to which the run may go back. */
+  readonly #kept = new Map<number, Uint8Array>();
   #added: Shard[] = [];
   /** Describes the first sample that was not counted exactly once. */
   fault: string | undefined;
@@ -117,11 +141,17 @@ export class SampleLedger {
     this.#counts = counts?.slice() ?? new Uint8Array(plan.samples);
   }
 
+  #keep(step: number): void {
+    this.#kept.set(step, this.#counts.slice());
+  }
+
   /** Intercepts the calls of the server's aggregator, and each step. */
-  watch(server: ParameterServer): void {
+  watch(server: ParameterServer, firstStep: number): void {
     const { aggregator } = server;
     const [begin, add] = [aggregator.begin.bind(aggregator), aggregator.add.bind(aggregator)];
     const step = server.step.bind(server);
+    const [keepState, goBack] = [server.keepState.bind(server), server.goBack.bind(server)];
+    this.#keep(firstStep);
     aggregator.begin = (...next) => {
       this.#added = [];
       begin(...next);
@@ -133,6 +163,14 @@ export class SampleLedger {
     server.step = (number) => {
       this.#count(number);
       return step(number);
+    };
+    server.keepState = (number) => {
+      this.#keep(number);
+      keepState(number);
+    };
+    server.goBack = (number) => {
+      this.#counts = this.#kept.get(number)!.slice();
+      goBack(number);
     };
   }
 
@@ -163,17 +201,58 @@ export class SampleLedger {
   }
 }
 
+/** Watches a run's added results: none counts unchecked before the coordinator has confirmed one of its worker. */
+export class TrustLedger {
+  #step = '';
+  /** Unchecked shards of the current step that were found right. */
+  readonly #known = new Set<string>();
+  #quarantined = 0;
+
+  /** Describes a result that was added too early; called after each event. */
+  faultOf({ setup, connections, current, rewinds, faults }: CoordinatorState): string | undefined {
+    if ((setup.verifyRate ?? 0) === 0) return undefined;
+    const step = `${rewinds.length} ${current.step}`;
+    if (step !== this.#step) this.#known.clear();
+    this.#step = step;
+    // A quarantine makes its neighbors newcomers again.
+    const isReset = faults.quarantined > this.#quarantined;
+    this.#quarantined = faults.quarantined;
+    for (const [key, { lo, n, done, addedFrom, isDecided }] of current.shards) {
+      if (!done || addedFrom === undefined || isDecided || this.#known.has(key)) continue;
+      this.#known.add(key);
+      const isNew = some(connections.values(), ({ workerId, checked }) => workerId === addedFrom && checked === 0);
+      if (isNew && !isReset) return `microbatches ${lo} to ${lo + n - 1} of ${addedFrom} count, and none was checked`;
+    }
+    return undefined;
+  }
+}
+
 /** Compares the weights after each step across all lives of a run's coordinators: all must compute the same bytes. */
 export class WeightsLedger {
   readonly #weights = new Map<number, Float32Array>();
+  #divided: number | undefined;
+
   /** Describes the first step after which two lives had different weights. */
-  fault: string | undefined;
+  get fault(): string | undefined {
+    if (this.#divided === undefined) return undefined;
+    return `step ${this.#divided + 1} gave other weights than when another life of a coordinator took it`;
+  }
 
   note(step: number, weights: Float32Array): void {
     const before = this.#weights.get(step);
     if (!before) this.#weights.set(step, weights);
-    else if (!weights.every((value, index) => Object.is(value, before[index]))) {
-      this.fault ??= `step ${step + 1} gave other weights than when another life of a coordinator took it`;
-    }
+    else if (!equal(weights, before)) this.#divided ??= step;
   }
+
+  /** Forgets this step and later ones, because a coordinator takes them again; it begins with these weights. */
+  goBack(step: number, weights: Float32Array): void {
+    const before = this.#weights.get(step - 1);
+    for (const later of this.#weights.keys()) if (later >= step) this.#weights.delete(later);
+    if (this.#divided !== undefined && this.#divided >= step) this.#divided = undefined;
+    if (before && !equal(weights, before)) this.#divided ??= step - 1;
+  }
+}
+
+function equal(one: Float32Array, other: Float32Array): boolean {
+  return one.every((value, index) => Object.is(value, other[index]));
 }

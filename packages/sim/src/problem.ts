@@ -35,7 +35,7 @@ import {
   parseOptimizer,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
-import type { InnerSteps } from '@lockstep/rules';
+import type { InnerSteps, RunHistory } from '@lockstep/rules';
 import {
   type DataFormat,
   defaultLimits,
@@ -144,6 +144,7 @@ export interface ProblemOptions extends Partial<DataFormat> {
   readonly limits?: Partial<Limits>;
   readonly token?: string;
   readonly verifyRate?: number;
+  readonly keptStates?: number;
   readonly participation?: Participation;
 }
 
@@ -155,6 +156,8 @@ export interface RunCopy {
   readonly optimizer: OptimizerState;
   /** How often each sample has been counted in the current epoch. */
   readonly counts: Uint8Array;
+  /** Workers and faults of the steps so far. */
+  readonly history: RunHistory;
   /** Weights of the last epoch, if the run stops early and has taken it. */
   readonly kept: Float32Array | undefined;
 }
@@ -195,6 +198,7 @@ function setupOf(options: ProblemOptions, { backend, model, plan, dataset, refer
     startWithinMs: options.startWithinMs ?? 5_000,
     verifyRate: options.verifyRate ?? 0,
     verifySalt: options.seed ?? 1,
+    keptStates: options.keptStates ?? 4,
     participation: options.participation ?? 'fastest',
     anotherMayFollow: options.anotherMayFollow ?? false,
     refereeHash: referenceHash,
@@ -258,10 +262,11 @@ export async function createProblem(
       ...(checkpoint && { optimizerState: checkpoint.optimizer }),
     });
     const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
-    ledger.watch(parameterServer);
+    ledger.watch(parameterServer, firstStep);
     const referee = refereeOf({ plan, samples, gradientOf }, parameterServer);
     const given = { samples, parameterServer, numericsCheck, referenceGradient, referee };
-    return { run: { setup, firstStep, ...given, newHash }, ledger };
+    const history = checkpoint && { history: checkpoint.history };
+    return { run: { setup, firstStep, ...history, ...given, newHash }, ledger };
   };
   return {
     backend,

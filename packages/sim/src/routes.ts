@@ -108,6 +108,8 @@ export interface SimulatedMember {
   newest(): Promise<RunCopy | undefined>;
   /** Stores a checkpoint. @throws Error if the store does not accept it */
   write(checkpoint: RunCopy): Promise<void>;
+  /** Removes the checkpoints of later steps. @throws Error if the store does not answer */
+  removeAfter(step: number): Promise<void>;
   /** Announces this coordinator to workers as the one that leads the run. */
   announce(): Promise<void>;
   /** Gives up the lead. */

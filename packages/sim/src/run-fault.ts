@@ -1,9 +1,10 @@
 /** Checks whether a finished simulated run kept its promises. */
 
-import type { WorkerRecord } from '@lockstep/rules';
+import type { CoordinatorState, WorkerRecord } from '@lockstep/rules';
 import { exactnessOf } from '@lockstep/rules';
 import type { Problem } from './problem.ts';
 import type { Simulation } from './simulate.ts';
+import { fineLies } from './simulated-worker.ts';
 
 /** Describes the first promise that was not kept; undefined if all were. */
 export function runFault(problem: Problem, simulation: Simulation): string | undefined {
@@ -50,47 +51,67 @@ function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
 }
 
-/** Lies that the rounding of nodes may hide. */
-const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
+/** Returns the records of liars whose unchecked results are in the weights of a life, or in sums of a relay. */
+function lyingRecords(lives: readonly CoordinatorState[], liars: readonly string[]): WorkerRecord[] {
+  const records = lives.flatMap((life) => [...life.records.values()]);
+  return records.filter(({ name, uncheckedFrom }) => uncheckedFrom !== undefined && liars.includes(name));
+}
+
+/** Whether wrong results may be right once they are rounded. */
+function mayBeRounded({ setup }: Problem, { lies }: Simulation): boolean {
+  return setup.plan.halfUnit !== undefined && lies.some((lie) => fineLies.includes(lie));
+}
 
 /** Only a correct result proves a worker: before it sends one, none of its results is added, at any verify rate. */
-function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
-  const { sleepers, lies } = simulation;
-  const isFine = setup.plan.halfUnit !== undefined && lies.some((lie) => fineLies.includes(lie));
-  if (isFine) return undefined;
-  const added = liarRecords(simulation).find(({ name }) => !sleepers.includes(name));
+function uncomparedLie(problem: Problem, simulation: Simulation): string | undefined {
+  const { told, lies } = simulation;
+  // Without any checks, a liar that is proven may prove others.
+  const isUnchecked = problem.setup.verifyRate === 0 && lies.length > 1;
+  if (isUnchecked || mayBeRounded(problem, simulation)) return undefined;
+  const added = liarRecords(simulation).find(({ name }) => told.get(name)?.right === 0);
   return added && `${added.shards} results of the liar ${added.name} were added, and it has sent none that was right`;
 }
 
-/** Whether the weights may contain unverified results of a liar. */
+/** Whether the weights may contain wrong results, because their liar was not found. */
 function hasLies({ setup }: Pick<Problem, 'setup'>, simulation: Simulation): boolean {
-  return setup.verifyRate !== 1 && liarRecords(simulation).length > 0;
+  const { state, relays, liars } = simulation;
+  return setup.verifyRate !== 1 && (state.isTainted || lyingRecords([state, ...relays], liars).length > 0);
 }
 
-/** Probability that a liar is overlooked for longer than `mostUnfound`. */
+/** Probability that a liar is overlooked for longer than `mostAdded`. */
 const overlooked = 1e-9;
 
-/** Returns how many results of a liar may be added before one of them is verified. */
-function mostUnfound(verifyRate: number): number {
-  return verifyRate === 0 ? Number.POSITIVE_INFINITY : Math.ceil(Math.log(overlooked) / Math.log(1 - verifyRate));
+/** Returns how many results of a liar may be added, of which `right` are right, before one of the others is checked. */
+function mostAdded(verifyRate: number, right: number): number {
+  // Each result that the coordinator confirms halves the rate of its checks.
+  const rate = Math.max(verifyRate, 2 ** -right);
+  return verifyRate === 0 ? Number.POSITIVE_INFINITY : right + Math.ceil(Math.log(overlooked) / Math.log(1 - rate));
 }
 
-/**
- * Describes a liar with more added results than the verify rate allows, or with any in a run that calls itself exact.
- */
-function liarFault({ setup }: Problem, simulation: Simulation): string | undefined {
-  const { verifyRate = 0 } = setup;
+/** Describes a liar with more added results than its checks allow, or a false claim about one that was found. */
+function liarFault(problem: Problem, simulation: Simulation): string | undefined {
+  const { verifyRate = 0 } = problem.setup;
+  const { state, others, relays, told } = simulation;
   if (verifyRate === 1) return undefined;
-  const unfound = liarRecords(simulation).find(({ shards }) => shards > mostUnfound(verifyRate));
-  if (unfound) return `${unfound.shards} results of the liar ${unfound.name} were added`;
-  const { state, liars } = simulation;
-  const isFound = [...state.records.values()].some(
-    ({ name, shards, quarantined }) => shards > 0 && quarantined !== undefined && liars.includes(name),
+  const unfound = liarRecords(simulation).find(
+    ({ name, shards }) => shards > mostAdded(verifyRate, told.get(name)?.right ?? 0),
   );
+  if (unfound && !mayBeRounded(problem, simulation))
+    return `${unfound.shards} results of the liar ${unfound.name} were added`;
   const exactness = exactnessOf(state);
-  return isFound && exactness !== 'unverified'
-    ? `a liar contributed, and the run calls itself ${exactness}`
-    : undefined;
+  // A process that began with the run can go back to any step.
+  if (others.length + relays.length === 0 && state.isTainted) return 'a liar was found, and the run did not go back';
+  const kept = exactness === 'unverified' ? undefined : earlierResults(simulation);
+  return kept && `results of ${kept.name} from before it was found count, and the run calls itself ${exactness}`;
+}
+
+/** Returns the record of a liar whose unchecked results count, though a later worker at its address was found. */
+function earlierResults({ state, liars }: Simulation): WorkerRecord | undefined {
+  const records = [...state.records.values()].filter(({ name }) => liars.includes(name));
+  return records.find(({ name, uncheckedFrom, leftAtMs }, index) => {
+    const later = records.slice(index).filter((other) => other.name === name && other.quarantined !== undefined);
+    return uncheckedFrom !== undefined && leftAtMs !== undefined && later.length > 0;
+  });
 }
 
 /** Largest difference between runs of several numeric modes, relative to the largest weight. */
@@ -98,7 +119,7 @@ const tolerance = 1e-3;
 
 /** Compares the weights with the oracle's: to the bit for one numeric mode or rounded nodes, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
-  const { state, others, weights, divided } = simulation;
+  const { state, others, weights, divided, liars } = simulation;
   if (hasLies({ setup }, simulation)) return undefined;
   const contributions = [...others, state].flatMap(({ contributed }) => contributed);
   const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
@@ -111,5 +132,6 @@ function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simu
     isExact ? Object.is(value, expected[index]) : Math.abs(value - expected[index]!) <= tolerance * largest;
   const differing = weights.findIndex((value, index) => !isSame(value, index));
   if (differing >= 0) return `weight ${differing}: expected ${expected[differing]}, got ${weights[differing]}`;
-  return isExact ? divided : undefined;
+  // Other lives may have ended before a liar was found.
+  return isExact && lyingRecords(others, liars).length === 0 ? divided : undefined;
 }

@@ -8,14 +8,21 @@ import { type Backend, isHostBackend, randomStream } from '@lockstep/tensor';
 import type { RunOutcome } from '@lockstep/train/internal';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, pick, stutter, type World } from './faults.ts';
-import { type SampleLedger, stateFault, WeightsLedger } from './invariants.ts';
+import { type SampleLedger, stateFault, TrustLedger, WeightsLedger } from './invariants.ts';
 import type { Problem, RunParts } from './problem.ts';
 import { fleetRoute, type SimulatedFleet } from './routes.ts';
 import { type EarlyStop, SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { LinkSpeed } from './simulated-link.ts';
 import { VirtualClock } from './simulated-process.ts';
 import { RelayTree, type SimulatedRelay } from './simulated-relay.ts';
-import { type LiarHabit, type Lie, type Listener, resultFaults, SimulatedWorker } from './simulated-worker.ts';
+import {
+  fineLies,
+  type LiarHabit,
+  type Lie,
+  type Listener,
+  resultFaults,
+  SimulatedWorker,
+} from './simulated-worker.ts';
 
 interface SimulationOptions {
   /** Everything of a run that the simulation does not provide. */
@@ -66,6 +73,8 @@ interface SimulationOptions {
   readonly checkpointEvery?: number;
   /** Lets ready promises run; called after every virtual event. */
   readonly drain: () => Promise<void>;
+  /** Whether to stop after this event; by default the run is played to its end. */
+  readonly until?: (event: Happening) => boolean;
   /** Virtual time after which the run counts as hung. */
   readonly limitMs: number;
 }
@@ -88,8 +97,8 @@ export interface Simulation {
   readonly lies: readonly Lie[];
   /** Names of the workers that lie. */
   readonly liars: readonly string[];
-  /** Names of liars that have sent a correct result, and may have been taken for honest workers. */
-  readonly sleepers: readonly string[];
+  /** Results that each liar has sent, by name. For the right ones it may have been taken for an honest worker. */
+  readonly told: ReadonlyMap<string, { readonly right: number; readonly wrong: number }>;
   /** Names of honest workers whose results were corrupt. */
   readonly corrupt: readonly string[];
   /** Names of quarantined workers. */
@@ -109,7 +118,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
   const { clock } = simulator;
   let fault: string | undefined;
   await drain();
-  while (simulator.outcome === undefined && fault === undefined && clock.nowMs() < limitMs) {
+  while (!simulator.isOver && fault === undefined && clock.nowMs() < limitMs) {
     try {
       if (!clock.step()) break;
     } catch (error) {
@@ -140,6 +149,8 @@ class Simulator implements World {
   readonly #workers: SimulatedWorker[] = [];
   readonly #chronicle: Entry[] = [];
   readonly #met = Object.fromEntries(Object.keys(faults).map((kind) => [kind, 0])) as Record<FaultKind, number>;
+  readonly #trust = new WeakMap<CoordinatorState, TrustLedger>();
+  #isEnough = false;
   readonly #corrupt = new Set<string>();
   readonly #quarantined: string[] = [];
   readonly #mostBytes: number;
@@ -158,9 +169,20 @@ class Simulator implements World {
     this.fleet = options.fleet?.open(clock);
     const note = (happening: Happening, name?: string): void => this.#note(happening, name);
     const onWeights = (step: number, weights: Float32Array): void => this.#weights.note(step, weights);
+    const onGoBack = (step: number, weights: Float32Array): void => this.#weights.goBack(step, weights);
     const { colocated: rate } = options;
     const colocatedMs = rate && ((microbatches: number) => (microbatches / rate) * (0.8 + 0.4 * this.chance()));
-    const common = { clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, earlyStop, note, onWeights };
+    const common = {
+      clock,
+      run,
+      ledger,
+      resume,
+      fleet: this.fleet,
+      checkpointEvery,
+      earlyStop,
+      note,
+      ...{ onWeights, onGoBack },
+    };
     const parts = { ...common, ...times, ...(colocatedMs && { colocatedMs }) };
     this.coordinators = this.fleet
       ? Array.from({ length: options.fleet!.coordinators }, (_, index) => `coordinator ${index + 1}`).map(
@@ -240,6 +262,11 @@ class Simulator implements World {
     this.clock.after(delayMs, callback);
   }
 
+  /** Whether the run has ended, or the event has happened after which the simulation stops. */
+  get isOver(): boolean {
+    return this.outcome !== undefined || this.#isEnough;
+  }
+
   /** Outcome of the first coordinator that has taken the last step or failed. */
   get outcome(): RunOutcome | undefined {
     return this.#finisher?.outcome;
@@ -257,12 +284,32 @@ class Simulator implements World {
     const changed = places.filter(({ state }) => state && this.#checked.get(state) !== state.handled);
     if (changed.length === 0) return undefined;
     for (const { name, state } of changed) {
-      const fault = stateFault(state!);
+      const fault = stateFault(state!) ?? this.#trustOf(state!).faultOf(state!) ?? this.#confirmationFault(state!);
       if (fault !== undefined) return `${name}: ${fault}`;
     }
     this.#checked.clear();
     for (const { state } of places) if (state) this.#checked.set(state, state.handled);
     return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#linkFault();
+  }
+
+  /** Describes a lie that was confirmed. Liars that lie alike may confirm each other, and rounded nodes may hide lies. */
+  #confirmationFault({ connections, records, setup }: CoordinatorState): string | undefined {
+    const { liars = [] } = this.#options;
+    const mayBeHidden = setup.plan.halfUnit !== undefined && liars.some((lie) => fineLies.includes(lie));
+    if (mayBeHidden || new Set(liars).size < liars.length) return undefined;
+    for (const { name, told } of this.#workers.filter(({ lie }) => lie !== undefined)) {
+      for (const { workerId = '', confirmed } of connections.values()) {
+        if (records.get(workerId)?.name !== name || confirmed <= told.right) continue;
+        return `${confirmed} results of the liar ${name} are confirmed, of which ${told.right} are right`;
+      }
+    }
+    return undefined;
+  }
+
+  #trustOf(state: CoordinatorState): TrustLedger {
+    const trust = this.#trust.get(state) ?? new TrustLedger();
+    this.#trust.set(state, trust);
+    return trust;
   }
 
   /** Describes a worker that did not wait for the run that may follow. */
@@ -291,7 +338,7 @@ class Simulator implements World {
       met: this.#met,
       lies: this.#workers.flatMap(({ lie }) => lie ?? []),
       liars: this.#workers.filter(({ lie }) => lie !== undefined).map(({ name }) => name),
-      sleepers: this.#workers.filter(({ hasToldTruth }) => hasToldTruth).map(({ name }) => name),
+      told: new Map(this.#workers.flatMap(({ name, lie, told }) => (lie === undefined ? [] : [[name, told]]))),
       corrupt: [...this.#corrupt],
       quarantined: this.#quarantined,
       fault,
@@ -365,6 +412,7 @@ class Simulator implements World {
   }
 
   #note(happening: Happening, name?: string, relay?: string): void {
+    if (this.#options.until?.(happening)) this.#isEnough = true;
     this.#chronicle.push({ atMs: this.clock.nowMs(), happening, name, relay });
     if (happening.type === 'quarantined') this.#quarantined.push(name ?? '');
   }

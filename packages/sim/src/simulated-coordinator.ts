@@ -3,7 +3,7 @@
 import type { InlineCompute } from '@lockstep/compute';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
-import type { CoordinatorState, Shard } from '@lockstep/rules';
+import { type CoordinatorState, historyOf, type Shard } from '@lockstep/rules';
 import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
 import { InlineWorker, Run } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
@@ -70,6 +70,8 @@ interface SimulatedCoordinatorOptions {
   readonly note: (happening: Happening, workerName?: string) => void;
   /** Called with the weights after each step of each life. */
   readonly onWeights: (step: number, weights: Float32Array) => void;
+  /** Called with the weights before the step to which a life has gone back. */
+  readonly onGoBack: (step: number, weights: Float32Array) => void;
 }
 
 /** One life of the coordinator, from its start to its crash or to the end of the run. */
@@ -85,6 +87,8 @@ interface Life {
   epochs: number;
   evaluated: number;
   isEvaluating: boolean;
+  /** How often the run has gone back; what was begun before does not count. */
+  timesBack: number;
 }
 
 /** Delay before a coordinator that ended by itself is started again. */
@@ -218,7 +222,7 @@ export class SimulatedCoordinator {
     member?: SimulatedMember,
     kept?: Float32Array,
   ): void {
-    const { note, onWeights, earlyStop } = this.#options;
+    const { note, onWeights, onGoBack, earlyStop } = this.#options;
     const isAlive = (): boolean => !process.isDead && this.#life?.process === process;
     const run = new Run({
       ...parts,
@@ -237,12 +241,20 @@ export class SimulatedCoordinator {
         this.#noteStep(life, step + 1);
         this.#checkpoint(life, step + 1);
       },
+      onGoBack: (step) => {
+        if (!isAlive()) return;
+        onGoBack(step, parts.parameterServer.weights());
+        this.#goBack(life, step);
+      },
     });
     this.#process = process;
     // A run that was resumed evaluates its last complete epoch again.
     const epochs = Math.floor((parts.firstStep ?? 0) / parts.setup.plan.stepsPerEpoch);
     const evaluated = Math.max(0, Math.min(epochs, earlyStop?.lastEpoch ?? 0) - 1);
-    const life: Life = { process, run, parts, ledger, member, kept, epochs, evaluated, isEvaluating: false };
+    const life: Life = {
+      ...{ process, run, parts, ledger, member, kept, epochs, evaluated },
+      ...{ isEvaluating: false, timesBack: 0 },
+    };
     this.#life = life;
     this.#allow(life);
     if (earlyStop) this.#evaluateNext(life, earlyStop);
@@ -263,6 +275,21 @@ export class SimulatedCoordinator {
     this.#evaluateNext(life, earlyStop);
   }
 
+  /** Forgets the epochs and checkpoints of the steps that are taken again. */
+  #goBack(life: Life, step: number): void {
+    const { earlyStop, note } = this.#options;
+    life.timesBack += 1;
+    life.epochs = Math.floor(step / life.parts.setup.plan.stepsPerEpoch);
+    if (earlyStop && life.epochs < earlyStop.lastEpoch) life.kept = undefined;
+    life.evaluated = Math.min(life.evaluated, life.epochs);
+    life.isEvaluating = false;
+    this.#allow(life);
+    if (earlyStop) this.#evaluateNext(life, earlyStop);
+    this.disk.remove((checkpoint) => checkpoint.step > step);
+    const remains = (error: Error): void => note({ type: 'fault', text: `wrong checkpoints remain: ${error.message}` });
+    void life.member?.removeAfter(step).catch(remains);
+  }
+
   /** Lets the run finish the epoch after the next one to evaluate, as a recorder does. */
   #allow({ run, parts, evaluated }: Life): void {
     if (this.#options.earlyStop) run.allow((evaluated + 2) * parts.setup.plan.stepsPerEpoch);
@@ -271,7 +298,9 @@ export class SimulatedCoordinator {
   #evaluateNext(life: Life, earlyStop: EarlyStop): void {
     if (life.isEvaluating || life.epochs <= life.evaluated) return;
     life.isEvaluating = true;
+    const { timesBack } = life;
     life.process.after(earlyStop.evaluateMs, () => {
+      if (timesBack !== life.timesBack) return;
       life.isEvaluating = false;
       life.evaluated += 1;
       if (life.evaluated === earlyStop.lastEpoch) {
@@ -291,16 +320,19 @@ export class SimulatedCoordinator {
   }
 
   /** Copies what the next step depends on now, and writes it later, without holding up the step. */
-  #checkpoint({ process, parts, ledger, member, kept }: Life, step: number): void {
+  #checkpoint(life: Life, step: number): void {
+    const { process, run, parts, ledger, member, kept, timesBack } = life;
     const { checkpointEvery, writeMs, note } = this.#options;
     if (checkpointEvery === undefined || step % checkpointEvery !== 0) return;
     const { parameterServer } = parts;
     const weights = parameterServer.weights();
     const counts = ledger?.counts() ?? new Uint8Array();
-    const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts, kept };
+    const history = historyOf(run.state, process.nowMs());
+    const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts, kept, history };
     const isMissing = (why: string): void =>
       note({ type: 'fault', text: `${why}: no checkpoint before step ${step + 1}` });
     process.after(writeMs, () => {
+      if (timesBack !== life.timesBack) return;
       if (member) member.write(checkpoint).catch((error: Error) => isMissing(error.message));
       else if (!this.disk.write(checkpoint)) isMissing('the disk is full');
     });

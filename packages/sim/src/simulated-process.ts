@@ -89,6 +89,11 @@ export class SimulatedDisk<Content> {
     return true;
   }
 
+  /** Removes the readable checkpoints for which this holds. */
+  remove(isWrong: (checkpoint: Content) => boolean): void {
+    this.#kept = this.#kept.filter((checkpoint) => checkpoint === undefined || !isWrong(checkpoint));
+  }
+
   /** Makes the newest readable checkpoint unreadable; returns false if there is none. */
   tearNewest(): boolean {
     const index = this.#kept.findLastIndex((checkpoint) => checkpoint !== undefined);

@@ -71,8 +71,8 @@ export class SimulatedWorker {
   readonly process: SimulatedProcess;
   /** The newest connection. */
   link: SimulatedLink | undefined;
-  /** Whether a liar has sent a correct result, and may have been taken for an honest worker. */
-  hasToldTruth = false;
+  /** Results that a liar has sent. */
+  readonly told = { right: 0, wrong: 0 };
   readonly #options: SimulatedWorkerOptions;
   readonly #route: Route;
   readonly #compute: Compute;
@@ -82,7 +82,6 @@ export class SimulatedWorker {
   #resultBefore: ShardGradient | undefined;
   #membership: Membership | undefined;
   #hasFinished = false;
-  #lies = 0;
   #countOf = (_samples: ShardSamples, targets: TargetValues): number => targets.length;
 
   constructor(options: SimulatedWorkerOptions) {
@@ -110,6 +109,10 @@ export class SimulatedWorker {
 
   get lie(): Lie | undefined {
     return this.#options.lie;
+  }
+
+  get #results(): number {
+    return this.told.right + this.told.wrong;
   }
 
   get ended(): boolean {
@@ -196,7 +199,7 @@ export class SimulatedWorker {
     const count = this.#countOf(samples, targets);
     const [weights, olderWeights] = this.#weights;
     const boasts = lie === 'no-answer' || habit?.boasts === true;
-    const takenMs = this.#options.computeMs(count) + (isCheck || this.#lies >= lateLies ? 0 : (habit?.lateMs ?? 0));
+    const takenMs = this.#options.computeMs(count) + (isCheck || this.#results >= lateLies ? 0 : (habit?.lateMs ?? 0));
     const computeMs = isCheck && boasts ? 0.001 : takenMs;
     await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
     const truth = { ...(await gradientOf(weights, ...shard)), computeMs };
@@ -205,9 +208,9 @@ export class SimulatedWorker {
     const before = this.#resultBefore;
     this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
-    const told = await lies[lie](truth, { before, withOlderWeights });
-    this.hasToldTruth ||= isTruth(told, truth);
-    this.#lies += 1;
+    const isHonest = this.#results < (habit?.honestResults ?? 0);
+    const told = isHonest ? truth : await lies[lie](truth, { before, withOlderWeights });
+    this.told[isTruth(told, truth) ? 'right' : 'wrong'] += 1;
     return told;
   }
 }
@@ -243,6 +246,9 @@ export const lies = {
 
 export type Lie = keyof typeof lies;
 
+/** Lies that the rounding of nodes may hide. */
+export const fineLies: readonly Lie[] = ['one-bit', 'scaled'];
+
 /** Further behavior of a liar that might let its results count before they are compared. */
 export interface LiarHabit {
   /** Delay of its first results in milliseconds: by then others have sent most of them. */
@@ -253,6 +259,8 @@ export interface LiarHabit {
   readonly isRelay: boolean;
   /** Whether it joins before all honest workers. */
   readonly isFirst: boolean;
+  /** Number of correct results that it sends first. */
+  readonly honestResults: number;
 }
 
 /** Whether a lie left the result unchanged, such as the sign of an all-zero gradient. */

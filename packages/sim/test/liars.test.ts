@@ -47,7 +47,7 @@ describe('one liar among three workers', () => {
       // A liar whose trials all failed was never given a shard that counts.
       expect(found.length > 0 || liars.every(({ shards }) => shards === 0)).toBe(true);
       added += found[0]?.shards ?? 0;
-      if (found.some(({ shards }) => shards > 0)) expect(exactnessOf(simulation.state)).toBe('unverified');
+      expect(exactnessOf(simulation.state)).toBe('bit-exact');
       // The liar returns under new identities until its address is refused.
       expect(simulation.state.faults.quarantined).toBeLessThanOrEqual(3);
     }

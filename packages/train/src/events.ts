@@ -1,4 +1,5 @@
 /** Events of a run, for the program that started it and for viewers; events of the rules become such events. */
+import { thousands } from '@lockstep/data/shown';
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
@@ -165,6 +166,8 @@ type MemberEvent = { readonly message: string } & (
   | { readonly type: 'slowLink'; readonly worker: Worker }
   /** The worker's result was wrong. `shards` of its results had been added before. */
   | { readonly type: 'quarantined'; readonly worker: Worker; readonly shards: number }
+  /** Results of the worker were wrong: the run had taken `from` steps, and goes on from the state after `to` of them. */
+  | { readonly type: 'wentBack'; readonly worker: Worker; readonly from: number; readonly to: number }
   | { readonly type: 'injectFault'; readonly worker: Worker; readonly action: FaultAction }
 );
 
@@ -269,6 +272,12 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
       const { shards } = event;
       const before = shards === 0 ? 'none of its results had been added' : `${shards} of its results had been added`;
       return { type: 'quarantined', message: `${who} is quarantined: ${event.message}; ${before}`, worker, shards };
+    }
+    case 'wentBack': {
+      const { from, to } = event;
+      const steps = from - to === 1 ? '1 step' : `${thousands(from - to)} steps`;
+      const message = `went back ${steps}, to step ${thousands(to)}: results of ${who} were wrong`;
+      return { type: 'wentBack', message, worker, from, to };
     }
     case 'renamed':
       return { type: 'renamed', message: `${who} was renamed from ${event.before}`, worker, before: event.before };

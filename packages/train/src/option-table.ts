@@ -380,7 +380,7 @@ export const runOptions = {
     ),
     'verify-rate': option(
       fractionKind,
-      'fraction of shards that the coordinator computes too, to catch wrong results',
+      'fraction of shards that the coordinator computes too, to catch wrong results; more of new workers',
       {
         default: 0.01,
         library: 'verifyRate',

@@ -273,6 +273,8 @@ export interface SharedCheckpoints {
   open(claim: RunClaim): Promise<void>;
   /** Returns the name of the written checkpoint. @throws Error if it cannot be written */
   write(run: string, step: number, bytes: Uint8Array): Promise<string>;
+  /** Removes the checkpoints of later steps, because the run has gone back. @throws Error if they may still be there */
+  removeAfter(run: string, step: number): Promise<void>;
   /** All checkpoints, newest first. */
   list(): Promise<StoredCheckpoint[]>;
 }

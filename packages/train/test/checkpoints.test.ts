@@ -56,6 +56,17 @@ describe('a folder of checkpoints', () => {
     expect(await listed(store)).toEqual([...own, [earlier, 900]]);
   });
 
+  it('removes the checkpoints of later steps of a run that went back, and none of other runs', async () => {
+    const { store } = await open('back');
+    await store.write(earlier, 900, bytes(1));
+    for (const step of [10, 20, 30]) await store.write(later, step, bytes(2));
+    await store.removeAfter(later, 19);
+    expect(await listed(store)).toEqual([
+      [later, 10],
+      [earlier, 900],
+    ]);
+  });
+
   it('ignores files of other names, and removes the part that a process of this run left', async () => {
     const { folder, store } = await open('others');
     const part = (run: string): string => `checkpoint-${run}-000000001.safetensors.part`;
@@ -242,6 +253,7 @@ interface Write {
 function setUp(options: Partial<CheckpointerOptions> = {}) {
   const [lines, written]: [string[], number[]] = [[], []];
   const writes: Write[] = [];
+  const removals: number[] = [];
   const weights = new Float32Array(5);
   let step = 0;
   let wake = (): void => {};
@@ -253,6 +265,7 @@ function setUp(options: Partial<CheckpointerOptions> = {}) {
           writes.push({ step: ofStep, bytes: file, end });
           wake();
         }),
+      removeAfter: async (_run, ofStep) => void removals.push(ofStep),
     },
     runName: 'run',
     interval: { steps: 1 },
@@ -269,6 +282,12 @@ function setUp(options: Partial<CheckpointerOptions> = {}) {
     lines,
     writes,
     written,
+    removals,
+    goBack(to: number) {
+      step = to;
+      weights.fill(to);
+      checkpointer.goBack();
+    },
     takeStep() {
       step += 1;
       weights.fill(step);
@@ -317,6 +336,43 @@ describe('a checkpointer', () => {
     await turn();
     await turn();
     expect(writes).toHaveLength(1);
+  });
+
+  it('replaces the checkpoints of later steps at once if the run goes back, after a write that is still going on', async () => {
+    const { takeStep, goBack, write, written, removals, checkpointer } = setUp({ interval: { steps: 4 } });
+    for (let step = 0; step < 9; step++) takeStep();
+    goBack(3);
+    takeStep();
+    expect(removals).toEqual([]);
+    await end(write(0));
+    const { step, bytes: file } = await write(1);
+    expect([step, ...decodeCheckpoint(file, sha256).weights]).toEqual([3, 3, 3, 3, 3, 3]);
+    expect(removals).toEqual([3]);
+    await end(write(1));
+    expect(written.at(-1)).toBe(3);
+    expect(checkpointer.newest).toEqual({ file: 'checkpoint-3', step: 3 });
+  });
+
+  it('writes nothing of a run that goes back to its beginning, and then as often as before', async () => {
+    const { takeStep, goBack, write, writes, removals, checkpointer } = setUp();
+    takeStep();
+    await end(write(0));
+    goBack(0);
+    await turn();
+    expect([removals, writes.length, checkpointer.newest]).toEqual([[0], 1, undefined]);
+    takeStep();
+    expect((await write(1)).step).toBe(1);
+  });
+
+  it('says if checkpoints with wrong results cannot be removed', async () => {
+    const removeAfter = async (): Promise<void> => {
+      throw new Error('EACCES: permission denied, unlink');
+    };
+    const { goBack, lines, takeStep } = setUp({ store: { write: async () => '', removeAfter } });
+    takeStep();
+    goBack(0);
+    while (lines.length === 0) await turn();
+    expect(lines.at(-1)).toMatch(/^checkpoints with wrong results, of steps after 0, were not removed: EACCES/);
   });
 
   it('says once that it cannot write, and when it can again', async () => {

@@ -93,6 +93,8 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
       recorder.step(result, run.state);
       onStep?.(result);
     },
+    onKeep: (step, forget) => recorder.keep(step, forget),
+    onGoBack: (step) => recorder.goBack(step),
     onTrace: (trace) => recorder.trace(trace),
   });
   void run.outcome.then((outcome) => recorder.ended(outcome));

@@ -148,6 +148,21 @@ describe('the evaluation that viewers see', async () => {
     expect(failures).toEqual([]);
   });
 
+  it('is not shown if the run has gone back meanwhile, and made again for the same epoch', async () => {
+    const { feed, weights, viewers } = setUp(small);
+    viewers.size = 1;
+    feed.add({ epoch: 1, weights, isLast: false });
+    feed.clear();
+    await feed.idle();
+    expect(feed.message).toBeUndefined();
+    for (const times of [1, 2]) {
+      feed.add({ epoch: 1, weights, isLast: false });
+      await feed.idle();
+      expect(feed.message, `${times}`).toMatchObject({ epoch: 1 });
+      feed.clear();
+    }
+  });
+
   it('is given up after one failure, and the next one is made', async () => {
     const { feed, weights, viewers, failures } = setUp(small);
     viewers.size = 1;

@@ -1,4 +1,7 @@
-/** A run keeps and writes what its weights alone determine, whenever they are evaluated and the run is interrupted. */
+/**
+ * A run keeps and writes what its weights alone determine, whenever they are evaluated, and whenever the run is
+ * interrupted or goes back.
+ */
 import { classField } from '@lockstep/data';
 import type { Evaluation } from '@lockstep/nn';
 import { type CoordinatorState, planRun } from '@lockstep/rules';
@@ -72,15 +75,23 @@ interface Played {
 }
 
 /**
- * Plays a run from a checkpoint, or from its beginning; steps and evaluations take turns as drawn.
+ * Plays a run from a checkpoint, or from its beginning; steps and evaluations take turns as drawn. A run that goes back
+ * takes some steps with wrong results first, whose weights are not whole numbers and seem better than all others.
  * @returns the end of the run, or its checkpoint if it is interrupted
  */
-async function play({ losses, config, sampleEvery }: Played, draw: Draw, from?: Checkpoint, isCut = false) {
+async function play(
+  { losses, config, sampleEvery }: Played,
+  draw: Draw,
+  { from, isCut = false, goesBack = false }: { from?: Checkpoint; isCut?: boolean; goesBack?: boolean } = {},
+) {
   let step = from?.step ?? 0;
+  /** The step to go back to, while results are wrong. */
+  let wrongFrom: number | undefined;
   let allowed = Number.POSITIVE_INFINITY;
   let hasEnded = (from?.choice?.lastEpoch ?? null) !== null;
   let evaluateNext = (): void => {};
-  const lossOf = (weights: Float32Array): number => losses[Math.ceil(weights[0]! / stepsPerEpoch) - 1]!;
+  const lossOf = ([weight = 0]: Float32Array): number =>
+    Number.isInteger(weight) ? losses[Math.ceil(weight / stepsPerEpoch) - 1]! : -weight;
   const validation = {
     config,
     evaluator: { evaluate: async (weights: Float32Array) => evaluationOf(lossOf(weights)), dispose() {} },
@@ -107,7 +118,7 @@ async function play({ losses, config, sampleEvery }: Played, draw: Draw, from?: 
   const recorder = new Recorder({
     ...{ plan, evaluator, validation, targetField: classField, resumeFrom: from },
     writing: sampleEvery > 0 ? { writer, prompt: '', every: sampleEvery } : undefined,
-    weights: () => Float32Array.of(step),
+    weights: () => Float32Array.of(wrongFrom === undefined ? step : step + 0.5),
     run: () => ({
       state,
       stop() {},
@@ -133,12 +144,26 @@ async function play({ losses, config, sampleEvery }: Played, draw: Draw, from?: 
       const { wire } = sampleCheckpoint.progress;
       return { ...sampleCheckpoint, step, weights: Float32Array.of(step), progress: { ...progress, wire }, ...rest };
     }
+    if (wrongFrom !== undefined && (step === plan.steps - 1 || draw(5) === 0)) {
+      recorder.goBack(wrongFrom);
+      step = wrongFrom;
+      wrongFrom = undefined;
+    } else if (goesBack && wrongFrom === undefined && step < plan.steps - 1 && draw(8) === 0) {
+      recorder.keep(step);
+      wrongFrom = step;
+    }
     const mayStep = step < allowed;
     if (mayStep && draw(3) > 0) {
       const count = step % stepsPerEpoch === 2 ? 2 : 4;
       step += 1;
       recorder.step(
-        { step: step - 1, epoch: Math.floor((step - 1) / stepsPerEpoch), loss: step, correct: 1, count },
+        {
+          step: step - 1,
+          epoch: Math.floor((step - 1) / stepsPerEpoch),
+          loss: wrongFrom ? -1 : step,
+          correct: 1,
+          count,
+        },
         state,
       );
     } else {
@@ -153,7 +178,7 @@ async function play({ losses, config, sampleEvery }: Played, draw: Draw, from?: 
   return { epochs, samples, steps, images, curve: curve.points(), kept, stoppedAfterEpoch, weights };
 }
 
-it('depends on no delay of an evaluation, and on no interruption', async () => {
+it('depends on no delay of an evaluation, no interruption and no return to an earlier step', async () => {
   const loss = fc.oneof(fc.integer({ min: 0, max: 8 }), fc.constant(Number.NaN));
   await fc.assert(
     fc.asyncProperty(
@@ -166,13 +191,16 @@ it('depends on no delay of an evaluation, and on no interruption', async () => {
         const run: Played = { losses, config, sampleEvery };
         const draw: Draw = (below) => numbers.next().value % below;
         const expected = await play(run, () => 1);
-        let from: Checkpoint | undefined;
-        let got = await play(run, draw, from, true);
+        let got = await play(run, draw, { isCut: true });
         for (let interruption = 1; 'optimizer' in got; interruption++) {
-          from = decodeCheckpoint(await encodeCheckpoint(got, sha256), sha256);
-          got = await play(run, draw, from, interruption < 3);
+          const from = decodeCheckpoint(await encodeCheckpoint(got, sha256), sha256);
+          got = await play(run, draw, { from, isCut: interruption < 3 });
         }
         expect(got).toEqual(expected);
+        // A run may stop early while its results are wrong, which nobody notices any more.
+        const { patience: _, ...patient } = config;
+        const back = sampleEvery > 0 ? { ...run, config: patient } : run;
+        expect(await play(back, draw, { goesBack: true })).toEqual(await play(back, () => 1));
       },
     ),
     { numRuns: 300, seed: 1 },

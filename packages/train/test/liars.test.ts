@@ -14,6 +14,7 @@ import { lies } from '../../sim/src/simulated-worker.ts';
 import { audit, type Finding } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import { Relay } from '../src/relay/relay-core.ts';
+import { readTranscript } from '../src/transcript/read-transcript.ts';
 import { temporaryFolder } from './folder.ts';
 import { hashAlone, openRun, tiny } from './open-run.ts';
 import { openTestServer } from './test-server.ts';
@@ -69,43 +70,93 @@ async function joinRelay(url: string, name: string, change: Change): Promise<Mem
   return relay.ended.finally(() => worker.leave('its relay has ended'));
 }
 
-/** Lies from its eleventh result on, when it has long been proven. */
-function hugeAtLast(): Change {
+/** Lies after thirty right results, when it has long been proven. */
+function later(lie: Change): Change {
   let results = 0;
-  return (truth) => {
-    if (++results <= 10) return truth;
-    const gradient = new Float32Array(truth.gradient.slice().buffer).map((value) => 1e20 * value);
-    return { ...truth, gradient: new Uint8Array(gradient.buffer) };
-  };
+  return (truth) => (++results <= 30 ? truth : lie(truth));
 }
 
-it.each([
-  { what: 'a worker whose results are all wrong', join: joinWorker, change: lies.sign, exactness: 'bit-exact' },
-  { what: 'a relay whose results are all wrong', join: joinRelay, change: lies.sign, exactness: 'bit-exact' },
-  { what: 'a worker whose results become huge', join: joinWorker, change: hugeAtLast(), exactness: 'unverified' },
-])('$what is refused at a rate of hardly any checks, and changes no bit', async ({ join, change, exactness }) => {
-  const server = await openTestServer({
-    args: { ...options, listen: { port: 0 }, verifyRate: 0.0001 },
-    startWorkers: 3,
-  });
-  try {
-    const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
-    const liar = join(server.url, 'liar', change);
-    expect(await server.outcome).toEqual({ type: 'finished' });
-    expect(await liar).toMatchObject({ type: 'refused', message: expect.stringContaining('was wrong') });
-    await Promise.all(honest);
-    const { workers, weightsSha256, ...report } = server.report();
-    expect(report).toMatchObject({ exactness, faults: { quarantined: 1 } });
-    expect(weightsSha256).toBe(honestHash);
-    const [found, ...others] = workers.filter(({ quarantined }) => quarantined !== undefined);
-    const quarantined = expect.stringMatching(/^its result for step \d+, microbatches \d+ to \d+, was wrong$/);
-    expect(found).toMatchObject({ name: 'liar', quarantined });
-    expect(found!.shards > 0).toBe(exactness === 'unverified');
-    expect(others).toEqual([]);
-  } finally {
-    await server.close();
-  }
-});
+const huge: Change = (truth) => {
+  const gradient = new Float32Array(truth.gradient.slice().buffer).map((value) => 1e20 * value);
+  return { ...truth, gradient: new Uint8Array(gradient.buffer) };
+};
+
+interface Row {
+  readonly what: string;
+  readonly join?: (url: string, name: string, change: Change) => Promise<MembershipEnd>;
+  /** Returns the change of each liar's results. */
+  readonly change: () => Change;
+  readonly liars?: number;
+  readonly verifyRate?: number;
+  /** Whether results of the liars count before they are caught. */
+  readonly goesBack?: boolean;
+}
+
+it.each<Row>([
+  { what: 'a worker whose results are all wrong', change: () => lies.sign },
+  { what: 'a relay whose results are all wrong', join: joinRelay, change: () => lies.sign },
+  { what: 'a worker whose results become huge', change: () => later(huge), goesBack: true },
+  {
+    what: 'a worker that begins to change one bit',
+    change: () => later(lies['one-bit']),
+    goesBack: true,
+    verifyRate: 0.1,
+  },
+  {
+    what: 'a worker that begins to tell a wrong loss',
+    change: () => later(lies.loss),
+    goesBack: true,
+    verifyRate: 0.1,
+  },
+  {
+    what: 'a relay that begins to lie',
+    join: joinRelay,
+    change: () => later(lies.scaled),
+    goesBack: true,
+    verifyRate: 0.1,
+  },
+  {
+    what: 'two that begin to tell the same lie',
+    change: () => later(lies.sign),
+    liars: 2,
+    goesBack: true,
+    verifyRate: 0.1,
+  },
+])(
+  '$what: refused, and no bit changes',
+  async ({ join = joinWorker, change, liars = 1, verifyRate = 0.0001, goesBack = false }) => {
+    const server = await openTestServer({
+      args: { ...options, listen: { port: 0 }, verifyRate },
+      startWorkers: 2 + liars,
+    });
+    try {
+      const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
+      const lying = Array.from({ length: liars }, (_, index) => join(server.url, `liar-${index + 1}`, change()));
+      expect(await server.outcome).toEqual({ type: 'finished' });
+      for (const liar of lying) {
+        expect(await liar).toMatchObject({ type: 'refused', message: expect.stringContaining('was wrong') });
+      }
+      await Promise.all(honest);
+      const { workers, weightsSha256, rewinds, ...report } = server.report();
+      expect(report).toMatchObject({ exactness: 'bit-exact', faults: { quarantined: liars } });
+      expect(weightsSha256).toBe(honestHash);
+      const found = workers.filter(({ quarantined }) => quarantined !== undefined);
+      expect(found.map(({ name }) => name).sort()).toEqual(lying.map((_, index) => `liar-${index + 1}`));
+      const wrong = /^its result for step \d+, microbatches \d+ to \d+, was wrong$/;
+      for (const { quarantined, shards } of found) {
+        expect(quarantined).toMatch(wrong);
+        expect(shards > 0).toBe(goesBack);
+      }
+      expect(rewinds.length > 0).toBe(goesBack);
+      for (const { worker, fromStep, toStep } of rewinds) {
+        expect(found.map(({ id }) => id)).toContain(worker);
+        expect(fromStep).toBeGreaterThan(toStep);
+      }
+    } finally {
+      await server.close();
+    }
+  },
+);
 
 /** Changes one bit of one value, in its eleventh result. */
 function oneBitOnce(): Change {
@@ -143,4 +194,25 @@ it.each([
   expect(finding).toMatchObject({ type: 'results', areWeightsRight: false });
   const { shards } = finding as Extract<Finding, { type: 'results' }>;
   expect(shards).toEqual([{ lo: expect.any(Number), n: expect.any(Number), worker: expect.stringMatching(name) }]);
+});
+
+it('an audit finds nothing wrong in a run that went back, and only the steps that stand', async () => {
+  const file = place('rewound.transcript');
+  const { run, url } = await openRun({
+    ...{ ...options, steps: 400, verifyRate: 0.1, transcript: file },
+    listen: { waitForStart: true },
+  });
+  const all = [joinWorker(url, 'honest-1'), joinWorker(url, 'honest-2'), joinWorker(url, 'liar', later(lies.sign))];
+  let joined = 0;
+  for await (const { type } of run) {
+    if (type === 'joined' && ++joined === 3) run.start();
+  }
+  const { report } = await run.result;
+  await Promise.all(all);
+  expect(report).toMatchObject({ exactness: 'bit-exact', weightsSha256: honestHash });
+  expect(report.rewinds).toHaveLength(1);
+  const { backs, steps, end } = readTranscript(readFileSync(file));
+  expect(backs).toMatchObject([{ to: report.rewinds[0]!.toStep, cause: 'rewound' }]);
+  expect([steps.length, end?.weightsSha256]).toEqual([400, report.weightsSha256]);
+  expect(await audit(readFileSync(file), { data: tiny.data })).toMatchObject({ isRight: true });
 });

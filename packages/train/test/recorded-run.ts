@@ -115,7 +115,7 @@ export async function forgeRun(
     states[step + 1] = replay.state;
     if (lies.sealEvery !== undefined && replay.step % lies.sealEvery === 0) transcriber.sealForCheckpoint();
     if (back?.from === step) {
-      transcriber.back({ to: back.to, cause: 'rewound', steps: plan.steps });
+      transcriber.goBack(back.to);
       replay.restore(states[back.to]!);
       back = undefined;
     }

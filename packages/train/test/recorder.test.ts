@@ -207,6 +207,44 @@ describe('epochs', () => {
   );
 });
 
+it('a run that goes back has the figures of one that did not, and says what that cost', async () => {
+  for (const [kept, until] of [
+    [0, 2],
+    [1, 6],
+    [3, 4],
+    [3, 5],
+    [4, 5],
+  ] as const) {
+    const [undisturbed, disturbed] = [setUp(), setUp()];
+    undisturbed.play(0, 6);
+    disturbed.play(0, kept);
+    disturbed.recorder.keep(kept);
+    const lies: Parameters<typeof disturbed.step>[0][] = [];
+    for (let step = kept; step < until; step++) lies.push({ step, loss: 100, correct: 4 });
+    for (const lie of lies) {
+      disturbed.wait(500);
+      disturbed.step(lie);
+    }
+    disturbed.recorder.goBack(kept);
+    const worker = new Map([['w7', { id: 'w7', name: 'liar' }]]);
+    const event = { type: 'wentBack', workerId: 'w7', from: until, to: kept } as const;
+    disturbed.recorder.event(event, { ...state, records: worker } as unknown as CoordinatorState);
+    const steps = until - kept === 1 ? '1 step' : `${until - kept} steps`;
+    expect(disturbed.recorder.data.lines.at(-1)).toBe(
+      `went back ${steps}, to step ${kept}: results of w7 liar were wrong`,
+    );
+    const seconds = (until - kept) / 2;
+    expect(disturbed.recorder.data.rewinds).toEqual([{ worker: 'w7', fromStep: until, toStep: kept, seconds }]);
+    disturbed.play(kept, 6);
+    const [expected, got] = [await recordOf(undisturbed.recorder), await recordOf(disturbed.recorder)];
+    expect(got).toEqual({ ...expected, seconds: expected.seconds + seconds });
+    const { loss, accuracy, curve } = undisturbed.recorder.data;
+    expect(disturbed.recorder.data).toMatchObject({ loss, accuracy });
+    const pointsOf = (data: Recorder['data']) => data.curve.points().map((point) => ({ ...point, seconds: 0 }));
+    expect(pointsOf(disturbed.recorder.data)).toEqual(pointsOf({ ...undisturbed.recorder.data, curve }));
+  }
+});
+
 it('loss and accuracy are smoothed: a twentieth of each new step', () => {
   const { recorder, step } = setUp();
   step({ step: 0, loss: 2, correct: 0 });

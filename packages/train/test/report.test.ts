@@ -10,7 +10,7 @@ import { StepTiming } from '../src/record/step-timing.ts';
 
 function recordWith(figures: Partial<RunRecord>): RunRecord {
   const [curve, timing] = [new TrainingCurve(classField), new StepTiming()];
-  return { epochs: [], resumedAtSteps: [], curve, timing, ...figures } as RunRecord;
+  return { epochs: [], resumedAtSteps: [], rewinds: [], curve, timing, ...figures } as RunRecord;
 }
 
 function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {

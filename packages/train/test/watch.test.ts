@@ -54,6 +54,34 @@ describe('a viewer', () => {
     expect(picture.rows[0]!.spans.map(({ kind }) => kind)).toContain('compute');
   });
 
+  it('gets the curves and epochs again if the run goes back, and keeps the log', async () => {
+    const server = await open();
+    const { recorder, run } = server;
+    const viewer = await openViewer(server.ws);
+    await viewer.next('progress');
+    const take = (from: number, to: number): void => {
+      for (let step = from; step < to; step++) {
+        recorder.step({ step, epoch: step >> 1, loss: 1 + step, correct: 1, count: 32 }, run.state);
+      }
+    };
+    take(0, 2);
+    recorder.keep(2);
+    take(2, 4);
+    server.epoch({ ...report, epoch: 2 });
+    await viewer.next('epoch');
+    await viewer.next('progress', ({ points }) => floatsFrom(points.steps).at(-1) === 4);
+    recorder.goBack(2);
+    recorder.event({ type: 'wentBack', workerId: 'w7', from: 4, to: 2 }, run.state);
+    const { epochs, points } = await viewer.next('history', ({ events }) => events === undefined);
+    expect([epochs, ...floatsFrom(points.steps)]).toEqual([[], 1, 2]);
+    await viewer.next('event', ({ message }) =>
+      /^went back 2 steps, to step 2: results of .* were wrong$/.test(message),
+    );
+    take(2, 3);
+    const later = await viewer.next('progress', ({ points: { steps: ended } }) => floatsFrom(ended).at(-1) === 3);
+    expect([...floatsFrom(later.points.steps)]).toEqual([3]);
+  });
+
   it('that joins late gets the history, the events and the last evaluation', async () => {
     const server = await open();
     await server.startWorker();
@@ -144,7 +172,7 @@ it('viewers that never read change no bit, and get a bounded number of bytes, an
   expect(most).toBeLessThan(4 * mostQueuedBytes);
   for (const viewer of viewers) viewer.socket.resume();
   for (const viewer of viewers) {
-    await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('event 19999 ') === true);
+    await viewer.next('history', ({ events }) => events?.at(-1)?.startsWith('event 19999 ') === true);
     expect(viewer.received.length).toBeLessThan(20_000);
   }
 });

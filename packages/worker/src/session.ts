@@ -143,6 +143,9 @@ export class Session {
       case 'cancel':
         this.#tasks.cancel(message);
         return;
+      case 'goBack':
+        this.#goBack(message.step);
+        return;
       case 'injectFault':
         if (message.action === 'kill') this.#stop({ type: 'failed', message: 'killed from the dashboard' }, 1001);
         else this.#faults.inject(message.action, message.forMs);
@@ -232,6 +235,15 @@ export class Session {
       this.#vectors.reuse(bytes);
     });
     this.#computeNext();
+  }
+
+  #goBack(step: number): void {
+    const { compute, transport } = this.#options;
+    this.#tasks.cancelAll();
+    this.#weightsStep = Math.min(this.#weightsStep, step - 1);
+    compute.goBack?.(step);
+    // Nothing that was computed before is sent after this.
+    transport.send({ type: 'wentBack' });
   }
 
   #takeTask(task: MessageOf<'task'>): void {

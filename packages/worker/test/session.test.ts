@@ -151,6 +151,28 @@ describe('a worker session that computes', () => {
     },
   );
 
+  it('sends nothing from before the run went back, then takes weights and tasks of the same steps again', async () => {
+    const script = await computing(0, 1);
+    await script.send(task(1, 2), { type: 'goBack', step: 0 });
+    expect(script.jobs[0]!.isCanceled()).toBe(true);
+    expect(script.of('wentBack')).toHaveLength(1);
+    await script.jobs[0]!.finish();
+    expect(script.jobs).toHaveLength(1);
+    await script.send(task(0, 1));
+    expect(script.jobs).toHaveLength(1);
+    await script.send(weights(0));
+    await script.jobs[1]!.finish();
+    await script.send(weights(1));
+    expect(begun(script)).toEqual(['0:0', '0:1']);
+    expect(script.of('gradient').map(({ step, lo }) => [step, lo])).toEqual([[0, 1]]);
+  });
+
+  it('keeps the weights of steps that the run does not take again', async () => {
+    const script = await activated();
+    await script.send(weights(3), { type: 'goBack', step: 4 }, task(3, 1));
+    expect(begun(script)).toEqual(['3:1']);
+  });
+
   it('cancels the shard that it computes when the session ends', async () => {
     const script = await computing(0);
     await script.send({ type: 'finish', message: 'the run has finished' });

@@ -254,7 +254,7 @@ function explanationOf(progress: ProgressMessage | undefined): string {
     case 'sample-exact':
       return 'Workers that round differently contributed, such as a GPU and a CPU. Every sample still counts exactly once. The weights agree with those of other runs up to rounding, but their hash does not match.';
     case 'unverified':
-      return 'The run added results of a worker that was later caught sending wrong results. The log names the worker and says how many of its results were added.';
+      return 'A worker was caught sending wrong results. Some of its results were added before the run was resumed from a checkpoint, so the run could not go back to before them. The log names the worker.';
     default:
       return exactness satisfies never;
   }

@@ -222,8 +222,12 @@ export class RunStore {
     this.#curves.add(points);
     this.epochs.value = epochs;
     this.samples.value = [];
-    this.log.value = [];
-    this.#appendToLog(events, undefined);
+    // If it is still valid, the coordinator sends it after this.
+    this.evaluation.value = undefined;
+    if (events) {
+      this.log.value = [];
+      this.#appendToLog(events, undefined);
+    }
     this.curvesVersion.value++;
   }
 

@@ -65,6 +65,8 @@ export interface UnwrittenSample {
 export interface SavedProgress
   extends SampleSums,
     Pick<Report, 'epochs' | 'samples' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
+  /** Omitted in checkpoints of earlier releases. */
+  readonly rewinds?: Report['rewinds'];
   /** Samples of all steps. */
   readonly images: number;
   /** Seconds of training in total, and in the current epoch. */

@@ -58,7 +58,7 @@ export function createFolder(folder: string): string[] {
   return missing;
 }
 
-type Store = Pick<SharedCheckpoints, 'list' | 'write'>;
+type Store = Pick<SharedCheckpoints, 'list' | 'write' | 'removeAfter'>;
 
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
 const partEnding = '.part';
@@ -107,6 +107,11 @@ export class CheckpointFolder implements Store {
       return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
     });
     return found.sort((a, b) => (a.run === b.run ? b.step - a.step : a.run < b.run ? 1 : -1));
+  }
+
+  async removeAfter(run: string, step: number): Promise<void> {
+    const later = (await this.list()).filter((checkpoint) => checkpoint.run === run && checkpoint.step > step);
+    for (const { name } of later) await rm(join(this.#folder, name), { force: true });
   }
 
   async #prune(run: string): Promise<void> {
@@ -303,7 +308,7 @@ interface CheckpointedRun {
 }
 
 export interface CheckpointerOptions extends CheckpointedRun {
-  readonly store: Pick<Store, 'write'>;
+  readonly store: Pick<Store, 'write' | 'removeAfter'>;
   /** Prefix of the file names. */
   readonly runName: string;
   readonly interval: CheckpointInterval;
@@ -333,9 +338,27 @@ export class Checkpointer {
     if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
     this.#isUrgent = false;
     this.#clock.copied(stepsTaken(), nowMs());
-    this.#writing = this.#save(copy(), '; training continues without it').finally(() => {
-      this.#writing = undefined;
+    const writing = this.#save(copy(), '; training continues without it').finally(() => {
+      if (this.#writing === writing) this.#writing = undefined;
     });
+    this.#writing = writing;
+  }
+
+  /** Replaces the checkpoints of later steps, which contain wrong results, by one of the state now. */
+  goBack(): void {
+    const { stepsTaken, nowMs, copy } = this.#options;
+    const step = stepsTaken();
+    const copied = step === 0 ? undefined : copy();
+    this.#clock.copied(step, nowMs());
+    const before = this.#writing;
+    const writing = (async () => {
+      await before;
+      await this.#removeAfter(step);
+      if (copied) await this.#save(copied, '; training continues without it');
+    })().finally(() => {
+      if (this.#writing === writing) this.#writing = undefined;
+    });
+    this.#writing = writing;
   }
 
   /** Takes the next copy after the next step, because earlier checkpoints now state something false about the run. */
@@ -349,6 +372,17 @@ export class Checkpointer {
     const last = stepsTaken() === 0 ? undefined : copy();
     await this.#writing;
     if (last && last.step !== this.newest?.step) await this.#save(last, '');
+  }
+
+  async #removeAfter(step: number): Promise<void> {
+    const { store, runName, log } = this.#options;
+    try {
+      await store.removeAfter(runName, step);
+      if (this.newest && this.newest.step > step) this.newest = undefined;
+    } catch (error) {
+      const what = `checkpoints with wrong results, of steps after ${step}, were not removed`;
+      log(`${what}: ${errorMessage(error)}`, what);
+    }
   }
 
   /** @param consequence consequence of a failure, for people */

@@ -72,6 +72,8 @@ export class RemoteConnection implements WorkerConnection {
   }
 
   send(message: RuleMessage): void {
+    // The rest of weights that do not count any more need not be sent.
+    if (message.type === 'goBack') this.#dropVectors();
     this.#transport.send(message);
   }
 
@@ -97,6 +99,10 @@ export class RemoteConnection implements WorkerConnection {
 
   forget(): void {
     this.#sources.tasks.forget(this.#connection);
+    this.#dropVectors();
+  }
+
+  #dropVectors(): void {
     for (const vector of this.#vectors) vector.drop();
     this.#vectors = [];
   }
@@ -158,7 +164,11 @@ export class RemoteSources {
     this.#chunkBytes = setup.limits.chunkBytes;
     this.#numericsCheck = numericsCheck;
     this.#pool = new FramePool(Math.min(this.#vectorBytes, this.#chunkBytes));
-    parameterServer.beforeChange(() => this.#weights?.keepRest());
+    parameterServer.beforeChange(() => {
+      this.#weights?.keepRest();
+      // If the run goes back, it takes a step of the same number with other weights.
+      this.#weightsStep = -1;
+    });
   }
 
   /** The numerics check. Long weights are encoded again for workers that join later. */

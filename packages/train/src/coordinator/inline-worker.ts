@@ -18,6 +18,8 @@ interface InlinePort {
   readonly report: (message: CheckedMessage) => void;
   /** Reports a shard's gradient; the run adds, holds or drops its sum. */
   readonly finish: (message: InlineGradientMessage, sum: InlineSum | undefined) => void;
+  /** Releases the memory of a sum that no longer counts. */
+  readonly drop: (sum: InlineSum) => void;
   /** Joins again, after the connection was ended. */
   readonly reconnect: () => void;
   /** Reports in one sentence why the worker cannot go on. */
@@ -28,6 +30,8 @@ export type InlineGradientMessage = Extract<CheckedMessage, { type: 'gradient' }
 
 interface Task extends Shard {
   readonly step: number;
+  /** Whether the run has gone back since, so that its result does not count. */
+  isStale?: boolean;
 }
 
 /** Other events wait for at most this long, or for one shard if that takes longer. */
@@ -40,8 +44,9 @@ export class InlineWorker implements WorkerConnection {
   #weightsStep = -1;
   /** Whether `#work` is running or scheduled. */
   #isAwake = false;
-  /** The task being computed; undefined once it is canceled. */
+  /** The task being computed; `#running` is undefined once it is canceled. */
   #running: Task | undefined;
+  #computing: Task | undefined;
   #resumeKey: string | undefined;
   /** Whether the run refused the worker for good. */
   #isRefused = false;
@@ -77,6 +82,9 @@ export class InlineWorker implements WorkerConnection {
         this.#tasks = this.#tasks.filter((task) => !isSame(task, message));
         if (this.#running && isSame(this.#running, message)) this.#running = undefined;
         return;
+      case 'goBack':
+        this.#goBack(message.step);
+        return;
       case 'ping':
         this.#options.clock.after(0, () => this.#report({ type: 'pong', sentAtMs: message.sentAtMs }));
         return;
@@ -96,6 +104,14 @@ export class InlineWorker implements WorkerConnection {
       default:
         message satisfies never;
     }
+  }
+
+  #goBack(step: number): void {
+    this.#tasks = [];
+    this.#weightsStep = Math.min(this.#weightsStep, step - 1);
+    if (this.#computing) this.#computing.isStale = true;
+    this.#running = undefined;
+    this.#options.clock.after(0, () => this.#report({ type: 'wentBack' }));
   }
 
   sendNumericsCheck(): void {
@@ -151,6 +167,7 @@ export class InlineWorker implements WorkerConnection {
       for (let task = this.#next(); task; task = this.#next()) {
         const isCanceled = (): boolean => this.#running !== task;
         this.#running = task;
+        this.#computing = task;
         const result = this.#options.compute.compute(task.step, task, isCanceled);
         if (result instanceof Promise) {
           void this.#finishLater(task, result);
@@ -185,7 +202,9 @@ export class InlineWorker implements WorkerConnection {
     const { step, lo, n } = task;
     const isCanceled = this.#running !== task;
     this.#running = undefined;
-    if (isCanceled && sum === undefined) return;
+    this.#computing = undefined;
+    if (task.isStale && sum) this.#port?.drop(sum);
+    if (task.isStale || (isCanceled && sum === undefined)) return;
     // If the weights have changed meanwhile the numbers are meaningless; the rules ignore them as a late result.
     if (sum !== undefined || step !== this.#weightsStep) {
       this.#port?.finish({ type: 'gradient', step, lo, n, computeMs }, sum);

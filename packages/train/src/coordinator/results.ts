@@ -132,6 +132,12 @@ export class ResultReceiver {
     this.#options.parameterServer.beginStep(step, asked);
   }
 
+  /** Drops all held results and kept sums, because the run goes back. */
+  clear(): void {
+    this.#held.clear();
+    this.#held.dropAdded(() => false);
+  }
+
   /** Drops held results after a step or an asked shard, and the kept sums for which no late result is awaited. */
   stepTaken({ connections }: CoordinatorState): void {
     this.#held.clear();

@@ -49,6 +49,8 @@ export interface SumRecorder {
   restart(): void;
   /** Called when the parameter server holds the weights after a step. */
   stepped(step: number): void;
+  /** This step and later ones do not count any more; called before the weights go back. */
+  goBack(step: number): void;
 }
 
 export interface RunOptions extends CommonOptions {
@@ -56,6 +58,10 @@ export interface RunOptions extends CommonOptions {
   readonly transcript?: SumRecorder | undefined;
   /** Called after each step, when the parameter server holds the new weights. */
   readonly onStep?: (result: StepResult) => void;
+  /** Called when the parameter server keeps the state before `step`, and forgets the one before the step `forget`. */
+  readonly onKeep?: (step: number, forget: number | undefined) => void;
+  /** Called when the parameter server has returned to the kept state before `step`. */
+  readonly onGoBack?: (step: number) => void;
 }
 
 /** Options of a relay's run, which is asked for shards and takes no steps. */

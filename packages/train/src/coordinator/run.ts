@@ -45,6 +45,8 @@ export class Run {
   readonly #connections = new Map<ConnectionId, WorkerConnection>();
   readonly #forwarder = new WeightsForwarder(this.#connections);
   #lastConnection: ConnectionId = 0;
+  /** How often the run has gone back: what was begun before does not count. */
+  #timesBack = 0;
   #cancelTick = (): void => {};
   #end: (outcome: RunOutcome) => void = () => {};
 
@@ -91,6 +93,7 @@ export class Run {
     worker.attach({
       report: (message) => this.#dispatch({ type: 'message', connection, message }),
       finish: (message, sum) => this.#finishInline(connection, message, sum),
+      drop: (sum) => this.#results.drop({ memory: sum }),
       reconnect: () => this.connectInline(worker),
       fail: (message) => this.stop(message),
     });
@@ -102,6 +105,13 @@ export class Run {
   /** Asks a relay's run for the sum over a shard. */
   ask(step: number, shard: Shard): void {
     this.#dispatch({ type: 'asked', step, ...shard });
+  }
+
+  /** Forgets the weights and sums of this step and of later ones, because the coordinator above has gone back. */
+  goBack(step: number): void {
+    this.#timesBack += 1;
+    this.#results.clear();
+    this.#dispatch({ type: 'recalled', step });
   }
 
   /** Withdraws the asked shard. */
@@ -207,6 +217,12 @@ export class Run {
         this.#transcript?.restart();
         this.#results.restartStep(command.step, command.asked);
         return;
+      case 'keepState':
+        this.#keepState(command);
+        return;
+      case 'goBack':
+        this.#goBackTo(command.step);
+        return;
       case 'applyStep':
         this.#applyStep(command.step);
         return;
@@ -253,15 +269,35 @@ export class Run {
   }
 
   #applyStep(step: number): void {
-    const options = this.#options;
-    if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
-    const { parameterServer, onStep } = options;
-    options.onTrace?.({ type: 'whole', step, atMs: options.clock.nowMs() });
+    const { parameterServer, onStep, onTrace, clock } = this.#steppingOptions(step);
+    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
     this.#results.stepTaken(this.state);
     // `onStep` may copy a checkpoint, so it is called only once the step is complete.
     const result = parameterServer.step(step);
     this.#transcript?.stepped(step);
     onStep?.(result);
+  }
+
+  #keepState({ step, forget }: Extract<Command, { type: 'keepState' }>): void {
+    const { parameterServer, onKeep } = this.#steppingOptions(step);
+    if (forget !== undefined) parameterServer.forgetState(forget);
+    parameterServer.keepState(step);
+    onKeep?.(step, forget);
+  }
+
+  #goBackTo(step: number): void {
+    const { parameterServer, onGoBack } = this.#steppingOptions(step);
+    this.#timesBack += 1;
+    this.#results.clear();
+    this.#transcript?.goBack(step);
+    parameterServer.goBack(step);
+    onGoBack?.(step);
+  }
+
+  #steppingOptions(step: number): RunOptions {
+    const options = this.#options;
+    if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
+    return options;
   }
 
   #endAsked(command: Extract<Command, { type: 'askedDone' | 'askedFailed' }>): void {
@@ -307,17 +343,20 @@ export class Run {
 
   async #referee(step: number, shard: Shard): Promise<void> {
     let result: OwnSum;
+    const timesBack = this.#timesBack;
+    const isWanted = (): boolean =>
+      timesBack === this.#timesBack && step === this.state.current.step && this.#isOpen(shard);
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
       // A relay may have been asked for another shard, and has the samples and weights of that one instead.
-      if (step !== this.state.current.step || !this.#isOpen(shard)) return;
+      if (!isWanted()) return;
       const reason = errorMessage(error);
       this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }
-    // Meanwhile the run may have ended, or taken the step with another result.
-    if (step !== this.state.current.step || !this.#isOpen(shard)) {
+    // Meanwhile the run may have ended, gone back, or taken the step with another result.
+    if (!isWanted()) {
       this.#results.drop(result);
       return;
     }

@@ -156,6 +156,9 @@ export class Dashboard {
       case 'sample':
         this.#viewers.broadcast(event);
         return;
+      case 'wentBack':
+        this.#goBack();
+        return;
       case 'checkpoint':
         this.#viewers.broadcast(this.#checkpoint()!);
         return;
@@ -174,6 +177,15 @@ export class Dashboard {
     if (!Number.isFinite(report.testLoss)) return;
     // The end of the run adds the last evaluation, whose samples of up to 1 MiB must not delay the final weights.
     this.#evaluation.add({ epoch: report.epoch, weights, isLast: false });
+  }
+
+  /** Replaces what viewers have of the steps that are taken again. */
+  #goBack(): void {
+    this.#evaluation.clear();
+    this.#weights.clear();
+    this.#shownSteps = 0;
+    this.#newPoints();
+    for (const message of this.#course()) this.#viewers.broadcast(message);
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
@@ -207,20 +219,29 @@ export class Dashboard {
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
-    const { prepared, recorder } = this.#options;
-    const { curve, epochs, kept, lines, timing, samples = [] } = recorder.data;
+    const { recorder } = this.#options;
+    const { lines, timing } = recorder.data;
     const earlier = this.#options.earlierRuns.message();
     const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result];
-    const shown = new Set(evenly(epochs, maxEpochs));
-    const shownEpochs = epochs.filter((one) => shown.has(one) || one.epoch === kept?.epoch).map(finiteReport);
-    const events = lines.map((line) => toMessageText(line));
     return [
       this.#about,
-      { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
-      ...samples.map((sample) => ({ type: 'sample', prompt: prepared.config.prompt ?? '', ...sample }) as const),
+      ...this.#course(lines.map((line) => toMessageText(line))),
       this.#workers(),
       ...optional.filter((message) => message !== undefined),
       this.#progress([]),
+    ];
+  }
+
+  /** Messages with all curves, epochs and texts so far. @param events lines of the log; by default pages keep theirs */
+  #course(events?: string[]): (WatchMessageOf<'history'> | WatchMessageOf<'sample'>)[] {
+    const { prepared, recorder } = this.#options;
+    const { curve, epochs, kept, samples = [] } = recorder.data;
+    const shown = new Set(evenly(epochs, maxEpochs));
+    const shownEpochs = epochs.filter((one) => shown.has(one) || one.epoch === kept?.epoch).map(finiteReport);
+    const points = pointBytes(curve.points());
+    return [
+      { type: 'history', points, epochs: shownEpochs, ...(events && { events }) },
+      ...samples.map((sample) => ({ type: 'sample', prompt: prepared.config.prompt ?? '', ...sample }) as const),
     ];
   }
 
@@ -338,6 +359,7 @@ export class EvaluationFeed {
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
   #isLastShown = false;
+  #timesCleared = 0;
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #evaluationOf: ReturnType<typeof evaluatorOf> | undefined;
   #newest: Evaluated | undefined;
@@ -347,6 +369,13 @@ export class EvaluationFeed {
   constructor(options: EvaluationFeedOptions, viewers: Pick<Viewers, 'size' | 'broadcast'>) {
     this.#options = options;
     this.#viewers = viewers;
+  }
+
+  /** Forgets all evaluations, because the run goes back. */
+  clear(): void {
+    this.message = undefined;
+    this.#newest = undefined;
+    this.#timesCleared += 1;
   }
 
   /** Receives the weights at the end of an epoch, and may keep them. */
@@ -389,7 +418,9 @@ export class EvaluationFeed {
   async #evaluate({ epoch, weights, isLast }: Evaluated): Promise<void> {
     const { backend, prepared } = this.#options;
     this.#evaluationOf ??= evaluatorOf(backend, prepared, () => nextTurn());
+    const timesCleared = this.#timesCleared;
     const message = await this.#evaluationOf(epoch, weights, isLast);
+    if (timesCleared !== this.#timesCleared) return;
     this.#isLastShown = isLast;
     this.message = message;
     this.#viewers.broadcast(this.message);
@@ -425,6 +456,12 @@ class WeightsFeed {
     this.#final = final;
     this.hash = sha256Hex.slice(0, hashDigits);
     this.hashStep = final.step;
+  }
+
+  /** Forgets the hash, because the run goes back. */
+  clear(): void {
+    this.hash = undefined;
+    this.hashStep = -1;
   }
 
   /** Hashes the weights after `step` steps, if a new hash is due. */

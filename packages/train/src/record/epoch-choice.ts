@@ -66,6 +66,12 @@ export class EpochChoice {
     return this.#saved;
   }
 
+  /** Returns to an earlier choice that was `saved`. */
+  restore(saved: SavedChoice): void {
+    this.#choice = saved;
+    this.#saved = saved;
+  }
+
   /** Undefined if the run keeps the last weights, or no epoch had a finite value. */
   get kept(): KeptEpoch | undefined {
     return this.#config.keep === 'best' ? (this.#choice.best ?? undefined) : undefined;

@@ -25,13 +25,23 @@ import {
   type TrainingEvent,
 } from '../events.ts';
 import type { Evaluated } from '../writing.ts';
-import { accuracyOf, addSums, emptyCurve, evenly, movingAverage, Throughput, TrainingCurve } from './curve.ts';
-import { EpochChoice, earlyStopText, type KeptEpoch, type ValidationConfig } from './epoch-choice.ts';
+import {
+  accuracyOf,
+  addSums,
+  type CurveState,
+  emptyCurve,
+  evenly,
+  movingAverage,
+  Throughput,
+  TrainingCurve,
+} from './curve.ts';
+import { EpochChoice, earlyStopText, type KeptEpoch, type SavedChoice, type ValidationConfig } from './epoch-choice.ts';
 import type { EpochReport, Report, TextSample } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
-export interface RunRecord extends Omit<SavedProgress, 'curve' | 'wire'> {
+export interface RunRecord extends Omit<SavedProgress, 'curve' | 'wire' | 'rewinds'> {
+  readonly rewinds: Report['rewinds'];
   /** Steps taken, including those before this process took over the run. */
   readonly steps: number;
   /** Samples since this process took over the run. */
@@ -118,6 +128,18 @@ const stopMessages: Readonly<Record<StopCode, string>> = {
   planned: 'the run starts with a batch for the workers that have joined',
 };
 
+/** Record of the steps before one to which the run may go back. */
+interface KeptRecord
+  extends Pick<
+    RunRecord,
+    | ('steps' | 'lossSum' | 'correct' | 'count' | 'initialLoss' | 'images')
+    | ('seconds' | 'epochSeconds' | 'loss' | 'accuracy')
+  > {
+  readonly curve: CurveState;
+  /** After all evaluations of these steps. */
+  choice: SavedChoice | undefined;
+}
+
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Recorder {
@@ -128,6 +150,7 @@ export class Recorder {
   readonly #unevaluated: Set<UnevaluatedEpoch>;
   readonly #unwritten: Set<UnwrittenSample>;
   readonly #choice: EpochChoice | undefined;
+  readonly #kept = new Map<number, KeptRecord>();
   /** Seconds before this process took over the run. */
   readonly #secondsBefore: number;
   #epochSecondsBefore: number;
@@ -170,11 +193,13 @@ export class Recorder {
       relays: [],
       checkpoint: resumed && { resumed, newest: resumed },
       resumedAtSteps: steps === 0 || isOver ? resumedAtSteps : [...resumedAtSteps, steps],
+      rewinds: before.rewinds ?? [],
       kept: this.#choice?.kept,
       stoppedAfterEpoch: steps < plan.steps ? lastEpoch : undefined,
       final: undefined,
       ending: undefined,
     };
+    this.keep(steps);
     this.#start();
   }
 
@@ -251,6 +276,7 @@ export class Recorder {
     }
     const told = this.#eventLines.eventOf(event, state);
     if (!told) return;
+    if (told.type === 'wentBack') this.#noteRewind(told);
     this.#record(told);
     this.note(told.message);
   }
@@ -316,6 +342,39 @@ export class Recorder {
     this.#record(event);
   }
 
+  /** Keeps the record of the steps before this one. @param forget the step of a record that is not needed any more */
+  keep(step: number, forget?: number): void {
+    const { steps, lossSum, correct, count, initialLoss, images, seconds, epochSeconds, loss, accuracy } = this.#data;
+    if (steps !== step) throw new Error(`expected to keep the record after ${steps} steps, got ${step}`);
+    if (forget !== undefined) this.#kept.delete(forget);
+    this.#kept.set(step, {
+      ...{ steps, lossSum, correct, count, initialLoss, images, seconds, epochSeconds, loss, accuracy },
+      curve: this.#data.curve.state(),
+      choice: this.#choice?.saved,
+    });
+  }
+
+  /** Returns to the record of the steps before this one: the run takes this step and later ones again. */
+  goBack(step: number): void {
+    const { plan, targetField, nowMs } = this.#options;
+    const { curve, choice, seconds: _, ...figures } = this.#kept.get(step)!;
+    for (const later of this.#kept.keys()) if (later > step) this.#kept.delete(later);
+    const data = this.#data;
+    const isTaken = (epoch: number): boolean => epoch * plan.stepsPerEpoch <= step;
+    for (const one of this.#unevaluated) if (!isTaken(one.epoch.epoch)) this.#unevaluated.delete(one);
+    for (const one of this.#unwritten) if (one.step > step) this.#unwritten.delete(one);
+    data.epochs.splice(0, data.epochs.length, ...data.epochs.filter(({ epoch }) => isTaken(epoch)));
+    if (data.samples) data.samples = data.samples.filter((sample) => sample.step <= step);
+    Object.assign(data, figures, { curve: new TrainingCurve(targetField, curve) });
+    if (choice) this.#choice?.restore(choice);
+    data.kept = this.#choice?.kept;
+    this.#newest = undefined;
+    this.#epochSecondsBefore = figures.epochSeconds;
+    this.#epochStartedAtMs = nowMs();
+    this.#lastStepAtMs = this.#epochStartedAtMs;
+    this.limitSteps();
+  }
+
   /** Records the evaluation of an epoch. @param weights a copy of the evaluated weights */
   evaluated(report: EpochReport, weights: Float32Array): void {
     this.#data.epochs.push(report);
@@ -339,8 +398,8 @@ export class Recorder {
   progress(): Pick<Checkpoint, 'unevaluated' | 'unwritten' | 'choice'> & {
     readonly progress: Omit<SavedProgress, 'wire'>;
   } {
-    const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps } = this.#data;
-    const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps };
+    const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps, rewinds } = this.#data;
+    const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps, rewinds };
     const epochs = this.#data.epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch));
     const { writing } = this.#options;
     const isDue = ({ step }: { readonly step: number }): boolean => step % writing!.every === 0;
@@ -394,6 +453,13 @@ export class Recorder {
     this.#startedAtMs = this.#options.nowMs();
     this.#epochStartedAtMs = this.#startedAtMs;
     this.#lastStepAtMs = this.#startedAtMs;
+  }
+
+  #noteRewind({ worker, from, to }: Extract<TrainingEvent, { type: 'wentBack' }>): void {
+    const data = this.#data;
+    const elapsed = this.#secondsBefore + (this.#options.nowMs() - this.#startedAtMs) / 1000;
+    const seconds = Math.max(0, elapsed - this.#kept.get(to)!.seconds);
+    data.rewinds = [...data.rewinds, { worker: worker.id, fromStep: from, toStep: to, seconds }];
   }
 
   #updateRelays(state: CoordinatorState): void {
@@ -463,10 +529,13 @@ export class Recorder {
     const { plan, writing } = this.#options;
     const { writer, prompt, every } = writing!;
     const { step, weights } = unwritten;
+    if (!this.#unwritten.has(unwritten)) return;
     const { text = '', ...evaluation } = await this.#measure(writer, weights);
+    // Meanwhile the run may have gone back.
+    if (!this.#unwritten.has(unwritten)) return;
     const epoch = Math.ceil(step / plan.stepsPerEpoch);
     this.#choice?.judge({ epoch, step, isCutShort: step % every !== 0, evaluation, isPart: true, weights });
-    this.#data.kept = this.#choice?.kept;
+    this.#noteChoice(step);
     this.#unwritten.delete(unwritten);
     // A diverged model writes nothing.
     if (Number.isFinite(evaluation.loss)) {
@@ -482,8 +551,11 @@ export class Recorder {
     const { evaluator, validation, writing, onEpoch } = this.#options;
     const { epoch: trained, weights } = unevaluated;
     const { epoch } = trained;
+    if (!this.#unevaluated.has(unevaluated)) return;
     const { loss, accuracy, r2, rmse } = await this.#measure(evaluator, weights);
     const evaluation = validation && (await this.#measure(validation.evaluator, weights));
+    // Meanwhile the run may have gone back.
+    if (!this.#unevaluated.has(unevaluated)) return;
     const metrics: EpochReport = {
       ...{ ...trained, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse },
       ...(evaluation && { validation: figuresOf(evaluation) }),
@@ -493,7 +565,7 @@ export class Recorder {
     // In a run that writes texts, the evaluations of the texts have been judged.
     if (evaluation && !writing) this.#choice!.judge({ epoch, step, isCutShort: !isWhole, evaluation, weights });
     if (isWhole) this.#choice?.endEpoch(epoch, weights);
-    this.#data.kept = this.#choice?.kept;
+    this.#noteChoice(step);
     this.#unevaluated.delete(unevaluated);
     this.evaluated(metrics, weights);
     try {
@@ -504,6 +576,12 @@ export class Recorder {
     }
     if (this.#choice?.lastEpoch === epoch) this.#stopEarly(epoch, unevaluated.end!);
     else this.limitSteps();
+  }
+
+  /** Notes the choice after the evaluation of a step, which precedes some of the steps to which the run may go back. */
+  #noteChoice(step: number): void {
+    for (const kept of this.#kept.values()) if (kept.steps >= step) kept.choice = this.#choice?.saved;
+    this.#data.kept = this.#choice?.kept;
   }
 
   #measure<Result>(evaluator: DatasetEvaluator<Result>, weights: Float32Array): Promise<Result> {

@@ -111,6 +111,16 @@ export interface RunConfig {
   readonly freeze?: number;
 }
 
+/** A return of a run to an earlier step, because results of a worker were wrong. */
+export interface RewindReport {
+  readonly worker: string;
+  /** Steps taken before, and those that still counted; the steps between were taken again. */
+  readonly fromStep: number;
+  readonly toStep: number;
+  /** Seconds that the steps between had taken. */
+  readonly seconds: number;
+}
+
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */
 export interface MachineReport {
   /** Runtime, such as `Node 24.1.0`; in a page, the browser's user agent. */
@@ -158,6 +168,8 @@ export interface Report extends Claim {
   readonly stoppedAfterEpoch?: number;
   /** Steps of the checkpoints from which the run resumed after interruptions; usually empty. */
   readonly resumedAtSteps: readonly number[];
+  /** Returns to earlier steps after a worker was caught; usually empty. */
+  readonly rewinds: readonly RewindReport[];
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
   /**
@@ -207,7 +219,7 @@ export interface ReportOptions
   > {
   readonly model: Model;
   readonly state: CoordinatorState;
-  readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'samples' | 'steps' | 'resumedAtSteps'> & {
+  readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'samples' | 'steps' | 'resumedAtSteps' | 'rewinds'> & {
     readonly kept: KeptEpoch | undefined;
     readonly stoppedAfterEpoch: number | undefined;
     readonly images: number;
@@ -229,6 +241,7 @@ export function createReport(options: ReportOptions): Report {
     kept,
     stoppedAfterEpoch,
     resumedAtSteps,
+    rewinds,
     seconds,
     images,
     timing,
@@ -245,6 +258,7 @@ export function createReport(options: ReportOptions): Report {
     ...(kept && { kept }),
     ...(stoppedAfterEpoch !== undefined && { stoppedAfterEpoch }),
     resumedAtSteps,
+    rewinds,
     wallSeconds: seconds,
     imagesPerSecond: seconds > 0 ? images / seconds : 0,
     ...claimOf(state),

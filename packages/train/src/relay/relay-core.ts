@@ -188,7 +188,7 @@ export class Relay {
   #noteBelow(event: RunEvent): void {
     const state = this.#run?.run.state;
     if (!state) return;
-    if (event.type === 'quarantined' && event.shards > 0) this.#workers.noteLiar();
+    if (event.type === 'quarantined' || event.type === 'relayStatus') this.#workers.noteWrongSums();
     this.#workers.check();
     this.#options.onEvent?.({ type: 'below', event, state });
   }
@@ -248,8 +248,9 @@ class WorkersBehind {
   readonly #options: WorkersBehindOptions;
   #readyAtMs: number;
   #isIdle = false;
-  #hadLiar = false;
   #reported = 0;
+  /** First step whose wrong sums were reported. */
+  #reportedWrong: number | undefined;
   #wake: (() => void)[] = [];
   #isStopped = false;
   #cancel = (): void => {};
@@ -278,16 +279,14 @@ class WorkersBehind {
 
   /** Notes that a run begins below. */
   begin(): void {
-    this.#hadLiar = false;
     this.#isIdle = false;
     this.#readyAtMs = this.#options.clock.nowMs();
     this.#report();
   }
 
-  /** Notes that a worker was quarantined after sums with its results had been sent. */
-  noteLiar(): void {
-    this.#hadLiar = true;
-    this.#report();
+  /** Notes that a worker may have been quarantined after sums with its results had been sent. */
+  noteWrongSums(): void {
+    if (this.#wrongFrom() !== this.#reportedWrong) this.#report();
   }
 
   /** Looks for ready workers; call it after every event that may have changed them. */
@@ -313,9 +312,22 @@ class WorkersBehind {
 
   #report(): void {
     this.#reported = this.#count();
+    this.#reportedWrong = this.#wrongFrom();
     const { address, report } = this.#options;
-    const told = { ...(address !== undefined && { address }), ...(this.#hadLiar && { unverified: true }) };
+    const wrongFrom = this.#reportedWrong;
+    const told = { ...(address !== undefined && { address }), ...(wrongFrom !== undefined && { wrongFrom }) };
     report({ hidden: false, workers: this.#reported, ...told });
+  }
+
+  /** Returns the first step whose sums contain results of a worker that was quarantined; undefined if there is none. */
+  #wrongFrom(): number | undefined {
+    const steps = [...(this.#options.state()?.records.values() ?? [])].flatMap(
+      ({ quarantined, uncheckedFrom, wrongFrom }) => [
+        ...(quarantined !== undefined && uncheckedFrom !== undefined ? [uncheckedFrom] : []),
+        ...(wrongFrom === undefined ? [] : [wrongFrom]),
+      ],
+    );
+    return steps.length > 0 ? Math.min(...steps) : undefined;
   }
 
   #schedule(): void {

@@ -199,6 +199,14 @@ export class RelayRun {
     this.#arriving = undefined;
   }
 
+  /** Forgets weights of this step and of later ones, because the coordinator above goes back; so do the workers. */
+  goBack(step: number): void {
+    this.dropArriving();
+    this.#weightsStep = Math.min(this.#weightsStep, step - 1);
+    this.#forwardedStep = Math.min(this.#forwardedStep, step - 1);
+    this.run.goBack(step);
+  }
+
   /** Returns the workers' sum of the gradients over a shard. @throws ComputeError if there is none */
   gradient(
     shard: NamedShard,
@@ -367,6 +375,10 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
       await open();
     },
     takeWeightsPart: (part) => run()?.takeWeightsPart(part),
+    goBack(step) {
+      if (weights && weights.step >= step) weights = undefined;
+      run()?.goBack(step);
+    },
     setWeights(bytes, step) {
       if (step === undefined) local.setWeights(bytes);
       else if (run()?.setWeights(bytes, step) === false) weights = { bytes: bytes.slice(), step };

@@ -16,7 +16,7 @@ import {
   referenceOf,
 } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
-import { initialize, parameterCount, parameterLayout } from '@lockstep/nn';
+import { initialize, optimizerRule, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import { formatOf, type Limits, limitsFor } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
@@ -30,7 +30,8 @@ import type { Prepared } from '../prepared.ts';
 import type { WorkerPool } from '../site/site.ts';
 import { newSecret } from '../words.ts';
 
-interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart' | 'transcript'> {
+interface CreateRunOptions
+  extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onKeep' | 'onGoBack' | 'onTrace' | 'onStart' | 'transcript'> {
   readonly prepared: Prepared;
   readonly platform: Pick<Platform, 'sha256' | 'newSha256'>;
   readonly backend: HostBackend;
@@ -68,6 +69,7 @@ export async function createRun(options: CreateRunOptions) {
   const parameterServer = new ParameterServer({
     ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model), frozen: prepared.frozen },
     ...beginning(prepared, resumeFrom),
+    beginning: () => beginning(prepared, resumeFrom),
     ...(firstStep !== undefined && { firstStep }),
   });
   const samples = createShardSource(train, plan, seed, augment);
@@ -83,6 +85,7 @@ export async function createRun(options: CreateRunOptions) {
       format: formatOf(train),
       // Augmented samples differ in each epoch, so workers cannot cache them.
       ...(augment ? {} : { sampleBytes: bytesPerSample(train) }),
+      keptStates: keptStatesOf(prepared),
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
       refereeHash: numerics.hash,
       refereeMode: backend.numericMode,
@@ -127,6 +130,16 @@ export async function createRun(options: CreateRunOptions) {
       run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: systemClock, hasOthers: true }));
     },
   };
+}
+
+/** Most bytes and number of earlier states to which a run can go back. Without any, it goes back to its beginning. */
+const mostKeptBytes = 128 * 1024 * 1024;
+const mostKeptStates = 16;
+
+/** Returns how many states of weights and optimizer are kept in memory. */
+function keptStatesOf({ model, optimizer }: Prepared): number {
+  const vectors = 1 + optimizerRule(optimizer).slots(optimizer).length;
+  return Math.min(mostKeptStates, Math.floor(mostKeptBytes / (vectors * 4 * parameterCount(model))));
 }
 
 /** Weights and optimizer state before the first step. */

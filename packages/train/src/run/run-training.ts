@@ -258,6 +258,8 @@ async function createRecordedRun(
     startWorkers: job.startWorkers ?? Math.max(1, workers + (colocate ? 1 : 0)),
     onEvent: (event) => recorder.event(event, run.state),
     onStep: (result) => recorder.step(result, run.state),
+    onKeep: (step, forget) => recorder.keep(step, forget),
+    onGoBack: (step) => recorder.goBack(step),
     onTrace: (trace) => recorder.trace(trace),
     onStart: onStart && (() => onStart(run, recorder)),
   });
@@ -370,8 +372,10 @@ function writeCheckpoints(
   });
   recorder.subscribe((event) => {
     if (event.type === 'step') checkpointer.stepped();
-    // Existing checkpoints claim that all workers agreed, but contain results of one that lied.
-    else if (event.type === 'quarantined' && event.shards > 0) checkpointer.hurry();
+    // Checkpoints of later steps contain wrong results.
+    else if (event.type === 'wentBack') checkpointer.goBack();
+    // If the run could not go back, checkpoints claim that all workers agreed.
+    else if (event.type === 'quarantined' && run.state.isTainted) checkpointer.hurry();
   });
   return checkpointer;
 }

@@ -170,7 +170,7 @@ export class Transcriber implements SumRecorder {
       throw configurationError`${optionName('transcript')}: expected a file that can be written, got ${shownPath(file)} (${reasonOf(error)})`;
     }
     const { numericMode, numericsHash } = run;
-    if (before) this.back({ to: firstStep, cause: 'resumed', steps: header.steps });
+    if (before) this.#back({ to: firstStep, cause: 'resumed', steps: header.steps });
     else this.#encoder.header({ ...header, numericMode, numericsHash });
     this.seal();
     if (this.#descriptor === undefined) return undefined;
@@ -196,13 +196,8 @@ export class Transcriber implements SumRecorder {
     setImmediate(() => this.#finishStep());
   }
 
-  /** Records that steps will be taken again; called before the weights go back. */
-  back(back: WentBack): void {
-    this.#finishStep();
-    this.restart();
-    this.#encoder.back(back);
-    this.#pass += 1;
-    this.#steps = back.to;
+  goBack(step: number): void {
+    this.#back({ to: step, cause: 'rewound', steps: this.#options.header.steps });
   }
 
   /** Writes everything so far, with the state between two steps, so that the file is whole. */
@@ -231,6 +226,15 @@ export class Transcriber implements SumRecorder {
   close(): void {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     this.#descriptor = undefined;
+  }
+
+  /** Records that steps will be taken again, before the weights go back. */
+  #back(back: WentBack): void {
+    this.#finishStep();
+    this.restart();
+    this.#encoder.back(back);
+    this.#pass += 1;
+    this.#steps = back.to;
   }
 
   #numberOf(record: WorkerRecord | undefined): number {

@@ -50,6 +50,11 @@ class Comparison implements SumRecorder {
     this.#current = [];
   }
 
+  goBack(step: number): void {
+    this.steps.length = step;
+    this.#current = [];
+  }
+
   stepped(step: number): void {
     expect(this.steps).toHaveLength(step);
     this.steps.push(this.#current.sort((a, b) => a.lo - b.lo));

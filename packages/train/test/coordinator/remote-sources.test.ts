@@ -68,8 +68,6 @@ it.each([200_000, 1_200_000])(
   '%d weights are those of their step to a worker that reads while another step is taken',
   async (length) => {
     const { sources, set } = await open(length);
-    const bytesIn = (messages: readonly CoordinatorMessage[]): Buffer =>
-      Buffer.concat(messages.map((message) => ('bytes' in message ? message.bytes : new Uint8Array())));
     const first = set(1);
     const [quick, slow] = [sources.weights(1), sources.weights(1)];
     const begun = slow.next()!;
@@ -80,6 +78,19 @@ it.each([200_000, 1_200_000])(
     expect(bytesIn([begun, ...messagesOf(slow)]).equals(first)).toBe(true);
   },
 );
+
+it('weights of a step that is taken again are sent anew, to workers that wait for the earlier ones too', async () => {
+  const { sources, set } = await open(200_000);
+  const before = set(1);
+  const earlier = sources.weights(1);
+  const after = set(2);
+  expect(bytesIn(messagesOf(sources.weights(1))).equals(after)).toBe(true);
+  expect(bytesIn(messagesOf(earlier)).equals(before)).toBe(true);
+});
+
+function bytesIn(messages: readonly CoordinatorMessage[]): Buffer {
+  return Buffer.concat(messages.map((message) => ('bytes' in message ? message.bytes : new Uint8Array())));
+}
 
 function messagesOf(vector: OutgoingVector): CoordinatorMessage[] {
   const messages: CoordinatorMessage[] = [];

@@ -72,6 +72,38 @@ describe('a relay gives the weights of the oracle', () => {
   });
 });
 
+describe('a liar that is honest at first costs time only, and no worker behind a relay joins again', () => {
+  const habit = { lateMs: 0, boasts: false, isRelay: false, isFirst: false, honestResults: 12 };
+  const liar = { name: 'liar', lie: 'sign', habit } as const;
+  const options = { batch: 24, microbatchSize: 2, epochs: 60, verifyRate: 0.3, keptStates: 4 } as const;
+
+  it.each<[where: string, depth: number, isDirect: boolean]>([
+    ['at the coordinator, beside a relay', 1, true],
+    ['behind a relay', 1, false],
+    ['behind a relay that stands behind another', 2, false],
+  ])('%s', async (_, depth, isDirect) => {
+    const tree = await createRelayTree({ ...options, startWorkers: 2 });
+    const relays: TestRelay[] = [];
+    const runs: RelayRun[] = [];
+    const onRun = (run: RelayRun): void => void runs.push(run);
+    for (let level = 0; level < depth; level++) relays.push(tree.relay(relays.at(-1), `relay ${level + 1}`, { onRun }));
+    const [lowest] = relays.slice(-1) as [TestRelay];
+    tree.workers(lowest, 2, { sampleCacheBytes: 1e6 });
+    tree.worker(tree.root, { name: 'direct' });
+    tree.worker(isDirect ? tree.root : lowest, liar);
+    await tree.fixture.finish();
+    const { state } = tree.fixture.run;
+    const names = state.rewinds.map(({ workerId }) => state.records.get(workerId)?.name);
+    expect(new Set(names)).toEqual(new Set([isDirect ? 'liar' : 'relay 1']));
+    expect(state.isTainted).toBe(false);
+    expect(state.faults.rejected).toBe(0);
+    expect(runs).toHaveLength(depth);
+    const records = [...runs.at(-1)!.run.state.records.values()];
+    const workers = records.filter(({ name }) => name !== 'liar');
+    expect(workers.map(({ name }) => name).sort()).toEqual(['worker 1', 'worker 2']);
+  });
+});
+
 describe('what passes through the coordinator', () => {
   it('is at most five times that of one worker where 64 stand behind four relays', async () => {
     const options = { samples: 1024, batch: 256, microbatchSize: 4, startWorkers: 4 };
