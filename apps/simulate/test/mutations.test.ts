@@ -115,6 +115,34 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a step that begins again keeps the record of its first sums',
+    foundBy: 1,
+    changes: [{ file: 'train/src/coordinator/run.ts', before: '        this.#transcript?.restart();\n', after: '' }],
+  },
+  {
+    name: 'a run that goes back keeps the record of its last sums',
+    foundBy: 1,
+    scenario: { lying: true },
+    changes: [{ file: 'train/src/coordinator/run.ts', before: '    this.#transcript?.goBack(step);\n', after: '' }],
+  },
+  {
+    name: 'a sum is recorded once it has been added to others',
+    foundBy: 1,
+    changes: [
+      {
+        file: 'train/src/coordinator/results.ts',
+        before: '      record?.(aggregator.valuesOf(memory));\n',
+        after: '',
+      },
+      {
+        file: 'train/src/coordinator/results.ts',
+        before: '    aggregator.add(place, memory);\n',
+        after:
+          "    aggregator.add(place, memory);\n    if (!('left' in memory)) record?.(aggregator.valuesOf(memory));\n",
+      },
+    ],
+  },
+  {
     name: 'a newcomer is proven by a result that came too late to be compared',
     foundBy: 344,
     changes: [

@@ -10,7 +10,9 @@ import {
   type Shard,
   samplesInShard,
   stepBatch,
+  type WorkerRecord,
 } from '@lockstep/rules';
+import type { RunOptions } from '@lockstep/train/internal';
 
 /** Most results held for a shard: two that differ, and those of workers that were late in the meantime. */
 const mostVotes = 8;
@@ -122,8 +124,16 @@ function boundFault({ setup, connections, records, current }: CoordinatorState):
   return gone > 0 ? `${gone} workers that are gone count as connected` : undefined;
 }
 
-/** Counts the samples added to a parameter server's steps, independently of the rules: each sample once per epoch. */
-export class SampleLedger {
+/** A sum that was recorded, and is added next. */
+interface RecordedSum extends Shard {
+  readonly values: Float32Array;
+}
+
+/**
+ * Counts the samples added to a parameter server's steps, independently of the rules: each sample once per epoch. As a
+ * run's transcript, compares the sums that the run records with those that it adds.
+ */
+export class SampleLedger implements NonNullable<RunOptions['transcript']> {
   readonly #plan: RunPlan;
   readonly #source: ShardSource;
   /** For each sample of the training set, how often this epoch's steps so far have counted it. */
@@ -131,6 +141,8 @@ export class SampleLedger {
   /** Counts before the steps to which the run may go back. */
   readonly #kept = new Map<number, Uint8Array>();
   #added: Shard[] = [];
+  /** Sums recorded for the current step. */
+  #recorded: RecordedSum[] = [];
   /** Describes the first sample that was not counted exactly once. */
   fault: string | undefined;
 
@@ -158,10 +170,14 @@ export class SampleLedger {
     };
     aggregator.add = (shard, values) => {
       this.#added.push(shard);
+      if ('left' in values) throw new Error('expected a sum in one vector, because it is recorded');
+      this.#compare(shard, aggregator.valuesOf(values));
       add(shard, values);
     };
     server.step = (number) => {
       this.#count(number);
+      const [expected, got] = [this.#added.length, this.#recorded.length];
+      if (got !== expected) this.#report(`step ${number + 1}: expected ${expected} recorded sums, got ${got}`);
       return step(number);
     };
     server.keepState = (number) => {
@@ -176,6 +192,29 @@ export class SampleLedger {
 
   counts(): Uint8Array {
     return this.#counts.slice();
+  }
+
+  add({ lo, n }: Shard, _worker: WorkerRecord | undefined, sum: Float32Array): void {
+    this.#recorded.push({ lo, n, values: sum.slice() });
+  }
+
+  restart(): void {
+    this.#recorded = [];
+  }
+
+  stepped(): void {
+    this.#recorded = [];
+  }
+
+  goBack(): void {
+    this.#recorded = [];
+  }
+
+  /** Compares the sum that is added with the newest recorded one. */
+  #compare({ lo, n }: Shard, values: Float32Array): void {
+    const recorded = this.#recorded.at(-1);
+    const isSame = recorded?.lo === lo && recorded.n === n && equal(values, recorded.values);
+    if (!isSame) this.#report(`the sum of microbatches ${lo} to ${lo + n - 1} is not the one that was recorded`);
   }
 
   #count(step: number): void {

@@ -266,7 +266,7 @@ export async function createProblem(
     const referee = refereeOf({ plan, samples, gradientOf }, parameterServer);
     const given = { samples, parameterServer, numericsCheck, referenceGradient, referee };
     const history = checkpoint && { history: checkpoint.history };
-    return { run: { setup, firstStep, ...history, ...given, newHash }, ledger };
+    return { run: { setup, firstStep, ...history, ...given, transcript: ledger, newHash }, ledger };
   };
   return {
     backend,
