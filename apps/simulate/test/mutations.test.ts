@@ -116,12 +116,12 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a step that begins again keeps the record of its first sums',
-    foundBy: 1,
+    foundBy: 38,
     changes: [{ file: 'train/src/coordinator/run.ts', before: '        this.#transcript?.restart();\n', after: '' }],
   },
   {
     name: 'a run that goes back keeps the record of its last sums',
-    foundBy: 1,
+    foundBy: 9,
     scenario: { lying: true },
     changes: [{ file: 'train/src/coordinator/run.ts', before: '    this.#transcript?.goBack(step);\n', after: '' }],
   },
