@@ -540,6 +540,11 @@ export class LoadedModel {
     const expected = { u8: 'Uint8Array', u16: 'Uint16Array', f32: 'Float32Array' }[this.samples.dtype];
     const got = samples.constructor.name;
     if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
+    if (this.samples.role !== 'index') return;
+    const { tokens } = this.samples;
+    const wrong = samples.find((token) => token >= tokens);
+    if (wrong !== undefined)
+      throw new Error(`${what}: expected tokens below ${tokens}, as the model knows, got ${wrong}`);
   }
 
   #requireFit({ samples, count, targets }: Dataset): void {

@@ -35,6 +35,12 @@ it.each(kinds)('$name: the model learns, and is used as it was trained', async (
   const { values } = test.samples;
   const found = role === 'index' ? await loaded.predict(values) : await loaded.predictValues(values);
   expect(found).toHaveLength(test.count);
+  if (test.samples.role === 'index') {
+    const beyond = test.samples.values.slice().fill(test.samples.tokens);
+    await expect(loaded.predict(beyond)).rejects.toThrow(
+      /^predict: expected tokens below \d+, as the model knows, got \d+$/,
+    );
+  }
   loaded.dispose();
 });
 
