@@ -18,6 +18,7 @@ import {
 } from '@lockstep/command';
 import { numbersLike, type SampleValues } from '@lockstep/data';
 import { fileIdentity } from '@lockstep/data/files';
+import { tableOf } from '@lockstep/data/readers';
 import type { LoadedModel, Prediction } from '@lockstep/train';
 import { readSamples, type Sample } from './predict-samples.ts';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
@@ -108,7 +109,7 @@ function rowsOf(
   results: readonly Result[],
   probabilities: boolean,
 ): readonly Cells[] {
-  const table = reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
+  const table = tableOf(reading);
   const given = new Set(samples.flatMap(({ others }) => Object.keys(others)));
   const free = (name: string): string => (given.has(name) ? free(`predicted ${name}`) : name);
   const label = table?.label ?? 'class';

@@ -78,7 +78,7 @@ describe('the sum of a step', () => {
     });
   });
 
-  it('begins anew with each step', () => {
+  it('begins again with each step', () => {
     withAggregator((aggregator) => {
       addSum(aggregator, { lo: 0, n: 2 }, shardSum(valuesOf(5)));
       aggregator.begin(2);

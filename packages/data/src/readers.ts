@@ -38,6 +38,7 @@ export {
   type Reading,
   type TableOptions,
   type TrainedTable,
+  tableOf,
 } from './readers/table-dataset.ts';
 export { encodeRowTexts, encodeTexts, type TextColumn } from './readers/text-column.ts';
 export { datasetFromText, type TextOptions, type TextSource } from './readers/text-dataset.ts';

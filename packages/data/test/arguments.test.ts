@@ -66,6 +66,7 @@ describe('readers', () => {
       encodeRows: [[{ x: 1 }], [{ type: 'number', name: 'x', mean: 0, deviation: 1 }]],
       encodeRowTexts: [[{ x: 'a' }], text],
       encodeTexts: [table, text, indices],
+      tableOf: [{ type: 'pictures' }],
       featureCount: [[]],
       foldDataset: [dataset(), { folds: 2, fold: 0 }],
       labelColumn: [table, undefined],

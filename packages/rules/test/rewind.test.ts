@@ -283,7 +283,7 @@ describe('the rate at which results of a worker are checked', () => {
     expect(rateOf(run, checked, times)).toBe(rate);
   });
 
-  it('begins anew for the workers of an address or of another numeric mode when one of them is caught', () => {
+  it('begins again for the workers of an address or of another numeric mode when one of them is caught', () => {
     const coordinator = new ScriptedCoordinator({ epochs: 400, verifyRate: 0.3, keptStates: 4, ...own });
     const other = { backend: 'webgl', numericMode: 'other', hash: 'bbbbbbbb' };
     const workers = [

@@ -169,13 +169,13 @@ const lies: Readonly<Record<string, Row>> = {
     lies: { recordedAs: (step, shard) => (step === 2 && shard.lo === 7 ? undefined : shard) },
     finding: { type: 'skipped', step: 3 },
     sentence:
-      'Step 3 is wrong: its shards do not cover each microbatch once, so the coordinator left out samples or used some twice',
+      'Step 3 is wrong: its shards do not cover each microbatch once, so the coordinator skipped samples or used some twice',
   },
   'the coordinator uses samples twice': {
     lies: { recordedAs: (step, shard) => (step === 2 && shard.lo === 7 ? { lo: 0, n: 1 } : shard) },
     finding: { type: 'skipped', step: 3 },
     sentence:
-      'Step 3 is wrong: its shards do not cover each microbatch once, so the coordinator left out samples or used some twice',
+      'Step 3 is wrong: its shards do not cover each microbatch once, so the coordinator skipped samples or used some twice',
   },
   'the run trains on other data than it claims': {
     lies: { train: shiftedTargets(tinyData.train) },

@@ -72,6 +72,16 @@ export type Reading =
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };
 
+const readingKind = objectWith('how a file becomes a sample, as a model says', 'type');
+
+/** Returns what is known of the table whose rows are the samples; undefined for other data. */
+export function tableOf(
+  reading: Reading | undefined,
+): { readonly label?: string | undefined; readonly missing?: 'drop' | undefined } | undefined {
+  if (reading !== undefined) checkArguments('tableOf', [readingKind, reading]);
+  return reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
+}
+
 /** Result of a reader: training and test samples, and what it found. */
 export interface OpenedDataset {
   readonly train: Dataset;

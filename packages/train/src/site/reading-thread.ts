@@ -7,7 +7,7 @@ import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import type { MissingPolicy, OpenedDataset, Task, TextOptions } from '@lockstep/data/readers';
+import { type MissingPolicy, type OpenedDataset, type Task, type TextOptions, tableOf } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 import type { TrainingData } from '../options.ts';
@@ -73,8 +73,7 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
     const options = rows ? { label, task, missing } : { model, ...(hasFolders(path) && { skipBad: true }) };
     const data = rows ? await rows.toDataset({ ...options, seed }) : await openDataset(path, { ...options, seed });
     const opened = { ...data, readBy: { isDefault: false, options } };
-    const { reading } = data;
-    const read = reading?.type === 'text' ? reading.table : reading?.type === 'rows' ? reading : undefined;
+    const read = tableOf(data.reading);
     if (rows && table && read) {
       table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === read.label) };
     }

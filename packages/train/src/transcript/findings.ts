@@ -54,7 +54,7 @@ export function sentenceOf(transcript: Transcript, plan: RunPlan, finding: Findi
     case 'optimizer':
       return `${step}: all its results are right but the weights after it are not, so the coordinator added the results or took the optimizer step wrongly`;
     case 'skipped':
-      return `${step}: its shards do not cover each microbatch once, so the coordinator left out samples or used some twice`;
+      return `${step}: its shards do not cover each microbatch once, so the coordinator skipped samples or used some twice`;
     case 'notFinite':
       return `${step}: its gradient is not finite on this machine, but the run went on`;
     case 'state':

@@ -79,7 +79,7 @@ it.each([200_000, 1_200_000])(
   },
 );
 
-it('weights of a step that is taken again are sent anew, to workers that wait for the earlier ones too', async () => {
+it('weights of a step that is taken again are sent again, to workers that wait for the earlier ones too', async () => {
   const { sources, set } = await open(200_000);
   const before = set(1);
   const earlier = sources.weights(1);

@@ -54,7 +54,7 @@ describe('a relay', () => {
     expect(passed).toEqual(parts.flatMap((part) => [part, part.replace('in', 'out')]));
   });
 
-  it('has weights sent anew where the connection above breaks within them', async () => {
+  it('has weights sent again if the connection above breaks within them', async () => {
     const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
     let attempts = 0;
     const relay = relayObserved(tree, (worker, link) => {
