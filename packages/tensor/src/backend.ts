@@ -302,6 +302,8 @@ export interface Backend {
   readonly microbatchSums?: boolean;
   /** Number of threads that compute, including the calling thread; 1 by default. */
   readonly threads?: number;
+  /** Resolves when the device is lost, whether or not it is in use; never if the backend was closed before. */
+  readonly lost?: Promise<DeviceLostError>;
   allocate(length: number): Storage;
   /** Returns a view of `length` values from `offset` on. It shares the memory until the whole storage is freed. */
   slice(storage: Storage, offset: number, length: number): Storage;

@@ -49,6 +49,7 @@ function compileText({ inputs, body }: KernelSource): Compiled {
 }
 
 export class HostDevice implements Device {
+  readonly lost = new Promise<never>(() => {});
   readonly mode = 'javascript';
   readonly adapter = 'a test';
   readonly maxInputs: number;

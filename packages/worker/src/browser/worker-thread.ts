@@ -75,10 +75,11 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
     const reasons = [...state.reasons, ...chosen.reasons];
     update({ phase: 'joining', backend: backend.name, threads: chosen.threads, device, reasons });
     let deviceLost: string | undefined;
-    const compute = watchDevice(createLocalCompute(backend, systemClock), (message) => {
+    void backend.lost?.then(({ message }) => {
       deviceLost = message;
       membership?.leave('the GPU was lost');
     });
+    const compute = tellingLoss(createLocalCompute(backend, systemClock));
     membership = new Membership({
       compute,
       clock: systemClock,
@@ -126,15 +127,14 @@ function handleEvent(event: MembershipEvent): void {
   }
 }
 
-/** Calls `onLost` when a shard fails because the device is lost, as every later shard would. */
-function watchDevice(compute: Compute, onLost: (message: string) => void): Compute {
+/** Tells the coordinator of a shard that failed because the device was lost. */
+function tellingLoss(compute: Compute): Compute {
   const gradient = compute.gradient.bind(compute);
   compute.gradient = async (...shard) => {
     try {
       return await gradient(...shard);
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
-      onLost(error.message);
       throw new ComputeError('device-lost', error.message);
     }
   };

@@ -58,6 +58,8 @@ export interface Device {
   readonly maxThreads: readonly [number, number];
   /** Most values in one array. */
   readonly maxLength: number;
+  /** Resolves when the device is lost, unless it was closed before. */
+  readonly lost: Promise<DeviceLostError>;
   /** Whether a kernel with a result of `length` values may be quartered. */
   quarters(length: number): boolean;
   /** Copies values to the device. They must not change until the next `read` has ended. */
@@ -215,6 +217,10 @@ export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends Po
   #idleBytes = 0;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
+  #resolveLost!: (error: DeviceLostError) => void;
+  readonly lost = new Promise<DeviceLostError>((resolve) => {
+    this.#resolveLost = resolve;
+  });
 
   protected abstract createKernel(source: KernelSource, text: string): Kernel;
   /** Releases memory once work requested earlier is done. */
@@ -255,14 +261,18 @@ export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends Po
 
   /** Makes `check` throw this error, or an earlier one, from now on. */
   protected fail(error: Error): void {
-    this.#failure ??= error;
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    if (error instanceof DeviceLostError) this.#resolveLost(error);
+  }
+
+  protected noticeLoss(): void {
+    if (this.isLost()) this.fail(new DeviceLostError(`${this.mode}: the device was lost`));
   }
 
   /** @throws the Error that ended the device, if there is one */
   protected check(): void {
-    if (this.#failure === undefined && this.isLost()) {
-      this.fail(new DeviceLostError(`${this.mode}: the device was lost`));
-    }
+    if (this.#failure === undefined) this.noticeLoss();
     if (this.#failure !== undefined) throw this.#failure;
   }
 

@@ -1,6 +1,7 @@
 /** The gpu backend: storages hold values on the device, and each call becomes launches of shaders. */
 import type {
   ConvolutionCall,
+  DeviceLostError,
   Epilogue,
   GatherCall,
   KernelCall,
@@ -350,6 +351,7 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
   readonly numericMode: string;
   readonly mode: string;
   readonly adapter: string;
+  readonly lost: Promise<DeviceLostError>;
   readonly #device: Device;
   readonly #runner: Runner;
 
@@ -358,6 +360,7 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     this.name = name;
     this.mode = device.mode;
     this.adapter = device.adapter;
+    this.lost = device.lost;
     // exp, log and the order of sums depend on the device, so equal names promise equal bits only on one adapter.
     this.numericMode = `gpu.js ${device.mode} on ${device.adapter}`;
     this.#device = device;

@@ -23,6 +23,7 @@ interface WebGlContext {
   readonly [constant: string]: unknown;
   getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
   getParameter(name: unknown): unknown;
+  readonly canvas: EventTarget;
   isContextLost(): boolean;
   createTexture(): object | null;
   deleteTexture(texture: object): void;
@@ -357,6 +358,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
     this.#readBuffer = this.#made(gl.createBuffer());
     this.#readBack = new ReadBack(gl, this.#framebuffer, this.#readBuffer);
     this.#textures = new Textures(gl, this.#framebuffer);
+    gl.canvas.addEventListener('webglcontextlost', () => this.noticeLoss());
   }
 
   quarters(length: number): boolean {
