@@ -17,7 +17,7 @@ const computing = [
   ...['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
     (name) => `packages/${name}/test/**/*.test.ts`,
   ),
-  'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads).test.ts',
+  'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads|vectors).test.ts',
   // The page's modules that need no page.
   'apps/web/test/{batch-at-start,contribution,curves,digit-image,join-addresses,lesson}.test.ts',
   'apps/web/test/{sketch,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',

@@ -43,7 +43,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const asked = trainOptionsOf(options);
-  setEngineFlags();
+  setEngineFlags(options.vectors);
   if (options.single && options.threads === 1) compileSooner();
   else if (options.single) lowerEngineThreads();
   const opened = await openData(options);

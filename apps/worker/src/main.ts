@@ -11,7 +11,7 @@ const progressEveryMs = 30_000;
 async function main(): Promise<number> {
   const options = readCommandLine(workerCommand, process.argv.slice(2));
   if (!options) return 0;
-  setEngineFlags();
+  setEngineFlags(options.vectors);
   const lines = new WorkerLines(progressEveryMs);
   return takePart({
     program: 'worker',

@@ -123,6 +123,10 @@ export const name = lineKind(80);
 /** Compute threads of one process. */
 export const threads = wholeKind({ from: 1, to: 256 });
 
+/** Bits of the vectors of kernels; every length gives the same bits of a result. */
+export const vectors = oneOfKind(['auto', '128', '256']);
+export const vectorsDefault = '256 with Node 24 to 26 on x64, otherwise 128';
+
 /** The run that a worker or a relay joins. */
 export const joinOptions = inGroup('network', {
   url: option(joinUrl, 'address that the coordinator printed', {

@@ -75,6 +75,8 @@ export interface Compute {
   /** Computers with equal modes promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
+  /** Length of the vectors that compute, if it is known. */
+  readonly vectorBits?: number | undefined;
   /** Kernels to encode gradients with; plain loops by default. */
   readonly codec?: CodecKernels | undefined;
   /**

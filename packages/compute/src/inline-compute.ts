@@ -43,6 +43,7 @@ export interface InlineCompute {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
+  readonly vectorBits?: number | undefined;
   /** Computes the gradient of the numerics check; `hash` is in hex. */
   checkNumerics(): Promise<{ readonly hash: string; readonly samplesPerMs: number }>;
   /**
@@ -107,6 +108,10 @@ export class InlineGradient implements InlineCompute {
 
   get threads(): number {
     return this.#options.parameterServer.backend.threads ?? 1;
+  }
+
+  get vectorBits(): number | undefined {
+    return this.#options.parameterServer.backend.vectorBits;
   }
 
   async checkNumerics() {
@@ -243,6 +248,10 @@ export class InlineCopy implements InlineCompute {
 
   get threads(): number {
     return this.#options.compute.threads;
+  }
+
+  get vectorBits(): number | undefined {
+    return this.#options.compute.vectorBits;
   }
 
   async checkNumerics() {

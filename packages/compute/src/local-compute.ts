@@ -43,6 +43,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     backend: backend.name,
     numericMode: backend.numericMode,
     threads: backend.threads ?? 1,
+    vectorBits: backend.vectorBits,
     codec: isHostBackend(backend) ? backend.codec : undefined,
     async open(setup) {
       close();

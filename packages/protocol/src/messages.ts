@@ -115,6 +115,8 @@ export const messages = {
     numericMode: f.printableLine(200),
     name: f.printableLine(f.maxNameLength),
     threads: f.integer(1, 65_536),
+    /** Length of the vectors that compute, if it is known. */
+    vectorBits: v.exactOptional(f.integer(1, 65_536)),
     /** Most bytes of samples that the worker caches, so that each is sent to it once; 0 if omitted. */
     sampleCacheBytes: v.exactOptional(f.integer(0)),
   }),

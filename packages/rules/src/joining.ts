@@ -157,8 +157,8 @@ function newRecord(run: RunState, { resumeKey, address }: Connection, hello: Hel
   return record;
 }
 
-function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
-  return { name, kind, backend, numericMode, threads };
+function identityOf({ name, kind, backend, numericMode, threads, vectorBits }: Hello) {
+  return { name, kind, backend, numericMode, threads, ...(vectorBits !== undefined && { vectorBits }) };
 }
 
 /**

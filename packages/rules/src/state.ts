@@ -25,6 +25,8 @@ export interface WorkerRecord {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
+  /** Length of the vectors that compute, if it is known. */
+  readonly vectorBits?: number;
   /** Hash of the worker's gradient in the numerics check; equal hashes mean equal numeric modes. */
   readonly numericsHash?: string | undefined;
   readonly shards: number;

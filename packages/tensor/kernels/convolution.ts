@@ -73,7 +73,7 @@ function innerForward(geometry: Convolution, filters: i32, left: usize, right: u
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   tile(
-    height, false, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
+    height, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
     outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
   );
 }
@@ -82,9 +82,13 @@ function windowTileOf(
   height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
-  else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
-  else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
+  if (goOn) {
+    if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
+    else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
+    else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
+  } else if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
+  else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
+  else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
 }
 
 /** Computes a tile of `valid` rows, whose pointers are in `table`; rows beyond them repeat the last one. */

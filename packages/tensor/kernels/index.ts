@@ -12,5 +12,5 @@ export { argmax, largest as max, smallest as min, sum } from './reductions';
 export {
   crossEntropy, gather, layerNorm, layerNormGradient, random, scatterAdd, softmax, softmaxGradient,
 } from './rows';
-export { setWorkspace, workspace, workspaceBytes } from './shared';
+export { setWide, setWorkspace, workspace, workspaceBytes } from './shared';
 export { pool, unpool } from './pool';

@@ -13,12 +13,16 @@ import { storeLanes } from './shared';
   return f32x4.add(f32x4.mul(v128.load(x), a), f32x4.mul(v128.load(y), b));
 }
 
-/** Computes one vector of `momentumStep`; stores the sum before it reads the difference. */
+/** Computes two vectors of `momentumStep`; stores the sums before it reads the differences. */
 // @ts-ignore: decorator
-@inline function stepVector(x: usize, a: v128, y: usize, b: v128, sum: usize, z: usize, c: v128, difference: usize): void {
-  const value = momentumSum(x, a, y, b);
-  v128.store(sum, value);
-  v128.store(difference, f32x4.sub(v128.load(z), f32x4.mul(c, value)));
+@inline function stepVectors(x: usize, a: v128, y: usize, b: v128, sum: usize, z: usize, c: v128, difference: usize): void {
+  const value0 = momentumSum(x, a, y, b), value1 = momentumSum(x + 16, a, y + 16, b);
+  v128.store(sum, value0);
+  v128.store(sum, value1, 16);
+  const difference0 = f32x4.sub(v128.load(z), f32x4.mul(c, value0));
+  const difference1 = f32x4.sub(v128.load(z, 16), f32x4.mul(c, value1));
+  v128.store(difference, difference0);
+  v128.store(difference, difference1, 16);
 }
 
 /** Runs three instructions at once: `sum = x * a + y * b`, `difference = z - c * sum`; a, b and c are scalars. */
@@ -29,10 +33,8 @@ function momentumStep(mul: usize, slots: usize, count: i32): void {
   const b = v128.load(operand(mul + 20, slots, 3));
   const c = v128.load(operand(mul + 40, slots, 2));
   for (; count >= 16; count -= 16) {
-    stepVector(x, a, y, b, sum, z, c, difference);
-    stepVector(x + 16, a, y + 16, b, sum + 16, z + 16, c, difference + 16);
-    stepVector(x + 32, a, y + 32, b, sum + 32, z + 32, c, difference + 32);
-    stepVector(x + 48, a, y + 48, b, sum + 48, z + 48, c, difference + 48);
+    stepVectors(x, a, y, b, sum, z, c, difference);
+    stepVectors(x + 32, a, y + 32, b, sum + 32, z + 32, c, difference + 32);
     x += 64; y += 64; sum += 64; z += 64; difference += 64;
   }
   for (; count > 0; count -= 4, x += 16, y += 16, sum += 16, z += 16, difference += 16) {

@@ -4,10 +4,10 @@
  */
 import { convertWaiting, waitingBytes, waitingQuotients } from './convert';
 import {
-  columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
+  columnBlock, innerBlock, isWide, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
 } from './shared';
 import { sparseProduct, worthSkippingZeros } from './sparse-product';
-import { copyTile, microbatchTile, tile, tileHeight, tileRows } from './tile';
+import { ADD, CONTINUE, copyTile, packedTile, REPLACE, tileHeight, tileRows } from './tile';
 
 // Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
 // each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
@@ -102,22 +102,6 @@ export function packRight(target: usize, source: usize, columns: i32, inner: i32
   }
 }
 
-// @ts-ignore: decorator
-@inline function packedTile(
-  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
-): void {
-  const step = <usize>height << 2;
-  tile(height, true, left, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, accumulate, bias, relu);
-}
-
-function packedTileOf(
-  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
-): void {
-  if (height == 4) packedTile(4, left, right, inner, c, rowBytes, accumulate, bias, relu);
-  else if (height == 2) packedTile(2, left, right, inner, c, rowBytes, accumulate, bias, relu);
-  else packedTile(1, left, right, inner, c, rowBytes, accumulate, bias, relu);
-}
-
 /**
  * Number of microbatches in a block of k: a power of two, so that the block's sum is a node of the tree, and so large
  * that the sums of at most three blocks are added one after another.
@@ -148,34 +132,45 @@ function denseProduct(
     const columns = min(columnStep, n - column);
     for (let start = 0; start < k; start += innerStep) {
       const inner = min(innerStep, k - start);
-      const accumulate = start > 0;
+      const onto = start == 0 ? REPLACE : whole ? ADD : CONTINUE;
       const last = start + inner == k;
+      const panelBytes = (<usize>inner * panelColumns) << 2;
+      const sums = whole ? inner / size : 1;
       const rightBlock = right + <usize>column * rightColumnBytes + <usize>start * rightInnerBytes;
       packRight(packedRight, rightBlock, columns, inner, rightColumnBytes, rightInnerBytes);
       for (let row = 0; row < m; row += rowStep) {
         const rows = min(rowStep, m - row);
         const leftBlock = left + <usize>row * leftRowBytes + <usize>start * leftInnerBytes;
         packLeft(packedLeft, leftBlock, rows, inner, leftRowBytes, leftInnerBytes);
-        for (let panel = 0; panel < columns; panel += panelColumns) {
-          const width = min(panelColumns, columns - panel);
+        for (let panel = 0; panel < columns; ) {
+          const wide = isWide() && panel + panelColumns < columns;
+          const width = min(wide ? 2 * panelColumns : panelColumns, columns - panel);
           const rightPanel = packedRight + ((<usize>panel * inner) << 2);
-          const added: usize = last && bias != 0 ? bias + (<usize>(column + panel) << 2) : 0;
           let leftPanel = packedLeft;
           let c = output + <usize>row * outputBytes + (<usize>(column + panel) << 2);
           for (let at = 0; at < rows; ) {
             const height = tileHeight(rows - at);
             const valid = min(height, rows - at);
-            const fits = width == panelColumns && valid == height;
-            const target = fits ? c : edge;
-            const targetBytes: usize = fits ? outputBytes : 32;
-            if (accumulate && !fits) copyTile(edge, 32, c, outputBytes, valid, width);
-            if (whole) microbatchTile(height, leftPanel, rightPanel, inner / size, size, target, targetBytes, accumulate, stack);
-            else packedTileOf(height, leftPanel, rightPanel, inner, target, targetBytes, accumulate, added, last && relu);
-            if (!fits) copyTile(c, outputBytes, edge, 32, valid, width);
+            const tileWidth = wide && height == tileRows ? 2 * panelColumns : panelColumns;
+            for (let from = 0; from < width; from += tileWidth) {
+              const offset = <usize>from << 2;
+              const cut = min(tileWidth, width - from);
+              const fits = cut == tileWidth && valid == height;
+              const target = fits ? c + offset : edge;
+              const targetBytes = fits ? outputBytes : <usize>tileWidth << 2;
+              if (onto != REPLACE && !fits) copyTile(edge, targetBytes, c + offset, outputBytes, valid, cut);
+              const added = last && bias != 0 ? bias + (<usize>(column + panel + from) << 2) : 0;
+              packedTile(
+                height, tileWidth > panelColumns, leftPanel, rightPanel + offset * inner, panelBytes, sums, inner / sums,
+                target, targetBytes, onto, added, last && relu, stack,
+              );
+              if (!fits) copyTile(c + offset, outputBytes, edge, targetBytes, valid, cut);
+            }
             leftPanel += (<usize>height * inner) << 2;
             c += <usize>height * outputBytes;
             at += height;
           }
+          panel += width;
         }
       }
     }

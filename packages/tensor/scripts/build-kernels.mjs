@@ -1,8 +1,12 @@
-/** Compiles the AssemblyScript kernels and embeds the modules in TypeScript files, so that they load anywhere. */
+/**
+ * Compiles the AssemblyScript kernels and embeds the modules in TypeScript files, so that they load anywhere. With
+ * `--with-names FILE` it writes only the module for one thread, with the names of its functions.
+ */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import binaryen from 'assemblyscript/binaryen';
 import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,10 +18,18 @@ await writeIfChanged(
   `${['/** Written by scripts/build-kernels.mjs. */', ...imports(), ...polynomialLines(), ...instructionLines(), ...executeLines()].join('\n')}\n`,
 );
 
+/** Addresses of the table of constants, below the compiler's own data. */
+const constantsFrom = 1024;
+const constantsTo = 2048;
+
 /** For several threads that share one memory, which may grow to the maximum that WebAssembly can address. */
 const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
-await build('kernels', 'kernels', []);
-await build('shared-kernels', 'sharedKernels', shared);
+if (process.argv[2] === '--with-names') {
+  await writeFile(process.argv[3], await compileKernels([], true));
+} else {
+  await embed('kernels', 'kernels', []);
+  await embed('shared-kernels', 'sharedKernels', shared);
+}
 
 /** Imports a TypeScript module; Node 20 cannot do that by itself. */
 async function sourceModule(path) {
@@ -28,7 +40,7 @@ async function sourceModule(path) {
 }
 
 function imports() {
-  const long = Object.entries(instructions).flatMap(([name, { isLong }]) => (isLong ? [`${name}4`] : []));
+  const long = Object.entries(instructions).flatMap(([name, { vectors }]) => (vectors ? [`${name}4`] : []));
   return [
     "import * as kernels from '../index';",
     "import { storeLanes } from '../shared';",
@@ -58,17 +70,18 @@ function polynomialLines() {
 function instructionLines() {
   const all = Object.entries(instructions);
   const parameters = 'target: usize, a: usize, b: usize, c: usize, count: i32';
-  const loops = all.flatMap(([name, { simd, isLong }]) => {
+  const loops = all.flatMap(([name, { simd, vectors = 4 }]) => {
     const at = (offset) => simd(['a', 'b', 'c'].map((operand) => `v128.load(${operand}, ${offset})`));
-    const pass = (vectors) => [
-      `  for (; count >= ${4 * vectors}; count -= ${4 * vectors}) {`,
-      ...Array.from({ length: vectors }, (_, vector) => `    v128.store(target, ${at(16 * vector)}, ${16 * vector});`),
-      ...['target', 'a', 'b', 'c'].map((pointer) => `    ${pointer} += ${16 * vectors};`),
+    const pass = (length) => [
+      `  for (; count >= ${4 * length}; count -= ${4 * length}) {`,
+      ...Array.from({ length }, (_, vector) => `    const value${vector} = ${at(16 * vector)};`),
+      ...Array.from({ length }, (_, vector) => `    v128.store(target, value${vector}, ${16 * vector});`),
+      ...['target', 'a', 'b', 'c'].map((pointer) => `    ${pointer} += ${16 * length};`),
       '  }',
     ];
     return [
       `function ${name}Loop(${parameters}): void {`,
-      ...(isLong ? [] : pass(4)),
+      ...(vectors > 1 ? pass(vectors) : []),
       ...pass(1),
       `  if (count != 0) storeLanes(target, ${at(0)}, count);`,
       '}',
@@ -111,24 +124,68 @@ function executeLines() {
   ];
 }
 
-async function build(file, name, features) {
-  let binary;
-  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory', '--baseDir', root];
-  const compilation = ['kernels/index.ts', ...options, ...features, '--outFile', 'kernels.wasm'];
-  const { error, stdout, stderr } = await asc.main(compilation, {
-    writeFile: (path, contents) => {
-      if (path.endsWith('.wasm')) binary = contents;
-    },
-  });
-  if (error || !binary) {
-    process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
-    process.exit(1);
-  }
+async function embed(file, name, features) {
+  const hex = Buffer.from(await compileKernels(features)).toString('hex');
   await writeIfChanged(
     `${root}src/backends/cpu/generated/${file}.ts`,
     // Hexadecimal compresses better than base64, whose characters do not align with bytes.
-    `/** The compiled kernels, in hexadecimal. Written by scripts/build-kernels.mjs. */\nexport const ${name}Hex =\n  '${Buffer.from(binary).toString('hex')}';\n`,
+    `/** The compiled kernels, in hexadecimal. Written by scripts/build-kernels.mjs. */\nexport const ${name}Hex =\n  '${hex}';\n`,
   );
+}
+
+async function compileKernels(features, hasNames = false) {
+  let text;
+  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory', '--baseDir', root];
+  const places = ['--memoryBase', `${constantsTo}`, '--textFile', 'kernels.wat'];
+  const { error, stdout, stderr } = await asc.main(['kernels/index.ts', ...options, ...features, ...places], {
+    writeFile: (path, contents) => {
+      if (path.endsWith('.wat')) text = contents;
+    },
+  });
+  if (error || !text) {
+    process.stderr.write(`${stdout}${stderr}${error?.message ?? 'no module was written'}\n`);
+    process.exit(1);
+  }
+  const module = binaryen.parseText(withConstantsInMemory(text));
+  module.setFeatures(binaryen.Features.All);
+  if (!module.validate()) throw new Error('the kernels are no valid module');
+  binaryen.setDebugInfo(hasNames);
+  return module.emitBinary();
+}
+
+/**
+ * Loads the constants of a function with a loop before the loop, from a table. V8 keeps constants in no register: since
+ * Node 22 it makes a vector of them by three instructions wherever it is used.
+ */
+function withConstantsInMemory(text) {
+  const addresses = new Map();
+  let bytes = '';
+  const addressOf = (words) => {
+    const key = words.join(' ');
+    if (!addresses.has(key)) {
+      addresses.set(key, constantsFrom + bytes.length / 3);
+      const little = words.flatMap((word) => [...new Uint8Array(Uint32Array.of(word).buffer)]);
+      bytes += little.map((byte) => `\\${byte.toString(16).padStart(2, '0')}`).join('');
+    }
+    return addresses.get(key);
+  };
+  const functions = text.split(/^(?= \(func )/m).map((part) => {
+    if (!part.startsWith(' (func ') || !/^ +loop/m.test(part)) return part;
+    const locals = new Map();
+    const body = part.replaceAll(/v128\.const i32x4 (0x\w+) (0x\w+) (0x\w+) (0x\w+)/g, (whole, ...lanes) => {
+      const [a, b, c, d] = lanes.map(Number);
+      if (a !== c || b !== d || (a === 0 && b === 0)) return whole;
+      const words = a === b ? [a] : [a, b];
+      const name = `$constant${addressOf(words)}`;
+      locals.set(name, `i32.const ${addressOf(words)} v128.load${32 * words.length}_splat local.set ${name}\n`);
+      return `local.get ${name}`;
+    });
+    const [header] = /^.*\n(?: {2}\(local .*\n)*/.exec(body);
+    const declared = [...locals.keys()].map((name) => `(local ${name} v128)\n`).join('');
+    return `${header}${declared}${[...locals.values()].join('')}${body.slice(header.length)}`;
+  });
+  if (bytes.length / 3 > constantsTo - constantsFrom) throw new Error('the table of constants is full');
+  return functions.join('').replace(/\)\s*$/, `(data (i32.const ${constantsFrom}) "${bytes}"))`);
 }
 
 /** Writes under a temporary name first, so that a concurrent reader never sees a partial file. */

@@ -302,6 +302,8 @@ export interface Backend {
   readonly microbatchSums?: boolean;
   /** Number of threads that compute, including the calling thread; 1 by default. */
   readonly threads?: number;
+  /** Length of the vectors that compute, if it is known; it changes no bit of a result. */
+  readonly vectorBits?: number;
   /** Resolves when the device is lost, whether or not it is in use; never if the backend was closed before. */
   readonly lost?: Promise<DeviceLostError>;
   allocate(length: number): Storage;

@@ -257,8 +257,8 @@ function comparison(name: string, operator: string): Record<'simd' | 'shader', E
 }
 
 /** A function of one operand that takes many instructions. */
-function long(name: string, shader = `${name}Of`): Record<'simd' | 'shader', Expression> & { readonly isLong: true } {
-  return { isLong: true, simd: ([x]) => `${name}4(${x})`, shader: ([a]) => `${shader}(${a})` };
+function long(name: string, shader = `${name}Of`): Pick<Definition, 'simd' | 'shader' | 'vectors'> {
+  return { vectors: 2, simd: ([x]) => `${name}4(${x})`, shader: ([a]) => `${shader}(${a})` };
 }
 
 interface Definition {
@@ -270,8 +270,8 @@ interface Definition {
   readonly simd: Expression;
   /** JavaScript for one element, as gpu.js compiles it. */
   readonly shader: Expression;
-  /** Whether `simd` is a long sequence of operations, whose loop is not unrolled. */
-  readonly isLong?: true;
+  /** Number of vectors that the loop of a function in kernels/transcendental.ts takes at once; 4 of other functions. */
+  readonly vectors?: 1 | 2;
 }
 
 /**
@@ -342,7 +342,7 @@ export const primitives = {
   pow: {
     arity: 2,
     js: pow32,
-    isLong: true,
+    vectors: 1,
     simd: ([x, y]) => `pow4(${x}, ${y})`,
     shader: ([a, b], special) => `powerOf(${a}, ${b}, ${special(Number.NaN)}, ${special(Number.POSITIVE_INFINITY)})`,
   },
@@ -367,7 +367,7 @@ const shortcuts = {
 } as const satisfies Record<string, Pick<Definition, 'simd'>>;
 
 /** The instructions of map programs; each one's code is its position. */
-export const instructions: Readonly<Record<string, Pick<Definition, 'simd' | 'isLong'>>> = {
+export const instructions: Readonly<Record<string, Pick<Definition, 'simd' | 'vectors'>>> = {
   copy: { simd: ([x]) => x },
   ...primitives,
   ...shortcuts,

@@ -1,12 +1,19 @@
 /** Shared by the test files: opened backends, seeded values, and bitwise comparison. */
+import { setVectorBits } from '../src/backends/cpu/memory.ts';
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
 import { fromArray, openBackend } from '../src/index.ts';
 
 export { randomStream } from '../src/index.ts';
 export { randomValues, valuesIn } from './values.ts';
 
+/** Opens all host backends; `cpu` twice, with the tiles for vectors of 128 bits and of 256. */
 export async function openAll(): Promise<HostBackend[]> {
-  return Promise.all((['cpu', 'reference'] as const).map(async (name) => (await openBackend(name)).backend));
+  const open = async (name: 'cpu' | 'reference'): Promise<HostBackend> => (await openBackend(name)).backend;
+  const backends = [await open('cpu'), await open('reference')];
+  setVectorBits(256);
+  const wide = await open('cpu');
+  setVectorBits(128);
+  return [...backends, wide];
 }
 
 export function bitsOf(values: Float32Array): Uint32Array {

@@ -240,8 +240,8 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'joined': {
       if (!record) return undefined;
       const { returned } = event;
-      const { kind, backend, threads } = record;
-      const computing = threads === 1 ? '' : `, ${threads} threads`;
+      const { kind, backend, threads, vectorBits } = record;
+      const computing = `${threads === 1 ? '' : `, ${threads} threads`}${vectorBits === 256 ? ', 256-bit vectors' : ''}`;
       const message = `${who} ${returned ? 'rejoined' : 'joined'} (${kind}, ${backend}${computing})`;
       return { type: 'joined', message, worker: { ...worker, kind, backend, threads }, returned };
     }

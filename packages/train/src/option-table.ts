@@ -33,6 +33,8 @@ import {
   tlsOptions,
   tokenOptions,
   type ValuesOf,
+  vectors,
+  vectorsDefault,
   wholeKind,
 } from '@lockstep/command/options';
 import { augmentations, type Dataset } from '@lockstep/data';
@@ -345,6 +347,11 @@ export const runOptions = {
     threads: option(threads, 'compute threads in each local worker, and in this process if it computes', {
       defaultText: 'all cores with --single, otherwise an equal share of them',
       library: 'threads',
+    }),
+    vectors: option(vectors, 'bits of the vectors that compute in local workers, and in this process', {
+      default: 'auto',
+      defaultText: vectorsDefault,
+      library: 'vectors',
     }),
     colocate: option(flagKind, 'let the coordinator compute a share too, without sending it over a socket', {
       library: 'colocate',

@@ -4,7 +4,7 @@ import type { Augmentation, Dataset } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
-import type { ComputeChoice } from '@lockstep/worker';
+import type { ComputeChoice, VectorChoice } from '@lockstep/worker';
 import type { ClassWeights } from './class-weights.ts';
 import type { OnEpoch, StepEvent } from './events.ts';
 
@@ -67,6 +67,8 @@ export interface TrainOptions {
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads in each local worker, and in this process if it computes; from 1 to 256, by default the cores, shared out. */
   readonly threads?: number | undefined;
+  /** Bits of the vectors that compute in local workers, with the same bits of every result; by default the longest. */
+  readonly vectors?: VectorChoice | undefined;
   /** Rounds in which replicas take steps independently and are then averaged (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
   /**

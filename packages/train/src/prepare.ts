@@ -131,6 +131,7 @@ function checkWithoutData(options: TrainOptions, platform: Platform) {
   checkTrainOptions(options);
   if (!platform.host) requireNoHost(options);
   const { backend = runOptions.backend.default, workers = runOptions.workers.default, colocate = false } = options;
+  const { vectors = runOptions.vectors.default } = options;
   if (options.gradients === 'fp16-exact') requireEqualRounding(backend);
   const checkpoint = typeof options.checkpoint === 'string' ? { folder: options.checkpoint } : options.checkpoint;
   const listen = listenOf(options);
@@ -139,7 +140,7 @@ function checkWithoutData(options: TrainOptions, platform: Platform) {
   const threads = options.threads ?? defaultThreads(backend, processes, platform.cores);
   requireThreads(backend, threads);
   platform.host?.requireCheckpointFolder(checkpoint);
-  return { backend, workers, threads, colocate, checkpoint, listen };
+  return { backend, workers, threads, vectors, colocate, checkpoint, listen };
 }
 
 /** @throws ConfigurationError if this process cannot compute besides its workers */

@@ -7,7 +7,7 @@ import { significant, thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
-import type { ComputeChoice } from '@lockstep/worker';
+import type { ComputeChoice, VectorChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
@@ -47,6 +47,8 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
   readonly backend: ComputeChoice;
   /** Compute threads in each local worker, and in this process if it computes. */
   readonly threads: number;
+  /** Bits of the vectors that compute in local workers. */
+  readonly vectors: VectorChoice;
   /** Processes to start on this machine. */
   readonly workers: number;
   /** Whether this process takes part as a worker, besides others. */
@@ -130,4 +132,4 @@ export function dataHash({ samples, targets }: Dataset, newHash: NewHash): strin
 }
 
 /** Setup of local workers, known before there is a run to join. */
-export type LocalWorkersSetup = Pick<Prepared, 'workers' | 'backend' | 'threads'>;
+export type LocalWorkersSetup = Pick<Prepared, 'workers' | 'backend' | 'threads' | 'vectors'>;

@@ -16,5 +16,6 @@ export {
   isHostChoice,
   joinAddress,
   requireThreads,
+  type VectorChoice,
 } from './options.ts';
 export { systemClock } from './system-clock.ts';

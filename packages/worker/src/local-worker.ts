@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { errorMessage } from '@lockstep/data/shown';
 import { joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
-import type { ComputeChoice, FoundAddress } from './options.ts';
+import type { ComputeChoice, FoundAddress, VectorChoice } from './options.ts';
 import { interruptedExitCode, setEngineFlags } from './own-process.ts';
 
 /** Settings of a local worker, passed as JSON in its only argument. */
@@ -12,12 +12,13 @@ export interface LocalWork {
   readonly name: string;
   readonly backend: ComputeChoice;
   readonly threads: number;
+  readonly vectors: VectorChoice;
 }
 
-setEngineFlags();
 process.on('disconnect', () => process.exit(1));
 
-const work = JSON.parse(process.argv[2]!) as LocalWork;
+const { vectors, ...work } = JSON.parse(process.argv[2]!) as LocalWork;
+setEngineFlags(vectors);
 // Open the backend while the run is being prepared.
 const opening = openCompute(work.backend, work.threads);
 // A failure to open is thrown again on joining.

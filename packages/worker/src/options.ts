@@ -16,10 +16,15 @@ import {
   threads,
   token as tokenKind,
   tokenOptions,
+  vectors,
+  vectorsDefault,
 } from '@lockstep/command/options';
 import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
 /** A backend by name, or `auto` for the fastest one with exact bits. */
 export type ComputeChoice = BackendChoice | 'tfjs-node';
+
+/** Bits of the vectors of kernels. */
+export type VectorChoice = 'auto' | '128' | '256';
 
 /** All valid choices. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
@@ -60,6 +65,7 @@ export const workerCommand = {
       name: option(name, 'name to show for this worker', { defaultText: "the machine's name", library: 'name' }),
       backend: option(oneOfKind(computeChoices), 'backend that computes', { default: 'auto', library: 'backend' }),
       threads: option(threads, 'number of compute threads', { default: 1, library: 'threads' }),
+      vectors: option(vectors, 'bits of the vectors that compute', { default: 'auto', defaultText: vectorsDefault }),
     }),
     ...tokenOptions(
       'secret of the run, if the address does not contain it',

@@ -3,6 +3,9 @@
  * @module
  */
 import { setFlagsFromString } from 'node:v8';
+import { configurationError, optionName } from '@lockstep/command/options';
+import { chooseVectors } from '@lockstep/tensor/node';
+import type { VectorChoice } from './options.ts';
 
 /** Exit code of a program that a signal has ended. */
 export const interruptedExitCode = 130;
@@ -12,8 +15,15 @@ export const interruptedExitCode = 130;
  *
  * Every step passes megabytes of messages through memory outside V8's heap, which makes V8 start marking the whole
  * heap over and over. Without incremental marking, the cheap collections of young objects free that memory.
+ * @param vectors bits of the kernels' vectors
+ * @throws ConfigurationError if 256 bits are asked for and cannot be had
  */
-export function setEngineFlags(): void {
+export function setEngineFlags(vectors: VectorChoice = 'auto'): void {
+  try {
+    chooseVectors(vectors);
+  } catch (error) {
+    throw configurationError`${optionName('vectors', vectors)}: ${(error as Error).message}`;
+  }
   const { bun } = process.versions;
   if (bun !== undefined) return;
   setFlagsFromString('--no-incremental-marking');

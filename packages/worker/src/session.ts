@@ -319,7 +319,7 @@ export class Session {
 
 function helloOf({ compute, identity, sampleCacheBytes = 0 }: SessionOptions): MessageOf<'hello'> {
   const { kind, name, token, resumeKey } = identity;
-  const { backend, numericMode, threads } = compute;
+  const { backend, numericMode, threads, vectorBits } = compute;
   return {
     type: 'hello',
     protocol: protocolVersion,
@@ -328,6 +328,7 @@ function helloOf({ compute, identity, sampleCacheBytes = 0 }: SessionOptions): M
     numericMode,
     name,
     threads,
+    ...(vectorBits === undefined ? {} : { vectorBits }),
     ...(token === undefined ? {} : { token }),
     ...(resumeKey === undefined ? {} : { resumeKey }),
     ...(sampleCacheBytes > 0 ? { sampleCacheBytes } : {}),

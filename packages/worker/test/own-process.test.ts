@@ -17,7 +17,7 @@ afterEach(() => {
 
 /** Starts the program; yields its messages: first that it is ready, then the witness's findings. */
 function start(program: string) {
-  const work: LocalWork = { name: 'local-1', backend: 'cpu', threads: 1 };
+  const work: LocalWork = { name: 'local-1', backend: 'cpu', threads: 1, vectors: 'auto' };
   const child = fork(program, [JSON.stringify(work)], {
     execArgv: ['--import', pathToFileURL(witness).href],
     stdio: 'pipe',

@@ -261,8 +261,11 @@ async function comparedWithCpu({ adapter }: Described, ms: number): Promise<stri
 }
 
 /** Describes a backend: "cpu in 4 threads", "gpu (webgpu, the adapter's name)". */
-function describe({ name, mode, adapter, threads = 1 }: Described): string {
-  if (adapter === undefined) return `computing on ${name}${threads === 1 ? '' : ` in ${threads} threads`}`;
+function describe({ name, mode, adapter, threads = 1, vectorBits }: Described): string {
+  if (adapter === undefined) {
+    const wide = vectorBits === 256 ? ' with 256-bit vectors' : '';
+    return `computing on ${name}${threads === 1 ? '' : ` in ${threads} threads`}${wide}`;
+  }
   const device = mode === name || mode === undefined ? adapter : `${mode}, ${adapter}`;
   return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a software renderer' : ''})`;
 }

@@ -60,10 +60,11 @@ export class InlineWorker implements WorkerConnection {
   /** Returns the worker's `hello`, like that of a remote worker. */
   hello(token: string | undefined): MessageOf<'hello'> {
     const { name, compute } = this.#options;
-    const { backend, numericMode, threads } = compute;
+    const { backend, numericMode, threads, vectorBits } = compute;
     const identity = { kind: 'local', name, backend, numericMode, threads } as const;
     return {
       ...{ type: 'hello', protocol: protocolVersion, ...identity },
+      ...(vectorBits !== undefined && { vectorBits }),
       ...(token !== undefined && { token }),
       ...(this.#resumeKey !== undefined && { resumeKey: this.#resumeKey }),
     };

@@ -54,7 +54,7 @@ export interface TextSample {
 
 /** The work of a worker, and how it spent its time. */
 export interface WorkerReport
-  extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
+  extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'vectorBits' | 'shards' | 'samples' | 'computeMs'> {
   /** Milliseconds in the run without computing: receiving, sending, and waiting for others. */
   readonly waitMs: number;
   /** Workers that compute for a relay, by its last report. */
@@ -279,8 +279,10 @@ export function keptEpochOf({ kept, epochs }: Pick<Report, 'kept' | 'epochs'>): 
 }
 
 function workerReport(record: WorkerRecord): WorkerReport {
-  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
+  const { id, name, kind, backend, vectorBits, shards, samples, computeMs, readyMs, quarantined, workersBehind } =
+    record;
   return {
+    ...(vectorBits === undefined ? {} : { vectorBits }),
     ...{ id, name, kind, backend, shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) },
     ...(workersBehind === undefined ? {} : { workersBehind }),
     ...(quarantined === undefined ? {} : { quarantined }),

@@ -159,7 +159,12 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   emit(server.listening);
   const { addresses, fingerprint } = server.listening;
   local.use(
-    { workers: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
+    {
+      workers: options.workers ?? defaults.workers.default,
+      backend: options.backend ?? 'auto',
+      threads: 1,
+      vectors: 'auto',
+    },
     { url: addresses.local, token, fingerprint },
     // The failure of local workers is no failure of the relay, since others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },

@@ -37,11 +37,11 @@ export class LocalWorkers {
   #stopped = Promise.resolve();
 
   /** Starts processes that load and wait for the first run, unless they have been started. */
-  start({ workers, backend, threads }: LocalWorkersSetup): void {
+  start({ workers, backend, threads, vectors }: LocalWorkersSetup): void {
     if (this.#place) return;
     this.#place = new JoinPlace();
     for (let index = 1; index <= workers; index++) {
-      this.#start({ name: `local-${index}`, backend, threads }, this.#place.address);
+      this.#start({ name: `local-${index}`, backend, threads, vectors }, this.#place.address);
     }
   }
 

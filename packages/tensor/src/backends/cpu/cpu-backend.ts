@@ -15,7 +15,15 @@ import { checkCopy, placed } from '../calls.ts';
 import { separateNumericMode } from '../reference.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
 import { ByteOperands, CpuByteInput, CpuByteTable, waitingAddress } from './bytes.ts';
-import { Allocator, createKernels, type KernelInstance, type Kernels, type WasmMemory } from './memory.ts';
+import {
+  Allocator,
+  createKernels,
+  type KernelInstance,
+  type KernelSetup,
+  type Kernels,
+  type VectorBits,
+  type WasmMemory,
+} from './memory.ts';
 import {
   type CpuProgram,
   callWords,
@@ -100,17 +108,20 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly memory: WasmMemory;
   readonly allocator: Allocator;
   readonly codec: CpuCodec;
-  readonly #module: object;
+  readonly vectorBits: VectorBits;
+  readonly #setup: KernelSetup;
   readonly #byteOperands: ByteOperands;
   #team: ThreadTeam | undefined;
   /** One list per thread; the first belongs to the calling thread. */
   #lists: readonly ProgramList[];
 
-  constructor({ kernels, memory, module }: KernelInstance) {
+  constructor({ kernels, ...setup }: KernelInstance) {
     super();
+    const { memory, vectorBits } = setup;
     this.kernels = kernels;
     this.memory = memory;
-    this.#module = module;
+    this.vectorBits = vectorBits;
+    this.#setup = setup;
     this.allocator = new Allocator(memory, kernels.workspace() + kernels.workspaceBytes());
     this.codec = new CpuCodec(kernels, memory);
     this.#byteOperands = new ByteOperands(this);
@@ -125,7 +136,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   async startThreads(options: ThreadOptions): Promise<void> {
     const others = Array.from({ length: options.count - 1 });
     const workspaces = others.map(() => this.allocator.allocate(this.kernels.workspaceBytes()));
-    this.#team = await ThreadTeam.start({ module: this.#module, memory: this.memory, workspaces }, options);
+    this.#team = await ThreadTeam.start({ ...this.#setup, workspaces }, options);
     this.#lists = [...this.#lists, ...others.map(() => new ProgramList(this))];
   }
 

@@ -115,6 +115,8 @@ export interface Kernels {
   workspace(): number;
   workspaceBytes(): number;
   setWorkspace(address: number): void;
+  /** Whether the engine makes one vector of two; it changes the shape of tiles, and no bit of a result. */
+  setWide(isWide: boolean): void;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
   checksumTake(state: number, bytes: number, count: number): void;
   checksumEnd(state: number, count: number): number;
@@ -126,12 +128,26 @@ const maximumPages = 65536;
 /** Most memory that one `cpu` backend can have: the address space of 32-bit WebAssembly. */
 export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
-/** Kernels on a memory, and the module that threads need to instantiate them on the same memory. */
-export interface KernelInstance {
-  readonly kernels: Kernels;
-  readonly memory: WasmMemory;
-  /** A WebAssembly.Module, which can be posted to threads. */
+/** What threads need to instantiate kernels on one memory; can be posted to them. */
+export interface KernelSetup {
+  /** A WebAssembly.Module. */
   readonly module: object;
+  readonly memory: WasmMemory;
+  readonly vectorBits: VectorBits;
+}
+
+export interface KernelInstance extends KernelSetup {
+  readonly kernels: Kernels;
+}
+
+/** Length of the vectors that kernels compute with. WebAssembly's have 128 bits. */
+export type VectorBits = 128 | 256;
+
+let vectorBits: VectorBits = 128;
+
+/** Sets the length of the vectors of all kernels that are compiled from now on, as the engine was told. */
+export function setVectorBits(bits: VectorBits): void {
+  vectorBits = bits;
 }
 
 /** Compiled modules, by whether they import a shared memory. */
@@ -148,13 +164,16 @@ export async function createKernels(isShared: boolean): Promise<KernelInstance> 
   compiled.set(isShared, compiling);
   const module = await compiling;
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
-  return { kernels: await instantiateKernels(module, memory), memory, module };
+  const setup = { module, memory, vectorBits };
+  return { ...setup, kernels: await instantiateKernels(setup) };
 }
 
 /** Instantiates a compiled module on an existing memory. */
-export async function instantiateKernels(module: object, memory: WasmMemory): Promise<Kernels> {
+export async function instantiateKernels({ module, memory, vectorBits }: KernelSetup): Promise<Kernels> {
   const { exports } = await wasmEngine().instantiate(module, { env: { memory } });
-  return exports as Kernels;
+  const kernels = exports as Kernels;
+  kernels.setWide(vectorBits === 256);
+  return kernels;
 }
 
 function wasmEngine(): WasmEngine {

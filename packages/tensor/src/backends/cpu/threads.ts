@@ -1,5 +1,5 @@
 /** The threads that run programs together, and what runs in each. */
-import { instantiateKernels, type WasmMemory } from './memory.ts';
+import { instantiateKernels, type KernelSetup } from './memory.ts';
 
 /** Words of a cache line, so that no two threads wait on one line. */
 const lineWords = 16;
@@ -108,7 +108,7 @@ export class ThreadTeam {
    * @throws Error with one sentence
    */
   static async start(
-    { module, memory, workspaces }: Pick<ThreadSetup, 'module' | 'memory'> & { readonly workspaces: readonly number[] },
+    { workspaces, ...setup }: KernelSetup & { readonly workspaces: readonly number[] },
     { start }: ThreadOptions,
   ): Promise<ThreadTeam> {
     const control = new SharedArrayBuffer(controlWords(workspaces.length + 1) * Int32Array.BYTES_PER_ELEMENT);
@@ -127,7 +127,7 @@ export class ThreadTeam {
               else fail(message.message);
             };
             const onEnd = (message: string): void => fail(message);
-            threads.push(start({ module, memory, workspace, thread: index + 1, control }, { onMessage, onEnd }));
+            threads.push(start({ ...setup, workspace, thread: index + 1, control }, { onMessage, onEnd }));
           }),
       );
       await Promise.race([Promise.all(ready), failed]);
@@ -228,10 +228,7 @@ function noResultFor(patienceMs: number): string {
 }
 
 /** Setup of a thread; can be posted to it. */
-export interface ThreadSetup {
-  /** A WebAssembly.Module. */
-  readonly module: object;
-  readonly memory: WasmMemory;
+export interface ThreadSetup extends KernelSetup {
   /** Address of this thread's own workspace. */
   readonly workspace: number;
   /** Number of this thread, from 1; 0 is the backend's own. */
@@ -248,14 +245,14 @@ export type ThreadMessage =
 
 /** Runs programs; blocks its thread forever once it is ready. @param post sends a message to the backend's thread */
 export async function runKernelThread(setup: ThreadSetup, post: (message: ThreadMessage) => void): Promise<void> {
-  const { module, memory, workspace, thread } = setup;
+  const { workspace, thread } = setup;
   // Returns nothing, although `post` may: a MessagePort of Node returns true.
   const fail = (error: unknown): void => {
     post({ type: 'failed', message: String(error) });
   };
   const control = new Int32Array(setup.control);
   const line = lineOf(thread);
-  const kernels = await instantiateKernels(module, memory).catch(fail);
+  const kernels = await instantiateKernels(setup).catch(fail);
   if (!kernels) return;
   kernels.setWorkspace(workspace);
   post({ type: 'ready' });
