@@ -106,13 +106,19 @@ function skippedIn(collection: TestCollection, above = ''): string[] {
   });
 }
 
-/** Ends a run of the tests with what it skipped, and why. */
-const skippedReporter: Reporter = {
+/** Ends a run of the tests with what it skipped, and why, and with what passed only when it was tried again. */
+const closingReporter: Reporter = {
   onTestRunEnd(modules: readonly TestModule[]) {
-    const lines = modules.flatMap(({ children, relativeModuleId }) =>
-      skippedIn(children).map((title) => `  ${relativeModuleId}: ${title}`),
+    const list = (heading: string, titlesIn: (module: TestModule) => string[]): void => {
+      const lines = modules.flatMap((module) =>
+        titlesIn(module).map((title) => `  ${module.relativeModuleId}: ${title}`),
+      );
+      if (lines.length > 0) process.stdout.write(`${heading}:\n${lines.join('\n')}\n`);
+    };
+    list('Skipped, and why', ({ children }) => skippedIn(children));
+    list('Passed at the second attempt', ({ children }) =>
+      [...children.allTests('passed')].filter((test) => test.diagnostic()?.flaky).map(({ fullName }) => fullName),
     );
-    if (lines.length > 0) process.stdout.write(`Skipped, and why:\n${lines.join('\n')}\n`);
   },
 };
 
@@ -129,7 +135,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 
 /** In the order in which they run, without a pause in between: the longest files are in the first. */
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long], isolate: false }),
+  // A browser beside two others on a busy machine is at times too late for reasons of its own.
+  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long], isolate: false, retry: 1 }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long] }),
   project('apart', { include: apart }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false }),
@@ -161,7 +168,7 @@ export default defineConfig(({ mode }) => ({
     // The default of one second is shorter than a chapter takes to compute on a busy machine.
     expect: { poll: { timeout: 60_000 } },
     setupFiles: ['./vitest.setup.ts'],
-    reporters: ['default', skippedReporter],
+    reporters: ['default', closingReporter],
     hookTimeout: 180_000,
     ...(mode === 'long'
       ? { projects: longProjects }
