@@ -48,8 +48,26 @@ class Pooling extends Geometry {
   argmaxIndices: usize;
 }
 
+/** Stores the first `lanes` of eight floats, or all if `lanes` is larger. */
+// @ts-ignore: decorator
+@inline function storePair(target: usize, low: v128, high: v128, lanes: i32): void {
+  if (lanes >= 8) {
+    v128.store(target, low);
+    v128.store(target, high, 16);
+  } else {
+    storeLanes(target, low, lanes);
+    if (lanes > 4) storeLanes(target + 16, high, lanes - 4);
+  }
+}
+
+/** Whether a value is larger than the best, or the first NaN: it is not at most `best`, and `best` is a number. */
+// @ts-ignore: decorator
+@inline function isLarger(value: v128, best: v128): v128 {
+  return v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
+}
+
 /**
- * Pools one window over all channels, four at a time; the last four may be read past their end. `corner` is the first
+ * Pools one window over all channels, eight at a time; the last eight may be read past their end. `corner` is the first
  * place inside the image, number `first` of a window `windowWidth` wide; `rows` x `columns` places lie inside.
  */
 function poolWindow(
@@ -57,32 +75,37 @@ function poolWindow(
   output: usize, argmaxIndices: usize,
 ): void {
   const pixelBytes = <usize>channels << 2;
-  for (let channel = 0; channel < channels; channel += 4) {
+  for (let channel = 0; channel < channels; channel += 8) {
     const at = <usize>channel << 2;
     let row = corner + at;
     if (argmaxIndices == 0) {
-      let sum = f32x4.splat(0.0);
+      let low = f32x4.splat(0.0), high = f32x4.splat(0.0);
       for (let y = 0; y < rows; y++, row += rowBytes) {
         let pixel = row;
-        for (let x = 0; x < columns; x++, pixel += pixelBytes) sum = f32x4.add(sum, v128.load(pixel));
+        for (let x = 0; x < columns; x++, pixel += pixelBytes) {
+          low = f32x4.add(low, v128.load(pixel));
+          high = f32x4.add(high, v128.load(pixel, 16));
+        }
       }
-      storeLanes(output + at, sum, channels - channel);
+      storePair(output + at, low, high, channels - channel);
       continue;
     }
-    let best = v128.load(row);
-    let argmaxIndex = f32x4.splat(<f32>first);
+    let low = v128.load(row), high = v128.load(row, 16);
+    let lowIndex = f32x4.splat(<f32>first), highIndex = lowIndex;
     for (let y = 0; y < rows; y++, row += rowBytes) {
       let pixel = row;
       for (let x = 0; x < columns; x++, pixel += pixelBytes) {
-        const value = v128.load(pixel);
-        // Larger, or the first NaN: any value that is not at most `best`, unless `best` is NaN.
-        const larger = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
-        best = v128.bitselect(value, best, larger);
-        argmaxIndex = v128.bitselect(f32x4.splat(<f32>(first + y * windowWidth + x)), argmaxIndex, larger);
+        const place = f32x4.splat(<f32>(first + y * windowWidth + x));
+        const lowValue = v128.load(pixel), highValue = v128.load(pixel, 16);
+        const lowLarger = isLarger(lowValue, low), highLarger = isLarger(highValue, high);
+        low = v128.bitselect(lowValue, low, lowLarger);
+        high = v128.bitselect(highValue, high, highLarger);
+        lowIndex = v128.bitselect(place, lowIndex, lowLarger);
+        highIndex = v128.bitselect(place, highIndex, highLarger);
       }
     }
-    storeLanes(output + at, best, channels - channel);
-    storeLanes(argmaxIndices + at, argmaxIndex, channels - channel);
+    storePair(output + at, low, high, channels - channel);
+    storePair(argmaxIndices + at, lowIndex, highIndex, channels - channel);
   }
 }
 
@@ -92,20 +115,23 @@ function unpoolWindow(
   input: usize, argmaxIndices: usize,
 ): void {
   const pixelBytes = <usize>channels << 2;
-  for (let channel = 0; channel < channels; channel += 4) {
+  for (let channel = 0; channel < channels; channel += 8) {
     const at = <usize>channel << 2;
-    const value = v128.load(input + at);
-    const argmaxIndex = argmaxIndices == 0 ? value : v128.load(argmaxIndices + at);
+    const low = v128.load(input + at), high = v128.load(input + at, 16);
+    const indices = argmaxIndices == 0 ? input : argmaxIndices;
+    const lowIndex = v128.load(indices + at), highIndex = v128.load(indices + at, 16);
     let row = corner + at;
     for (let y = 0; y < rows; y++, row += rowBytes) {
       let pixel = row;
       for (let x = 0; x < columns; x++, pixel += pixelBytes) {
-        let share = value;
+        let lowShare = low, highShare = high;
         if (argmaxIndices != 0) {
           const place = f32x4.splat(<f32>(first + y * windowWidth + x));
-          share = v128.and(value, f32x4.eq(argmaxIndex, place));
+          lowShare = v128.and(low, f32x4.eq(lowIndex, place));
+          highShare = v128.and(high, f32x4.eq(highIndex, place));
         }
-        storeLanes(pixel, f32x4.add(v128.load(pixel), share), channels - channel);
+        const before = v128.load(pixel), after = v128.load(pixel, 16);
+        storePair(pixel, f32x4.add(before, lowShare), f32x4.add(after, highShare), channels - channel);
       }
     }
   }

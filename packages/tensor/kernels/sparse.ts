@@ -291,14 +291,10 @@ export function addChains(entry: usize, end: usize, right: usize, sum: usize, ta
   const value3 = count > 3 ? v128.load32_splat(entry, 28) : value0;
   const end = sum + bytes;
   for (const stop = sum + (bytes & ~127); sum < stop; sum += 128) {
-    addToVector(count, first, into, sum + 8, target + 8, value0, row0 + 8, value1, row1 + 8, value2, row2 + 8, value3, row3 + 8);
-    addToVector(count, first, into, sum + 24, target + 24, value0, row0 + 24, value1, row1 + 24, value2, row2 + 24, value3, row3 + 24);
-    addToVector(count, first, into, sum + 40, target + 40, value0, row0 + 40, value1, row1 + 40, value2, row2 + 40, value3, row3 + 40);
-    addToVector(count, first, into, sum + 56, target + 56, value0, row0 + 56, value1, row1 + 56, value2, row2 + 56, value3, row3 + 56);
-    addToVector(count, first, into, sum + 72, target + 72, value0, row0 + 72, value1, row1 + 72, value2, row2 + 72, value3, row3 + 72);
-    addToVector(count, first, into, sum + 88, target + 88, value0, row0 + 88, value1, row1 + 88, value2, row2 + 88, value3, row3 + 88);
-    addToVector(count, first, into, sum + 104, target + 104, value0, row0 + 104, value1, row1 + 104, value2, row2 + 104, value3, row3 + 104);
-    addToVector(count, first, into, sum + 120, target + 120, value0, row0 + 120, value1, row1 + 120, value2, row2 + 120, value3, row3 + 120);
+    addToPair(count, first, into, sum + 8, target + 8, value0, row0 + 8, value1, row1 + 8, value2, row2 + 8, value3, row3 + 8);
+    addToPair(count, first, into, sum + 40, target + 40, value0, row0 + 40, value1, row1 + 40, value2, row2 + 40, value3, row3 + 40);
+    addToPair(count, first, into, sum + 72, target + 72, value0, row0 + 72, value1, row1 + 72, value2, row2 + 72, value3, row3 + 72);
+    addToPair(count, first, into, sum + 104, target + 104, value0, row0 + 104, value1, row1 + 104, value2, row2 + 104, value3, row3 + 104);
     if (into) target += 128;
     row0 += 128;
     if (count > 1) row1 += 128;
@@ -315,17 +311,46 @@ export function addChains(entry: usize, end: usize, right: usize, sum: usize, ta
   }
 }
 
+/** `addEntries` for two vectors of four sums, both of which are stored last: an engine may make them one. */
+// @ts-ignore: decorator
+@inline function addToPair(
+  count: i32, first: bool, into: bool, sum: usize, target: usize,
+  value0: v128, row0: usize, value1: v128, row1: usize, value2: v128, row2: usize, value3: v128, row3: usize,
+): void {
+  const low = chain(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
+  const high = chain(
+    count, first, sum + 16, value0, row0 + 16, value1, row1 + 16, value2, row2 + 16, value3, row3 + 16,
+  );
+  if (into) {
+    const before = v128.load(target), after = v128.load(target, 16);
+    v128.store(target, f32x4.add(before, low));
+    v128.store(target, f32x4.add(after, high), 16);
+  } else {
+    v128.store(sum, low);
+    v128.store(sum, high, 16);
+  }
+}
+
 /** `addEntries` for one vector of four sums. */
 // @ts-ignore: decorator
 @inline function addToVector(
   count: i32, first: bool, into: bool, sum: usize, target: usize,
   value0: v128, row0: usize, value1: v128, row1: usize, value2: v128, row2: usize, value3: v128, row3: usize,
 ): void {
-  let chain = first ? f32x4.splat(0.0) : v128.load(sum);
-  chain = multiplyAdd(chain, value0, v128.load(row0));
-  if (count > 1) chain = multiplyAdd(chain, value1, v128.load(row1));
-  if (count > 2) chain = multiplyAdd(chain, value2, v128.load(row2));
-  if (count > 3) chain = multiplyAdd(chain, value3, v128.load(row3));
-  if (into) v128.store(target, f32x4.add(v128.load(target), chain));
-  else v128.store(sum, chain);
+  const value = chain(count, first, sum, value0, row0, value1, row1, value2, row2, value3, row3);
+  if (into) v128.store(target, f32x4.add(v128.load(target), value));
+  else v128.store(sum, value);
+}
+
+// @ts-ignore: decorator
+@inline function chain(
+  count: i32, first: bool, sum: usize,
+  value0: v128, row0: usize, value1: v128, row1: usize, value2: v128, row2: usize, value3: v128, row3: usize,
+): v128 {
+  let value = first ? f32x4.splat(0.0) : v128.load(sum);
+  value = multiplyAdd(value, value0, v128.load(row0));
+  if (count > 1) value = multiplyAdd(value, value1, v128.load(row1));
+  if (count > 2) value = multiplyAdd(value, value2, v128.load(row2));
+  if (count > 3) value = multiplyAdd(value, value3, v128.load(row3));
+  return value;
 }

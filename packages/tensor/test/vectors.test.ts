@@ -64,7 +64,8 @@ describe.skipIf(missing !== undefined)(`vectors of 256 bits${missing ? ` (skippe
 
 /** Functions whose speed depends on pairs of vectors. */
 const paired = [
-  ...['tile/packedTile', 'convolution/windowTileOf', 'reductions/sumColumns', 'map/momentumStep'],
+  ...['tile/packedTile', 'convolution/windowTileOf', 'sparse/extendChains', 'sparse/addChains'],
+  ...['pool/poolWindow', 'pool/unpoolWindow', 'reductions/sumColumns', 'map/momentumStep'],
   ...['codec/takeBlocks', 'convert/bytesToFloats', 'convert/rowsToFloats', 'generated/programs/runInstruction'],
   ...['exp', 'log', 'tanh', 'sigmoid', 'softplus', 'normalCdf', 'geluSlope'].map(
     (name) => `generated/programs/${name}Loop`,
