@@ -26,13 +26,17 @@ describe('parseImages', () => {
   });
 
   it.each([
-    ['nothing', new Uint8Array(0), 'x: truncated: 16 bytes expected for its header, got 0'],
-    ['half a header', imagesFile(1, 2, 2).subarray(0, 10), 'x: truncated: 16 bytes expected for its header, got 10'],
-    ['a pixel too few', imagesFile(3, 2, 2).subarray(0, 27), 'x: truncated: 28 bytes expected from its header, got 27'],
+    ['nothing', new Uint8Array(0), 'x: truncated: expected a header of 16 bytes, got 0'],
+    ['half a header', imagesFile(1, 2, 2).subarray(0, 10), 'x: truncated: expected a header of 16 bytes, got 10'],
+    [
+      'a pixel too few',
+      imagesFile(3, 2, 2).subarray(0, 27),
+      'x: truncated: expected 3 x 2 x 2 bytes after its header, got 11',
+    ],
     [
       'a byte too many',
       new Uint8Array([...imagesFile(1, 2, 2), 0]),
-      'x: too long: 20 bytes expected from its header, got 21',
+      'x: too long: expected 1 x 2 x 2 bytes after its header, got 5',
     ],
     [
       'labels',
@@ -48,7 +52,7 @@ describe('parseImages', () => {
     [
       'a claim of almost 2^96 pixels',
       new Uint8Array([0, 0, 8, 3, ...new Array<number>(12).fill(255)]),
-      'x: truncated: 7.9228162458924105e+28 bytes expected from its header, got 16',
+      'x: truncated: expected 4294967295 x 4294967295 x 4294967295 bytes after its header, got 0',
     ],
   ])('refuses %s', (_name, file, message) => {
     expect(() => parseImages(file, 'x')).toThrow(new DataError(message));
@@ -69,9 +73,9 @@ describe('parseLabels', () => {
     [
       'a label too few',
       labelsFile([1, 2, 3]).subarray(0, 10),
-      'y: truncated: 11 bytes expected from its header, got 10',
+      'y: truncated: expected 3 bytes after its header, got 2',
     ],
-    ['half a header', labelsFile([1]).subarray(0, 7), 'y: truncated: 8 bytes expected for its header, got 7'],
+    ['half a header', labelsFile([1]).subarray(0, 7), 'y: truncated: expected a header of 8 bytes, got 7'],
     ['no label', labelsFile([]), 'y: expected labels, got none: its dimensions are 0'],
   ])('refuses %s', (_name, file, message) => {
     expect(() => parseLabels(file, 'y')).toThrow(new DataError(message));

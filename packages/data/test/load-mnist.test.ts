@@ -189,7 +189,7 @@ describe('loadMnist', () => {
       'a truncated file',
       'train-images-idx3-ubyte',
       imagesFile(4, 3, 2).subarray(0, 20),
-      'train-images-idx3-ubyte: truncated: 40 bytes expected from its header, got 20',
+      'train-images-idx3-ubyte: truncated: expected 4 x 3 x 2 bytes after its header, got 4',
     ],
     [
       'swapped files',

@@ -137,7 +137,7 @@ export function parseLabels(file: Uint8Array, name: string) {
 
 /** Creates a check of a file while it is read, which stops early if the file contradicts its header or is too large. */
 function idxGate(name: string, content: Content) {
-  let header: ReturnType<typeof headerOf> | undefined;
+  let header: Header | undefined;
   let seenBytes = 0;
   return (chunk: Uint8Array, totalBytes: number, fileBytes: number): void => {
     seenBytes += chunk.length;
@@ -146,18 +146,17 @@ function idxGate(name: string, content: Content) {
       header = headerOf(chunk, name, content);
     }
     if (header === undefined) return;
-    const { dimensions, expectedBytes } = header;
     const bytes = Math.max(seenBytes, totalBytes);
-    if (totalBytes > 0 || bytes > expectedBytes) requireBytes(name, expectedBytes, bytes);
+    if (totalBytes > 0 || bytes > header.expectedBytes) requireBytes(name, header, bytes);
     // Sorted labels may compress well, so they have no such limit; their number has to match the images.
-    if (content === 'images') requireRows(name, 'images', dimensions[0]!, fileBytes);
+    if (content === 'images') requireRows(name, 'images', header.dimensions[0]!, fileBytes);
   };
 }
 
 function parse(file: Uint8Array, name: string, content: Content) {
-  const { dimensions, headerBytes, expectedBytes } = headerOf(file, name, content);
-  requireBytes(name, expectedBytes, file.byteLength);
-  return { dimensions, elements: file.subarray(headerBytes) };
+  const header = headerOf(file, name, content);
+  requireBytes(name, header, file.byteLength);
+  return { dimensions: header.dimensions, elements: file.subarray(header.headerBytes) };
 }
 
 /** @param file at least its first bytes */
@@ -168,7 +167,7 @@ function headerOf(file: Uint8Array, name: string, content: Content) {
   const rank = magic & 0xff;
   const headerBytes = 4 + 4 * rank;
   if (file.byteLength < headerBytes) {
-    throw new DataError(`${name}: truncated: ${headerBytes} bytes expected for its header, got ${file.byteLength}`);
+    throw unexpected(`${name}: truncated`, `a header of ${headerBytes} bytes`, file.byteLength);
   }
   const dimensions = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   if (dimensions.includes(0)) throw unexpected(name, content, `none: its dimensions are ${dimensions.join(' x ')}`);
@@ -176,10 +175,13 @@ function headerOf(file: Uint8Array, name: string, content: Content) {
   return { dimensions, headerBytes, expectedBytes: headerBytes + elementCount };
 }
 
-function requireBytes(name: string, expectedBytes: number, got: number): void {
-  if (got === expectedBytes) return;
-  const fault = got < expectedBytes ? 'truncated' : 'too long';
-  throw new DataError(`${name}: ${fault}: ${expectedBytes} bytes expected from its header, got ${got}`);
+type Header = ReturnType<typeof headerOf>;
+
+function requireBytes(name: string, { dimensions, headerBytes, expectedBytes }: Header, bytes: number): void {
+  if (bytes === expectedBytes) return;
+  const fault = bytes < expectedBytes ? 'truncated' : 'too long';
+  // The product of the dimensions of a broken header may be too large to print.
+  throw unexpected(`${name}: ${fault}`, `${dimensions.join(' x ')} bytes after its header`, bytes - headerBytes);
 }
 
 function refuseMagic(found: number, name: string, content: Content): never {
