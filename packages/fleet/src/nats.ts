@@ -240,7 +240,7 @@ async function storeOf(
 }
 
 /** Servers of a cluster tell each other every ten seconds what they can hold; until then a bucket has too few peers. */
-const readyWithinMs = 30_000;
+const readyWithinMs = 60_000;
 const retryEveryMs = 250;
 
 /** Retries while a cluster that has just started connects and elects a leader, and if a busy server times out. */

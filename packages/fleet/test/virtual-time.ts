@@ -9,9 +9,13 @@ export class VirtualTime implements FleetTime {
   readonly nowMs = (): number => this.#nowMs;
 
   readonly pause = (ms: number, signal: AbortSignal): Promise<void> =>
-    new Promise((end) => {
+    new Promise((resolve) => {
+      const end = (): void => {
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      signal.addEventListener('abort', end);
       if (signal.aborted) end();
-      signal.addEventListener('abort', () => end());
       this.#pauses.push({ dueMs: this.#nowMs + ms, end });
     });
 
