@@ -302,6 +302,10 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
       const [within, box] = [(await name.boundingBox())!, (await tag.boundingBox())!];
       expect(box.x + box.width).toBeLessThanOrEqual(within.x + within.width);
     }
+    // No figure is under the button next to it.
+    const ofFirst = owners[0]!.page.locator('.workers tbody tr').first().locator('td');
+    const [wait, edit] = [(await ofFirst.nth(-2).boundingBox())!, (await ofFirst.nth(-1).boundingBox())!];
+    expect(wait.x + wait.width).toBeLessThanOrEqual(edit.x);
     await look(owners, 'joined');
     await owners[0]!.press('Start');
     await each(owners, (owner) => owner.panelShows('This tab stays for the next run.'));
