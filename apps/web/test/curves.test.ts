@@ -91,7 +91,7 @@ describe('curves', () => {
     const diverged = { ...report(2), testLoss: Number.MAX_VALUE };
     const { test } = curves.table('loss', [report(1), diverged], view(10));
     expect([test[9], test[19]]).toEqual([0.1, null]);
-    expect([lossText(diverged.testLoss), lossText(2.5), lossText(1e9)]).toEqual(['∞', '2.5000', '1.000e+9']);
+    expect([lossText(diverged.testLoss), lossText(2.5), lossText(1e9)]).toEqual(['∞', '2.5000', '1e+9']);
     const accuracies = curves.table('accuracy', [diverged], view(10)).test;
     expect(accuracies[19]).toBe(90);
   });

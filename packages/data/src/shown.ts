@@ -108,9 +108,9 @@ export function durationText(seconds: number, digits = 0): string {
 
 /** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
 export function significant(value: number, digits = 4): string {
+  const rounded = Number(value.toPrecision(digits));
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(digits - 1);
-  return String(Number(value.toPrecision(digits)));
+  return size !== 0 && (size >= 1e9 || size < 1e-4) ? rounded.toExponential() : `${rounded}`;
 }
 
 /** Formats a count, such as `60,000`; a fraction is rounded. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FileError } from '../src/named-files.ts';
-import { fileKind, printable, shownLine } from '../src/shown.ts';
+import { fileKind, printable, shownLine, significant } from '../src/shown.ts';
 
 const anyText = fc.string({
   unit: fc.oneof(
@@ -45,4 +45,19 @@ it.each<[bytes: number[], kind: string]>([
   [[1, 2, 3], 'a file that begins with the bytes 01 02 03'],
 ])('bytes %j are %s', (bytes, kind) => {
   expect(fileKind(Uint8Array.from(bytes))).toBe(kind);
+});
+
+it.each([
+  [0, '0'],
+  [0.123456, '0.1235'],
+  [123_456, '123500'],
+  [-1.5, '-1.5'],
+  [1e-5, '1e-5'],
+  [1.23456e-5, '1.235e-5'],
+  [0.00009999999, '1e-4'],
+  [-1e30, '-1e+30'],
+  [Number.NaN, 'NaN'],
+  [Number.POSITIVE_INFINITY, 'Infinity'],
+])('%d is %s to four significant digits', (value, text) => {
+  expect(significant(value)).toBe(text);
 });
