@@ -1,7 +1,10 @@
 /** Checks that curves neither lose nor repeat points, in whatever order they arrive. */
 import { bytesOf } from '@lockstep/protocol';
+import fc from 'fast-check';
+import type uPlot from 'uplot';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
+import { verticalAxes } from '../src/view/axes.ts';
 import { axisEnd, RunCurves, type WatchedEpoch } from '../src/watch/curves.ts';
 import { type EvaluationMessage, RunStore } from '../src/watch/run-store.ts';
 
@@ -178,4 +181,34 @@ it.each([
   ['time', 90, 90],
 ] as const)('the %s axis of 1,200 steps in 12 epochs, with a curve up to %d, ends at %d', (axis, newest, end) => {
   expect(axisEnd(axis, newest, { steps: 1_200, stepsPerEpoch: 100 })).toBe(end);
+});
+
+describe('a logarithmic axis', () => {
+  it('has two to eight short labels, whatever the losses', () => {
+    const { scale, axis } = verticalAxes.logarithmic;
+    const plot = {} as uPlot;
+    const loss = fc.tuple(fc.double({ min: 1, max: 9.9, noNaN: true }), fc.integer({ min: -12, max: 37 }));
+    fc.assert(
+      fc.property(fc.array(loss, { minLength: 1 }), (parts) => {
+        const losses = parts.map(([digits, power]) => digits * 10 ** power);
+        const [lowest, highest] = [Math.min(...losses), Math.max(...losses)];
+        const [low, high] = scale.range(plot, lowest, highest);
+        expect([low <= lowest, high >= highest]).toEqual([true, true]);
+        const labels = axis.values(plot, axis.splits(plot, 1, low, high));
+        expect(labels.length).toBeGreaterThanOrEqual(2);
+        expect(labels.length).toBeLessThanOrEqual(8);
+        for (const label of labels) expect(label.length).toBeLessThanOrEqual(8);
+      }),
+    );
+  });
+
+  it.each([
+    [0.05, 2.3, ['0.05', '0.1', '0.2', '0.5', '1', '2', '5']],
+    [2.3, 1.4e34, ['10', '1e6', '1e11', '1e16', '1e21', '1e26', '1e31']],
+  ])('of losses from %d to %d is labeled %j', (lowest, highest, labels) => {
+    const { scale, axis } = verticalAxes.logarithmic;
+    const plot = {} as uPlot;
+    const [low, high] = scale.range(plot, lowest, highest);
+    expect(axis.values(plot, axis.splits(plot, 1, low, high))).toEqual(labels);
+  });
 });

@@ -1,4 +1,6 @@
 /** Checks what the page shows of a run that has ended: its metrics, and the samples of a cell of the matrix. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { seriousViolations } from './axe.ts';
@@ -59,6 +61,19 @@ describePage('the page of a run that has ended', ({ browser, folder }) => {
     await page.getByRole('button', { name: 'Show the top errors' }).click();
     expect(await page.getByRole('heading', { name: 'Top errors' }).count()).toBe(1);
     expect(tab.errors).toEqual([]);
+    run.program.kill('SIGINT');
+    await run.report();
+  });
+
+  it('says that there were no errors, in place of a table without rows', async () => {
+    const rows = Array.from({ length: 120 }, (_, row) => `${row % 2},${row % 2 === 0 ? 'even' : 'odd'}`);
+    const data = join(folder, 'parity.csv');
+    writeFileSync(data, ['bit,label', ...rows].join('\n'));
+    const run = await startRun(folder, ['--data', data, '--workers', '1', '--epochs', '30', '--stay']);
+    const tab = await browser.open(run, 'page');
+    await tab.shows('Finished');
+    await tab.shows('The last evaluation had no errors.');
+    expect(await tab.page.locator('.error-rows').count()).toBe(0);
     run.program.kill('SIGINT');
     await run.report();
   });

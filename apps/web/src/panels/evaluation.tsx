@@ -223,6 +223,7 @@ export function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
     if (cell) card.current?.scrollIntoView({ block: 'nearest' });
   }, [cell]);
   const shown = cell ? samplesOf(cell, evaluation) : evaluation;
+  const errors = errorsOf(run, shown);
   const title = cell ? `${outputName(run, cell.label)} classified as ${outputName(run, cell.predicted)}` : 'Top errors';
   return (
     <Card name="top-errors" title={<bdi>{title}</bdi>} aside={`${given} → prediction`}>
@@ -239,7 +240,8 @@ export function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
           </button>
         )}
       </div>
-      <Errors errors={errorsOf(run, shown)} run={run} given={given} />
+      {errors.length > 0 && <Errors errors={errors} run={run} given={given} />}
+      {errors.length === 0 && !cell && <p class="empty">The last evaluation had no errors.</p>}
     </Card>
   );
 }

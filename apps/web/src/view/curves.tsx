@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { Key } from '../look/controls.tsx';
 import { colorScheme, cssColor } from '../look/theme.ts';
+import { type VerticalAxis, verticalAxes } from './axes.ts';
 
 export interface Curve {
   readonly label: string;
@@ -21,8 +22,6 @@ export interface Curve {
   /** Its place in the legend: next to the position, or in a list below, or none. */
   readonly legend?: 'line' | 'list' | 'none';
 }
-
-export type VerticalAxis = keyof typeof verticalAxes;
 
 interface CurvesProps {
   /** Positions in ascending order. */
@@ -198,52 +197,3 @@ function isAlone(plot: uPlot, series: number): boolean {
 function pointCount(plot: uPlot, series: number): number {
   return (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
 }
-
-/** 1, 2 and 5 times powers of ten: labels of an axis and its possible ends, so that its range rarely changes. */
-const logarithmicBounds = Array.from({ length: 19 }, (_, index) => index - 12).flatMap((power) =>
-  [1, 2, 5].map((digit) => Number((digit * 10 ** power).toPrecision(6))),
-);
-
-function logarithmicRange(_plot: uPlot, low: number | null, high: number | null): [number, number] {
-  if (low === null || high === null) return [0.1, 5];
-  const below = logarithmicBounds.findLast((bound) => bound <= low) ?? logarithmicBounds[0]!;
-  const above = logarithmicBounds.find((bound) => bound >= high) ?? high;
-  return [below, above > below ? above : below * 10];
-}
-
-/** Returns all bounds in the range, or only powers of ten if there are more than eight. */
-function logarithmicSplits(_plot: uPlot, _axis: number, low: number, high: number): number[] {
-  const bounds = logarithmicBounds.filter((bound) => bound >= low && bound <= high);
-  if (bounds.length <= 8) return bounds;
-  const powers = bounds.filter((bound) => /^[^1-9]*1/.test(String(bound)));
-  return powers.filter((_, index) => index % Math.ceil(powers.length / 8) === 0);
-}
-
-/** Ends at 100 %, and starts at the multiple of 10 below the 3rd percentile: the very first values may be cut off. */
-function percentRange(plot: uPlot, low: number | null): [number, number] {
-  const values = (plot.data[1] ?? []).filter((value) => typeof value === 'number').sort((a, b) => a - b);
-  const typical = values[Math.floor(values.length * 0.03)] ?? low ?? 0;
-  return [Math.min(90, Math.max(0, Math.floor(typical / 10) * 10)), 100];
-}
-
-const verticalAxes = {
-  /** Any values. */
-  plain: { scale: {}, axis: {} },
-  fromZero: {
-    scale: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] },
-    // uPlot's own labels have three decimals, which are too few for learning rates.
-    axis: { values: (_plot, splits) => splits.map((split) => `${Number(split.toPrecision(6))}`) },
-  },
-  logarithmic: {
-    scale: { distr: 3, range: logarithmicRange },
-    axis: {
-      values: (_plot, splits) => splits.map((split) => (split === null ? '' : String(split))),
-      splits: logarithmicSplits,
-      filter: (_plot, splits) => splits,
-    },
-  },
-  percent: {
-    scale: { range: percentRange },
-    axis: { values: (_plot, splits) => splits.map((split) => `${split} %`) },
-  },
-} as const satisfies Readonly<Record<string, { readonly scale: uPlot.Scale; readonly axis: uPlot.Axis }>>;
