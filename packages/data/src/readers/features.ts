@@ -117,7 +117,11 @@ function noFill(table: TableFile, { name }: Column): DataError {
 /** Returns the number of values that a model sees of a row. */
 export function featureCount(features: readonly FeatureColumn[]): number {
   checkArguments('featureCount', [argumentKinds.features, features]);
-  return features.reduce((sum, feature) => sum + (feature.type === 'number' ? 1 : feature.categories.length), 0);
+  return features.reduce((sum, feature) => sum + valuesOf(feature), 0);
+}
+
+function valuesOf(feature: FeatureColumn): number {
+  return feature.type === 'number' ? 1 : feature.categories.length;
 }
 
 /**
@@ -138,13 +142,21 @@ export function encodeFeatures(
   const size = featureCount(features);
   requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
-  const writers = writersOf(table, features, values);
+  const find = columnFinder(table);
+  const columns = features.map(({ name }) => find(name, 'for the model'));
+  const indices = features.map(indicesOf);
   // A few rows at a time and in file order, so that they stay in the processor's cache while each column is written.
   const ordered = inFileOrder(rows, table.count);
   for (let from = 0; from < ordered.length; from += rowsAtATime) {
-    const indices = ordered.subarray(from, from + rowsAtATime);
-    const some = indices.map((index) => rows[index]!);
-    for (const write of writers) write(some, indices);
+    const samples = ordered.subarray(from, from + rowsAtATime);
+    const target: EncodedRows = { table, values, size, samples, rows: samples.map((sample) => rows[sample]!) };
+    let offset = 0;
+    for (let at = 0; at < features.length; at += 1) {
+      const feature = features[at]!;
+      if (feature.type === 'number') writeNumbers(target, columns[at]!, feature, offset);
+      else writeCategories(target, columns[at]!, indices[at]!, offset);
+      offset += valuesOf(feature);
+    }
   }
   return values;
 }
@@ -167,42 +179,55 @@ function requireFeatures({ name }: TableFile, rows: number, size: number): void 
   throw unexpected(name, expected, `${got}: ignore columns with --ignore`);
 }
 
-/** Writes one column of some rows, which become the samples with these indices. */
-type ColumnWriter = (rows: Uint32Array, indices: Uint32Array) => void;
+/** Some rows, which become the samples with these indices. */
+interface EncodedRows {
+  readonly table: TableFile;
+  readonly rows: Uint32Array;
+  readonly samples: Uint32Array;
+  /** [samples, size] */
+  readonly values: Float32Array;
+  readonly size: number;
+}
 
-function writersOf(table: TableFile, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
-  const find = columnFinder(table);
-  const size = featureCount(features);
-  const numbers = new Float64Array(rowsAtATime);
-  let next = 0;
-  return features.map((feature): ColumnWriter => {
-    const column = find(feature.name, 'for the model');
-    const offset = next;
-    next += featureCount([feature]);
-    if (feature.type === 'number') {
-      const { mean, deviation } = feature;
-      return (rows, indices) => {
-        column.numbersAt(rows, numbers);
-        for (let at = 0; at < rows.length; at += 1) {
-          const value = Math.fround((numbers[at]! - mean) / deviation);
-          const isUsable = Number.isFinite(value);
-          values[indices[at]! * size + offset] = isUsable ? value : filledIn(table, column, rows[at]!, feature);
-        }
-      };
+type NumberFeature = FeatureColumn & { readonly type: 'number' };
+
+/** A column's numbers in the rows that are written. */
+const numbers = new Float64Array(rowsAtATime);
+
+function writeNumbers(target: EncodedRows, column: Column, feature: NumberFeature, offset: number): void {
+  const { table, rows, samples, values, size } = target;
+  const { mean, deviation } = feature;
+  column.numbersAt(rows, numbers);
+  for (let at = 0; at < rows.length; at += 1) {
+    const value = Math.fround((numbers[at]! - mean) / deviation);
+    const isUsable = Number.isFinite(value);
+    values[samples[at]! * size + offset] = isUsable ? value : filledIn(table, column, rows[at]!, feature);
+  }
+}
+
+/** Returns the index of each category; undefined for a column of numbers. */
+function indicesOf(feature: FeatureColumn): ReadonlyMap<string, number> | undefined {
+  if (feature.type === 'number') return undefined;
+  const { categories, missing } = feature;
+  const indices = new Map(categories.map((name, index) => [name, index]));
+  if (missing !== undefined) indices.set('', indices.get(missing)!);
+  return indices;
+}
+
+function writeCategories(
+  { table, rows, samples, values, size }: EncodedRows,
+  column: Column,
+  indices: ReadonlyMap<string, number>,
+  offset: number,
+): void {
+  for (let at = 0; at < rows.length; at += 1) {
+    const index = indices.get(column.textAt(rows[at]!));
+    if (index === undefined) {
+      const known = [...indices.keys()].filter((name) => name !== '');
+      throw cellError(table, rows[at]!, column, `one of the known categories (${listed(known)})`);
     }
-    const { categories, missing } = feature;
-    const indexOf = new Map(categories.map((name, index) => [name, index]));
-    if (missing !== undefined) indexOf.set('', indexOf.get(missing)!);
-    return (rows, indices) => {
-      for (let at = 0; at < rows.length; at += 1) {
-        const index = indexOf.get(column.textAt(rows[at]!));
-        if (index === undefined) {
-          throw cellError(table, rows[at]!, column, `one of the known categories (${listed(categories)})`);
-        }
-        values[indices[at]! * size + offset + index] = 1;
-      }
-    };
-  });
+    values[samples[at]! * size + offset + index] = 1;
+  }
 }
 
 /** A row by the names of its columns. null, undefined, NaN and an empty text are missing values. */

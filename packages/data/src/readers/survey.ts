@@ -23,8 +23,12 @@ export interface SurveyedColumn {
 export const maxCategories = 256;
 const infinities = /^infinity$|^inf$/i;
 
+/** Shared by the many columns of a wide table. */
+const noTexts: ReadonlyMap<string, number> = new Map();
+
 /** Surveys a column. A few texts among numbers are mistakes, not categories. */
 export function surveyOf(column: Column): SurveyedColumn {
+  if (!column.hasText) return { column, type: 'number', missing: 0, counts: noTexts };
   const counts = new Map<string, number>();
   let cells = 0;
   column.eachText((text) => {

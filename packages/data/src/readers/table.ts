@@ -48,7 +48,8 @@ export function requireColumn(table: TableFile, name: string, use: string): Colu
 
 /** Like `requireColumn`, for many names of one table. */
 export function columnFinder(table: TableFile): (name: string, use: string) => Column {
-  const columns = new Map(table.columns.map((column) => [column.name, column]));
+  const columns = new Map<string, Column>();
+  for (const column of table.columns) columns.set(column.name, column);
   return (name, use) => {
     const column = columns.get(name);
     if (column) return column;
@@ -112,6 +113,8 @@ export class Cells {
   readonly #blocks: Block[] = [];
   readonly #texts: string[] = [];
   readonly #codeOf = new Map<string, number>();
+  /** For each column, 1 if any of its cells has a text. */
+  readonly #hasText: Uint8Array;
 
   /**
    * @param name name of the file, for messages
@@ -122,6 +125,7 @@ export class Cells {
     this.columns = columns;
     this.#fileBytes = fileBytes;
     this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
+    this.#hasText = new Uint8Array(columns);
   }
 
   /**
@@ -135,12 +139,12 @@ export class Cells {
     const text = typeof cell === 'string' ? cell.trim() : cell;
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
     if (!Number.isFinite(value)) {
-      this.#setText(block, at, `${text}`);
+      this.#setText(block, at, column, `${text}`);
       block.numbers[at] = Number.NaN;
       return;
     }
     block.numbers[at] = value;
-    if (typeof text === 'string' && isIdentifier(text)) this.#setText(block, at, text);
+    if (typeof text === 'string' && isIdentifier(text)) this.#setText(block, at, column, text);
   }
 
   /** Returns a function that stores a finite number in an empty cell of a row: faster than `set` for each cell. */
@@ -181,12 +185,18 @@ export class Cells {
     return code ? this.#texts[code - 1]! : `${numbers[at]}`;
   }
 
+  /** Whether any cell of a column has a text. */
+  hasText(column: number): boolean {
+    return this.#hasText[column] === 1;
+  }
+
   /** Calls `take` for each cell of a column that is a text. */
   eachText(column: number, count: number, take: TakeText): void {
+    if (!this.hasText(column)) return;
     const rows = 1 << this.#shift;
-    for (const [index, { codes, numbers }] of this.#blocks.entries()) {
-      const first = index * rows;
-      if (!codes || first >= count) continue;
+    for (let first = 0; first < count; first += rows) {
+      const { codes, numbers } = this.#blocks[first >> this.#shift]!;
+      if (!codes) continue;
       const from = column << this.#shift;
       const to = from + Math.min(rows, count - first);
       for (let at = from; at < to; at += 1) {
@@ -210,7 +220,7 @@ export class Cells {
     return this.#blocks[index]!;
   }
 
-  #setText(block: Block, at: number, text: string): void {
+  #setText(block: Block, at: number, column: number, text: string): void {
     let code = this.#codeOf.get(text);
     if (code === undefined) {
       code = this.#texts.push(text);
@@ -218,6 +228,7 @@ export class Cells {
     }
     block.codes ??= new Uint32Array(block.numbers.length);
     block.codes[at] = code;
+    this.#hasText[column] = 1;
   }
 }
 
@@ -234,6 +245,11 @@ export class Column {
     this.count = count;
     this.#cells = cells;
     this.#index = index;
+  }
+
+  /** Whether any cell is a text, or a number that is kept as in the file besides. */
+  get hasText(): boolean {
+    return this.#cells.hasText(this.#index);
   }
 
   /** Returns undefined if the cell is a text. */
