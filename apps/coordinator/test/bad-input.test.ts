@@ -92,7 +92,10 @@ describe('an impossible request', () => {
     ['--model {wrong-outputs.json}', /--model .*: expected 10 outputs, one for each class, got 7/],
     ['--data {nowhere}', /--data: .*nowhere: no such file or folder/],
     ['--data {no-json.json}', /--data: no-json\.json: line 1: expected a JSON object, got /],
-    ['--data {no-json.json} --gray', /--data: no-json\.json: expected no gray for a file of rows, got true/],
+    [
+      '--data {no-json.json} --gray',
+      /--data: no-json\.json: the option gray does not apply to a file of rows: omit it/,
+    ],
     ['--size 32', /--size: expected a size like 32x32, up to 4096x4096, got 32/],
     ['--data {incomplete}', /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
     ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: 50192 bytes expected .*, got 5000/],

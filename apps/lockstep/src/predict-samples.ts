@@ -112,7 +112,7 @@ export async function readPicture(bytes: Uint8Array, form: PictureForm, invert: 
     return { values, reading: readingOf(original, form, invert) };
   } catch (error) {
     const expected = 'expected a PNG, JPEG or WebP picture, or a .json file of values';
-    throw new Error(`${expected}, got one that cannot be read: ${errorMessage(error)}`);
+    throw new Error(`${expected}, got a file that cannot be read: ${errorMessage(error)}`);
   }
 }
 

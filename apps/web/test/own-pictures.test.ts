@@ -69,7 +69,7 @@ describePage('own pictures', ({ browser, folder }) => {
       ...{ name: 'a.png', mimeType: 'image/png' },
       buffer: Buffer.from('no picture'),
     });
-    await tab.shows('This picture cannot be read: its first bytes are those of another format.');
+    await tab.shows('This picture cannot be read: its format is unknown.');
     expect(await seriousViolations(page)).toEqual([]);
     expect(tab.errors).toEqual([]);
   });

@@ -116,6 +116,6 @@ describe('all of them', () => {
 
 it.each([scaledField([12]), valueField([4, 4, 1])])('refuses samples that are no pictures in bytes: %j', (field) => {
   expect(() => createAugmenter(field, ['flip'], 1)).toThrow(
-    `expected pictures of [height, width, channels] in bytes, got ${field.shape.join(' x ')}`,
+    `expected pictures, bytes of shape [height, width, channels], got samples of shape [${field.shape.join(', ')}]`,
   );
 });

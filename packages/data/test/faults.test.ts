@@ -57,6 +57,11 @@ const csv: readonly Case[] = [
     'a,b,label\n1,2,x\n\n"3\n",y\n',
     'line 4: expected 3 values, as the header row has, got 2',
   ],
+  [
+    'a row that is too long for one column',
+    'label\n1\n2,3\n',
+    'line 3: expected 1 value, as the header row has, got 2',
+  ],
   ['a row that is too long', 'a;b;label\n1;2;x\n3;4;5;y\n', 'line 3: expected 3 values, as the header row has, got 4'],
   [
     'a quote that is not closed',
@@ -189,12 +194,7 @@ const csv: readonly Case[] = [
   ],
   ['UTF-16', Buffer.from('\ufeffa,label\n1,x\n', 'utf16le'), 'expected UTF-8 text, got UTF-16LE: save it as UTF-8'],
   ['NUL bytes', 'a,label\n1,\0\n', 'expected UTF-8 text, got a file with NUL bytes: is it text?'],
-  [
-    'a size',
-    table,
-    'expected no size for a file of rows, got {"width":4,"height":4}',
-    { size: { width: 4, height: 4 } },
-  ],
+  ['a size', table, 'the option size does not apply to a file of rows: omit it', { size: { width: 4, height: 4 } }],
   [
     'a spreadsheet',
     Uint8Array.of(0x50, 0x4b, 3, 4, 0),
@@ -320,17 +320,17 @@ const folders: readonly Case<Files>[] = [
   [
     'a corrupt picture',
     { 'cat/1.png': picture, 'cat/2.png': picture, 'dog/1.png': picture, 'dog/2.png': picture.subarray(0, 60) },
-    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is damaged; use --skip-bad to continue without it',
+    'NAME/dog/2.png: expected a PNG, JPEG or WebP picture, got a file that cannot be read: it is damaged; use --skip-bad to continue without it',
   ],
   [
     'an empty picture',
     { 'cat/1.png': picture, 'cat/2.png': '', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read: it is empty; use --skip-bad to continue without it',
+    'NAME/cat/2.png: expected a PNG, JPEG or WebP picture, got a file that cannot be read: it is empty; use --skip-bad to continue without it',
   ],
   [
     'another file with the name of a picture',
     { 'cat/1.png': picture, 'cat/2.jpg': 'a text', 'dog/1.png': picture, 'dog/2.png': picture },
-    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got one that cannot be read: its first bytes are those of another format; use --skip-bad to continue without it',
+    'NAME/cat/2.jpg: expected a PNG, JPEG or WebP picture, got a file that cannot be read: its format is unknown; use --skip-bad to continue without it',
   ],
   [
     'a class to test with alone',
@@ -351,13 +351,13 @@ const folders: readonly Case<Files>[] = [
   [
     'a label for pictures',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected no label for pictures, got "a"',
+    'NAME: the option label does not apply to pictures: omit it',
     { label: 'a' },
   ],
   [
     'a task for IDX files',
     { 'train-images-idx3-ubyte': '' },
-    'NAME: expected no task for IDX files, got "regression"',
+    'NAME: the option task does not apply to IDX files: omit it',
     { task: 'regression' },
   ],
   [
@@ -374,7 +374,7 @@ const folders: readonly Case<Files>[] = [
   [
     'missing values of pictures',
     { 'a/1.png': picture, 'b/1.png': picture },
-    'NAME: expected no missing for pictures, got "drop"',
+    'NAME: the option missing does not apply to pictures: omit it',
     { missing: 'drop' },
   ],
   [

@@ -98,7 +98,7 @@ describe('a folder of pictures', () => {
     const { train, test, found } = await openDataset(folder, { skipBad: true });
     expect([train.count, test.count]).toEqual([2, 2]);
     expect(found).toMatch(
-      /; skipped 4 pictures that cannot be read \(a\/0\.heic: it is a HEIC picture, to be converted first, a\/2\.png: it is empty, b\/8\.jpg: its first bytes are those of another format, …\)$/,
+      /; skipped 4 pictures that cannot be read \(a\/0\.heic: HEIC pictures must be converted first, a\/2\.png: it is empty, b\/8\.jpg: its format is unknown, …\)$/,
     );
   });
 

@@ -86,7 +86,7 @@ describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, ()
     const whole = [...readFileSync(golden('color-6x4.png'))];
     const files = { 'a/1.png': whole, 'a/2.png': whole, 'b/1.png': whole, 'b/2.png': whole.slice(0, 30) };
     await expect(opened.page.evaluate((given) => window.readFolder(given), files)).rejects.toThrow(
-      'folder/b/2.png: expected a PNG, JPEG or WebP picture, got one that cannot be read',
+      'folder/b/2.png: expected a PNG, JPEG or WebP picture, got a file that cannot be read',
     );
   });
 });

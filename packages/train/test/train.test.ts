@@ -223,7 +223,7 @@ describe('an option that is wrong', () => {
     [{ augment: ['turn'] }, 'augment: expected names from flip, shift, rotate, zoom, brightness, each once, got'],
     [
       { augment: ['flip'], data: kindsOfData['a table with classes'] },
-      'augment: expected pictures of [height, width, channels] in bytes, got 4',
+      'augment: expected pictures, bytes of shape [height, width, channels], got samples of shape [4]',
     ],
     [{ model: 'vast' }, 'model: '],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],

@@ -127,7 +127,7 @@ async function list(path: string): Promise<Dirent[]> {
 function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
   const given = others.find((name) => options[name] !== undefined);
   if (given === undefined) return;
-  throw unexpected(nameOf(path), `no ${given} for ${what}`, JSON.stringify(options[given]));
+  throw new DataError(`${nameOf(path)}: the option ${given} does not apply to ${what}: omit it`);
 }
 
 async function openIdx(path: string): Promise<OpenedDataset> {

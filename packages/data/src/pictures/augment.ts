@@ -101,7 +101,9 @@ export type Augmenter = (samples: SampleValues, numbers: Uint32Array, epoch: num
 export function createAugmenter(field: SampleField, names: readonly Augmentation[], seed: number): Augmenter {
   const [height = 0, width = 0, channels = 0, ...others] = field.shape;
   if (field.dtype !== 'u8' || channels === 0 || others.length > 0) {
-    throw new DataError(`expected pictures of [height, width, channels] in bytes, got ${field.shape.join(' x ')}`);
+    throw new DataError(
+      `expected pictures, bytes of shape [height, width, channels], got samples of shape [${field.shape.join(', ')}]`,
+    );
   }
   const size = bytesOfField(field);
   const chosen = augmentations.filter((name) => names.includes(name));

@@ -43,13 +43,13 @@ export function hasNoColor(pixels: ArrayLike<number>, channels: 3 | 4): boolean 
 
 /** Formats that no decoder here reads, by their first bytes as Latin-1. */
 const refusedFormats: readonly (readonly [head: RegExp, name: string])[] = [
-  [/^GIF8/, 'a GIF'],
-  [/^BM/, 'a BMP'],
-  [/^(?:II\*\0|MM\0\*)/, 'a TIFF'],
-  [/^.{4}ftyp(?:hei|hev|mif1|msf1)/s, 'a HEIC'],
-  [/^.{4}ftypavi/s, 'an AVIF'],
-  [/^(?:\xff\n|.{4}JXL )/s, 'a JPEG XL'],
-  [/^(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE svg|!--|svg)/, 'an SVG'],
+  [/^GIF8/, 'GIF'],
+  [/^BM/, 'BMP'],
+  [/^(?:II\*\0|MM\0\*)/, 'TIFF'],
+  [/^.{4}ftyp(?:hei|hev|mif1|msf1)/s, 'HEIC'],
+  [/^.{4}ftypavi/s, 'AVIF'],
+  [/^(?:\xff\n|.{4}JXL )/s, 'JPEG XL'],
+  [/^(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE svg|!--|svg)/, 'SVG'],
 ];
 
 /**
@@ -61,9 +61,7 @@ export function requirePicture(bytes: Uint8Array): void {
   if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
   if (bytes.length === 0) throw new Error('it is empty');
   const refused = refusedFormats.find(([pattern]) => pattern.test(head));
-  throw new Error(
-    refused ? `it is ${refused[1]} picture, to be converted first` : 'its first bytes are those of another format',
-  );
+  throw new Error(refused ? `${refused[1]} pictures must be converted first` : 'its format is unknown');
 }
 
 /**
@@ -165,7 +163,7 @@ async function eachPicture(
       try {
         const bytes = await read();
         await use(bytes, index).catch((error: Error) => {
-          const got = `one that cannot be read: ${firstLine(error)}; use --skip-bad to continue without it`;
+          const got = `a file that cannot be read: ${firstLine(error)}; use --skip-bad to continue without it`;
           throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', got);
         });
       } catch (error) {

@@ -70,7 +70,8 @@ export function parseDelimited(
     if (!row) break;
     const rowLine = line - row.lines;
     if (row.count !== names.length) {
-      throw unexpected(`${name}: line ${rowLine}`, `${names.length} values, as the header row has`, row.count);
+      const expected = names.length === 1 ? '1 value' : `${names.length} values`;
+      throw unexpected(`${name}: line ${rowLine}`, `${expected}, as the header row has`, row.count);
     }
     for (const [column, cell] of row.cells.entries()) cells.set(rowLines.length, column, cellText(source, cell));
     rowLines.push(rowLine);
