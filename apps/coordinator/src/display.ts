@@ -5,10 +5,10 @@ import {
   decimals,
   durationText,
   joinLines,
+  measured,
   percent,
   portLines,
   shownLine,
-  significant,
   wrapText,
 } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
@@ -159,7 +159,7 @@ export class Display {
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
     const quality =
       accuracy === null
-        ? `RMSE ${significant(rootMeanSquaredError(loss, data.standardization))}`
+        ? `RMSE ${measured(rootMeanSquaredError(loss, data.standardization))}`
         : `accuracy ${percent(accuracy)}`;
     return [
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
@@ -214,7 +214,7 @@ function qualityText(
   { bold }: Pick<Colors, 'bold'> = pc.createColors(false),
 ): string {
   if (!Number.isFinite(loss)) return bold('loss not finite');
-  const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
+  const quality = accuracy === null ? `RMSE ${measured(rmse!)}` : percent(accuracy);
   return `loss ${decimals(loss)}, ${bold(quality)}`;
 }
 

@@ -4,9 +4,9 @@ import {
   decimals,
   durationText,
   formatTable,
+  measured,
   type PrintedColumn,
   percent,
-  significant,
   thousands,
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
@@ -71,8 +71,8 @@ function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, 
   }
   if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${testSet})`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
-  const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
-  return `Test RMSE ${significant(testRmse!)}${absolute}${explained} (${testSet})`;
+  const absolute = metrics && 'outputs' in metrics ? `, MAE ${measured(metrics.mae)}` : '';
+  return `Test RMSE ${measured(testRmse!)}${absolute}${explained} (${testSet})`;
 }
 
 /** Says how many steps and seconds wrong results have cost. */

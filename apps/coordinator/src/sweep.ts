@@ -3,13 +3,13 @@ import {
   CommandFailure,
   formatTable,
   interruptedCode,
+  measured,
   modelText,
   type Option,
   type PrintedColumn,
   parseOptions,
   percent,
   saveJson,
-  significant,
   usageFailure,
   version,
 } from '@lockstep/command';
@@ -111,7 +111,7 @@ export function sweepLines({ rows, combinations, best, monitor, measuredOn }: Sw
   const { label } = monitors[monitor];
   const paths = Object.keys(first.values);
   const isClassifier = first.test.accuracy !== null || first.test.rmse === null;
-  const shown = (value: number | null): string => (value === null ? 'diverged' : significant(value));
+  const shown = (value: number | null): string => (value === null ? 'diverged' : measured(value));
   const columns: { readonly column: PrintedColumn; readonly text: (row: SweepRow) => string }[] = [
     ...paths.map((path) => ({ column: { header: nameOf(path) }, text: ({ values }: SweepRow) => `${values[path]}` })),
     { column: number('seed'), text: ({ seed }) => `${seed}` },
@@ -136,7 +136,7 @@ export function sweepLines({ rows, combinations, best, monitor, measuredOn }: Sw
       [...paths.map((path) => ({ header: nameOf(path) })), number('runs'), number(`${measuredOn} ${label}`)],
       combinations.map(({ values, runs: count, mean, deviation }) => [
         ...[...paths.map((path) => `${values[path]}`), `${count}`],
-        mean === null ? 'diverged' : `${significant(mean)} ± ${significant(deviation!, 2)}`,
+        mean === null ? 'diverged' : `${measured(mean)} ± ${measured(deviation!, 2)}`,
       ]),
     );
     lines.push(...means.split('\n'), '');

@@ -154,14 +154,14 @@ describe('summary', () => {
     const epochs = [{ ...report.epochs[0]!, testAccuracy: null, testR2: 0.9, testRmse: 2 }];
     const output = { name: 'height', mae: 1.5, rmse: 2, r2: 0.9 };
     const single = { ...report, epochs, metrics: { ...output, outputs: [output] } };
-    expect(summaryLines(single, colors)[1]).toBe('Test RMSE 2, MAE 1.5, R² 0.9000 (10,000 images)');
+    expect(summaryLines(single, colors)[1]).toBe('Test RMSE 2.000, MAE 1.500, R² 0.9000 (10,000 images)');
     const other = { name: 'width', mae: 123.456, rmse: 200, r2: null };
     const several = { ...report, epochs, metrics: { ...output, outputs: [output, other] } };
     expect(summaryLines(several, colors).slice(4, 8)).toEqual([
-      'value         MAE  RMSE      R²',
-      'height        1.5     2  0.9000',
-      'width       123.5   200       -',
-      'all values    1.5     2  0.9000',
+      'value         MAE   RMSE      R²',
+      'height      1.500  2.000  0.9000',
+      'width       123.5  200.0       -',
+      'all values  1.500  2.000  0.9000',
     ]);
   });
 

@@ -5,13 +5,13 @@ import {
   flagKind,
   formatTable,
   generalOptions,
+  measured,
   type PrintedColumn,
   percent,
   readCommandLine,
   requireOutputs,
   saveJson,
   shownLine,
-  significant,
   textKind,
   thousands,
   usageFailure,
@@ -63,7 +63,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const parameters = parameterCount(architecture);
   const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
   process.stdout.write(
-    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}samples of ${test.samples.shape.join(' x ')}\n`,
+    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}${test.count === 1 ? 'sample' : 'samples'}${sizeText(test.samples.shape)}\n`,
   );
   const evaluation = await model.evaluate(test);
   model.dispose();
@@ -75,15 +75,22 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): void {
-  const where = `--data ${directory}`;
+function sizeText(shape: readonly number[]): string {
+  return shape.length === 1
+    ? `, ${thousands(shape[0]!)} ${shape[0] === 1 ? 'value' : 'values'} each`
+    : ` of ${shape.join(' x ')}`;
+}
+
+function requireFit(model: LoadedModel, data: Dataset, path: string | undefined): void {
+  const where = `--data ${path ?? 'MNIST'}`;
+  const advice = path === undefined ? ': name the data of the model with --data' : '';
   const { classes, values } = model;
   const [wanted, given] = [model.samples, data.samples];
   const isAlike =
     wanted.shape.length > 1 ? wanted.shape.join() === given.shape.join() : sizeOfField(wanted) === sizeOfField(given);
   if (!isAlike) {
     const expected = `samples of shape ${formatShape(wanted.shape)}, the input of the model`;
-    throw usageFailure(`${where}: expected ${expected}, got ${formatShape(given.shape)}`);
+    throw usageFailure(`${where}: expected ${expected}, got ${formatShape(given.shape)}${advice}`);
   }
   if (given.role !== wanted.role) {
     const [expected, got] = wanted.role === 'scaled' ? ['bytes', 'floats'] : ['floats', 'bytes'];
@@ -152,16 +159,16 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
 
 function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEvaluation): string {
   if (accuracy === null) {
-    const absolute = metrics && 'outputs' in metrics ? `, MAE ${significant(metrics.mae)}` : '';
+    const absolute = metrics && 'outputs' in metrics ? `, MAE ${measured(metrics.mae)}` : '';
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
-    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${absolute}${explained}`;
+    return `loss ${decimals(loss)}, RMSE ${measured(rmse!)}${absolute}${explained}`;
   }
   if (metrics && 'perplexity' in metrics) return `${textQuality(metrics)}, accuracy ${percent(accuracy)}`;
-  const measured = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
-  if (!confusion) return measured;
+  const quality = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
+  if (!confusion) return quality;
   const wrong = errorsOf(confusion).reduce((sum, { count }) => sum + count, 0);
   const samples = confusion.flat().reduce((sum, count) => sum + count, 0);
-  return `${measured}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
+  return `${quality}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
 }
 
 type Counts = NonNullable<ModelEvaluation['confusion']>;

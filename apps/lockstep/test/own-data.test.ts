@@ -107,8 +107,8 @@ describe('a model of tables', () => {
       `size,color,kind\n${'NA,red,large\n16,,small\n16,blue,small\n9,red,large\n'.repeat(4)}`,
     );
     const args = (name: string) => ['--load', place(name), '--data', place('gaps.csv'), '--all'];
-    expect((await printed(() => evaluate(args('filled')))).stdout).toContain('16 samples of 3');
-    expect((await printed(() => evaluate(args('dropping')))).stdout).toContain('8 samples of 3');
+    expect((await printed(() => evaluate(args('filled')))).stdout).toContain('16 samples, 3 values each');
+    expect((await printed(() => evaluate(args('dropping')))).stdout).toContain('8 samples, 3 values each');
     const load = (name: string) => ['--load', place(name), place('gaps.csv'), '--json'];
     const { stdout } = await printed(() => predictFiles(load('filled')));
     // A missing size is 12, and a missing color is red.
@@ -154,14 +154,14 @@ describe('a model of tables', () => {
       evaluate(['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'kind']),
     );
     // 1 of 4 large and 2 of 8 small rows are for testing, and all small ones are misclassified.
-    expect(stdout).toContain('3 test samples of 3');
+    expect(stdout).toContain('3 test samples, 3 values each');
     expect(stdout).toContain('accuracy 33.33 %: 2 of 3 wrong');
   });
 
   it('is measured on every row with --all, be it a single one', async () => {
     const all = ['--load', place('classes'), '--label', 'kind', '--all', '--data'];
     const whole = await printed(() => evaluate([...all, place('labeled.csv')]));
-    expect(whole.stdout).toContain('12 samples of 3');
+    expect(whole.stdout).toContain('12 samples, 3 values each');
     expect(whole.stdout).toContain('accuracy 33.33 %: 8 of 12 wrong');
     writeFileSync(place('one.csv'), 'size,color,kind\n9.5,red,large\n');
     const one = await printed(() => evaluate([...all, place('one.csv')]));

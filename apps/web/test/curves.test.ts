@@ -197,7 +197,7 @@ describe('a logarithmic axis', () => {
         const labels = axis.values(plot, axis.splits(plot, 1, low, high));
         expect(labels.length).toBeGreaterThanOrEqual(2);
         expect(labels.length).toBeLessThanOrEqual(8);
-        for (const label of labels) expect(label.length).toBeLessThanOrEqual(8);
+        for (const label of labels) expect(label.length).toBeLessThanOrEqual(6);
       }),
     );
   });

@@ -32,13 +32,13 @@ describePage('own pictures', ({ browser, folder }) => {
     const { page } = tab;
     await page.getByText('Or collect pictures here, by class').click();
     await page.getByRole('button', { name: 'Add a class' }).click();
-    const names = ['person', 'red', 'blue'];
+    const names = ['webcam', 'red', 'blue'];
     for (const [index, name] of names.entries()) await page.getByLabel('Class', { exact: true }).nth(index).fill(name);
     expect(await page.getByRole('button', { name: 'Use these pictures' }).isDisabled()).toBe(true);
-    expect(await page.getByRole('button', { name: 'Hold to record person' }).isDisabled()).toBe(true);
+    expect(await page.getByRole('button', { name: 'Hold to record webcam' }).isDisabled()).toBe(true);
 
     await page.getByRole('button', { name: 'Use the webcam' }).click();
-    const record = page.getByRole('button', { name: 'Hold to record person' });
+    const record = page.getByRole('button', { name: 'Hold to record webcam' });
     await record.click({ trial: true });
     await record.focus();
     await page.keyboard.down(' ');
@@ -57,14 +57,19 @@ describePage('own pictures', ({ browser, folder }) => {
     await page.setViewportSize({ width: 1_440, height: 900 });
 
     await page.getByRole('button', { name: 'Use these pictures' }).click();
-    await tab.shows(/pictures, 3 classes \(blue, person, red\), 64 x 64, color/);
+    await tab.shows(/pictures, 3 classes \(blue, red, webcam\), 64 x 64, color/);
     await tab.press('Start');
     await page.getByRole('button', { name: 'Use the webcam' }).click();
-    await tab.shows(/Looks like person/);
+    await tab.shows(/Looks like webcam/);
     const [blue] = await pictures(page, 235);
     await page.getByRole('button', { name: 'Turn the webcam off' }).click();
     await page.getByLabel('Or choose, drop or paste a picture').setInputFiles(blue!);
     await tab.shows(/Looks like blue/);
+    await tab.shows('The last evaluation had no errors.');
+    const rows = page.locator('.matrix tbody th');
+    expect(
+      await rows.evaluateAll((all) => all.map(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)),
+    ).toEqual([false, false, false]);
     await page.getByLabel('Or choose, drop or paste a picture').setInputFiles({
       ...{ name: 'a.png', mimeType: 'image/png' },
       buffer: Buffer.from('no picture'),

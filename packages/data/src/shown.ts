@@ -81,6 +81,10 @@ export function shownValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'function') return 'a function';
+  if (ArrayBuffer.isView(value)) {
+    const { name } = value.constructor;
+    return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+  }
   if (typeof value === 'object' && value !== null) return 'an object';
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
@@ -111,6 +115,15 @@ export function significant(value: number, digits = 4): string {
   const rounded = Number(value.toPrecision(digits));
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e9 || size < 1e-4) ? rounded.toExponential() : `${rounded}`;
+}
+
+/** Formats a measured value to four significant digits, with trailing zeros: 65 -> "65.00". */
+export function measured(value: number, digits = 4): string {
+  const short = significant(value, digits);
+  const rounded = Number(short);
+  if (short.includes('e') || !Number.isFinite(value)) return short;
+  const integerDigits = rounded === 0 ? 1 : Math.floor(Math.log10(Math.abs(rounded))) + 1;
+  return rounded.toFixed(Math.max(0, digits - integerDigits));
 }
 
 /** Formats a count, such as `60,000`; a fraction is rounded. */

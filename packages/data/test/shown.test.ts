@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FileError } from '../src/named-files.ts';
-import { fileKind, printable, shownLine, significant } from '../src/shown.ts';
+import { fileKind, measured, printable, shownLine, shownValue, significant } from '../src/shown.ts';
 
 const anyText = fc.string({
   unit: fc.oneof(
@@ -60,4 +60,36 @@ it.each([
   [Number.POSITIVE_INFINITY, 'Infinity'],
 ])('%d is %s to four significant digits', (value, text) => {
   expect(significant(value)).toBe(text);
+});
+
+it.each([
+  [65, '65.00'],
+  [0.15, '0.1500'],
+  [9.99996, '10.00'],
+  [-4.28, '-4.280'],
+  [11_334.2, '11330'],
+  [0, '0.000'],
+  [Number.POSITIVE_INFINITY, 'Infinity'],
+])('%d is measured as %j', (value, text) => {
+  expect(measured(value)).toBe(text);
+});
+
+it('shows a measured value with as many digits whatever they are, and does not change it', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 1e-4, max: 9_999, noNaN: true }), fc.integer({ min: 1, max: 8 }), (value, digits) => {
+      const text = measured(value, digits);
+      expect(Number(text)).toBe(Number(significant(value, digits)));
+      if (value < 10 ** (digits - 1)) expect(text.replace(/^0\.0*|\./, '')).toHaveLength(digits);
+    }),
+  );
+});
+
+it.each([
+  [new Float32Array(3), 'a Float32Array'],
+  [new Int8Array(3), 'an Int8Array'],
+  [[1, 2], 'a list of 2'],
+  [{}, 'an object'],
+  [undefined, 'nothing'],
+])('a value such as %j is %s', (value, text) => {
+  expect(shownValue(value)).toBe(text);
 });

@@ -1,13 +1,5 @@
 /** Metrics as lines of a terminal. */
-import {
-  decimals,
-  formatTable,
-  type PrintedColumn,
-  percent,
-  shownLine,
-  significant,
-  thousands,
-} from '@lockstep/command';
+import { decimals, formatTable, measured, type PrintedColumn, percent, shownLine, thousands } from '@lockstep/command';
 import {
   type ClassificationMetrics,
   type ClassMetrics,
@@ -44,7 +36,7 @@ export function metricsLines(metrics: Metrics): string[] {
   const columns = [{ header: 'value' }, ...['MAE', 'RMSE', 'R²'].map(number)];
   const shown = worstOf(outputs, ({ r2 }) => r2 ?? Number.POSITIVE_INFINITY);
   const rows = [...shown, { ...metrics, name: 'all values' }].map(({ name, mae, rmse, r2 }) => [
-    ...[shownLine(name, nameLength), significant(mae), significant(rmse)],
+    ...[shownLine(name, nameLength), measured(mae), measured(rmse)],
     r2 === null ? '-' : decimals(r2),
   ]);
   return [...headingOf(shown, outputs, 'values', 'R²'), ...formatTable(columns, rows).split('\n')];
@@ -52,7 +44,7 @@ export function metricsLines(metrics: Metrics): string[] {
 
 /** Such as `loss 1.912 (perplexity 6.77, 2.76 bits per byte; 241,000 characters)`. @param unit name of a token */
 export function textQuality({ loss, perplexity, bitsPerByte, tokens }: TextMetrics, unit = 'tokens'): string {
-  const figures = `perplexity ${significant(perplexity)}, ${bitsPerByte.toFixed(2)} bits per byte`;
+  const figures = `perplexity ${measured(perplexity)}, ${bitsPerByte.toFixed(2)} bits per byte`;
   return `loss ${loss.toFixed(3)} (${figures}; ${thousands(tokens)} ${unit})`;
 }
 

@@ -1,7 +1,7 @@
 /** Formats numbers, times and failures for people. */
-import { decimals, errorMessage, significant } from '@lockstep/data/shown';
+import { decimals, errorMessage, measured } from '@lockstep/data/shown';
 
-export { decimals, durationText, percent, significant } from '@lockstep/data/shown';
+export { decimals, durationText, measured, percent, significant } from '@lockstep/data/shown';
 
 /** 12345.6 -> "12,346". Always in English, like the page. */
 export function whole(value: number): string {
@@ -15,7 +15,7 @@ export function lossText(loss: number): string {
 /** Perplexity of a mean loss per token: the number of equally likely tokens that is as hard to guess from. */
 export function perplexityText(loss: number): string {
   const perplexity = Math.exp(loss);
-  return Number.isFinite(perplexity) && isLossFinite(loss) ? significant(perplexity) : '∞';
+  return Number.isFinite(perplexity) && isLossFinite(loss) ? measured(perplexity) : '∞';
 }
 
 /** Whether the loss is finite: messages carry the largest number in place of infinity and NaN. */

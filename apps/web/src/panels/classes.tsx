@@ -103,7 +103,7 @@ function emptyClass(number: number): PictureClass {
 function faultOf(classes: readonly PictureClass[]): string | undefined {
   const names = classes.map(({ name }) => folderOf(name));
   if (names.includes('')) return 'Give each class a name.';
-  if (new Set(names).size < names.length) return 'Give each class another name.';
+  if (new Set(names).size < names.length) return 'Give each class a different name.';
   const few = classes.find(({ pictures }) => pictures.length < leastPictures);
   return few && `Record or add at least ${leastPictures} pictures of ${few.name}.`;
 }

@@ -4,7 +4,7 @@ import type { RunMessage, WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
-import { counted, decimals, isLossFinite, percent, perplexityText, significant, whole } from '../look/format.ts';
+import { counted, decimals, isLossFinite, measured, percent, perplexityText, whole } from '../look/format.ts';
 import type { WatchedEpoch } from '../watch/curves.ts';
 import { contributionOf, isPicture, isText, type PageContribution, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
@@ -43,7 +43,7 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
   return (
     <p class="ending-quality">
       {testAccuracy === null
-        ? `Test RMSE ${significant(testRmse ?? 0)}${explained}`
+        ? `Test RMSE ${measured(testRmse ?? 0)}${explained}`
         : `Test accuracy ${percent(testAccuracy)}`}{' '}
       <small>
         ({whole(run.testSamples)} {isPicture(run) ? 'images' : 'samples'})

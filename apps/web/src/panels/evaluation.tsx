@@ -4,7 +4,7 @@ import { floatsFrom, type RunMessage, valuesFrom } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
-import { outputName, percent, significant, whole } from '../look/format.ts';
+import { measured, outputName, percent, significant, whole } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import { type EvaluationMessage, isPicture, type RunStore, vocabularyOf } from '../watch/run-store.ts';
@@ -412,7 +412,7 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
         </>
       ) : 'perplexity' in metrics ? (
         <p class="metrics-summary">
-          Loss <b>{metrics.loss.toFixed(3)}</b>, perplexity <b>{significant(metrics.perplexity)}</b>, bits per byte{' '}
+          Loss <b>{metrics.loss.toFixed(3)}</b>, perplexity <b>{measured(metrics.perplexity)}</b>, bits per byte{' '}
           <b>{metrics.bitsPerByte.toFixed(2)}</b>, next tokens predicted correctly <b>{percent(metrics.accuracy)}</b>
         </p>
       ) : (
@@ -454,7 +454,7 @@ type ValueRow = Extract<Metrics, { readonly outputs: unknown }>['outputs'][numbe
 
 const valueColumns: readonly ViewColumn<ValueRow>[] = [
   { title: 'value', text: ({ name }) => name, value: ({ name }) => name },
-  { title: 'MAE', isNumber: true, text: ({ mae }) => significant(mae), value: ({ mae }) => mae },
-  { title: 'RMSE', isNumber: true, text: ({ rmse }) => significant(rmse), value: ({ rmse }) => rmse },
+  { title: 'MAE', isNumber: true, text: ({ mae }) => measured(mae), value: ({ mae }) => mae },
+  { title: 'RMSE', isNumber: true, text: ({ rmse }) => measured(rmse), value: ({ rmse }) => rmse },
   { title: 'R²', isNumber: true, text: ({ r2 }) => r2?.toFixed(4) ?? '–', value: ({ r2 }) => r2 ?? -1 },
 ];

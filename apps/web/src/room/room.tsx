@@ -1,7 +1,7 @@
 /** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import type { Secrets } from '../address.ts';
-import { counted, lossText, percent, perplexityText, significant, whole } from '../look/format.ts';
+import { counted, lossText, measured, percent, perplexityText, whole } from '../look/format.ts';
 import { chartSettings } from '../look/theme.ts';
 import { hasAccuracy, useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
@@ -180,7 +180,7 @@ function scoreOf(store: RunStore): RoomScore {
     const figure = last?.testRmse ?? undefined;
     return figure === undefined
       ? { label: 'Training loss', figure: loss === undefined ? '–' : lossText(loss) }
-      : { label: `Test RMSE, ${evaluated}`, figure: significant(figure) };
+      : { label: `Test RMSE, ${evaluated}`, figure: measured(figure) };
   }
   if (isText(store.run.value)) {
     const text = store.samples.value.at(-1);

@@ -26,7 +26,8 @@ function logarithmicSplits(_plot: uPlot, _axis: number, low: number, high: numbe
 
 /** As short as the place next to an axis. */
 function shortText(value: number): string {
-  return value < 1e6 ? String(value) : value.toExponential().replace('+', '');
+  const isPlain = value === 0 || (value >= 1e-4 && value < 1e6);
+  return isPlain ? String(value) : value.toExponential().replace('+', '');
 }
 
 /** Ends at 100 %, and starts at the multiple of 10 below the 3rd percentile: the very first values may be cut off. */
@@ -42,7 +43,7 @@ export const verticalAxes = {
   fromZero: {
     scale: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] },
     // uPlot's own labels have three decimals, which are too few for learning rates.
-    axis: { values: (_plot, splits) => splits.map((split) => `${Number(split.toPrecision(6))}`) },
+    axis: { values: (_plot, splits) => splits.map((split) => shortText(Number(split.toPrecision(6)))) },
   },
   logarithmic: {
     scale: { distr: 3, range: logarithmicRange },
