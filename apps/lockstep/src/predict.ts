@@ -59,7 +59,7 @@ export async function predictFiles(args: readonly string[]): Promise<number> {
   requireOutputs({ out }, inputsOf(options));
   const identity = out === undefined ? undefined : fileIdentity(out);
   if (identity !== undefined && files.some((file) => fileIdentity(file) === identity)) {
-    throw usageFailure(`--out: expected another file than those to predict, got ${out}`);
+    throw usageFailure(`--out: expected a file other than those to predict, got ${out}`);
   }
   const model = await openModel(options);
   if (model.classes.length + model.values.length === 0) {
@@ -73,7 +73,10 @@ export async function predictFiles(args: readonly string[]): Promise<number> {
   model.dispose();
   if (out !== undefined) await saveFile(out, csvOf(rowsOf(model, samples, results, probabilities)));
   if (out === undefined || json) process.stdout.write(textOf(samples, results, json));
-  else process.stdout.write(`${thousands(samples.length)} predictions written to ${out}\n`);
+  else
+    process.stdout.write(
+      `${thousands(samples.length)} ${samples.length === 1 ? 'prediction' : 'predictions'} written to ${out}\n`,
+    );
   return 0;
 }
 

@@ -368,6 +368,9 @@ export function resolveModel(nameOrJson: string, fit?: ModelFit): Model {
     placeLayers(model);
     return model;
   }
+  if (/^\s*\[\s*\{/.test(nameOrJson)) {
+    throw new Error('expected a JSON object with name, input and layers, got a list: make it the value of "layers"');
+  }
   if (!nameOrJson.trimStart().startsWith('{')) {
     const names = builtInModels.join(', ');
     const got = JSON.stringify(nameOrJson.slice(0, 64));

@@ -110,6 +110,12 @@ describe('built-in models', () => {
     );
   });
 
+  test('a list alone is refused, and the object that holds it is described', () => {
+    expect(() => resolveModel(JSON.stringify(tiny.layers))).toThrow(
+      'expected a JSON object with name, input and layers, got a list: make it the value of "layers"',
+    );
+  });
+
   test('text that is not JSON is refused in one sentence', () => {
     expect(() => resolveModel('{"name": ')).toThrow(/^cannot be read as JSON: .*$/);
   });

@@ -363,7 +363,7 @@ export class LoadedModel {
     if (this.#targets.role !== 'index') {
       throw new Error(`predict: expected a classifier, got ${otherModels[this.#targets.role]}`);
     }
-    return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
+    return this.#outputs('predict', samples).map((scores) => predictionOf(scores, this.classes));
   }
 
   /**
@@ -376,7 +376,7 @@ export class LoadedModel {
     if (this.#targets.role !== 'value') {
       throw new Error(`predictValues: expected a regression model, got ${otherModels[this.#targets.role]}`);
     }
-    return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
+    return this.#outputs('predictValues', samples).map((values) => restoreValues(values, this.standardization));
   }
 
   /**
@@ -388,7 +388,7 @@ export class LoadedModel {
    */
   async predictRows(rows: readonly TableRow[]): Promise<RowPrediction[]> {
     this.#requireOpen();
-    const outputs = this.#outputs(this.#encoded(rows), true);
+    const outputs = this.#outputs('predictRows', this.#encoded(rows));
     if (this.#targets.role === 'index') return outputs.map((scores) => predictionOf(scores, this.classes));
     return outputs.map((output) => {
       const values = restoreValues(output, this.standardization);
@@ -483,15 +483,15 @@ export class LoadedModel {
     }
   }
 
-  /** Outputs of the last layer for each sample, as copies. @param areEncoded whether rows are known to be encoded */
-  #outputs(samples: SampleValues, areEncoded = false): Float32Array[] {
-    this.#requireType('predict', samples);
+  /** Outputs of the last layer for each sample, as copies. @param what method that was called; rows of `predictRows` are encoded */
+  #outputs(what: 'predict' | 'predictValues' | 'predictRows', samples: SampleValues): Float32Array[] {
+    this.#requireType(what, samples);
     const sampleSize = this.#sampleSize;
     const count = samples.length / sampleSize;
     if (!Number.isInteger(count)) {
-      throw new Error(`predict: expected samples of ${sampleSize} values each, got ${samples.length} values`);
+      throw new Error(`${what}: expected samples of ${sampleSize} values each, got ${samples.length} values`);
     }
-    if (!areEncoded) this.#requireEncoded(samples);
+    if (what !== 'predictRows') this.#requireEncoded(what, samples);
     const { length } = this.#targets.names;
     const outputs: Float32Array[] = [];
     for (let from = 0; from < count; ) {
@@ -511,10 +511,9 @@ export class LoadedModel {
   }
 
   /** Refuses rows of a table that were not encoded as in training, if they can be told from those that were. */
-  #requireEncoded(samples: SampleValues): void {
+  #requireEncoded(what: string, samples: SampleValues): void {
     if (this.reading?.type !== 'rows') return;
     const { columns } = this.reading;
-    const advice = 'predictRows takes rows as they are in a table';
     for (let at = 0; at < samples.length; at += this.#sampleSize) {
       let first = at;
       for (const column of columns) {
@@ -523,7 +522,7 @@ export class LoadedModel {
         if (wrong !== undefined) {
           const where = `column ${JSON.stringify(column.name)} of sample ${at / this.#sampleSize}`;
           throw new Error(
-            `predict: expected encoded samples, as openDataset gives them, got ${wrong} in ${where}: ${advice}`,
+            `${what}: expected encoded samples, as openDataset gives them, got ${wrong} in ${where}: ${rowAdvice}`,
           );
         }
         first += size;
@@ -531,15 +530,19 @@ export class LoadedModel {
     }
     if (lookRaw(columns, samples, this.#sampleSize)) {
       throw new Error(
-        `predict: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: ${advice}`,
+        `${what}: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: ${rowAdvice}`,
       );
     }
   }
 
   #requireType(what: string, samples: SampleValues): void {
     const expected = { u8: 'Uint8Array', u16: 'Uint16Array', f32: 'Float32Array' }[this.samples.dtype];
-    const got = samples.constructor.name;
-    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
+    if (samples?.constructor.name !== expected) {
+      const advice = this.reading?.type === 'rows' ? `: ${rowAdvice}` : '';
+      throw new Error(
+        `${what}: expected samples in a ${expected}, as in training, got ${shownValue(samples)}${advice}`,
+      );
+    }
     if (this.samples.role !== 'index') return;
     const { tokens } = this.samples;
     const wrong = samples.find((token) => token >= tokens);
@@ -595,6 +598,8 @@ export class LoadedModel {
     );
   }
 }
+
+const rowAdvice = 'predictRows takes rows as they are in a table';
 
 /** Returns what cannot be the encoding of a column in `samples[from, to)`; undefined if it can. */
 function unencoded(column: FeatureColumn, samples: SampleValues, from: number, to: number): string | undefined {

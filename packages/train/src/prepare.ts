@@ -316,7 +316,10 @@ async function holdOut(options: TrainOptions, data: TrainingData, seed: number, 
   if (asked === undefined) return { train };
   const { role }: Monitor = monitors[monitor];
   if (role !== undefined && role !== train.targets.role) {
-    throw configurationError`${optionName('monitor')}: expected a measure of ${targetWords[train.targets.role].many}, got ${monitor}`;
+    const known = Object.entries<Monitor>(monitors)
+      .filter(([, { role: only }]) => only === undefined || only === train.targets.role)
+      .map(([name]) => name);
+    throw configurationError`${optionName('monitor')}: expected a measure of ${targetWords[train.targets.role].many} (${known.join(', ')}), got ${monitor}`;
   }
   try {
     const { train: rest, validation } = await validationOf(asked, data, seed, platform);

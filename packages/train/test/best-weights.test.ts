@@ -109,7 +109,11 @@ describe('validation samples', () => {
 
   it.each<[string, TrainOptions, string]>([
     ['monitor alone', { monitor: 'accuracy' }, 'monitor: requires keep best or patience, which compare epochs by it'],
-    ['of other targets', { keep: 'best', monitor: 'rmse' }, 'monitor: expected a measure of classes, got rmse'],
+    [
+      'of other targets',
+      { keep: 'best', monitor: 'rmse' },
+      'monitor: expected a measure of classes (loss, accuracy, f1, balanced-accuracy, roc-auc, pr-auc, log-loss), got rmse',
+    ],
     [
       'a fraction of 1',
       { validation: 1 },

@@ -165,7 +165,7 @@ describe('a loaded model of values', () => {
       'predict: expected a classifier, got a regression model: use predictValues',
     );
     await expect(model2.predictValues(new Uint8Array(2))).rejects.toThrow(
-      'predict: expected samples in a Float32Array, as in training, got a Uint8Array',
+      'predictValues: expected samples in a Float32Array, as in training, got a Uint8Array',
     );
     model2.dispose();
   });

@@ -92,6 +92,16 @@ it('refuses rows by row and column, and samples that are not encoded', async () 
       new Error(`predict: expected encoded samples, as openDataset gives them, got ${got}: ${advice}`),
     );
   }
+  for (const [samples, got] of [
+    [[100, 3, 0, 0], 'a list of 4'],
+    [new Uint8Array(4), 'a Uint8Array'],
+    [new Int8Array(4), 'an Int8Array'],
+    [undefined, 'nothing'],
+  ] as const) {
+    await expect(model.predict(samples as unknown as Float32Array)).rejects.toThrow(
+      new Error(`predict: expected samples in a Float32Array, as in training, got ${got}: ${advice}`),
+    );
+  }
 });
 
 it('refuses numbers as they are in the table, if they are unlikely to be standardized', async () => {
@@ -102,7 +112,7 @@ it('refuses numbers as they are in the table, if they are unlikely to be standar
     [4.6, 3.1, 1.5, 6.4, 2.8, 5.6],
   ]) {
     await expect(model.predictValues(Float32Array.from(raw))).rejects.toThrow(
-      'predict: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: predictRows takes',
+      'predictValues: expected standardized numbers, as openDataset gives them, got numbers as they are in the table: predictRows takes',
     );
   }
   for (const standardized of [
