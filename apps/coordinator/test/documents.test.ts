@@ -41,6 +41,11 @@ const plain: Readonly<Record<string, readonly string[]>> = {
   site: ['--serve'],
 };
 
+const mostWordsOfGuide = 900;
+const mostWords: Readonly<Record<string, number>> = { 'README.md': 1_500, 'ARCHITECTURE.md': 2_500 };
+/** Documents in which people look something up. */
+const lists: ReadonlySet<string> = new Set(['docs/options.md']);
+
 const helps = new Map<string, string>();
 
 async function helpOf(name: string, args: readonly string[]): Promise<string> {
@@ -78,6 +83,10 @@ describe('the documents', () => {
       const headings = [...documents.get(target)!.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!));
       expect(headings, `${path}: ${link}`).toContain(anchor);
     }
+  });
+
+  it.each([...documents].filter(([path]) => !lists.has(path)))('%s is short', (path, text) => {
+    expect(text.trim().split(/\s+/).length).toBeLessThanOrEqual(mostWords[path] ?? mostWordsOfGuide);
   });
 
   it('name commands, and a worker that joins', () => {
