@@ -53,7 +53,7 @@ describe('a result', () => {
     expect(text).toContain('mlp, batch 512: 101,770 parameters, 20 steps of plain SGD');
     expect(text).toMatch(/lockstep, 2 workers +192,000 +\(128,000 \.\. 256,000\) +2\.00x +100 %/);
     expect(text).toContain('jax-js wasm absent: no <WebAssembly> here');
-    expect(text).toContain('same weights to the bit');
+    expect(text).toContain('same weights, bit for bit');
     expect(text).toMatch(/PyTorch DDP, 2 processes 1\.2\.3.*\(0\.50x its own\)/);
   });
 });

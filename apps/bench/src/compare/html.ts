@@ -161,7 +161,7 @@ function smoothed(curve: LockstepRow['curve']): ReadonlyMap<number, number> {
 function curveMessage(results: readonly ComparedTraining[]): string {
   const furthest = Math.max(...results.map(({ curveDistance }) => curveDistance));
   if (furthest === 0 && results.every(({ sameWeights }) => sameWeights)) {
-    return 'At equal batch every row of Lockstep takes the same steps: at each step their losses are equal, and the final weights to the bit. Only the clock differs.';
+    return 'At equal batch every row of Lockstep takes the same steps: at each step their losses are equal, and the final weights are equal, bit for bit. Only the clock differs.';
   }
   return `At equal batch every row of Lockstep takes the same steps; with mixed numeric modes their losses at a step differ by at most ${furthest.toExponential(1)}.`;
 }

@@ -233,7 +233,7 @@ function partCells(row: LockstepRow): string[] {
 
 function agreementLine(own: readonly LockstepRow[], sameWeights: boolean, curveDistance: number): string {
   return sameWeights
-    ? `  All ${own.length} rows of Lockstep end with the same weights to the bit (${own[0]?.weightsSha256.slice(0, 16)}…): one curve of loss at different speeds.`
+    ? `  All ${own.length} rows of Lockstep end with the same weights, bit for bit (${own[0]?.weightsSha256.slice(0, 16)}…): one curve of loss at different speeds.`
     : `  Rows of different numeric modes: losses at the same step differ by at most ${curveDistance.toExponential(1)}.`;
 }
 

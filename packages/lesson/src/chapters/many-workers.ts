@@ -18,7 +18,7 @@ const linkBitsPerSecond = 100e6;
 export const manyWorkers = defineChapter({
   id: 'many-workers',
   title: 'The same loop on several workers',
-  claim: 'Added in a fixed tree, the gradients of any number of workers give the same weights to the bit.',
+  claim: 'Added in a fixed tree, the gradients of any number of workers give the same weights, bit for bit.',
   digits: 'few',
   text: [
     'A [[batch]] can be split among workers, and their gradients added: the sum is the gradient of the whole batch. But floating-point numbers are rounded at every addition, so another order of the same numbers gives other bits. Gradients arrive in the order in which workers finish, so a sum in the order of arrival differs from run to run.',
