@@ -51,6 +51,7 @@ const commands = {
     packages: 'all',
     build: ['reference'],
     run: app('reference/dist/main.js'),
+    takesNothing: true,
   },
   site: {
     does: 'builds the site; with --serve [PORT], serves it on this machine',
@@ -74,7 +75,7 @@ const commands = {
     packages: 'all',
     run: script('tfjs-node'),
   },
-  setup: { does: 'installs all packages, for --backend webgpu and development', packages: 'all' },
+  setup: { does: 'installs all packages, for --backend webgpu and development', packages: 'all', takesNothing: true },
 };
 
 function ofProduct({ does, app: name, args }) {
@@ -124,6 +125,7 @@ async function main([name, ...args]) {
   if (printed(name, args)) return 0;
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) fail(`expected one of the commands ${Object.keys(commands).join(', ')}, got ${name ?? 'none'}`, 2);
+  if (command.takesNothing && args.length > 0) fail(`${name}: expected no arguments, got ${args.join(' ')}`, 2);
   const filters = command.build?.map((app) => `--filter=${app === 'lockstep' ? app : `@lockstep/${app}`}...`);
   await setUp({ packages: command.packages, build: filters && ['build', ...filters] });
   if (!command.run) {

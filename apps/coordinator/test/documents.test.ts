@@ -106,6 +106,13 @@ describe('the documents', () => {
     }
   });
 
+  it.each(['docs', 'setup'])('npm run %s refuses arguments, which it does not take', (name) => {
+    const { status, stderr } = spawnSync(process.execPath, [join(root, 'scripts/lockstep.mjs'), name, '--foo'], {
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: `lockstep: ${name}: expected no arguments, got --foo\n` });
+  });
+
   it.each<[command: string, less: readonly string[]]>([
     ['npm start', ['--steps', '5', '--port', '0']],
     ['npm run simulate', ['--runs', '3']],
