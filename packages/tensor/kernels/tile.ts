@@ -98,7 +98,7 @@ export function copyTile(
   }
 }
 
-/** What becomes of the values at a tile: they are replaced, they begin its chains, or its sums are added to them. */
+/** Uses of the values at a tile: they are replaced, they begin its chains, or its sums are added to them. */
 export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
 
 /**

@@ -128,7 +128,7 @@ const maximumPages = 65536;
 /** Most memory that one `cpu` backend can have: the address space of 32-bit WebAssembly. */
 export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
-/** What threads need to instantiate kernels on one memory; can be posted to them. */
+/** Setup of the kernels on one memory; can be posted to threads. */
 export interface KernelSetup {
   /** A WebAssembly.Module. */
   readonly module: object;
