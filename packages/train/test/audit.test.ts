@@ -206,7 +206,7 @@ describe('a second transcript', () => {
     const honest = await forgeRun(folder, long);
     const { bytes } = await forgeRun(folder, long, { sum: at(3_210, 5, flipBit) });
     const { steps } = readTranscript(bytes);
-    expect(steps.reduce((sum, { shards }) => sum + decodeShards(shards).length, 0)).toBe(37_520);
+    expect(steps.reduce((sum, step) => sum + decodeShards(step).length, 0)).toBe(37_520);
     const audited = await audit(bytes, { data, against: honest.bytes, states: honest.states });
     expect(audited).toMatchObject({
       finding: { type: 'results', step: 3_211, shards: [{ lo: 5, n: 1, worker: worker(6) }], areWeightsRight: false },

@@ -103,10 +103,7 @@ describe('the bytes of a transcript', () => {
   });
 
   it('hold the steps that stand', () => {
-    expect(whole.steps.map(({ step, pass }) => [step, pass])).toEqual([
-      ...[0, 1].map((step) => [step, 0]),
-      ...[2, 3, 4, 5].map((step) => [step, 1]),
-    ]);
+    expect(whole.steps.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(whole.seals.map(({ steps }) => steps)).toEqual([0, 2, 4, 6, 6]);
   });
 });

@@ -14,23 +14,8 @@ import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
 import { type Finding, nameOf, sentenceOf } from './findings.ts';
-import {
-  engineFault,
-  type RecordedShard,
-  sealedState,
-  type TranscriptHeader,
-  tagOfSum,
-  tagOfWeights,
-  weightsKey,
-} from './format.ts';
-import {
-  decodeShards,
-  placeOf,
-  readTranscript,
-  shortKey,
-  type Transcript,
-  TranscriptError,
-} from './read-transcript.ts';
+import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagOf, weightsKey } from './format.ts';
+import { decodeShards, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
 /** Options of an audit; each has a default. */
@@ -309,12 +294,12 @@ class Auditor {
     const { plan } = replay;
     const recorded = this.#transcript.steps[replay.step]!;
     const step = recorded.step + 1;
-    const shards = decodeShards(recorded.shards);
+    const shards = decodeShards(recorded);
     if (!areWhole(shards, usedMicrobatches(plan, recorded.step), plan.microbatches)) return { type: 'skipped', step };
     const wrong: RecordedShard[] = [];
     for (const shard of shards) {
       const isAdded = await replay.add(shard, (sum) => {
-        const tag = tagOfSum(recorded.key, placeOf(recorded, shard), sum);
+        const tag = tagOf(recorded.key, shard.number, sum);
         if (Buffer.compare(tag, shard.tag) !== 0) wrong.push(shard);
       });
       if (!isAdded) return { type: 'notFinite', step };
@@ -335,7 +320,7 @@ class Auditor {
   /** Whether weights are those that the transcript has after this many steps. */
   #areWeights(steps: number, weights = this.#replay.weights): boolean {
     if (steps === 0) return this.#transcript.seals[0]?.weightsSha256 === sha256(bytesOf(weights));
-    const tag = tagOfWeights(this.#weightsKey, steps, weights);
+    const tag = tagOf(this.#weightsKey, steps, weights);
     return Buffer.compare(tag, this.#transcript.steps[steps - 1]!.weightsTag) === 0;
   }
 

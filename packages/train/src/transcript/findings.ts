@@ -80,7 +80,7 @@ function wrongResults(
   const what = `the result of ${workers.join(' and ')} for ${where} differs from this machine's`;
   if (areWeightsRight)
     return `${what}, but the weights after the step do not: rounding hid it, or only the record is false`;
-  const others = decodeShards(steps[step - 1]!.shards).length - shards.length;
+  const others = decodeShards(steps[step - 1]!).length - shards.length;
   if (others === 0) return `${what}: it is false, or the run used other samples or other weights than it claims`;
   return `${what}, and the other ${others === 1 ? 'result is' : `${thousands(others)} results are`} right`;
 }

@@ -14,11 +14,20 @@
  * Integers are little-endian. The chain begins with SHA-256(magic) and continues with SHA-256(hash, record without
  * link). A seal's signature covers the hash before the seal, and the seal's other fields.
  *
- * A shard's tag is the ChaCha20-Poly1305 tag of its sum [parameters + 2] as associated data. Its key is random and
- * secret until the seal, so that no worker can compute another sum with the same tag. The key of weights follows from
- * the run's identity, so that the weights of two transcripts can be compared.
+ * A shard's tag is the ChaCha20-Poly1305 tag of its sum [parameters + 2] as associated data. The nonce is the number of
+ * shards since the last seal. The key is random and secret until the seal, so that no worker can compute another sum
+ * with the same tag. The key of weights follows from the run's identity and the nonce is the number of steps, so that the
+ * weights of two transcripts can be compared.
  */
-import { createCipheriv, createHash, getCiphers, type KeyObject, randomBytes, sign } from 'node:crypto';
+import {
+  type CipherChaCha20Poly1305,
+  createCipheriv,
+  createHash,
+  getCiphers,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import type { OptimizerState } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
@@ -119,41 +128,50 @@ export function engineFault(): string | undefined {
   return 'expected an engine that has ChaCha20-Poly1305, such as Node, got one that lacks it';
 }
 
-/** Returns the Poly1305 tag of bytes under the one-time key that ChaCha20 makes of key and nonce (RFC 8439). */
-function tagOf(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array): Buffer {
-  const cipher = createCipheriv(cipherName, key, nonce, { authTagLength: tagBytes });
-  cipher.setAAD(bytes, { plaintextLength: 0 });
+const nonce = Buffer.alloc(12);
+
+function cipherOf(key: Uint8Array, number: number): CipherChaCha20Poly1305 {
+  nonce.writeUInt32LE(number, 0);
+  return createCipheriv(cipherName, key, nonce, { authTagLength: tagBytes });
+}
+
+function tagBy(cipher: CipherChaCha20Poly1305, values: Float32Array): Buffer {
+  cipher.setAAD(bytesOf(values), { plaintextLength: 0 });
   cipher.final();
   return cipher.getAuthTag();
 }
 
-/** A place in a run: no two sums have the same one, even if the run went back. */
-export interface TagPlace extends Shard {
-  readonly step: number;
-  /** Number of times that the run went back before. */
-  readonly pass: number;
+/** Returns the Poly1305 tag of values under the one-time key that ChaCha20 makes of key and number (RFC 8439). */
+export function tagOf(key: Uint8Array, number: number, values: Float32Array): Buffer {
+  return tagBy(cipherOf(key, number), values);
 }
 
-const nonce = Buffer.alloc(12);
+/**
+ * Computes tags whose numbers mostly follow one another. Makes many ciphers at once, because one that is made between
+ * two steps finds cold caches.
+ */
+export class Tagger {
+  readonly #key: Uint8Array;
+  #ready: CipherChaCha20Poly1305[] = [];
+  /** Number of the last cipher that is ready. */
+  #next = 0;
 
-/** Returns the tag of a shard's sum. @param key the secret key of the tags up to the next seal */
-export function tagOfSum(key: Uint8Array, { step, lo, n, pass }: TagPlace, sum: Float32Array): Buffer {
-  nonce.writeUInt32LE(step, 0);
-  nonce.writeUInt32LE(lo, 4);
-  nonce.writeUInt32LE(pass * 256 + Math.log2(n), 8);
-  return tagOf(key, nonce, bytesOf(sum));
+  constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  tag(number: number, values: Float32Array): Buffer {
+    if (this.#ready.length === 0 || number !== this.#next) {
+      this.#ready = Array.from({ length: 64 }, (_, index) => cipherOf(this.#key, number + index)).reverse();
+    }
+    this.#next = number + 1;
+    return tagBy(this.#ready.pop()!, values);
+  }
 }
 
 /** Returns the public key of weights' tags. */
 export function weightsKey(identity: RunIdentity): Buffer {
   return createHash('sha256').update(magic).update(JSON.stringify(identity)).digest();
-}
-
-/** Returns the tag of weights. @param steps that they have taken */
-export function tagOfWeights(key: Uint8Array, steps: number, weights: Float32Array): Buffer {
-  nonce.fill(0);
-  nonce.writeUInt32LE(steps, 0);
-  return tagOf(key, nonce, bytesOf(weights));
 }
 
 /** Returns the hashes of a run's state. */
@@ -174,7 +192,9 @@ export class TranscriptEncoder {
   /** Records since the last seal. */
   #records: Buffer[];
   /** Secret key of the shards' tags in this segment. */
-  key = randomBytes(hashBytes);
+  #key = randomBytes(hashBytes);
+  /** Computes the tags of shards' sums; their number is that of the shards before them in this segment. */
+  tagger = new Tagger(this.#key);
 
   /** @param chain that of an earlier process, whose transcript continues */
   constructor(privateKey: KeyObject, chain?: Chain) {
@@ -199,7 +219,7 @@ export class TranscriptEncoder {
     this.#json('end', end);
   }
 
-  /** @param shards in the order of their microbatches */
+  /** @param shards in the order of their numbers */
   step(step: number, shards: readonly RecordedShard[], weightsTag: Uint8Array): void {
     const payload = Buffer.alloc(4 + shardBytes * shards.length + tagBytes);
     payload.writeUInt32LE(step, 0);
@@ -221,13 +241,14 @@ export class TranscriptEncoder {
     payload.writeUInt32LE(steps, 0);
     payload.write(weightsSha256, sealPlaces.weights, 'hex');
     payload.write(optimizerSha256, sealPlaces.optimizer, 'hex');
-    payload.set(this.key, sealPlaces.key);
+    payload.set(this.#key, sealPlaces.key);
     const signed = signedBytes(this.#chain.hash, payload.subarray(0, sealPlaces.signature));
     payload.set(sign(null, signed, this.#privateKey), sealPlaces.signature);
     this.#record('seal', payload);
     const segment = Buffer.concat(this.#records);
     this.#records = [];
-    this.key = randomBytes(hashBytes);
+    this.#key = randomBytes(hashBytes);
+    this.tagger = new Tagger(this.#key);
     return segment;
   }
 

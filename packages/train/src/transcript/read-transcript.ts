@@ -14,7 +14,6 @@ import {
   sealPlaces,
   shardBytes,
   signedBytes,
-  type TagPlace,
   type TranscriptEnd,
   type TranscriptHeader,
   type TranscriptWorker,
@@ -29,11 +28,11 @@ export const maxTranscriptBytes = 2 ** 30;
 export interface RecordedStep {
   /** From 0. */
   readonly step: number;
-  /** Number of times that the run went back before. */
-  readonly pass: number;
   /** Key of the shards' tags. */
   readonly key: Uint8Array;
   readonly shards: Uint8Array;
+  /** Shards in the segment before this step. */
+  readonly shardsBefore: number;
   /** Tag of the weights after the step. */
   readonly weightsTag: Uint8Array;
 }
@@ -90,6 +89,7 @@ class TranscriptReader {
   #end: TranscriptEnd | undefined;
   #at = 0;
   #sealedBytes = 0;
+  #shardsInSegment = 0;
 
   constructor({ buffer, byteOffset, byteLength }: Uint8Array) {
     this.#file = Buffer.from(buffer, byteOffset, byteLength);
@@ -177,13 +177,12 @@ class TranscriptReader {
     if (step !== this.#steps.length) throw this.#forged(`step ${thousands(this.#steps.length + 1)} next`);
     if (step >= this.#plannedSteps) throw this.#forged(`at most the ${thousands(this.#plannedSteps)} steps of the run`);
     const shards = payload.subarray(4, end);
-    for (const { worker } of decodeShards(shards)) {
+    const shardsBefore = this.#shardsInSegment;
+    const recorded = { step, shards, shardsBefore, weightsTag: payload.subarray(end), key: new Uint8Array() };
+    for (const { worker } of decodeShards(recorded)) {
       if (worker > this.#workers.length) throw this.#forged('a known worker for each shard');
     }
-    const recorded = {
-      ...{ step, pass: this.#backs.length, shards, weightsTag: payload.subarray(end) },
-      key: new Uint8Array(),
-    };
+    this.#shardsInSegment += shards.length / shardBytes;
     this.#steps.push(recorded);
     this.#unsealed.add(recorded);
     this.#end = undefined;
@@ -218,6 +217,7 @@ class TranscriptReader {
     const key = payload.subarray(sealPlaces.key, sealPlaces.signature);
     for (const step of this.#unsealed) step.key = key;
     this.#unsealed.clear();
+    this.#shardsInSegment = 0;
     this.#seals.push({
       steps,
       weightsSha256: payload.toString('hex', sealPlaces.weights, sealPlaces.optimizer),
@@ -262,22 +262,16 @@ class TranscriptReader {
   }
 }
 
-/** Decodes the shards of a step. */
-export function decodeShards(shards: Uint8Array): RecordedShard[] {
+/** Returns the shards of a step in the order of their microbatches, each with the number of its tag. */
+export function decodeShards({ shards, shardsBefore }: Pick<RecordedStep, 'shards' | 'shardsBefore'>) {
   const bytes = Buffer.from(shards.buffer, shards.byteOffset, shards.byteLength);
-  return Array.from({ length: bytes.length / shardBytes }, (_, index) => {
+  const decoded = Array.from({ length: bytes.length / shardBytes }, (_, index) => {
     const at = index * shardBytes;
-    return {
-      lo: bytes.readUInt32LE(at),
-      n: 2 ** bytes.readUInt8(at + 4),
-      worker: bytes.readUInt32LE(at + 5),
-      tag: bytes.subarray(at + 9, at + shardBytes),
-    };
+    const [lo, n, worker] = [bytes.readUInt32LE(at), 2 ** bytes.readUInt8(at + 4), bytes.readUInt32LE(at + 5)];
+    const tag = bytes.subarray(at + 9, at + shardBytes);
+    return { lo, n, worker, tag, number: shardsBefore + index } satisfies RecordedShard & { number: number };
   });
-}
-
-export function placeOf({ step, pass }: RecordedStep, { lo, n }: RecordedShard): TagPlace {
-  return { step, pass, lo, n };
+  return decoded.sort((a, b) => a.lo - b.lo);
 }
 
 /** The first digits of a key, for people. */

@@ -193,7 +193,7 @@ function requireNumerics({ header, steps, workers }: Transcript, backend: HostBa
       `expected a machine that computes in ${numericMode} with the bits of the coordinator, got ${backend.numericMode} with others: use the version that wrote the transcript, ${header.lockstep}`,
     );
   }
-  const used = new Set(steps.flatMap(({ shards }) => decodeShards(shards).map(({ worker }) => worker)));
+  const used = new Set(steps.flatMap((step) => decodeShards(step).map(({ worker }) => worker)));
   const other = workers.find((worker, index) => used.has(index + 1) && worker.numericsHash !== hash);
   if (other === undefined) return;
   throw new TranscriptError(

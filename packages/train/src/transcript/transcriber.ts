@@ -17,12 +17,11 @@ import {
   engineFault,
   type RecordedShard,
   sealedState,
+  Tagger,
   TranscriptEncoder,
   type TranscriptEnd,
   type TranscriptHeader,
   type TranscriptWorker,
-  tagOfSum,
-  tagOfWeights,
   type WentBack,
   weightsKey,
 } from './format.ts';
@@ -128,28 +127,37 @@ function requireContinued({ header, steps, seals }: Transcript, { identity, publ
     throw new Error(`expected the state after step ${thousands(step)} from which the run resumes, got another`);
 }
 
+/** A shard whose worker has no number yet. */
+type AddedShard = Omit<RecordedShard, 'worker'> & { readonly worker: WorkerRecord | undefined };
+
+interface TakenStep {
+  readonly step: number;
+  readonly shards: readonly AddedShard[];
+}
+
 /** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
 export class Transcriber implements SumRecorder {
   readonly #options: TranscriberOptions;
   readonly #encoder: TranscriptEncoder;
-  readonly #weightsKey: Buffer;
+  readonly #weightsTagger: Tagger;
   /** The number of each worker, by its record as JSON. */
   readonly #workers = new Map<string, number>();
   #run: RecordedRun | undefined;
   #descriptor: number | undefined;
-  #shards: RecordedShard[] = [];
+  #shards: AddedShard[] = [];
+  /** Shards since the last seal. */
+  #shardsInSegment = 0;
   /** A step that was taken, whose weights have no tag yet. */
-  #taken: { readonly step: number; readonly shards: readonly RecordedShard[] } | undefined;
-  #pass: number;
+  #taken: TakenStep | undefined;
+  /** Steps to encode with the next seal: between two steps, encoding one finds cold caches. */
+  #finished: (TakenStep & { readonly weightsTag: Uint8Array })[] = [];
   #steps: number;
-  #stepsInSegment = 0;
 
   constructor(options: TranscriberOptions) {
     this.#options = options;
     const { before, firstStep, privateKey, header } = options;
     this.#encoder = new TranscriptEncoder(privateKey, before?.transcript.chain);
-    this.#weightsKey = weightsKey(header.identity);
-    this.#pass = before?.transcript.backs.length ?? 0;
+    this.#weightsTagger = new Tagger(weightsKey(header.identity));
     this.#steps = firstStep;
     for (const worker of before?.transcript.workers ?? [])
       this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
@@ -180,16 +188,18 @@ export class Transcriber implements SumRecorder {
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
     if (this.#descriptor === undefined) return;
     this.#finishStep();
-    const tag = tagOfSum(this.#encoder.key, { ...place, pass: this.#pass }, sum);
-    this.#shards.push({ lo: place.lo, n: place.n, worker: this.#numberOf(worker), tag });
+    this.#shards.push({ lo: place.lo, n: place.n, worker, tag: this.#encoder.tagger.tag(this.#shardsInSegment, sum) });
+    this.#shardsInSegment += 1;
   }
 
   restart(): void {
+    // Nobody has seen the tags that had these numbers.
+    this.#shardsInSegment -= this.#shards.length;
     this.#shards = [];
   }
 
   stepped(step: number): void {
-    this.#taken = { step, shards: this.#shards.sort((a, b) => a.lo - b.lo) };
+    this.#taken = { step, shards: this.#shards };
     this.#shards = [];
     this.#steps = step + 1;
     // First the workers are sent the weights.
@@ -202,19 +212,17 @@ export class Transcriber implements SumRecorder {
 
   /** Writes everything so far, with the state between two steps, so that the file is whole. */
   seal(): void {
-    this.#finishStep();
     this.#write(false);
   }
 
   /** Seals what a checkpoint is about to hold, and waits for the disk: a run resumes only from a recorded state. */
   sealForCheckpoint(): void {
-    this.#finishStep();
     this.#write(true);
   }
 
   /** Records how the run ended, and ends the file. @returns a line for people; undefined if the file is not whole */
   end(end: TranscriptEnd): string | undefined {
-    this.#finishStep();
+    this.#encodeSteps();
     this.#encoder.end(end);
     this.#write(true);
     if (this.#descriptor === undefined) return undefined;
@@ -230,10 +238,9 @@ export class Transcriber implements SumRecorder {
 
   /** Records that steps will be taken again, before the weights go back. */
   #back(back: WentBack): void {
-    this.#finishStep();
+    this.#encodeSteps();
     this.restart();
     this.#encoder.back(back);
-    this.#pass += 1;
     this.#steps = back.to;
   }
 
@@ -249,14 +256,26 @@ export class Transcriber implements SumRecorder {
     return this.#workers.size;
   }
 
-  /** Writes the record of the last step, before its weights change: a result of the next step comes first. */
+  /** Records the last step before its weights change: a result of the next step comes first. */
   #finishStep(): void {
+    this.#tagWeights();
+    if (this.#finished.length >= segmentSteps) this.#write(false);
+  }
+
+  #tagWeights(): void {
     if (!this.#taken || !this.#run || this.#descriptor === undefined) return;
-    const { step, shards } = this.#taken;
+    const weightsTag = this.#weightsTagger.tag(this.#taken.step + 1, this.#weights);
+    this.#finished.push({ ...this.#taken, weightsTag });
     this.#taken = undefined;
-    this.#encoder.step(step, shards, tagOfWeights(this.#weightsKey, step + 1, this.#weights));
-    this.#stepsInSegment += 1;
-    if (this.#stepsInSegment >= segmentSteps) this.#write(false);
+  }
+
+  #encodeSteps(): void {
+    this.#tagWeights();
+    for (const { step, shards, weightsTag } of this.#finished) {
+      const numbered = shards.map((shard) => ({ ...shard, worker: this.#numberOf(shard.worker) }));
+      this.#encoder.step(step, numbered, weightsTag);
+    }
+    this.#finished = [];
   }
 
   get #weights(): Float32Array {
@@ -265,10 +284,11 @@ export class Transcriber implements SumRecorder {
   }
 
   #write(isSynced: boolean): void {
+    this.#encodeSteps();
     if (this.#descriptor === undefined) return;
-    this.#stepsInSegment = 0;
     const state = sealedState(this.#steps, this.#weights, this.#run!.parameterServer.optimizerState());
     const segment = this.#encoder.seal(state);
+    this.#shardsInSegment = 0;
     try {
       for (let at = 0; at < segment.length; ) at += writeSync(this.#descriptor, segment, at);
       if (isSynced) fdatasyncSync(this.#descriptor);
