@@ -32,7 +32,10 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   embedding: [/0 of 27/, /loss of guessing\s*3\.296/, /after 600 steps/],
   attention: [/looks at\s*cat/, /√d[\d.]+/],
   transformer: [/4,192/, /after step 1,000/, /[a-z]+ [a-z]+/, /head 4/],
-  'many-workers': [/8\s*0 of 101,770/],
+  'many-workers': [
+    /8\s*0 of 101,770/,
+    /the run goes back to before step \d+, and takes \d+ steps? again without worker 2/,
+  ],
 };
 
 /** Chapters that would take as long as all others together; the lesson's own tests train them in full. */

@@ -135,4 +135,30 @@ describe('several workers', () => {
     expect(sums.inTheTree).toBe(0);
     expect(bytes).toBe(2 * 407_080);
   });
+
+  test('end with the same weights although one lies, once a check has found it', async () => {
+    const context = await openDigits();
+    const outcomes = (['worker 1', 'worker 2', 'worker 3'] as const).flatMap((liar) =>
+      [0.05, 0.25, 1].map((rate) => manyWorkers.result(context, { steps: 12, liar, rate }).lying),
+    );
+    for (const { caught, differing, lies } of outcomes) {
+      expect(differing > 0).toBe(!caught && lies > 0);
+      if (!caught) continue;
+      expect(caught.step).toBeGreaterThanOrEqual(6);
+      // A wrong result that was added before the step has changed weights.
+      expect(caught.differing > 0).toBe(caught.lies > 0 && caught.step > 6);
+      expect(caught.to).toBeLessThanOrEqual(caught.lies > 0 ? 6 : caught.step);
+    }
+    const rewound = outcomes.filter(({ caught }) => caught && caught.lies > 0 && caught.to < 6);
+    expect(rewound.length).toBeGreaterThan(0);
+    expect(outcomes.filter(({ caught }) => caught).length).toBeGreaterThanOrEqual(6);
+  });
+
+  test('check fewer results as more are confirmed, and all at a rate of 1', async () => {
+    const context = await openDigits();
+    const [few, all] = [0.05, 1].map((rate) => manyWorkers.result(context, { liar: 'nobody', steps: 40, rate }).lying);
+    expect(all).toMatchObject({ checks: all!.results, differing: 0, caught: undefined });
+    expect(few!.checks).toBeLessThan(few!.results / 5);
+    expect(few).toMatchObject({ differing: 0, caught: undefined });
+  });
 });
