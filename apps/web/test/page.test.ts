@@ -62,6 +62,13 @@ describePage('the page', ({ browser, folder }) => {
     expect(last).toBeGreaterThan(0);
     expect(last).toBeLessThan(0.02);
     await savesCurves(tab);
+
+    await tab.page.getByRole('button', { name: /^bit-exact \(f32-mul-add\.v1\)/ }).click();
+    const checked = tab.page.getByText(
+      /^Checked: \d+ of \d+ shards \([\d.]+ %\) were computed by the coordinator, or /,
+    );
+    await tab.during('how much was checked', checked.waitFor());
+    await tab.page.keyboard.press('Escape');
     expect(tab.errors).toEqual([]);
 
     run.program.killGroup('SIGKILL');

@@ -315,6 +315,8 @@ export const watchMessages = {
     numericMode: v.exactOptional(f.printableLine(300)),
     /** Backend whose workers alone reproduce these bits; absent if any worker in the coordinator's own mode does. */
     bitExactAmong: v.exactOptional(f.printableLine(80)),
+    /** Shards in the weights whose sum was computed twice and compared, or by the coordinator, of all shards. */
+    checked: v.exactOptional(v.strictObject({ shards: f.integer(0), of: f.integer(1) })),
     /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
     weightsHash: v.exactOptional(f.hexHash),
     weightsHashStep: v.exactOptional(f.step),

@@ -38,7 +38,7 @@ describe('a viewer', () => {
 
     await server.startWorker();
     const last = await viewer.next('progress', ({ phase }) => phase === 'finished');
-    expect(last).toMatchObject({ step: steps, epoch: 12 });
+    expect(last).toMatchObject({ step: steps, epoch: 12, checked: server.report().checked });
     const seen = viewer.received.flatMap((message) =>
       message.type === 'progress' ? [...floatsFrom(message.points.steps)] : [],
     );

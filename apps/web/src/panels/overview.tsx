@@ -17,7 +17,7 @@ import {
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
-import { evaluatedText, goesOnText, resumedText, unitOf } from '../watch/run-texts.ts';
+import { checkedText, evaluatedText, goesOnText, resumedText, unitOf } from '../watch/run-texts.ts';
 import type { StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
@@ -218,6 +218,7 @@ function Exactness({ progress, isShown }: ExactnessProps) {
       </button>
       <div id="exactness-text" popover="auto" class="bubble">
         <p>{explanationOf(progress)}</p>
+        {progress?.checked && <p>{checkedText(progress.checked)}</p>}
         <p>
           {hash === undefined
             ? 'The hash of the weights appears here with the first step.'

@@ -1,6 +1,7 @@
 /** Sentences about the state of a run. */
+import type { ProgressMessage } from '@lockstep/protocol';
 import { batchForWorkers } from '@lockstep/rules';
-import { counted, whole } from '../look/format.ts';
+import { counted, percent, whole } from '../look/format.ts';
 import { isText, type RunStore, vocabularyOf } from './run-store.ts';
 
 interface BatchAtStart {
@@ -30,6 +31,12 @@ export function batchAtStart({
 export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): string {
   const { resumed } = checkpoint.value ?? {};
   return resumed ? `, resumed after step ${whole(resumed.step)}` : '';
+}
+
+/** Says how many of the sums in the weights were checked, and how. */
+export function checkedText({ shards, of }: NonNullable<ProgressMessage['checked']>): string {
+  const share = `${whole(shards)} of ${counted(of, 'shard')} (${percent(shards / of)})`;
+  return `Checked: ${share} were computed by the coordinator, or twice and compared.`;
 }
 
 /** Says how an interrupted run can be continued; empty unless the run was interrupted and left a checkpoint. */

@@ -30,7 +30,7 @@ export const manyWorkers = defineChapter({
   controls: {
     steps: count({ label: 'Steps', from: 1, to: 40, fallback: 10 }),
     liar: choice('Who lies in the second half', ['nobody', ...named], 'worker 2'),
-    rate: range({ label: 'Lowest rate of checks', from: 0.05, to: 1, step: 0.05, fallback: 0.25 }),
+    rate: range({ label: 'Lowest rate of checks', from: 0.05, to: 1, step: 0.05, fallback: 0.15 }),
     seed: seedControl,
   },
   *run(context, { steps, liar, rate, seed }) {

@@ -143,7 +143,7 @@ export function progressMessage(
   weights: { readonly hash: string | undefined; readonly hashStep: number },
   points: readonly CurvePoint[],
 ): ProgressMessage {
-  const { phase, pauseRequested, current } = state;
+  const { phase, pauseRequested, current, checked } = state;
   const { loss, accuracy, epochs, kept, ending, stoppedAfterEpoch } = record;
   // A run that has stopped early discards the steps after its last epoch.
   const step = stoppedAfterEpoch === undefined ? current.step : record.steps;
@@ -166,6 +166,7 @@ export function progressMessage(
     ...(exactness === null ? {} : { exactness }),
     ...(numericMode === null ? {} : { numericMode }),
     ...(bitExactAmong === null ? {} : { bitExactAmong }),
+    ...(checked.of === 0 ? {} : { checked }),
     ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
     points: pointBytes(points),
   };
