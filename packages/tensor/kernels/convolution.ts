@@ -82,13 +82,11 @@ function windowTileOf(
   height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  if (goOn) {
-    if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
-    else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
-    else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
-  } else if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
-  else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
-  else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
+  // Constant, so that no branch divides the loads of the first tile, of which an engine may make one vector of two.
+  if (height == 4 && goOn) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
+  else if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
+  else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
+  else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
 }
 
 /** Computes a tile of `valid` rows, whose pointers are in `table`; rows beyond them repeat the last one. */

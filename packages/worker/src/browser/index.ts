@@ -19,7 +19,14 @@ import {
 export { ConfigurationError, configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 export { EventStream, type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
 export { reconnectDelayMs } from '../membership.ts';
-export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../options.ts';
+export {
+  type ComputeChoice,
+  computeChoices,
+  defaultThreads,
+  isHostChoice,
+  requireThreads,
+  type VectorChoice,
+} from '../options.ts';
 export { systemClock } from '../system-clock.ts';
 export {
   type ActiveState,
