@@ -41,9 +41,10 @@ export function nodeThreads(count: number): ThreadOptions {
 const triedEngines = ['13.6', '14.1', '14.6'];
 
 /**
- * Makes the kernels of this process compute with vectors of 256 bits if they can, with the same bits of every result. V8
- * then makes one vector of two of WebAssembly's. That holds for all WebAssembly that the process compiles from now on, so
- * only a program that runs nothing but Lockstep may call this, before it opens a backend.
+ * Lets the kernels of this process compute with vectors of 256 bits.
+ *
+ * Every bit of a result stays. V8 makes one vector of two of WebAssembly's, in all WebAssembly that the process compiles
+ * from now on, so only a program that runs nothing but Lockstep may call this, before it opens a backend.
  * @param choice `256` fails if they cannot; `auto` does not
  * @throws Error with what was expected and got
  */
