@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { browserFlags, findChromium, findFirefox, inChromium, inFirefox } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium, firefox } from 'playwright-core';
-import { afterAll, afterEach, describe } from 'vitest';
+import { afterEach, describe } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { RunAddresses } from './run.ts';
 import { openTab, type Tab } from './tab.ts';
@@ -90,12 +90,11 @@ function useBrowser(name: keyof typeof browsers, start: () => Promise<Browser>):
   afterEach(async () => {
     const browser = await launched[name];
     await Promise.all((browser?.contexts() ?? []).map((context) => context.close()));
-  });
-  afterAll(async () => {
     if (!hasCrashed) return;
     // After a few crashes Chromium does without the GPU.
-    await (await launched[name])?.close();
+    await browser?.close();
     delete launched[name];
+    hasCrashed = false;
   });
   return {
     async crashGpu() {

@@ -1,6 +1,7 @@
 /** Checks tabs on the GPU: the same model up to rounding, training without a lost GPU, refusal of a faulty one. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseDescription, readModelFile, readSafetensors } from '@lockstep/nn';
 import { beforeAll, expect, it } from 'vitest';
 import { describePage } from './browser.ts';
@@ -8,6 +9,10 @@ import { endless, singleRun, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 const steps = 10;
+
+const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+/** An endless run of short epochs, in each of which every worker has a turn, however slow it is. */
+const inTurns = ['--data', iris, '--label', 'species', '--epochs', '1000000', '--batch', '32', '--expect', '2'];
 
 const modelArgs = {
   mlp: () => ['--steps', `${steps}`],
@@ -87,7 +92,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
   it.each(['webgl', 'webgpu'] as const)(
     'a tab under %s beside one on the CPU makes the run sample-exact; when it loses its GPU it says so and goes on with the CPU',
     async (gpu) => {
-      const run = await startRun(folder, [...endless, '--wait-for-start'], { isSlow: true });
+      const run = await startRun(folder, [...inTurns, '--wait-for-start'], { isSlow: true });
       const [tab, other] = [await browser.open(run, 'owner'), await browser.open(run)];
       await tab.join(gpu, 'tab');
       await tab.workersReady(1);

@@ -67,7 +67,7 @@ export interface TrainOptions {
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads in each local worker, and in this process if it computes; from 1 to 256, by default the cores, shared out. */
   readonly threads?: number | undefined;
-  /** Bits of the vectors that compute in local workers, with the same bits of every result; by default the longest. */
+  /** Bits of the vectors that compute in local workers, with the same bits of every result; by default `auto`, the longest. */
   readonly vectors?: VectorChoice | undefined;
   /** Rounds in which replicas take steps independently and are then averaged (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
