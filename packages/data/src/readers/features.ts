@@ -56,6 +56,7 @@ export function fitFeatures(
 ): FeatureColumn[] {
   // In file order, neighbors in memory are added one after another.
   const ordered = rows.toSorted();
+  const numbers = new Float64Array(rows.length);
   return surveys.map(({ column, type, counts }) => {
     const { name } = column;
     const policy = policyOf(column);
@@ -65,9 +66,9 @@ export function fitFeatures(
       const missing = isFilled ? { missing: mostFrequentCategory(table, column, ordered) } : {};
       return { type, name, categories, ...missing };
     }
-    if (!isFilled) return { type, name, ...momentsOf(table, column, ordered) };
-    const missing = fills[policy](presentNumbers(table, column, ordered));
-    return { type, name, ...momentsOf(table, column, ordered, missing), missing };
+    const missing = isFilled ? fills[policy](presentNumbers(table, column, ordered)) : undefined;
+    const { mean, deviation } = momentsOf(table, column, ordered, missing, numbers);
+    return missing === undefined ? { type, name, mean, deviation } : { type, name, mean, deviation, missing };
   });
 }
 
@@ -301,10 +302,17 @@ function filledIn(
  * Returns the mean and deviation of a column, in two passes.
  * @param rows in file order
  * @param missing replaces missing values
+ * @param memory reused memory for the numbers of the rows
  * @throws DataError that names the cell if a square is not finite
  */
-function momentsOf(table: TableFile, column: Column, rows: Uint32Array, missing = Number.NaN): Standardization {
-  const numbers = column.numbersAt(rows);
+function momentsOf(
+  table: TableFile,
+  column: Column,
+  rows: Uint32Array,
+  missing = Number.NaN,
+  memory = new Float64Array(rows.length),
+): Standardization {
+  const numbers = column.numbersAt(rows, memory);
   const first = Number.isNaN(numbers[0]!) ? missing : numbers[0]!;
   let areEqual = true;
   let sum = 0;
@@ -345,7 +353,9 @@ export function labelColumn(table: TableFile, label: string | undefined): Column
     checkArguments('labelColumn', [argumentKinds.text, label]);
     return requireColumn(table, label, 'for the label');
   }
-  const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
+  const isNamed = (column: Column, name: string) =>
+    column.name.length === name.length && column.name.toLowerCase() === name;
+  const usual = usualNames.map((name) => table.columns.find((column) => isNamed(column, name)));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
   if (!found) throw unexpected(table.name, 'a column with the label', 'no columns');
   return found;

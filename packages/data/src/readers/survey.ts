@@ -265,7 +265,7 @@ const doubtful = [
 export function doubtfulColumns(surveys: readonly SurveyedColumn[]): string[] {
   const kinds = surveys.map((survey) => doubtful.find(({ is }) => is(survey)));
   return doubtful.flatMap((kind) => {
-    const names = surveys.flatMap(({ column }, index) => (kinds[index] === kind ? [column.name] : []));
+    const names = surveys.filter((_, index) => kinds[index] === kind).map(({ column }) => column.name);
     if (names.length === 0 || names.length === surveys.length) return [];
     return [`${listed(names)}: ${kind.what}; ignore ${them(names)} with --ignore ${names.map(shownName).join()}`];
   });

@@ -271,16 +271,18 @@ function planOf(table: TableFile, options: TableOptions): TablePlan {
     refuseTextOptions(table, options);
   }
   const known = like?.text ? [{ name: like.text.name, type: 'category' as const }] : like?.columns;
-  const columns =
-    known?.filter((column) => !('missing' in column) || column.missing === undefined) ??
-    surveys.map(({ column, type }) => ({ name: column.name, type, policy: policyOf(column) }));
-  const unfilled = columns.flatMap((column): Unfilled[] => {
-    const policy = 'policy' in column ? column.policy : (like?.missing ?? 'error');
+  const unfilled: Unfilled[] = [];
+  const add = ({ name }: { readonly name: string }, type: Unfilled['type'], policy: MissingPolicy): void => {
     // A text may be empty: it has no words.
-    if (policy !== 'drop' && (policy !== 'error' || text !== undefined)) return [];
-    return [{ name: column.name, type: column.type, isDropped: policy === 'drop' }];
-  });
-  return { label, surveys, text, policyOf, unfilled: [...unfilled, labelPlan(label, policyOf)] };
+    if (policy !== 'drop' && (policy !== 'error' || text !== undefined)) return;
+    unfilled.push({ name, type, isDropped: policy === 'drop' });
+  };
+  for (const column of known ?? []) {
+    if (!('missing' in column) || column.missing === undefined) add(column, column.type, like?.missing ?? 'error');
+  }
+  if (!known) for (const { column, type } of surveys) add(column, type, policyOf(column));
+  unfilled.push(labelPlan(label, policyOf));
+  return { label, surveys, text, policyOf, unfilled };
 }
 
 /** @throws DataError if options for texts are given for a table without texts */
@@ -300,12 +302,15 @@ function labelIn(table: TableFile, { name }: Column): Column {
   return requireColumn(table, name, 'for the label');
 }
 
+/** Returns the columns that may have missing values: a missing value is a text. */
 function unfilledIn(table: TableFile, unfilled: readonly Unfilled[]): UnfilledColumn[] {
   const find = columnFinder(table);
-  return unfilled.map(({ name, type, isDropped }, index) => {
-    const use = index === unfilled.length - 1 ? 'for the label' : 'for the model';
-    return { column: find(name, use), type, isDropped };
-  });
+  const found: UnfilledColumn[] = [];
+  for (const [index, { name, type, isDropped }] of unfilled.entries()) {
+    const column = find(name, index === unfilled.length - 1 ? 'for the label' : 'for the model');
+    if (column.hasText) found.push({ column, type, isDropped });
+  }
+  return found;
 }
 
 /** @throws RangeError for an unknown policy; DataError for an unknown column */
@@ -336,6 +341,7 @@ function classNames(
 }
 
 function usedColumns(table: TableFile, ignore: readonly string[] = []): readonly Column[] {
+  if (ignore.length === 0) return table.columns;
   const find = columnFinder(table);
   const ignored = new Set(ignore.map((name) => find(name, 'to ignore')));
   return table.columns.filter((column) => !ignored.has(column));

@@ -46,10 +46,13 @@ export function requireColumn(table: TableFile, name: string, use: string): Colu
   return columnFinder(table)(name, use);
 }
 
+/** The columns of a table by name, since a wide table is searched several times. */
+const columnsByName = new WeakMap<TableFile['columns'], ReadonlyMap<string, Column>>();
+
 /** Like `requireColumn`, for many names of one table. */
 export function columnFinder(table: TableFile): (name: string, use: string) => Column {
-  const columns = new Map<string, Column>();
-  for (const column of table.columns) columns.set(column.name, column);
+  const columns = columnsByName.get(table.columns) ?? new Map(table.columns.map((column) => [column.name, column]));
+  columnsByName.set(table.columns, columns);
   return (name, use) => {
     const column = columns.get(name);
     if (column) return column;
