@@ -266,12 +266,10 @@ describe('a wide table', () => {
       'wide.jsonl',
       () =>
         allRows
-          .map((row) =>
-            JSON.stringify({
-              ...Object.fromEntries(names.map((name, column) => [name, number(row, column)])),
-              label: labelOf(row),
-            }),
-          )
+          .map((row) => {
+            const fields = numbersOf(row).map((value, column) => `"${names[column]}":${value}`);
+            return `{${fields.join()},"label":"${labelOf(row)}"}`;
+          })
           .join('\n'),
     ],
   ])('%s of 60,000 columns takes less memory than 20 times the file', async (name, content) => {
