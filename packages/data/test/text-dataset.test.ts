@@ -1,9 +1,11 @@
 /** Texts as samples: windows that predict each token once, lines, and what is refused. */
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import { checkDataset, type Dataset, sizeOfField } from '../src/dataset.ts';
-import { openDataset, openDefaultText } from '../src/node.ts';
+import { type OpenOptions, openDataset, openDefaultText, openRows } from '../src/node.ts';
 import { foldDataset, splitDataset } from '../src/order.ts';
 import { datasetFromText, type TextOptions } from '../src/readers/text-dataset.ts';
 import { decodeTokens, encodeText } from '../src/readers/vocabulary.ts';
@@ -173,5 +175,31 @@ describe('files of text', () => {
     const { found, ...expected } = datasetFromText(texts.join(''), { context: 8 });
     expect(opened).toEqual({ ...expected, found: expect.any(String) });
     expect(found).toContain('160 characters');
+  });
+
+  const text = 'abcdefgh, abcdefgh\n'.repeat(20);
+  const plain = datasetFromText(text, { context: 8 });
+
+  it.each<[name: string, content: string | Uint8Array, options: OpenOptions]>([
+    ['book.txt', text, {}],
+    ['notes.md', text, {}],
+    ['book.txt.gz', gzipSync(text), {}],
+    ['notes.MD.GZ', gzipSync(text), {}],
+    ['program.py', text, { model: {} }],
+    ['book', text, { model: {} }],
+    ['book', text, { vocabulary: vocabularyOf(plain) }],
+  ])('%s is one', async (name, content, options) => {
+    const folder = folderOf({ [name]: content });
+    for (const path of [folder, join(folder, name)]) {
+      const { found, ...opened } = await openDataset(path, { context: 8, ...options });
+      expect({ ...opened, found }).toEqual({ ...plain, found: expect.stringContaining('380 characters') });
+      if (path !== folder) expect(await openRows(path, options)).toBeUndefined();
+    }
+  });
+
+  it('are tables if their name says so, whatever the model', async () => {
+    const rows = 'it is good indeed,1\nit is bad indeed,2\n'.repeat(9);
+    const path = join(folderOf({ 'reviews.csv': `review,stars\n${rows}` }), 'reviews.csv');
+    expect((await openDataset(path, { model: {} })).found).toMatch(/^reviews\.csv: 18 rows/);
   });
 });

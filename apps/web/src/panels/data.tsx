@@ -84,7 +84,7 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
       <DropZone label="Choose the data" onDrop={(dropped) => !isDisabled && send(filesOfDrop(dropped))}>
         <p>
           Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
-          class, four IDX files, or a plain text (.txt) for a model that writes.
+          class, four IDX files, or a plain text (.txt, .md) for a model that writes.
         </p>
         <label>
           Files

@@ -35,28 +35,29 @@ const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
 const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
 const textOptions = ['vocabulary', 'context', 'lines'] as const;
-const textName = /\.txt$/i;
+const textName = /\.(?:txt|md)(?:\.gz)?$/i;
 
 /**
  * Reads the user's own data from a file or folder.
  * A file is CSV, TSV, JSON Lines or Parquet, recognized by its bytes. A folder contains four IDX files, `train` and
  * `test` of such a file, or a folder of pictures for each class. Without test samples, a seeded part is held out. A file
- * whose name ends with .txt, or a folder of such files, is text.
+ * whose name ends with .txt or .md, or a folder of such files, is text; for a model of text, so is every file whose name
+ * is not a table's. Any file of rows or text may be packed by gzip.
  * @throws DataError with one sentence that names the file and, if known, line and column
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
   if (!isDirectory(path)) {
-    if (textName.test(path)) return openText(path, [path], options);
+    if (isText(path, options)) return openText(path, [path], options);
     refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);
     return (await openTable(path)).toDataset(options);
   }
   const entries = await list(path);
-  const texts = entries.map(({ name }) => name).filter((name) => textName.test(name));
-  if (texts.length > 0 && texts.length === entries.length) {
+  if (entries.length > 0 && entries.every((entry) => !entry.isDirectory() && isText(entry.name, options))) {
+    const names = entries.map(({ name }) => name).sort();
     return openText(
       path,
-      texts.sort().map((name) => join(path, name)),
+      names.map((name) => join(path, name)),
       options,
     );
   }
@@ -80,22 +81,39 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
  * Opens the rows that `openDataset` trains on, before they become samples; undefined without rows.
  * @throws DataError
  */
-export async function openRows(path: string): Promise<OpenedRows | undefined> {
-  checkArguments('openRows', [argumentKinds.path, path]);
-  if (!isDirectory(path)) return textName.test(path) ? undefined : openTable(path);
+export async function openRows(
+  path: string,
+  options: Pick<OpenOptions, 'model'> = {},
+): Promise<OpenedRows | undefined> {
+  checkArguments('openRows', [argumentKinds.path, path], [argumentKinds.options, options]);
+  if (!isDirectory(path)) return isText(path, options) ? undefined : openTable(path);
   const pair = tablePair(await list(path));
   return pair && openPair(path, pair);
 }
 
-/** Files are read one after another, as one text. */
-function openText(path: string, files: readonly string[], options: OpenOptions): OpenedDataset {
-  refuseOptions(path, 'a text', options, [...tableOptions, ...pictureOptions]);
-  return datasetFromText({ name: nameOf(path), parts: () => partsOf(files) }, options);
+/** Whether a file is text by its name, or by the model that is to read it. */
+function isText(name: string, { model, vocabulary }: Pick<OpenOptions, 'model' | 'vocabulary'>): boolean {
+  const isForText = model !== undefined || typeof vocabulary === 'object';
+  return textName.test(name) || (isForText && !tableName.test(name) && !idxName.test(name));
 }
 
-function* partsOf(files: readonly string[]): Generator<Uint8Array> {
+/** Files are read one after another, as one text. Packed ones are unpacked once, since each pass reads them again. */
+async function openText(path: string, files: readonly string[], options: OpenOptions): Promise<OpenedDataset> {
+  refuseOptions(path, 'a text', options, [...tableOptions, ...pictureOptions]);
+  const unpacked = new Map<string, Uint8Array>();
+  for (const file of files) {
+    if (/\.gz$/i.test(file)) unpacked.set(file, (await readUnpacked(file, () => {})).bytes);
+  }
+  return datasetFromText({ name: nameOf(path), parts: () => partsOf(files, unpacked) }, options);
+}
+
+function* partsOf(files: readonly string[], unpacked: ReadonlyMap<string, Uint8Array>): Generator<Uint8Array> {
   try {
-    for (const file of files) yield* readParts(file, maxFileBytes);
+    for (const file of files) {
+      const bytes = unpacked.get(file);
+      if (bytes) yield bytes;
+      else yield* readParts(file, maxFileBytes);
+    }
   } catch (error) {
     if (error instanceof FileError) throw new DataError(error.message);
     throw error;

@@ -66,7 +66,7 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
   const path = pathOf(folder);
   let table: TablePreview | undefined;
   try {
-    const rows = await openRows(path);
+    const rows = await openRows(path, { model });
     const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
     const { task, missing } = request;
     if (rows) table = tablePreviewOf(rows.table, label, task, missing);
