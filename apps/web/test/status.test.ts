@@ -2,6 +2,7 @@
 import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
 import type { ActiveState, TabState } from '@lockstep/worker/browser';
 import { describe, expect, it } from 'vitest';
+import type { WatchedEpoch } from '../src/watch/curves.ts';
 import { RunStore } from '../src/watch/run-store.ts';
 import type { ViewerConnection, WorkerRow } from '../src/watch/status.ts';
 import {
@@ -200,6 +201,15 @@ const runs = Object.fromEntries(
   Object.entries(rows).map(([name, [connection, shown, more]]) => [name, statusOf(received(connection, shown, more))]),
 );
 const run = (name: keyof typeof rows): Status => runs[name]!;
+
+it('the epoch is that of the newest report, even if it arrives before its progress', () => {
+  const store = new RunStore();
+  store.apply(training);
+  store.apply({ type: 'epoch', report: { epoch: 4 } as WatchedEpoch });
+  expect(store.progress.value?.epoch).toBe(4);
+  store.apply({ type: 'epoch', report: { epoch: 3 } as WatchedEpoch });
+  expect(store.progress.value?.epoch).toBe(4);
+});
 
 describe('a worker in the table', () => {
   it.each(Object.keys(rows))('is good only while the run is known: %s', (name) => {

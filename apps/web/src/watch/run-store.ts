@@ -233,6 +233,9 @@ export class RunStore {
 
   #addEpoch(report: WatchMessageOf<'epoch'>['report']): void {
     this.epochs.value = [...this.epochs.value.filter(({ epoch }) => epoch !== report.epoch), report];
+    const progress = this.progress.peek();
+    // Progress comes at intervals, and short epochs overtake it.
+    if (progress && progress.epoch < report.epoch) this.progress.value = { ...progress, epoch: report.epoch };
     this.curvesVersion.value++;
   }
 
