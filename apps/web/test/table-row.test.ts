@@ -1,6 +1,6 @@
 /** Checks that table rows are shown as they stand in the file and converted to what a model sees. */
 import { sizeOfField } from '@lockstep/data';
-import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
+import { datasetFromTable, encodeRows, parseDelimited } from '@lockstep/data/readers';
 import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -102,6 +102,19 @@ test('targets are shown as they stand in the table, whatever their unit', () => 
 });
 
 const byValue = (left: number, right: number): number => left - right;
+
+test('a missing value is the one that training filled in, and is refused where none may be missing', () => {
+  const lines = ['age,deck,label', '1,a,x', '2,a,y', ',a,x', '6,,y', '3,b,x', '3,b,y', '4,a,x', '5,,y'];
+  const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'a.csv');
+  const { train, reading } = datasetFromTable(table, { missing: 'median', testFraction: 0.25 });
+  const columns = allColumns({ ...shownColumnsOf(reading), sampleField: train.samples })!;
+  if (reading?.type !== 'rows') throw new Error('expected rows');
+  const filled = encodeRows([{ age: null, deck: null }], reading.columns);
+  expect(sampleOfRow(columns, [Number.NaN, Number.NaN])).toEqual(filled);
+  const without = columns.map(({ missing: _, ...column }) => column);
+  expect(sampleOfRow(without, [Number.NaN, 0])).toBeUndefined();
+  expect(sampleOfRow(without, [1, Number.NaN])).toBeUndefined();
+});
 
 test('a number that no model can see is no sample', () => {
   const columns = [{ type: 'number' as const, name: 'a', mean: 1, deviation: 2 }];

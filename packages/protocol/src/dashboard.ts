@@ -59,10 +59,16 @@ const columns = v.pipe(
     v.variant(
       'type',
       [
-        /** One value: (number - mean) / deviation. */
-        v.strictObject({ type: v.literal('number'), name, mean: f.finiteFloat, deviation: f.finiteFloat }),
-        /** One-hot: a one at the category's position, all others zero. */
-        v.strictObject({ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') }),
+        /** One value: (number - mean) / deviation. `missing` replaces a missing value, if it may be missing. */
+        v.strictObject({
+          ...{ type: v.literal('number'), name, mean: f.finiteFloat, deviation: f.finiteFloat },
+          missing: v.exactOptional(f.finiteFloat),
+        }),
+        /** One-hot: a one at the category's position, all others zero. `missing` is the position for a missing value. */
+        v.strictObject({
+          ...{ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') },
+          missing: v.exactOptional(f.integer(0, maxCategoriesShown - 1)),
+        }),
       ],
       'number or category',
     ),

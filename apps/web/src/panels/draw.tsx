@@ -278,9 +278,11 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
   );
 }
 
+const shownDigits = 3;
+
 /** Returns the initial text of a field: the mean of a number column to three digits, or the first category. */
 function firstText(column: TableColumn): string {
-  return column.type === 'number' ? `${Number(column.mean.toPrecision(3))}` : '0';
+  return column.type === 'number' ? `${Number(column.mean.toPrecision(shownDigits))}` : '0';
 }
 
 interface FieldProps {
@@ -300,13 +302,16 @@ function Field({ column, text, isWrong, onChange }: FieldProps) {
           type="number"
           step="any"
           value={text}
+          placeholder={column.missing === undefined ? '' : `missing: ${significant(column.missing, shownDigits)}`}
           aria-invalid={isWrong}
           onInput={({ currentTarget }) => onChange(currentTarget.value)}
         />
       </label>
     );
   }
-  const options = column.categories.map((category, index) => [`${index}`, category] as const);
+  const options = column.categories.map((category, index): [string, string] => [`${index}`, category]);
+  const { missing } = column;
+  if (missing !== undefined) options.push(['', `missing: ${column.categories[missing]!}`]);
   return <Choice label={name} value={text} options={options} onChoose={onChange} />;
 }
 

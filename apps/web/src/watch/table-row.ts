@@ -68,8 +68,8 @@ function shortest(exact: number, isAsGood: (value: number) => boolean): string {
 }
 
 /**
- * Returns the sample of a row, or undefined if one of its values is not finite.
- * @param row for each column the number, or the index of the category
+ * Returns the sample of a row, or undefined if one of its values is not finite, or missing where none may be.
+ * @param row for each column the number, or the index of the category; NaN if it is missing
  */
 export function sampleOfRow(
   columns: readonly TableColumn[],
@@ -78,8 +78,9 @@ export function sampleOfRow(
   const sample = new Float32Array(widthOf(columns));
   let at = 0;
   for (const [index, column] of columns.entries()) {
-    const given = row[index]!;
+    const given = Number.isNaN(row[index]!) ? (column.missing ?? Number.NaN) : row[index]!;
     if (column.type === 'number') sample[at] = (given - column.mean) / column.deviation;
+    else if (Number.isNaN(given)) return undefined;
     else sample[at + given] = 1;
     at += valuesOf(column);
   }

@@ -103,11 +103,17 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
   const nameOf = (name: string): string => toMessageText(name, maxNameLength);
   const columns = reading.columns.slice(0, end === -1 ? undefined : end);
   return {
-    columns: columns.map((column) =>
-      column.type === 'number'
-        ? { type: 'number', name: nameOf(column.name), mean: column.mean, deviation: column.deviation }
-        : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
-    ),
+    columns: columns.map((column) => {
+      const { type, missing } = column;
+      const name = nameOf(column.name);
+      if (type === 'number') {
+        const { mean, deviation } = column;
+        return { type, name, mean, deviation, ...(missing !== undefined && { missing }) };
+      }
+      const { categories } = column;
+      const position = missing !== undefined && { missing: categories.indexOf(missing) };
+      return { type, name, categories: categories.map(nameOf), ...position };
+    }),
   };
 }
 
