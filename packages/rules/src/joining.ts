@@ -5,7 +5,7 @@ import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { countFault, emit, hasEnded, type RunState, send, updateConnection, updateRecord } from './run-state.ts';
 import type { RunSetup } from './setup.ts';
 import type { Connection, ConnectionId, WorkerRecord } from './state.ts';
-import { boundedRate, estimateLink, isRefused, originOf, recordFailure } from './track-record.ts';
+import { boundedRate, closedForMs, estimateLink, originOf, recordFailure } from './track-record.ts';
 
 type Hello = MessageOf<'hello'>;
 
@@ -108,14 +108,17 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
 function refusalOf(run: RunState, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
   const fault = helloFault(hello, run.setup.token);
   if (fault) return fault;
-  return recordRefusal(run, connection);
+  // A worker without a wrong result comes back, whoever else shares its address.
+  const record = recordOf(run, hello);
+  return record && record.kind !== 'relay' ? undefined : closureOf(run, connection);
 }
 
-/** Returns a refusal for a worker whose address has sent too many wrong results. */
-export function recordRefusal(run: RunState, connection: Connection): MessageOf<'refuse'> | undefined {
-  if (!isRefused(run, connection)) return undefined;
-  const message = 'workers at this address sent wrong results, so the coordinator accepts no more from it';
-  return { type: 'refuse', code: 'numerics', message };
+/** Returns a refusal, for a time, of a worker from whose address too many wrong results came. */
+export function closureOf(run: RunState, connection: Connection): MessageOf<'refuse'> | undefined {
+  const retryAfterMs = closedForMs(run, connection);
+  if (retryAfterMs === 0) return undefined;
+  const message = `workers at this address sent wrong results, so it has to wait ${Math.ceil(retryAfterMs / 1_000)} s`;
+  return { type: 'refuse', code: 'numerics', message, retryAfterMs };
 }
 
 function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'> | undefined {

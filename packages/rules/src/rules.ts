@@ -3,13 +3,13 @@ import type { CheckedMessage, Command, ControlAction, CoordinatorEvent } from '.
 import {
   activate,
   closeLateArrival,
+  closureOf,
   disconnect,
   endRun,
   finishRun,
   handshake,
   injectFault,
   protocolViolation,
-  recordRefusal,
   refuse,
   reject,
   remove,
@@ -273,7 +273,7 @@ function takeWrongSums(run: RunState, worker: Connection, wrongFrom: number): vo
     recallWorker(run, worker, wrongFrom);
   }
   recordWithdrawal(run, worker);
-  const refusal = recordRefusal(run, worker);
+  const refusal = closureOf(run, worker);
   if (refusal) refuse(run, worker, refusal);
 }
 

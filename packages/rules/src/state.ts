@@ -240,6 +240,8 @@ export interface AddressRecord {
   readonly quarantines: number;
   /** How often relays have taken sums back; 0 if omitted. */
   readonly withdrawals?: number;
+  /** Time of the last quarantine, or of the last time that a relay took sums back. */
+  readonly wrongAtMs?: number;
 }
 
 type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';

@@ -86,10 +86,13 @@ export function measureLink(
 const mostAddresses = 4_096;
 /** Maximum number of confirmed results that a worker needs to count as proven. */
 const mostResults = 64;
-/** Number of quarantines after which an address is refused. */
+/** Number of quarantines after which an address is closed for a time: others may share it, so never for good. */
 const mostQuarantines = 3;
-/** Number of times that relays at an address may take sums back; each costs the run steps. */
+/** Number of times that relays at an address may take sums back before it is closed; each costs the run steps. */
 const mostWithdrawals = 16;
+/** How long an address is closed the first time. Each further wrong result doubles it. */
+const firstClosureMs = 5_000;
+const longestClosureMs = 300_000;
 
 const clean: AddressRecord = { failures: 0, quarantines: 0 };
 
@@ -136,7 +139,8 @@ export function recordFailure(run: RunState, connection: Connection): void {
 export function recordQuarantine(run: RunState, connection: Connection): void {
   const before = addressRecord(run, connection);
   const { failures, quarantines } = before;
-  remember(run, connection, { ...before, failures: failures + 1, quarantines: quarantines + 1 });
+  const wrong = { quarantines: quarantines + 1, wrongAtMs: run.nowMs };
+  remember(run, connection, { ...before, failures: failures + 1, ...wrong });
   for (const other of run.connections.values()) {
     if (isAlike(run, connection, other)) updateConnection(run, other.connection, { checked: 0 });
   }
@@ -145,7 +149,7 @@ export function recordQuarantine(run: RunState, connection: Connection): void {
 /** Counts a relay's report that its sums were wrong, against its address. */
 export function recordWithdrawal(run: RunState, connection: Connection): void {
   const before = addressRecord(run, connection);
-  remember(run, connection, { ...before, withdrawals: (before.withdrawals ?? 0) + 1 });
+  remember(run, connection, { ...before, withdrawals: (before.withdrawals ?? 0) + 1, wrongAtMs: run.nowMs });
 }
 
 /** Whether what is wrong with one worker may be wrong with another: they share an address, or a kind of device. */
@@ -155,10 +159,12 @@ function isAlike({ records, setup }: RunState, one: Connection, other: Connectio
   return left !== undefined && left === right && left !== setup.refereeHash;
 }
 
-/** Returns whether the connection's address is refused, because it has sent too many wrong results. */
-export function isRefused(run: RunState, connection: Connection): boolean {
-  const { quarantines, withdrawals = 0 } = addressRecord(run, connection);
-  return quarantines >= mostQuarantines || withdrawals >= mostWithdrawals;
+/** Returns for how long the connection's address is closed, because too many wrong results came from it; 0 if it is open. */
+export function closedForMs(run: RunState, connection: Connection): number {
+  const { quarantines, withdrawals = 0, wrongAtMs = 0 } = addressRecord(run, connection);
+  const beyond = Math.max(quarantines - mostQuarantines, withdrawals - mostWithdrawals);
+  if (beyond < 0) return 0;
+  return Math.max(0, Math.ceil(wrongAtMs + Math.min(longestClosureMs, firstClosureMs * 2 ** beyond) - run.nowMs));
 }
 
 /**

@@ -78,6 +78,35 @@ describe('a hello', () => {
   });
 });
 
+it('to an address of three liars is refused for a time, unless it was in the run without a wrong result', () => {
+  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
+  const coordinator = new ScriptedCoordinator({ epochs: 50, verifyRate: 1, ...own });
+  const member = coordinator.join({ address: 'a' });
+  const liars = [1, 2, 3].map(() => {
+    const liar = coordinator.join({ address: 'a' });
+    coordinator.completePlannedSteps();
+    coordinator.liars.add(liar);
+    coordinator.gradient(liar, coordinator.tasksOf(liar)[0]!);
+    return liar;
+  });
+  expect(coordinator.state.faults.quarantined).toBe(3);
+  coordinator.close(member);
+  const from = (address: string, resumeKey?: string): unknown[] => {
+    const connection = coordinator.open(address);
+    return coordinator
+      .hello(connection, resumeKey === undefined ? {} : { resumeKey })
+      .flatMap((command) => (command.type === 'send' ? [command.message] : []));
+  };
+  const refusal = (retryAfterMs: number) => expect.objectContaining({ type: 'refuse', code: 'numerics', retryAfterMs });
+  const welcome = expect.objectContaining({ type: 'welcome' });
+  expect(from('a')).toEqual([refusal(5_000)]);
+  for (const liar of liars) expect(from('a', `key-${liar}`)).toEqual([refusal(5_000)]);
+  expect(from('a', `key-${member}`)).toContainEqual(welcome);
+  expect(from('b')).toContainEqual(welcome);
+  coordinator.wait(5_000);
+  expect(from('a')).toContainEqual(welcome);
+});
+
 describe('a worker is refused', () => {
   const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
   const gpu = 'gpu.js webgl2';

@@ -4,7 +4,7 @@ import { createRunState, updateConnection } from '../src/run-state.ts';
 import type { ConnectionId } from '../src/state.ts';
 import {
   boundedRate,
-  isRefused,
+  closedForMs,
   measureLink,
   recordFailure,
   recordQuarantine,
@@ -125,30 +125,40 @@ describe('a worker is proven', () => {
 });
 
 describe('an address', () => {
-  it('is refused after three quarantines, each of which counts as a failure too', () => {
-    const { run, id, current } = connectionFrom('10.0.0.1');
-    const refused = [1, 2, 3, 4].map(() => {
+  it('is closed for 5 s after three quarantines, twice as long after each further one, at most 5 minutes', () => {
+    const { run, current } = connectionFrom('10.0.0.1');
+    const closed = Array.from({ length: 10 }, () => {
+      run.nowMs += 1_000;
       recordQuarantine(run, current());
-      return isRefused(run, current());
+      return closedForMs(run, current()) / 1_000;
     });
-    expect(refused).toEqual([false, false, true, true]);
+    expect(closed).toEqual([0, 0, 5, 10, 20, 40, 80, 160, 300, 300]);
+    run.nowMs += 299_999;
+    expect(closedForMs(run, current())).toBe(1);
+    run.nowMs += 1;
+    expect(closedForMs(run, current())).toBe(0);
+  });
+
+  it('has a failure more after each quarantine', () => {
+    const { run, id, current } = connectionFrom('10.0.0.1');
+    for (let time = 0; time < 4; time++) recordQuarantine(run, current());
     for (let result = 1; result < 2 ** 4; result++) recordSuccess(run, id);
     expect(current().isProven).toBe(false);
     recordSuccess(run, id);
     expect(current().isProven).toBe(true);
   });
 
-  it('is not refused for failures alone', () => {
+  it('is not closed for failures alone', () => {
     const { run, current } = connectionFrom('10.0.0.1');
     for (let failure = 0; failure < 100; failure++) recordFailure(run, current());
-    expect(isRefused(run, current())).toBe(false);
+    expect(closedForMs(run, current())).toBe(0);
   });
 
   it('that is that of this process has no record', () => {
     const { run, id, current } = connectionFrom('');
     for (let time = 0; time < 5; time++) recordQuarantine(run, current());
     recordSuccess(run, id);
-    expect([isRefused(run, current()), current().isProven, run.addresses.size]).toEqual([false, true, 0]);
+    expect([closedForMs(run, current()), current().isProven, run.addresses.size]).toEqual([0, true, 0]);
   });
 
   it('is forgotten when 4,096 others were noted after it, and not before', () => {
