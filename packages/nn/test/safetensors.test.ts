@@ -10,7 +10,7 @@ import {
   writeModelFile,
   writeSafetensors,
 } from '../src/index.ts';
-import { mlpGoldens } from './goldens.ts';
+import { goldens } from './goldens.ts';
 
 const model = resolveModel(
   '{"name":"tiny","input":[3],"layers":[{"type":"dense","units":2},{"type":"relu"},{"type":"dense","units":2}]}',
@@ -179,9 +179,8 @@ describe('model files', () => {
   });
 
   test('of PyTorch are read', () => {
-    const { seed } = mlpGoldens;
     const bytes = readFileSync(new URL('../goldens/tiny.safetensors', import.meta.url));
-    expect(floatBits(readModelFile(model, bytes))).toEqual(floatBits(initialize(model, seed)));
+    expect(floatBits(readModelFile(model, bytes))).toEqual(floatBits(initialize(model, goldens.seed)));
   });
 
   test('refuse tensors that are not those of the model', () => {

@@ -11,8 +11,7 @@ import {
   predictsPositions,
   sampleSize,
 } from '../src/index.ts';
-import { backends } from './backends.ts';
-import { uploadInitial } from './training.ts';
+import { backends, uploadInitial } from './backends.ts';
 
 /** Returns a generator of numbers in [0, 1), the same for equal seeds. */
 function randomStream(seed: number): () => number {
