@@ -2,7 +2,13 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { Camera } from '../draw/camera.tsx';
-import type { NamedFile } from './data.tsx';
+
+/** A file to send. */
+export interface NamedFile {
+  /** Path separated by slashes. */
+  readonly path: string;
+  readonly file: File;
+}
 
 interface PictureClass {
   readonly key: number;

@@ -8,7 +8,7 @@ import { Card, Choice } from '../look/controls.tsx';
 import { percent } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { DataSetup } from '../watch/run-store.ts';
-import { Classes } from './classes.tsx';
+import { Classes, type NamedFile } from './classes.tsx';
 import { SampleView } from './sample-view.tsx';
 
 /** How to read a table: its label column and its task. */
@@ -252,12 +252,6 @@ function Examples({ data }: { readonly data: Data }) {
       ))}
     </ol>
   );
-}
-
-export interface NamedFile {
-  /** Path separated by slashes. */
-  readonly path: string;
-  readonly file: File;
 }
 
 /** Returns the chosen files without hidden ones, which no reader uses. */

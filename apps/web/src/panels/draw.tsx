@@ -161,11 +161,7 @@ function PictureForm({ predictor, run }: PictureFormProps) {
             </div>
           )}
         </div>
-        {run.targetField.role === 'index' ? (
-          <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
-        ) : (
-          <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
-        )}
+        <Outcome run={run} output={output} />
       </section>
       <p class="error" role="status">
         {fault.value ?? predictor.error.value ?? ''}
@@ -227,14 +223,10 @@ interface OutcomeProps {
 
 /** The prediction: the probabilities of classes, or values. */
 function Outcome({ run, output }: OutcomeProps) {
-  return (
-    <div class="row-outcome">
-      {run.targetField.role === 'index' ? (
-        <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
-      ) : (
-        <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
-      )}
-    </div>
+  return run.targetField.role === 'index' ? (
+    <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
+  ) : (
+    <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
   );
 }
 

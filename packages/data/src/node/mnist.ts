@@ -82,7 +82,7 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
  * Joins images and their labels into a data set of `classes` classes, named by their numbers.
  * @throws DataError if the counts differ, or a label is not below `classes`
  */
-export function joinDataset(
+function joinDataset(
   images: ReturnType<typeof parseImages>,
   labels: ReturnType<typeof parseLabels>,
   classes: number,
@@ -118,7 +118,7 @@ const maxHeaderBytes = 4 + 4 * 4;
  * Reads u8 pixels, gray `[count, rows, columns]` or color `[count, rows, columns, channels]`; `pixels` is a view.
  * @throws DataError whose message begins with `name`
  */
-export function parseImages(file: Uint8Array, name: string) {
+function parseImages(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'images');
   const [count, rows, columns, channels = 1] = dimensions;
   // PyTorch puts channels before rows; such a file would be misread, with channels as rows.
@@ -130,7 +130,7 @@ export function parseImages(file: Uint8Array, name: string) {
 }
 
 /** Reads u8 labels, `[count]`; `labels` is a view. @throws DataError whose message begins with `name` */
-export function parseLabels(file: Uint8Array, name: string) {
+function parseLabels(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'labels');
   return { name, count: dimensions[0]!, labels: elements };
 }
