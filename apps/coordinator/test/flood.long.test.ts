@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { prepareFloods } from './flood.ts';
 
 const { args, sockets, finishHonestly } = await prepareFloods();
@@ -23,8 +23,8 @@ describe.runIf(hasLoopbackNetwork)('silent connections from one address', () => 
   }
 
   it('keep nothing from others, nor from their own address: 2,000 that never send a byte', async () => {
-    const server = await openTestServer({ args, startWorkers: 1 });
-    const { port } = new URL(server.url);
+    const server = await openServer({ args, startWorkers: 1 });
+    const { port } = new URL(server.ws);
     for (let batch = 0; batch < 20; batch++) {
       const connecting = Array.from({ length: 100 }, async () => {
         const socket = connect({ host: '127.0.0.1', port: Number(port), localAddress: '127.0.0.2' });
@@ -34,16 +34,16 @@ describe.runIf(hasLoopbackNetwork)('silent connections from one address', () => 
       });
       await Promise.all(connecting);
     }
-    expect([await healthFrom(server.url, '127.0.0.1'), await healthFrom(server.url, '127.0.0.2')]).toEqual([200, 200]);
+    expect([await healthFrom(server.ws, '127.0.0.1'), await healthFrom(server.ws, '127.0.0.2')]).toEqual([200, 200]);
     const report = await finishHonestly(server);
     expect(report.turnedAway.silent).toBeGreaterThanOrEqual(2_000 - 512);
   }, 60_000);
 
   it('keep no worker out: 1,000 WebSockets that never say hello', async () => {
-    const server = await openTestServer({ args, startWorkers: 1 });
+    const server = await openServer({ args, startWorkers: 1 });
     const opened: WebSocket[] = [];
     const opening = Array.from({ length: 1_000 }, async () => {
-      const socket = new WebSocket(server.url, subprotocol, { localAddress: '127.0.0.2' });
+      const socket = new WebSocket(server.ws, subprotocol, { localAddress: '127.0.0.2' });
       sockets.push(socket);
       opened.push(socket);
       await new Promise<void>((resolve) => {

@@ -2,8 +2,8 @@
 import { gradientMessages, subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { hello, joinAsWorker, openRawClient } from '../../../packages/train/test/raw-client.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { prepareFloods } from './flood.ts';
 
 const { args, sockets, finishHonestly } = await prepareFloods();
@@ -26,11 +26,11 @@ function floodWithPings(url: string): Promise<[code: number, reason: string]> {
 
 describe('a run goes on', () => {
   it('while sockets send pings without hello, and come anew each time they are closed', async () => {
-    const server = await openTestServer({ args, startWorkers: 1 });
+    const server = await openServer({ args, startWorkers: 1 });
     let isOver = false;
     const closings: [number, string][] = [];
     const flood = async (): Promise<void> => {
-      while (!isOver) closings.push(await floodWithPings(server.url));
+      while (!isOver) closings.push(await floodWithPings(server.ws));
     };
     const floods = [flood(), flood(), flood()];
     const report = await finishHonestly(server);
@@ -42,8 +42,8 @@ describe('a run goes on', () => {
 
   it('while a worker sends results for shards that it was not given', async () => {
     const chunkBytes = 128 * 1024;
-    const server = await openTestServer({ args, startWorkers: 2, limits: { chunkBytes } });
-    const client = await openRawClient(server.url);
+    const server = await openServer({ args, startWorkers: 2, limits: { chunkBytes } });
+    const client = await openRawClient(server.ws);
     await joinAsWorker(client);
     const report = finishHonestly(server);
     const { step, lo, n } = await client.next('task');
@@ -74,11 +74,11 @@ describe('a run goes on', () => {
   }, 60_000);
 
   it('and a worker keeps its identity when another client comes with its key', async () => {
-    const server = await openTestServer({ args, startWorkers: 3 });
-    const victim = await openRawClient(server.url);
+    const server = await openServer({ args, startWorkers: 3 });
+    const victim = await openRawClient(server.ws);
     victim.send(hello);
     const { id, resumeKey } = await victim.next('welcome');
-    const thief = await openRawClient(server.url);
+    const thief = await openRawClient(server.ws);
     thief.send({ ...hello, resumeKey });
     const { sentAtMs } = await victim.next('ping');
     victim.send({ type: 'pong', sentAtMs });

@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 import type { Report } from '@lockstep/train';
 import { afterEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
+import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import type { TestServer } from '../../../packages/train/test/test-server.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startWorker } from './processes.ts';
 
@@ -15,7 +15,7 @@ interface FloodedRun {
   /** Sockets to close after each test. */
   readonly sockets: (Socket | WebSocket)[];
   /** Lets an honest worker finish the run, and checks the result. */
-  finishHonestly(server: TestServer): Promise<Report>;
+  finishHonestly(server: DashboardServer): Promise<Report>;
 }
 
 /** Called at the top of a test file. */
@@ -34,8 +34,8 @@ export async function prepareFloods(): Promise<FloodedRun> {
     args,
     sockets,
     async finishHonestly(server) {
-      const worker = startWorker(['--url', server.url, '--name', 'honest']);
-      expect(await server.outcome).toEqual({ type: 'finished' });
+      const worker = startWorker(['--url', server.ws, '--name', 'honest']);
+      expect(await server.run.outcome).toEqual({ type: 'finished' });
       const report = server.report();
       expect(report.weightsSha256).toBe(expected.weightsSha256);
       expect(report.workers.find(({ name }) => name === 'honest')?.shards).toBeGreaterThan(0);

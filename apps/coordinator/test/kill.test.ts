@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { train } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openRun } from '../../../packages/train/test/open-run.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { killCoordinator, killWorkers } from './kill.ts';
 import { canListProcesses, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
@@ -74,7 +74,7 @@ describe('kill -9', () => {
   it('of all workers pauses the run, and one that comes later ends it with the same bits', async () => {
     const args = ['--steps', '60'];
     const workers: ReturnType<typeof startWorker>[] = [];
-    const server = await openTestServer({
+    const server = await openServer({
       args,
       startWorkers: 2,
       onStep: ({ step }) => {
@@ -82,10 +82,10 @@ describe('kill -9', () => {
         for (const worker of workers) worker.kill('SIGKILL');
       },
     });
-    for (let index = 0; index < 2; index++) workers.push(startWorker(['--url', server.url, '--name', `w${index}`]));
+    for (let index = 0; index < 2; index++) workers.push(startWorker(['--url', server.ws, '--name', `w${index}`]));
     await Promise.all(workers.map((worker) => worker.ended));
-    const late = startWorker(['--url', server.url, '--name', 'late']);
-    expect(await server.outcome).toEqual({ type: 'finished' });
+    const late = startWorker(['--url', server.ws, '--name', 'late']);
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
     const report = server.report();
     expect(report.weightsSha256).toBe(await weightsOf(args));
     expect(report.faults.disconnects).toBe(2);

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
 import { audit, type Report } from '@lockstep/train';
 import { expect, onTestFinished } from 'vitest';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
@@ -25,18 +25,18 @@ export async function killWorkers(
   const start = (url: string): void => {
     workers.push(startWorker(['--url', url, '--name', `w${workers.length}`]));
   };
-  const server = await openTestServer({
+  const server = await openServer({
     args,
     startWorkers: 3,
     onStep({ step }) {
       const kill = atSteps.indexOf(step);
       if (kill < 0) return;
       workers[(first + kill) % workers.length]!.kill('SIGKILL');
-      if (replaced) start(server.url);
+      if (replaced) start(server.ws);
     },
   });
-  for (let index = 0; index < 3; index++) start(server.url);
-  expect(await server.outcome).toEqual({ type: 'finished' });
+  for (let index = 0; index < 3; index++) start(server.ws);
+  expect(await server.run.outcome).toEqual({ type: 'finished' });
   const report = server.report();
   expect(report.faults.disconnects).toBe(atSteps.length);
   expect(report.exactness).toBe('bit-exact');

@@ -1,6 +1,7 @@
 import { chunkChecksum, encode, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type DashboardServer, openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import {
   handshake,
@@ -10,7 +11,6 @@ import {
   openTcpClient,
   type RawClient,
 } from '../../../packages/train/test/raw-client.ts';
-import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, share, startWorker } from './processes.ts';
 
@@ -40,7 +40,7 @@ const patience = 600_000;
 const limits = { chunkBytes, softDeadlineMs: patience, hardDeadlineMs: patience, deadMs: patience };
 
 interface StoppedRun {
-  readonly server: TestServer;
+  readonly server: DashboardServer;
   /** Resumes the worker: the run must end with the weights of a single process. */
   end(): Promise<Report>;
 }
@@ -51,7 +51,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
   const middle = new Promise<void>((resolve) => {
     reached = resolve;
   });
-  const server = await openTestServer({
+  const server = await openServer({
     args,
     limits: { ...limits, ...(handshakeMs !== undefined && { handshakeMs }) },
     startWorkers: 1,
@@ -61,7 +61,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
       reached();
     },
   });
-  const worker = startWorker(['--url', server.url, '--name', 'honest']);
+  const worker = startWorker(['--url', server.ws, '--name', 'honest']);
   share(worker);
   const early = worker.ended.then(({ stderr }) => {
     throw new Error(`expected a worker that computes, but it ended: ${stderr}`);
@@ -72,7 +72,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
     server,
     async end() {
       worker.kill('SIGCONT');
-      expect(await server.outcome).toEqual({ type: 'finished' });
+      expect(await server.run.outcome).toEqual({ type: 'finished' });
       const report = server.report();
       expect(report.weightsSha256).toBe(expected.weightsSha256);
       expect(report.workers[0]).toMatchObject({ name: 'honest', shards: expect.any(Number) });
@@ -92,7 +92,7 @@ type Faults = Pick<Report['faults'], 'rejected' | 'disconnects'>;
 /** Lets a client misbehave; the run's counts of `rejected` and `disconnects` must grow only by this client's. */
 async function during<Ended>({ server }: StoppedRun, faults: Faults, misbehave: (url: string) => Promise<Ended>) {
   const before = server.report().faults;
-  const ended = await misbehave(server.url);
+  const ended = await misbehave(server.ws);
   const after = { rejected: before.rejected + faults.rejected, disconnects: before.disconnects + faults.disconnects };
   expect(server.report().faults).toMatchObject(after);
   return ended;

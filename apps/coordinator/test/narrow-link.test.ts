@@ -3,8 +3,8 @@
  * its end reaches them.
  */
 import { afterEach, expect, it } from 'vitest';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { openThrottledLink, type ThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startCoordinator, startWorker } from './processes.ts';
@@ -22,10 +22,10 @@ afterEach(() => {
 
 it('two workers behind 1 Mbit/s each take every step, and none is cut while its bytes arrive', async () => {
   const { report: expected } = await runToReport(folder, [...args, '--single']);
-  const server = await openTestServer({ args, startWorkers: 2 });
-  for (let index = 0; index < 2; index++) links.push(await openThrottledLink(server.url, megabit));
+  const server = await openServer({ args, startWorkers: 2 });
+  for (let index = 0; index < 2; index++) links.push(await openThrottledLink(server.ws, megabit));
   const workers = links.map(({ url }, index) => startWorker(['--url', url, '--name', `far-${index}`]));
-  expect(await server.outcome).toEqual({ type: 'finished' });
+  expect(await server.run.outcome).toEqual({ type: 'finished' });
   const report = server.report();
   expect(report.weightsSha256).toBe(expected.weightsSha256);
   expect([report.faults.disconnects, report.faults.reassigned, report.turnedAway.flood]).toEqual([0, 0, 0]);

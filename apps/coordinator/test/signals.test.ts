@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import {
   canListProcesses,
@@ -96,20 +96,20 @@ describe('an interrupted worker', () => {
     const { report: single } = await runToReport(folder, [...short, '--single']);
 
     const workers: Program[] = [];
-    const server = await openTestServer({
+    const server = await openServer({
       args: short,
       startWorkers: 2,
       onStep: ({ step }) => {
         if (step !== 20) return;
         workers[0]!.kill('SIGINT');
         // Keeps the run from ending before the signal arrives.
-        server.control('pause');
+        server.run.control('pause');
       },
     });
-    for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', server.url, '--name', name]));
+    for (const name of ['leaver', 'stayer']) workers.push(startWorker(['--url', server.ws, '--name', name]));
     await workers[0]!.ended;
-    server.control('resume');
-    expect(await server.outcome).toEqual({ type: 'finished' });
+    server.run.control('resume');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
     const [leaver, stayer] = await Promise.all(workers.map(({ ended }) => ended));
     expect(leaver).toMatchObject({ code: 130, stdout: '' });
     expect(leaver!.stderr).toMatch(/^worker leaver: joined as w\d, [^\n]*\n$/);
@@ -121,8 +121,8 @@ describe('an interrupted worker', () => {
   });
 
   it('ends at once while it waits to reconnect', async () => {
-    const server = await openTestServer({ args: tiny, startWorkers: 2 });
-    const worker = startWorker(['--url', server.url, '--name', 'waiting']);
+    const server = await openServer({ args: tiny, startWorkers: 2 });
+    const worker = startWorker(['--url', server.ws, '--name', 'waiting']);
     // Fails with the worker's output if the worker ends first.
     await worker.printed(/joined as w1/);
     await server.ready(1);

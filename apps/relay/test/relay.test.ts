@@ -1,8 +1,8 @@
 /** Relays and workers as processes, as a user starts them. */
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
+import { type DashboardServer, openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
 import { expectRefused, type Program, runToReport, startRelay, startWorker } from '../../coordinator/test/processes.ts';
 
 const folder = temporaryFolder();
@@ -23,8 +23,8 @@ interface Relayed {
 }
 
 /** A relay with two workers. */
-async function relayWithWorkers({ url }: TestServer, name: string): Promise<Relayed> {
-  const relay = startRelay(['--url', url, '--name', name, '--port', '0']);
+async function relayWithWorkers({ ws }: DashboardServer, name: string): Promise<Relayed> {
+  const relay = startRelay(['--url', ws, '--name', name, '--port', '0']);
   const [, below = ''] = await relay.printed(/--url '?(ws:[^'\s]+)/);
   const workers = [1, 2].map((number) => startWorker(['--url', below, '--name', `${name}-${number}`]));
   return { relay, workers };
@@ -34,21 +34,21 @@ describe('kill -9', () => {
   it('of one of two relays in the middle of a step changes no bit, and its workers go on at the coordinator', async () => {
     const relayed: Relayed[] = [];
     const augmented = ['--augment', 'shift'];
-    const server = await openTestServer({
+    const server = await openServer({
       args: ['--steps', `${steps}`, ...augmented],
       startWorkers: 2,
       onStep({ step }) {
         if (step !== 40) return;
         relayed[0]!.relay.kill('SIGKILL');
-        server.control('pause');
+        server.run.control('pause');
       },
     });
     for (const name of ['left', 'right']) relayed.push(await relayWithWorkers(server, name));
     await relayed[0]!.relay.ended;
     // The other relay, and both workers of the killed one.
     await server.ready(3);
-    server.control('resume');
-    expect(await server.outcome).toEqual({ type: 'finished' });
+    server.run.control('resume');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
     const report = server.report();
     expect(report.weightsSha256).toBe((await oracleOf(...augmented)).weightsSha256);
     expect(report.exactness).toBe('bit-exact');
@@ -66,15 +66,15 @@ describe('kill -9', () => {
   });
 
   it('of all workers of a relay: another worker computes, and the relay leaves until it has one again', async () => {
-    const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
+    const server = await openServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
     const { relay, workers } = await relayWithWorkers(server, 'relay');
     await server.ready(1);
-    server.control('pause');
+    server.run.control('pause');
     for (const worker of workers) worker.kill('SIGKILL');
     await relay.printed(/waiting for workers[\s\S]*waiting for workers/);
-    startWorker(['--url', server.url, '--name', 'direct']);
-    server.control('resume');
-    expect(await server.outcome).toEqual({ type: 'finished' });
+    startWorker(['--url', server.ws, '--name', 'direct']);
+    server.run.control('resume');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
     expect(server.report().weightsSha256).toBe((await oracle()).weightsSha256);
     await server.close();
   });
@@ -126,17 +126,17 @@ describe('npm run relay', () => {
   });
 
   it('ends with 130 where it is interrupted, and its worker goes on at the coordinator', async () => {
-    const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
+    const server = await openServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
     const { relay, workers } = await relayWithWorkers(server, 'relay');
     // A worker learns the coordinator's address when it joins.
     for (const worker of workers) await worker.printed(/joined as/);
     await server.ready(1);
-    server.control('pause');
+    server.run.control('pause');
     relay.kill('SIGINT');
     expect((await relay.ended).code).toBe(130);
     await server.ready(2);
-    server.control('resume');
-    expect(await server.outcome).toEqual({ type: 'finished' });
+    server.run.control('resume');
+    expect(await server.run.outcome).toEqual({ type: 'finished' });
     expect(server.report().weightsSha256).toBe((await oracle()).weightsSha256);
     await server.close();
   });

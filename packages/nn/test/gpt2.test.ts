@@ -1,10 +1,9 @@
 /** Models of GPT-2's form are exchanged under its names; PyTorch and transformers give their scores. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { openBackend } from '@lockstep/tensor';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { folderOf } from '../../data/test/temporary-folder.ts';
 import {
   createGeneration,
   createPrediction,
@@ -153,8 +152,6 @@ function changedHeads(layer: Layer): Layer {
 
 const python = (...args: string[]) => spawnSync('python3', args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
 const hasPackages = python('-c', 'import torch, transformers, safetensors').status === 0;
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-gpt2-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** After the guide's program: prints as JSON the scores of tokens, 64-bit numbers, by the program and by GPT-2. */
 const script = `
@@ -183,9 +180,11 @@ describe.skipIf(!hasPackages)(`PyTorch${title}`, () => {
     const tokens = Uint8Array.from({ length: count * positions }, (_, at) => (at * at) % 27);
     // Initial weights of GPT-2 are so small that attention would hardly matter.
     const large = weights.map((weight) => 5 * weight);
-    writeFileSync(join(folder, 'model.safetensors'), writeModelFile(nano, large));
-    writeFileSync(join(folder, 'config.json'), JSON.stringify(gpt2Config(nano)));
-    writeFileSync(join(folder, 'tokens'), new Uint8Array(BigInt64Array.from(tokens, BigInt).buffer));
+    const folder = folderOf({
+      'model.safetensors': writeModelFile(nano, large),
+      'config.json': JSON.stringify(gpt2Config(nano)),
+      tokens: new Uint8Array(BigInt64Array.from(tokens, BigInt).buffer),
+    });
     const guide = readFileSync(new URL('../../../docs/gpt2.md', import.meta.url), 'utf8');
     const [, program] = /^```python\n(import torch\n[^`]*)^```$/m.exec(guide)!;
     const { stdout, stderr, status } = python('-c', `${program}${script}`, folder);

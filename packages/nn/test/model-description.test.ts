@@ -1,10 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { classField, nextField, scaledField, tokenField, tokenNames, valueField } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import { describe, expect, test } from 'vitest';
+import { folderOf } from '../../data/test/temporary-folder.ts';
 import {
   describeModel,
   initialize,
@@ -177,23 +176,17 @@ describe.skipIf(!hasPackage)(
   `Python's safetensors${hasPackage ? '' : ' (skipped: python3 has no package safetensors)'}`,
   () => {
     test('reads what a file says of itself, and its tensors', () => {
-      const folder = mkdtempSync(join(tmpdir(), 'lockstep-safetensors-'));
-      try {
-        const file = join(folder, 'model.safetensors');
-        writeFileSync(file, bytes);
-        const script = [
-          'import json, sys, safetensors',
-          'with safetensors.safe_open(sys.argv[1], framework="numpy") as file:',
-          '    shapes = {name: list(file.get_tensor(name).shape) for name in file.keys()}',
-          '    print(json.dumps([file.metadata(), shapes]))',
-        ].join('\n');
-        const { stdout, stderr } = python('-c', script, file);
-        expect(stderr).toBe('');
-        const shapes = { '0.weight': [4, 6], '0.bias': [4], '3.weight': [2, 4], '3.bias': [2] };
-        expect(JSON.parse(stdout)).toEqual([metadata, shapes]);
-      } finally {
-        rmSync(folder, { recursive: true });
-      }
+      const folder = folderOf({ 'model.safetensors': bytes });
+      const script = [
+        'import json, sys, safetensors',
+        'with safetensors.safe_open(sys.argv[1], framework="numpy") as file:',
+        '    shapes = {name: list(file.get_tensor(name).shape) for name in file.keys()}',
+        '    print(json.dumps([file.metadata(), shapes]))',
+      ].join('\n');
+      const { stdout, stderr } = python('-c', script, join(folder, 'model.safetensors'));
+      expect(stderr).toBe('');
+      const shapes = { '0.weight': [4, 6], '0.bias': [4], '3.weight': [2, 4], '3.bias': [2] };
+      expect(JSON.parse(stdout)).toEqual([metadata, shapes]);
     });
   },
 );

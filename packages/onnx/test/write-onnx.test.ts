@@ -1,7 +1,5 @@
 /** An ONNX file has the structure of its format, and gives the model's scores in another program. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   createPrediction,
@@ -19,7 +17,8 @@ import {
 import * as ops from '@lockstep/tensor';
 import { type OpCall, openBackend, randomStream, type Shape, sizeOf, type Tensor } from '@lockstep/tensor';
 import { PbfReader } from 'pbf';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { folderOf } from '../../data/test/temporary-folder.ts';
 import { encodeModel, OnnxGraph } from '../src/graph.ts';
 import { writeOnnx, writeOps } from '../src/write-onnx.ts';
 import { models } from './models.ts';
@@ -150,8 +149,6 @@ test('the models that are compared have every kind of layer', () => {
 
 const python = (...args: string[]) => spawnSync('python3', args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
 const hasRuntime = python('-c', 'import onnxruntime, numpy').status === 0;
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-onnx-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Prints as JSON the logits of the samples in a file, which has the input's dtype. */
 const script = `
@@ -258,11 +255,9 @@ test('an op that ONNX lacks is named', () => {
 });
 
 /** Runs a file in onnxruntime. */
-function run(name: string, file: Uint8Array, samples: Float32Array | BigInt64Array): number[] {
-  const [model, values] = [join(folder, `${name}.onnx`), join(folder, `${name}.f32`)];
-  writeFileSync(model, file);
-  writeFileSync(values, new Uint8Array(samples.buffer));
-  const { stdout, stderr, status } = python('-c', script, model, values);
+function run(file: Uint8Array, samples: Float32Array | BigInt64Array): number[] {
+  const folder = folderOf({ model: file, samples: new Uint8Array(samples.buffer) });
+  const { stdout, stderr, status } = python('-c', script, join(folder, 'model'), join(folder, 'samples'));
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return JSON.parse(stdout);
 }
@@ -288,14 +283,14 @@ describe.skipIf(!hasRuntime)(`onnxruntime${hasRuntime ? '' : ' (skipped: python3
     const plan = createPrediction(backend, model, count, parameters);
     plan.run(bytes);
     const ours = await backend.download(plan.output);
-    expectNear(run(model.name, writeOnnx(model, weights, {}), asInput(model, bytes)), ours);
+    expectNear(run(writeOnnx(model, weights, {}), asInput(model, bytes)), ours);
   });
 
-  test.each(Object.entries(functions))('computes %s', async (name, body) => {
+  test.each(Object.entries(functions))('computes %s', async (_, body) => {
     const random = randomStream(5);
     const values = Float32Array.from({ length: 60 }, () => 3 * random() - 1.5);
     const { backend } = await openBackend('cpu');
     const ours = await body(ops.fromArray(backend, values, [3, 4, 5])).values();
-    expectNear(run(name.replaceAll(' ', '-'), encoded(body, [3, 4, 5]), values), ours);
+    expectNear(run(encoded(body, [3, 4, 5]), values), ours);
   });
 });

@@ -15,9 +15,9 @@ import { audit, type Finding } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import { Relay } from '../src/relay/relay-core.ts';
 import { readTranscript } from '../src/transcript/read-transcript.ts';
+import { openServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { hashAlone, openRun, tiny } from './open-run.ts';
-import { openTestServer } from './test-server.ts';
 
 /** Four microbatches per step, for three workers; those without a share have a turn in each epoch of two steps. */
 const options = { ...tiny, batch: 64, microbatch: 16, epochs: 500, steps: 400 };
@@ -125,14 +125,14 @@ it.each<Row>([
 ])(
   '$what: refused, and no bit changes',
   async ({ join = joinWorker, change, liars = 1, verifyRate = 0.0001, goesBack = false }) => {
-    const server = await openTestServer({
+    const server = await openServer({
       args: { ...options, listen: { port: 0 }, expect: 2 + liars, verifyRate },
       startWorkers: 2 + liars,
     });
     try {
-      const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
-      const lying = Array.from({ length: liars }, (_, index) => join(server.url, `liar-${index + 1}`, change()));
-      expect(await server.outcome).toEqual({ type: 'finished' });
+      const honest = [1, 2].map((index) => joinWorker(server.ws, `honest-${index}`));
+      const lying = Array.from({ length: liars }, (_, index) => join(server.ws, `liar-${index + 1}`, change()));
+      expect(await server.run.outcome).toEqual({ type: 'finished' });
       for (const liar of lying) {
         expect(await liar).toMatchObject({ type: 'refused', message: expect.stringContaining('was wrong') });
       }

@@ -10,8 +10,8 @@ import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { runToReport } from '../../../apps/coordinator/test/processes.ts';
 import { sha256 } from '../src/node/sha256.ts';
+import { openServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { openTestServer } from './test-server.ts';
 
 const workers = 64;
 const steps = 12;
@@ -35,7 +35,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   const mark = backend.allocate(1);
   const liveBytes = new Map<number, number>();
   const taken: number[] = [];
-  const server = await openTestServer({
+  const server = await openServer({
     args,
     startWorkers: workers,
     // On a busy machine, a step of 64 workers in one thread may take long, but no worker counts as late here.
@@ -58,16 +58,16 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
     },
   });
   const sessions = Array.from({ length: workers }, (_, index) => {
-    const socket = new WebSocket(server.url, subprotocol, { perMessageDeflate: false });
+    const socket = new WebSocket(server.ws, subprotocol, { perMessageDeflate: false });
     return new Session({
-      transport: webSocketTransport(socket, { side: 'worker', remote: server.url }),
+      transport: webSocketTransport(socket, { side: 'worker', remote: server.ws }),
       compute: createLocalCompute(backend, systemClock),
       identity: { kind: 'node', name: `worker-${index}` },
       clock: systemClock,
       hash: sha256,
     });
   });
-  expect(await server.outcome).toEqual({ type: 'finished' });
+  expect(await server.run.outcome).toEqual({ type: 'finished' });
   const ends = await Promise.all(sessions.map((session) => session.ended));
   expect(ends.every(({ type }) => type === 'finished')).toBe(true);
 
