@@ -98,8 +98,6 @@ function isIdentifier(digits: string): boolean {
   return /^\d{2,}$/.test(digits) && `${Number(digits)}` !== digits;
 }
 
-type TakeText = (text: string, row: number) => void;
-
 interface Block {
   /** [columns, rows of a block], column by column; NaN if the cell is a text. */
   readonly numbers: Float64Array;
@@ -107,17 +105,18 @@ interface Block {
   codes: Uint32Array | undefined;
 }
 
+/** Stores the cells of a table; `Column` reads them. */
 export class Cells {
   readonly #name: string;
   readonly columns: number;
   readonly #fileBytes: number;
   /** Log2 of the rows in a block. */
-  readonly #shift: number;
-  readonly #blocks: Block[] = [];
-  readonly #texts: string[] = [];
+  readonly shift: number;
+  readonly blocks: Block[] = [];
+  readonly texts: string[] = [];
   readonly #codeOf = new Map<string, number>();
   /** For each column, 1 if any of its cells has a text. */
-  readonly #hasText: Uint8Array;
+  readonly hasText: Uint8Array;
 
   /**
    * @param name name of the file, for messages
@@ -127,8 +126,8 @@ export class Cells {
     this.#name = name;
     this.columns = columns;
     this.#fileBytes = fileBytes;
-    this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
-    this.#hasText = new Uint8Array(columns);
+    this.shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
+    this.hasText = new Uint8Array(columns);
   }
 
   /**
@@ -137,8 +136,8 @@ export class Cells {
    * @throws DataError if the file has more values than its size allows
    */
   set(row: number, column: number, cell: string | number): void {
-    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
-    const at = this.#position(row, column);
+    const block = this.blocks[row >> this.shift] ?? this.#blockOf(row);
+    const at = this.position(row, column);
     const text = typeof cell === 'string' ? cell.trim() : cell;
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
     if (!Number.isFinite(value)) {
@@ -152,86 +151,35 @@ export class Cells {
 
   /** Returns a function that stores a finite number in an empty cell of a row: faster than `set` for each cell. */
   numbersIn(row: number): (column: number, value: number) => void {
-    const { numbers } = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
-    const [first, shift] = [this.#position(row, 0), this.#shift];
+    const { numbers } = this.blocks[row >> this.shift] ?? this.#blockOf(row);
+    const [first, shift] = [this.position(row, 0), this.shift];
     return (column, value) => {
       numbers[first + (column << shift)] = value;
     };
   }
 
-  /** Returns undefined if the cell is a text. */
-  numberAt(row: number, column: number): number | undefined {
-    const value = this.#blocks[row >> this.#shift]!.numbers[this.#position(row, column)]!;
-    return Number.isNaN(value) ? undefined : value;
-  }
-
-  /** Copies the numbers of some rows of a column into `into`, NaN for texts: faster than `numberAt` for each. */
-  copyNumbers(column: number, rows: Uint32Array, into: Float64Array): void {
-    const [first, shift, mask] = [column << this.#shift, this.#shift, (1 << this.#shift) - 1];
-    for (let index = 0; index < rows.length; index += 1) {
-      const row = rows[index]!;
-      into[index] = this.#blocks[row >> shift]!.numbers[first + (row & mask)]!;
-    }
-  }
-
-  /** Returns a text, or a number in its shortest form. */
-  textAt(row: number, column: number): string {
-    const number = this.numberAt(row, column);
-    return number === undefined ? this.givenAt(row, column) : `${number}`;
-  }
-
-  /** Returns the text in the file; of a number only if its shortest form would be another identifier. */
-  givenAt(row: number, column: number): string {
-    const { codes, numbers } = this.#blocks[row >> this.#shift]!;
-    const at = this.#position(row, column);
-    const code = codes?.[at];
-    return code ? this.#texts[code - 1]! : `${numbers[at]}`;
-  }
-
-  /** Whether any cell of a column has a text. */
-  hasText(column: number): boolean {
-    return this.#hasText[column] === 1;
-  }
-
-  /** Calls `take` for each cell of a column that is a text. */
-  eachText(column: number, count: number, take: TakeText): void {
-    if (!this.hasText(column)) return;
-    const rows = 1 << this.#shift;
-    for (let first = 0; first < count; first += rows) {
-      const { codes, numbers } = this.#blocks[first >> this.#shift]!;
-      if (!codes) continue;
-      const from = column << this.#shift;
-      const to = from + Math.min(rows, count - first);
-      for (let at = from; at < to; at += 1) {
-        const code = codes[at]!;
-        if (code === 0 || !Number.isNaN(numbers[at])) continue;
-        take(this.#texts[code - 1]!, first + at - from);
-      }
-    }
-  }
-
-  #position(row: number, column: number): number {
-    return (column << this.#shift) + (row & ((1 << this.#shift) - 1));
+  position(row: number, column: number): number {
+    return (column << this.shift) + (row & ((1 << this.shift) - 1));
   }
 
   #blockOf(row: number): Block {
-    const index = row >> this.#shift;
-    while (index >= this.#blocks.length) {
-      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.columns, this.#fileBytes);
-      this.#blocks.push({ numbers: new Float64Array(this.columns << this.#shift), codes: undefined });
+    const index = row >> this.shift;
+    while (index >= this.blocks.length) {
+      requireValues(this.#name, (this.blocks.length << this.shift) + 1, this.columns, this.#fileBytes);
+      this.blocks.push({ numbers: new Float64Array(this.columns << this.shift), codes: undefined });
     }
-    return this.#blocks[index]!;
+    return this.blocks[index]!;
   }
 
   #setText(block: Block, at: number, column: number, text: string): void {
     let code = this.#codeOf.get(text);
     if (code === undefined) {
-      code = this.#texts.push(text);
+      code = this.texts.push(text);
       this.#codeOf.set(text, code);
     }
     block.codes ??= new Uint32Array(block.numbers.length);
     block.codes[at] = code;
-    this.#hasText[column] = 1;
+    this.hasText[column] = 1;
   }
 }
 
@@ -252,33 +200,58 @@ export class Column {
 
   /** Whether any cell is a text, or a number that is kept as in the file besides. */
   get hasText(): boolean {
-    return this.#cells.hasText(this.#index);
+    return this.#cells.hasText[this.#index] === 1;
   }
 
   /** Returns undefined if the cell is a text. */
   numberAt(row: number): number | undefined {
-    return this.#cells.numberAt(row, this.#index);
+    const { blocks, shift } = this.#cells;
+    const value = blocks[row >> shift]!.numbers[this.#cells.position(row, this.#index)]!;
+    return Number.isNaN(value) ? undefined : value;
   }
 
   /** Returns the numbers of these rows, NaN for texts: faster than `numberAt` for each. @param into reused memory */
   numbersAt(rows: Uint32Array, into = new Float64Array(rows.length)): Float64Array {
-    this.#cells.copyNumbers(this.#index, rows, into);
+    const { blocks, shift } = this.#cells;
+    const [first, mask] = [this.#index << shift, (1 << shift) - 1];
+    for (let index = 0; index < rows.length; index += 1) {
+      const row = rows[index]!;
+      into[index] = blocks[row >> shift]!.numbers[first + (row & mask)]!;
+    }
     return into;
   }
 
   /** Returns a text, or a number in its shortest form. */
   textAt(row: number): string {
-    return this.#cells.textAt(row, this.#index);
+    const number = this.numberAt(row);
+    return number === undefined ? this.givenAt(row) : `${number}`;
   }
 
   /** Returns the text in the file; of a number only if its shortest form would be another identifier. */
   givenAt(row: number): string {
-    return this.#cells.givenAt(row, this.#index);
+    const { blocks, shift, texts } = this.#cells;
+    const { codes, numbers } = blocks[row >> shift]!;
+    const at = this.#cells.position(row, this.#index);
+    const code = codes?.[at];
+    return code ? texts[code - 1]! : `${numbers[at]}`;
   }
 
   /** Calls `take` for each cell that is a text. */
-  eachText(take: TakeText): void {
-    this.#cells.eachText(this.#index, this.count, take);
+  eachText(take: (text: string, row: number) => void): void {
+    if (!this.hasText) return;
+    const { blocks, shift, texts } = this.#cells;
+    const rows = 1 << shift;
+    const from = this.#index << shift;
+    for (let first = 0; first < this.count; first += rows) {
+      const { codes, numbers } = blocks[first >> shift]!;
+      if (!codes) continue;
+      const to = from + Math.min(rows, this.count - first);
+      for (let at = from; at < to; at += 1) {
+        const code = codes[at]!;
+        if (code === 0 || !Number.isNaN(numbers[at])) continue;
+        take(texts[code - 1]!, first + at - from);
+      }
+    }
   }
 }
 
