@@ -63,41 +63,39 @@ function divisorOf(samples: number): number {
 }
 
 /** Programs of a step, one for each gradient sum seen so far. */
-class StepPrograms {
-  readonly #backend: HostBackend;
-  readonly #config: OptimizerConfig;
-  readonly #storages: StepStorages;
-  readonly #programs: PreparedSums;
-  readonly #scaled: PreparedSums;
-  readonly #additions: PreparedSums;
-
-  constructor(backend: HostBackend, config: OptimizerConfig, storages: StepStorages) {
-    this.#backend = backend;
-    this.#config = config;
-    this.#storages = storages;
-    this.#programs = new PreparedSums((sum) => this.#prepare(sum, 'div'));
-    this.#scaled = new PreparedSums((sum) => this.#prepare(sum, 'mul'));
-    this.#additions = new PreparedSums((sum) => prepareElementwise(backend, [additionCall(sum, vectorsOf(sum)[0]!)]));
-  }
-
-  /** Returns a program that takes a step with the sum's mean over `samples`; it reads the divisor from the scalars. */
-  programFor(sum: VectorSum, samples: number): Program {
-    return (isPowerOfTwo(samples) ? this.#scaled : this.#programs).of(sum);
-  }
-
-  /** Adds up the sum in its first vector, and returns that vector. */
-  added(sum: VectorSum): Storage {
-    const first = vectorsOf(sum)[0]!;
-    if (first !== sum) this.#additions.of(sum).run();
-    return first;
-  }
-
-  dispose(): void {
-    for (const programs of [this.#programs, this.#scaled, this.#additions]) programs.dispose();
-  }
-
-  #prepare(sum: VectorSum, division: 'div' | 'mul'): Program {
-    const programs = this.#storages.ranges.map((range) => this.#prepareRange(sum, division, range));
+function stepPrograms(backend: HostBackend, config: OptimizerConfig, storages: StepStorages) {
+  const { parameters, ranges, slots, scalarNames, scalars } = storages;
+  /** @throws Error if the vector is shorter than the parameters */
+  const gradientIn = (vector: Storage): Storage => {
+    const { length } = parameters;
+    if (vector.length >= length) return backend.slice(vector, 0, length);
+    throw new Error(`optimizer: expected a gradient of ${length} values, as many as parameters, got ${vector.length}`);
+  };
+  /** Prepares the rule's formulas on the mean of the gradient, clipped if the config says so. */
+  const prepareRange = (sum: VectorSum, division: 'div' | 'mul', { offset, size, decays }: DecayRange): Program => {
+    const part = (vector: Storage): Storage => (vector.length === size ? vector : backend.slice(vector, offset, size));
+    const reads = collectReads();
+    const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
+      reads.shared(backend.slice(scalars, index, 1)),
+    );
+    const [divisor, clip] = scalarFormulas.slice(scalarNames.length);
+    const gradient = sumFormula(sum, (vector) => reads.each(part(gradientIn(vector))));
+    const mean = apply(division, gradient, divisor!);
+    const values = {
+      gradient: clip === undefined ? mean : apply('mul', mean, clip),
+      scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
+    };
+    const parts = {
+      parameters: part(parameters),
+      slots: new Map(Array.from(slots, ([name, slot]) => [name, part(slot)])),
+    };
+    return prepareElementwise(
+      backend,
+      updateCalls(decays ? config : { ...config, weightDecay: 0 }, parts, reads, values),
+    );
+  };
+  const prepare = (sum: VectorSum, division: 'div' | 'mul'): Program => {
+    const programs = ranges.map((range) => prepareRange(sum, division, range));
     if (programs.length === 1) return programs[0]!;
     return {
       run() {
@@ -107,59 +105,38 @@ class StepPrograms {
         for (const program of programs) program.dispose();
       },
     };
-  }
-
-  /** Prepares the rule's formulas on the mean of the gradient, clipped if the config says so. */
-  #prepareRange(sum: VectorSum, division: 'div' | 'mul', { offset, size, decays }: DecayRange): Program {
-    const backend = this.#backend;
-    const { scalarNames, scalars, parameters, slots } = this.#storages;
-    const part = (vector: Storage): Storage => {
-      return vector.length === size ? vector : backend.slice(vector, offset, size);
-    };
-    const reads = new Reads();
-    const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
-      reads.shared(backend.slice(scalars, index, 1)),
-    );
-    const [divisor, clip] = scalarFormulas.slice(scalarNames.length);
-    const gradient = sumFormula(sum, (vector) => reads.each(part(this.#gradientIn(vector))));
-    const mean = apply(division, gradient, divisor!);
-    const values = {
-      gradient: clip === undefined ? mean : apply('mul', mean, clip),
-      scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
-    };
-    const storages = {
-      parameters: part(parameters),
-      slots: new Map(Array.from(slots, ([name, slot]) => [name, part(slot)])),
-    };
-    const config = decays ? this.#config : { ...this.#config, weightDecay: 0 };
-    return prepareElementwise(backend, updateCalls(config, storages, reads, values));
-  }
-
-  /** @throws Error if the vector is shorter than the parameters */
-  #gradientIn(vector: Storage): Storage {
-    const { length } = this.#storages.parameters;
-    if (vector.length >= length) return this.#backend.slice(vector, 0, length);
-    throw new Error(`optimizer: expected a gradient of ${length} values, as many as parameters, got ${vector.length}`);
-  }
+  };
+  const divided = new PreparedSums((sum) => prepare(sum, 'div'));
+  const scaled = new PreparedSums((sum) => prepare(sum, 'mul'));
+  const additions = new PreparedSums((sum) => prepareElementwise(backend, [additionCall(sum, vectorsOf(sum)[0]!)]));
+  return {
+    /** Returns a program that takes a step with the sum's mean over `samples`; it reads the divisor from the scalars. */
+    programFor: (sum: VectorSum, samples: number): Program => (isPowerOfTwo(samples) ? scaled : divided).of(sum),
+    /** Adds up the sum in its first vector, and returns that vector. */
+    added(sum: VectorSum): Storage {
+      const first = vectorsOf(sum)[0]!;
+      if (first !== sum) additions.of(sum).run();
+      return first;
+    },
+    dispose(): void {
+      for (const programs of [divided, scaled, additions]) programs.dispose();
+    },
+  };
 }
 
+type Reads = ReturnType<typeof collectReads>;
+
 /** Collects the vectors that formulas read. */
-class Reads {
-  readonly inputs: StridedView[] = [];
-
-  /** Reads element e of the storage for element e of the output. */
-  each(storage: Storage): Formula {
-    return this.#read(storage, 1);
-  }
-
-  /** Reads the storage's single value for every element. */
-  shared(storage: Storage): Formula {
-    return this.#read(storage, 0);
-  }
-
-  #read(storage: Storage, stride: number): Formula {
-    return input(this.inputs.push({ storage, strides: [stride] }) - 1);
-  }
+function collectReads() {
+  const inputs: StridedView[] = [];
+  const read = (storage: Storage, stride: number): Formula => input(inputs.push({ storage, strides: [stride] }) - 1);
+  return {
+    inputs,
+    /** Reads element e of the storage for element e of the output. */
+    each: (storage: Storage) => read(storage, 1),
+    /** Reads the storage's single value for every element. */
+    shared: (storage: Storage) => read(storage, 0),
+  };
 }
 
 /** Returns the rule's own scalars at a step, counted from 1. */
@@ -185,7 +162,7 @@ interface FixedStep {
 export function stepCalls(config: OptimizerConfig, fixed: FixedStep): MapCall[] {
   checkArguments('stepCalls', [kinds.step, fixed]);
   const { step, samples, gradient, ...storages } = fixed;
-  const reads = new Reads();
+  const reads = collectReads();
   const divisor = constant(divisorOf(samples));
   const scalars = Object.entries(ruleScalars(config, step)).map(([name, value]) => [name, constant(value)]);
   return updateCalls(config, storages, reads, {
@@ -265,7 +242,7 @@ export function createOptimizer(
   const scalarNames = Object.keys(ruleScalars(config, 1));
   const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
   const scalars = backend.allocate(scalarValues.length);
-  const programs = new StepPrograms(backend, config, {
+  const programs = stepPrograms(backend, config, {
     parameters,
     ranges: joined(layout, size, frozen),
     slots,

@@ -340,15 +340,11 @@ export function createShardGradient(
   });
 }
 
-export interface PredictionPlan {
-  /** [samples, outputs]: class scores before the softmax, or values. */
-  readonly output: Storage;
+/** `output` [samples, outputs] holds class scores before the softmax, or values. */
+export interface PredictionPlan extends Pick<LabeledPlan, 'output' | 'into' | 'dispose'> {
   /** Loads samples [samples, ...input]. @returns programs that finish loading, for the thread that runs the plan */
   load(samples: SampleValues): readonly Program[];
-  /** Returns a program that computes the result of `run` from the loaded samples into `output`. */
-  into(output: Storage): Program;
   run(samples: SampleValues): void;
-  dispose(): void;
 }
 
 /** Compiles a prediction plan. The caller owns `parameters` [P]; each run reads their current values. */
