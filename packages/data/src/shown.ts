@@ -130,3 +130,8 @@ export function measured(value: number, digits = 4): string {
 export function thousands(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
+
+/** "1 worker", "2 workers". */
+export function plural(count: number, thing: string, things = `${thing}s`): string {
+  return `${thousands(count)} ${count === 1 ? thing : things}`;
+}

@@ -1,6 +1,7 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
 import { checkArguments, type SampleField, type TargetField } from '@lockstep/data';
+import { thousands } from '@lockstep/data/shown';
 import {
   type Backend,
   formatShape,
@@ -439,7 +440,7 @@ export function initialize(model: Model, seed: number): Float32Array {
 export function summary(model: Model): string {
   const rows = everyLayer(model).map(
     ({ path, layer, output, parameters }) =>
-      [`${path} ${layer.type}`, formatShape(output), grouped(totalSize(parameters))] as const,
+      [`${path} ${layer.type}`, formatShape(output), thousands(totalSize(parameters))] as const,
   );
   const table = [['layer', 'output shape', 'parameters'], ['input', formatShape(model.input), ''], ...rows] as const;
   const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]!.length)));
@@ -454,13 +455,8 @@ export function summary(model: Model): string {
     rule('═'),
     ...table.slice(1).map(line),
     rule('─'),
-    `Total: ${grouped(total)} parameters (${bytesText(total * 4)})`,
+    `Total: ${thousands(total)} parameters (${bytesText(total * 4)})`,
   ].join('\n');
-}
-
-/** Formats a count as `101,770`, independent of the locale. */
-function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 function bytesText(bytes: number): string {

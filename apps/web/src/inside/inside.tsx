@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
-import { outputName, whole } from '../look/format.ts';
+import { outputName, thousands } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import { isText, modelName, type RunStore } from '../watch/run-store.ts';
 import { openInspection } from './inspection.ts';
@@ -31,7 +31,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   const { weightView, step, sample: inspected, exhibits = [] } = inspection.inspected.value ?? {};
   useAddress(part, weightView !== undefined);
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
-  const note = step === undefined ? '' : `after step ${whole(step)}`;
+  const note = step === undefined ? '' : `after step ${thousands(step)}`;
   const trace = inspected?.trace;
   // Label of the sample shown; a newly chosen one is computed a moment later.
   const label = trace ? targetText(run, trace.target) : '';
@@ -111,7 +111,7 @@ function useAddress(part: string, isReady: boolean): void {
 
 function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
   const run = store.run.value;
-  const about = [modelName(run), `${whole(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
+  const about = [modelName(run), `${thousands(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
   return (
     <ViewHeader
       title="Inside the network"

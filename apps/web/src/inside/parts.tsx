@@ -25,7 +25,7 @@ import { ExhibitCard } from '../learn/exhibits.tsx';
 import type { InspectedSample } from '../learn/messages.ts';
 import { Paragraph } from '../learn/paragraph.tsx';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
-import { lossText, outputName, percent, significant, whole } from '../look/format.ts';
+import { lossText, outputName, percent, significant, thousands } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
@@ -129,7 +129,8 @@ type PicturesProps = Pick<WeightsPartProps, 'trace' | 'chosen'> & { readonly vie
 
 function Pictures({ view, trace, chosen }: PicturesProps) {
   const { of, count, total, rows, columns, channels, values, scale } = view;
-  const some = count < total ? `The first ${whole(count)} of ${whole(total)} ${of}` : `The ${whole(total)} ${of}`;
+  const some =
+    count < total ? `The first ${thousands(count)} of ${thousands(total)} ${of}` : `The ${thousands(total)} ${of}`;
   const mean = channels > 1 ? `, each pixel the mean over ${channels} channels` : '';
   const caption = `${some} of the first layer, ${rows} x ${columns} weights each${mean}`;
   const tiles = { ...{ values, count, rows, columns, scale }, label: caption, ...choosing(chosen) };
@@ -378,7 +379,7 @@ function Activations({ run, trace, names, chosen }: ActivationsProps) {
       )}
       {layers.slice(0, -1).map((layer, index) => {
         if (plain.has(layer.type)) return null;
-        const title = `${layer.type}, ${layer.shape.map(whole).join(' x ')}`;
+        const title = `${layer.type}, ${layer.shape.map(thousands).join(' x ')}`;
         return <LayerView key={index} title={title} {...layer} chosen={units.includes(layer) ? chosen : undefined} />;
       })}
       {probabilities ? (
@@ -423,7 +424,7 @@ interface LayerViewProps {
 
 function LayerView({ title, values, shape, chosen }: LayerViewProps) {
   const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
-  const zeros = `${whole(values.filter((value) => value === 0).length)} of ${whole(values.length)} are 0`;
+  const zeros = `${thousands(values.filter((value) => value === 0).length)} of ${thousands(values.length)} are 0`;
   const isPicture = shape.length === 3;
   const [rows, columns, count] = isPicture ? (shape as [number, number, number]) : [1, 1, values.length];
   const [height, largestCell, gap] = isPicture ? [240, 4, 4] : [120, 18, 2];

@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren, ComponentType } from 'preact';
 import type uPlot from 'uplot';
 import { Choice, Figure } from '../look/controls.tsx';
-import { percent, significant, whole } from '../look/format.ts';
+import { percent, significant, thousands } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import { BarChart } from '../view/bars.tsx';
 import { CurvePlot } from '../view/curves.tsx';
@@ -174,7 +174,7 @@ export function LiveCurvesView({ exhibit: { caption, curves, length } }: Shown<'
         // Leaves room for the last label.
         xEnd={() => 1.02 * length}
         format={format}
-        placeText={(at) => (at === undefined ? 'by step' : `step ${whole(at)}: ${textAt(x.indexOf(at))}`)}
+        placeText={(at) => (at === undefined ? 'by step' : `step ${thousands(at)}: ${textAt(x.indexOf(at))}`)}
         name={() => `${caption}: ${curves.map((curve) => `curve ${curve.label}, ${curveText(curve)}`).join('; ')}`}
         onDraw={(plot) => drawChanges(plot, curves)}
       />
@@ -199,7 +199,7 @@ function Notes({ curves }: { readonly curves: readonly LiveCurve[] }) {
         {curves.flatMap(({ changes }, index) =>
           changes.map(({ step, text }) => (
             <li key={`${index} ${step} ${text}`}>
-              Curve {index + 1}, step {whole(step)}: {text}
+              Curve {index + 1}, step {thousands(step)}: {text}
             </li>
           )),
         )}

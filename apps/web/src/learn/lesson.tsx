@@ -3,7 +3,7 @@ import { allDigits, type Chapter, chapters, fewDigits, partsOfChapter } from '@l
 import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { Fragment } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { whole } from '../look/format.ts';
+import { thousands } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import { Computation } from './computation.ts';
 import { ControlField, controlDefaults } from './control-field.tsx';
@@ -185,8 +185,8 @@ function DigitsNote({ chapter }: { readonly chapter: Chapter }) {
   const { train, test } = chapter.digits === 'all' ? allDigits : fewDigits;
   return (
     <p class="aside">
-      This chapter uses {chapter.digits === 'all' ? 'all' : 'the first'} {whole(train)} training digits and{' '}
-      {whole(test)} test digits of MNIST. <code>npm run example -- {chapter.id}</code> shows the same figures in a
+      This chapter uses {chapter.digits === 'all' ? 'all' : 'the first'} {thousands(train)} training digits and{' '}
+      {thousands(test)} test digits of MNIST. <code>npm run example -- {chapter.id}</code> shows the same figures in a
       terminal.
     </p>
   );

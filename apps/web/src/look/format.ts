@@ -1,12 +1,7 @@
 /** Formats numbers, times and failures for people. */
-import { decimals, errorMessage, measured } from '@lockstep/data/shown';
+import { decimals, errorMessage, measured, thousands } from '@lockstep/data/shown';
 
-export { decimals, durationText, measured, percent, significant } from '@lockstep/data/shown';
-
-/** 12345.6 -> "12,346". Always in English, like the page. */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString('en');
-}
+export { decimals, durationText, measured, percent, plural, significant, thousands } from '@lockstep/data/shown';
 
 export function lossText(loss: number): string {
   return isLossFinite(loss) ? decimals(loss) : '∞';
@@ -26,12 +21,7 @@ export function isLossFinite(loss: number): boolean {
 /** Formats to three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */
 export function millisecondsText(ms: number): string {
   if (ms < 10) return ms.toFixed(2);
-  return ms < 100 ? ms.toFixed(1) : whole(ms);
-}
-
-/** "1 worker", "2 workers". */
-export function counted(count: number, noun: string): string {
-  return `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
+  return ms < 100 ? ms.toFixed(1) : thousands(ms);
 }
 
 /** Returns the name of a class or of a target value; its number if there were too many names to send. */

@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
 import { Choice, download } from '../look/controls.tsx';
-import { lossText, percent, significant, whole } from '../look/format.ts';
+import { lossText, percent, significant, thousands } from '../look/format.ts';
 import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
 import type { VerticalAxis } from '../view/axes.ts';
 import { type Curve, CurvePlot } from '../view/curves.tsx';
@@ -149,7 +149,7 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
 /** The loss of giving every token the same probability: a model that knows anything is below it. */
 function guessing({ outputs }: RunMessage, x: readonly number[]): Curve {
   return {
-    label: `guessing, ln ${whole(outputs)}`,
+    label: `guessing, ln ${thousands(outputs)}`,
     color: '--text-muted',
     dash: [4, 4],
     values: x.map(() => Math.log(outputs)),
@@ -164,7 +164,7 @@ function newestText({ isOver, status }: RunStore): string {
 
 function placeText(axis: CurveAxis, at: number): string {
   if (axis === 'time') return `${at.toFixed(1)} s`;
-  return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${whole(at)}`;
+  return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${thousands(at)}`;
 }
 
 function Toolbar({ store }: { readonly store: RunStore }) {

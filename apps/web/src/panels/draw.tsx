@@ -11,7 +11,7 @@ import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
 import { type Predictor, softmaxAt } from '../draw/predictor.ts';
 import { canvasSide } from '../draw/sketch.ts';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
-import { outputName, percent, significant, whole } from '../look/format.ts';
+import { outputName, percent, significant, thousands } from '../look/format.ts';
 import { BarChart, type ShownBar } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
 import { isPicture, isText, vocabularyOf } from '../watch/run-store.ts';
@@ -50,7 +50,7 @@ function DrawCard({ predictor, run }: DrawProps) {
   const { sample, output } = predictor.prediction.value;
   const image = sample instanceof Uint8Array ? sample : blankImage;
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
       <div class="draw-grid">
         <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
           <Probabilities probabilities={output && softmaxAt(output.logits, 2 ** temperature.value)} run={run} />
@@ -133,7 +133,7 @@ function PictureForm({ predictor, run }: PictureFormProps) {
     return () => clearInterval(timer);
   });
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
       {/* Each way to drop or paste has an equivalent button. */}
       <section
         class="picture-grid"
@@ -190,7 +190,7 @@ function TextForm({ predictor, run, vocabulary }: TextFormProps) {
   const { output } = predictor.prediction.value;
   useEffect(() => predictor.show(text.value.trim() === '' ? undefined : sample.value), [sample.value]);
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
       <div class="row-grid">
         <div class="write-along">
           <label>
@@ -245,7 +245,7 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
   useEffect(() => predictor.show(sample), [texts.value]);
   const activate = (): void => predictor.activate();
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
       <div class="row-grid" onFocusIn={activate} onPointerEnter={activate}>
         <div class="row-fields">
           {columns.map((column, index) => (
@@ -348,7 +348,7 @@ function Probabilities({ run, probabilities }: ProbabilitiesProps) {
     text: probabilities ? percent(value) : '–',
   });
   const bars = shown.map((index) => bar(outputName(run, index), of(index), index === best));
-  if (others > 0) bars.push(bar(`${whole(others)} others`, otherSum, false));
+  if (others > 0) bars.push(bar(`${thousands(others)} others`, otherSum, false));
   return (
     <>
       <BarChart label="Probability of each class" bars={bars} areProbabilities />

@@ -4,7 +4,7 @@ import type { RunMessage, WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
-import { counted, decimals, isLossFinite, measured, percent, perplexityText, whole } from '../look/format.ts';
+import { decimals, isLossFinite, measured, percent, perplexityText, plural, thousands } from '../look/format.ts';
 import type { WatchedEpoch } from '../watch/curves.ts';
 import { contributionOf, isPicture, isText, type PageContribution, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
@@ -46,17 +46,17 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
         ? `Test RMSE ${measured(testRmse ?? 0)}${explained}`
         : `Test accuracy ${percent(testAccuracy)}`}{' '}
       <small>
-        ({whole(run.testSamples)} {isPicture(run) ? 'images' : 'samples'})
+        ({thousands(run.testSamples)} {isPicture(run) ? 'images' : 'samples'})
       </small>
     </p>
   );
 }
 
 function contributionText({ ownSamples, allSamples, workers }: PageContribution): string {
-  const all = `${whole(allSamples)} samples`;
-  if (ownSamples === 0) return `Computed by ${counted(workers, 'worker')}: ${all} in total.`;
+  const all = `${thousands(allSamples)} samples`;
+  if (ownSamples === 0) return `Computed by ${plural(workers, 'worker')}: ${all} in total.`;
   const share = percent(ownSamples / allSamples);
-  return `This tab computed ${whole(ownSamples)} of ${all} (${share}); ${counted(workers, 'worker')} took part.`;
+  return `This tab computed ${thousands(ownSamples)} of ${all} (${share}); ${plural(workers, 'worker')} took part.`;
 }
 
 function Files({ store, result, requestWeights }: EndingProps) {

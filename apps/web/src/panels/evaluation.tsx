@@ -4,7 +4,7 @@ import { floatsFrom, type RunMessage, valuesFrom } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
-import { measured, outputName, percent, significant, whole } from '../look/format.ts';
+import { measured, outputName, percent, significant, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import { type EvaluationMessage, isPicture, type RunStore, vocabularyOf } from '../watch/run-store.ts';
@@ -127,8 +127,8 @@ function Matrix({ confusion, names, samples, opened }: MatrixProps) {
       <p class="matrix-readout">
         {label < classes && predicted < classes ? (
           <>
-            <b>{whole(counts[label * classes + predicted]!)}</b> {samples} of <bdi>{names[label]}</bdi> classified as{' '}
-            <bdi>{names[predicted]}</bdi>
+            <b>{thousands(counts[label * classes + predicted]!)}</b> {samples} of <bdi>{names[label]}</bdi> classified
+            as <bdi>{names[predicted]}</bdi>
           </>
         ) : (
           'Rows: the label. Columns: the prediction. Press a cell for its samples.'
@@ -257,9 +257,11 @@ function samplesOf({ label, predicted }: Cell, { topErrors, cellSamples = topErr
 function cellText(shown: number, { label, predicted }: Cell, { confusion, cellSamples, outputs }: EvaluationMessage) {
   const count = confusion ? floatsFrom(confusion)[label * outputs + predicted]! : shown;
   if (!cellSamples && shown < count) return 'More samples of each cell follow when the run has ended.';
-  if (shown >= count) return count === 1 ? 'The only one.' : `All ${whole(count)}.`;
+  if (shown >= count) return count === 1 ? 'The only one.' : `All ${thousands(count)}.`;
   const which = label === predicted ? 'the least confident' : 'the most confident';
-  return shown === 0 ? 'No samples of this cell are on this page.' : `${whole(shown)} of ${whole(count)}, ${which}.`;
+  return shown === 0
+    ? 'No samples of this cell are on this page.'
+    : `${thousands(shown)} of ${thousands(count)}, ${which}.`;
 }
 
 /** One wrong prediction. */
@@ -341,7 +343,7 @@ function ErrorRows({ errors, columns, given }: ErrorRowsProps) {
   return (
     <>
       <ErrorTable {...{ errors, given, cellsOf }} columns={titles} />
-      {columns.length > mostColumns && <p class="aside">The first {whole(mostColumns)} columns.</p>}
+      {columns.length > mostColumns && <p class="aside">The first {thousands(mostColumns)} columns.</p>}
     </>
   );
 }
@@ -437,7 +439,7 @@ const classColumns: readonly ViewColumn<ClassRow>[] = [
   {
     title: 'samples',
     isNumber: true,
-    text: ({ support }) => (support === undefined ? '' : whole(support)),
+    text: ({ support }) => (support === undefined ? '' : thousands(support)),
     value: ({ support = Number.POSITIVE_INFINITY }) => support,
   },
   ...rates.map(

@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
-import { significant, whole } from '../look/format.ts';
+import { significant, thousands } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import { type DataSetup, modelName } from '../watch/run-store.ts';
 import { sentence } from '../watch/status.ts';
@@ -85,7 +85,7 @@ function description({ model, parameters, config, microbatches }: RunMessage): s
   const batch = diloco
     ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`
     : `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
-  return `${modelName({ model })}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
+  return `${modelName({ model })}, ${thousands(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
 }
 
 export function Mark() {

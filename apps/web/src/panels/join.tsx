@@ -13,7 +13,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { chooseDeviceName, deviceName, type TabWorker } from '../join/tab-worker.ts';
 import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.tsx';
-import { counted, millisecondsText, whole } from '../look/format.ts';
+import { millisecondsText, plural, thousands } from '../look/format.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
 import { backendLabel } from './workers.tsx';
 
@@ -178,8 +178,8 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
         {phase === 'reconnecting' && <span class="retry-reason"> {retryReason}; trying again.</span>}
       </p>
       <dl class="figures">
-        <Figure label="Shards" value={whole(shards)} />
-        <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={whole(samples)} />
+        <Figure label="Shards" value={thousands(shards)} />
+        <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={thousands(samples)} />
         <Figure label="ms per shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
       <Reasons reasons={reasons} />
@@ -194,7 +194,7 @@ function Reasons({ reasons }: Pick<ActiveState, 'reasons'>) {
   if (reasons.length === 0) return null;
   return (
     <details class="reasons">
-      <summary>Why not faster? ({counted(reasons.length, 'reason')})</summary>
+      <summary>Why not faster? ({plural(reasons.length, 'reason')})</summary>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
       <ul tabIndex={0}>
         {reasons.map((reason) => (

@@ -12,7 +12,7 @@ import {
   percent,
   perplexityText,
   significant,
-  whole,
+  thousands,
 } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
@@ -90,8 +90,8 @@ function positionText(store: RunStore): string {
   const { value: progress } = store.progress;
   if (!run || !progress) return '';
   const { config, steps } = run;
-  const epoch = `Epoch ${whole(Math.min(progress.epoch, config.epochs))} of ${whole(config.epochs)}`;
-  return `${epoch}, step ${whole(progress.step)} of ${whole(steps)}${resumedText(store)}`;
+  const epoch = `Epoch ${thousands(Math.min(progress.epoch, config.epochs))} of ${thousands(config.epochs)}`;
+  return `${epoch}, step ${thousands(progress.step)} of ${thousands(steps)}${resumedText(store)}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: RunMessage | undefined; readonly steps: number }) {
@@ -143,7 +143,7 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
           <Figure
             label={`${isPicture(run) ? 'Images' : 'Samples'} per second`}
             note={totals && 'whole run'}
-            value={isUnknown ? undefined : shown(speed, whole)}
+            value={isUnknown ? undefined : shown(speed, thousands)}
           />
           {totals && !isUnknown ? (
             <Figure label="Time taken" value={durationText(totals.wallSeconds, 1)} />
@@ -222,7 +222,7 @@ function Exactness({ progress, isShown }: ExactnessProps) {
         <p>
           {hash === undefined
             ? 'The hash of the weights appears here with the first step.'
-            : `SHA-256 of the weights after step ${whole(progress?.weightsHashStep ?? 0)} begins with ${hash}.`}
+            : `SHA-256 of the weights after step ${thousands(progress?.weightsHashStep ?? 0)} begins with ${hash}.`}
         </p>
       </div>
     </div>

@@ -1,6 +1,6 @@
 /** The table of a server's runs, with their settings and results. */
 import { Card, Key } from '../look/controls.tsx';
-import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { durationText, lossText, percent, significant, thousands } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { RunStore, RunSummary } from '../watch/run-store.ts';
 import { earlierColor } from './curves.tsx';
@@ -26,11 +26,11 @@ const columns: readonly ViewColumn<RunSummary>[] = [
   word('Model', (run) => run.settings.model),
   word('Optimizer', (run) => run.settings.optimizer),
   number('Learning rate', (run) => run.settings.learningRate, significant),
-  number('Batch', (run) => run.settings.batch, whole),
-  number('Epochs', (run) => run.settings.epochs, whole),
+  number('Batch', (run) => run.settings.batch, thousands),
+  number('Epochs', (run) => run.settings.epochs, thousands),
   word('Schedule', (run) => run.settings.schedule),
   number('Seed', (run) => run.settings.seed, String),
-  number('Workers', (run) => run.settings.workers, whole),
+  number('Workers', (run) => run.settings.workers, thousands),
 ];
 
 const qualities = {

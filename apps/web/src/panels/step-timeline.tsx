@@ -1,7 +1,7 @@
 /** The timeline of one step: one row per worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
 import { Card, Key } from '../look/controls.tsx';
-import { millisecondsText, whole } from '../look/format.ts';
+import { millisecondsText, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
 import type { ShownWorker } from '../watch/status.ts';
@@ -28,7 +28,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
       </section>
       <footer class="step-axis">
         <span>0</span>
-        <span>{timeline ? `step ${whole(timeline.step + 1)}` : ''}</span>
+        <span>{timeline ? `step ${thousands(timeline.step + 1)}` : ''}</span>
         <span>{timeline ? `${millisecondsText(timeline.durationMs)} ms` : ''}</span>
       </footer>
     </Card>

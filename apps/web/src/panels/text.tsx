@@ -2,7 +2,7 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { Writing } from '../draw/writing.ts';
 import { Card, Slider } from '../look/controls.tsx';
-import { whole } from '../look/format.ts';
+import { thousands } from '../look/format.ts';
 import { SampleText, Texts } from '../view/texts.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 
@@ -41,7 +41,7 @@ function WriteAlong({ store, requestWeights }: TextCardsProps) {
   const { prompt, temperature, seed } = beginning.value;
   const shown = continued.value;
   return (
-    <Card name="draw" title="Write along" aside={shown ? `model after step ${whole(shown.step)}` : ''}>
+    <Card name="draw" title="Write along" aside={shown ? `model after step ${thousands(shown.step)}` : ''}>
       <div class="write-along">
         <label>
           Your beginning

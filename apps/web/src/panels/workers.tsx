@@ -3,7 +3,7 @@ import type { FaultAction } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { Fragment } from 'preact';
 import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
-import { counted, millisecondsText, percent, whole } from '../look/format.ts';
+import { millisecondsText, percent, plural, thousands } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { idleTexts, type ShownWorker } from '../watch/status.ts';
@@ -69,7 +69,7 @@ export const columns = {
       </>
     ),
   },
-  speed: measured('Samples/s', ({ samplesPerSecond }) => samplesPerSecond, whole),
+  speed: measured('Samples/s', ({ samplesPerSecond }) => samplesPerSecond, thousands),
   kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: kindText },
   backend: {
     title: 'Computes on',
@@ -93,7 +93,7 @@ function healthText({ health, idle, hidden }: ShownWorker): string {
 }
 
 function kindText({ kind, workersBehind }: ShownWorker): string {
-  return workersBehind === undefined ? kindTitles[kind] : `${kindTitles[kind]} of ${counted(workersBehind, 'worker')}`;
+  return workersBehind === undefined ? kindTitles[kind] : `${kindTitles[kind]} of ${plural(workersBehind, 'worker')}`;
 }
 
 /** Whether the worker is known to be connected. */
@@ -144,12 +144,12 @@ export function WorkersPanel({ store, ownId, owner, isOwner }: WorkersProps) {
 
 function countText(workers: readonly ShownWorker[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
-  if (finished > 0) return `${counted(finished, 'worker')} at the end`;
+  if (finished > 0) return `${plural(finished, 'worker')} at the end`;
   const unknown = workers.filter(({ health }) => health === 'unknown').length;
-  if (unknown > 0) return `${counted(unknown, 'worker')} at last contact`;
+  if (unknown > 0) return `${plural(unknown, 'worker')} at last contact`;
   const connected = workers.filter(isConnected);
   const computing = connected.filter(({ health }) => health !== 'idle').length;
-  return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
+  return `${plural(connected.length, 'worker')} connected, ${computing} computing`;
 }
 
 const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;

@@ -1,7 +1,7 @@
 /** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import type { Secrets } from '../address.ts';
-import { counted, lossText, measured, percent, perplexityText, whole } from '../look/format.ts';
+import { lossText, measured, percent, perplexityText, plural, thousands } from '../look/format.ts';
 import { chartSettings } from '../look/theme.ts';
 import { hasAccuracy, useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
@@ -156,7 +156,7 @@ function RoomCurve({ store }: { readonly store: RunStore }) {
       y={kind === 'loss' ? 'fromZero' : 'percent'}
       yRange={(_plot, _low, high) => [0, kind === 'loss' ? high || 1 : 100]}
       format={kind === 'loss' ? lossText : (value) => percent(value / 100)}
-      placeText={(step) => (step === undefined ? '' : `step ${whole(step)}`)}
+      placeText={(step) => (step === undefined ? '' : `step ${thousands(step)}`)}
       name={([value = '–']) => `${label}: ${value}`}
       isBare
     />
@@ -184,7 +184,7 @@ function scoreOf(store: RunStore): RoomScore {
   }
   if (isText(store.run.value)) {
     const text = store.samples.value.at(-1);
-    if (text) return { label: `Written after step ${whole(text.step)}`, figure: '', text };
+    if (text) return { label: `Written after step ${thousands(text.step)}`, figure: '', text };
     return { label: 'Training perplexity', figure: loss === undefined ? '–' : perplexityText(loss) };
   }
   const test = last?.testAccuracy ?? undefined;
@@ -198,7 +198,7 @@ function epochText(store: RunStore): string {
   if (isGathering(store)) return 'Devices that will train together';
   const [run, progress] = [store.run.value, store.progress.value];
   return run && progress
-    ? `Epoch ${whole(Math.min(progress.epoch, run.config.epochs))} of ${whole(run.config.epochs)}`
+    ? `Epoch ${thousands(Math.min(progress.epoch, run.config.epochs))} of ${thousands(run.config.epochs)}`
     : '\u00a0';
 }
 
@@ -227,7 +227,7 @@ function present({ workers }: RunStore): readonly ShownWorker[] {
 }
 
 function namesTitle(count: number, { isOver, status }: RunStore): string {
-  if (isOver.value) return `Trained by ${counted(count, 'device')}`;
-  if (!status.value.isCurrent) return `${counted(count, 'device')} at last contact`;
-  return count === 0 ? 'Waiting for the first device' : `${counted(count, 'device')} in the room`;
+  if (isOver.value) return `Trained by ${plural(count, 'device')}`;
+  if (!status.value.isCurrent) return `${plural(count, 'device')} at last contact`;
+  return count === 0 ? 'Waiting for the first device' : `${plural(count, 'device')} in the room`;
 }

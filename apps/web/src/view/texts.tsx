@@ -1,5 +1,5 @@
 /** Texts that a model has written while it learned: the newest one large, all of them below it. */
-import { whole } from '../look/format.ts';
+import { thousands } from '../look/format.ts';
 
 interface WrittenText {
   /** Steps that the model had taken. */
@@ -24,7 +24,7 @@ export function Texts({ label, samples }: TextsProps) {
       <section class="scroll newest-text" tabIndex={0} aria-label={`${label}: the newest`}>
         {newest && (
           <>
-            <p class="aside">after step {whole(newest.step)}</p>
+            <p class="aside">after step {thousands(newest.step)}</p>
             <p>
               <SampleText sample={newest} />
             </p>
@@ -36,7 +36,7 @@ export function Texts({ label, samples }: TextsProps) {
         <ol>
           {samples.toReversed().map((sample) => (
             <li key={sample.step}>
-              <span class="aside">step {whole(sample.step)}</span> <SampleText sample={sample} />
+              <span class="aside">step {thousands(sample.step)}</span> <SampleText sample={sample} />
             </li>
           ))}
         </ol>

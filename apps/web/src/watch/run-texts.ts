@@ -1,7 +1,7 @@
 /** Sentences about the state of a run. */
 import type { ProgressMessage } from '@lockstep/protocol';
 import { batchForWorkers } from '@lockstep/rules';
-import { counted, percent, whole } from '../look/format.ts';
+import { percent, plural, thousands } from '../look/format.ts';
 import { isText, type RunStore, vocabularyOf } from './run-store.ts';
 
 interface BatchAtStart {
@@ -24,18 +24,18 @@ export function batchAtStart({
   const { microbatchSize } = planAtStart;
   const most = Math.floor(samples / (microbatchSize ?? 1));
   const { batch } = batchForWorkers({ ...planAtStart, samples, workers: Math.min(ready, most) });
-  return { batch, text: `${counted(ready, 'worker')}: batch ${whole(batch)}` };
+  return { batch, text: `${plural(ready, 'worker')}: batch ${thousands(batch)}` };
 }
 
 /** Says from which step a run was resumed; empty if it was not resumed. */
 export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): string {
   const { resumed } = checkpoint.value ?? {};
-  return resumed ? `, resumed after step ${whole(resumed.step)}` : '';
+  return resumed ? `, resumed after step ${thousands(resumed.step)}` : '';
 }
 
 /** Says how many of the sums in the weights were checked, and how. */
 export function checkedText({ shards, of }: NonNullable<ProgressMessage['checked']>): string {
-  const share = `${whole(shards)} of ${counted(of, 'shard')} (${percent(shards / of)})`;
+  const share = `${thousands(shards)} of ${plural(of, 'shard')} (${percent(shards / of)})`;
   return `Checked: ${share} were computed by the coordinator, or twice and compared.`;
 }
 
@@ -43,7 +43,7 @@ export function checkedText({ shards, of }: NonNullable<ProgressMessage['checked
 export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' | 'status'>): string {
   const { newest } = checkpoint.value ?? {};
   if (!newest || !cutOff.has(status.value.name)) return '';
-  return `Start the coordinator again with --resume to continue after step ${whole(newest.step)}.`;
+  return `Start the coordinator again with --resume to continue after step ${thousands(newest.step)}.`;
 }
 
 const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);
@@ -72,5 +72,5 @@ export function evaluatedText(
 ): string {
   const { stepsPerEpoch = 1 } = run.value ?? {};
   const { step = 0 } = progress.value ?? {};
-  return isOver.value && step < epoch * stepsPerEpoch ? `step ${whole(step)}` : `epoch ${whole(epoch)}`;
+  return isOver.value && step < epoch * stepsPerEpoch ? `step ${thousands(step)}` : `epoch ${thousands(epoch)}`;
 }

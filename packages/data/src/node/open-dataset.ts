@@ -15,12 +15,11 @@ import {
   foundLine,
   type OpenedDataset,
   partsText,
-  plural,
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
 import { datasetFromText, type TextOptions } from '../readers/text-dataset.ts';
-import { adviceFor, fileKind, shownLine } from '../shown.ts';
+import { adviceFor, fileKind, plural, shownLine } from '../shown.ts';
 import { loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';

@@ -3,15 +3,8 @@ import { argumentKinds, checkArguments, limitOf, objectWith, unexpected } from '
 import { classTargets, type Dataset, maxClasses, samplesOf, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
-import {
-  foundLine,
-  type OpenedDataset,
-  type PictureFit,
-  partsText,
-  plural,
-  targetsText,
-} from '../readers/table-dataset.ts';
-import { errorMessage, thousands } from '../shown.ts';
+import { foundLine, type OpenedDataset, type PictureFit, partsText, targetsText } from '../readers/table-dataset.ts';
+import { errorMessage, plural, thousands } from '../shown.ts';
 
 /** Size in pixels. */
 export interface PictureSize {

@@ -12,7 +12,7 @@ import {
   tokenSamples,
 } from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices } from '../order.ts';
-import { shownLine, shownValue, thousands } from '../shown.ts';
+import { plural, shownLine, shownValue, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
 import {
   classesOf,
@@ -113,10 +113,6 @@ export function targetsText(targets: Targets): string {
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of targets.values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   return `values from ${short(least)} to ${short(most)}`;
-}
-
-export function plural(count: number, thing: string, things = `${thing}s`): string {
-  return `${thousands(count)} ${count === 1 ? thing : things}`;
 }
 
 function short(value: number): string {

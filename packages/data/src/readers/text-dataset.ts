@@ -3,8 +3,8 @@
 import { argumentKinds, checkArguments, checkWhole, DataError, objectWith, unexpected } from '../data-error.ts';
 import { type Dataset, maxTokens, nextTargets, tokenArray, tokenSamples } from '../dataset.ts';
 import { defaultSplitSeed, heldOutCount, type SplitOptions, splitIndices } from '../order.ts';
-import { thousands } from '../shown.ts';
-import { foundLine, type OpenedDataset, plural } from './table-dataset.ts';
+import { plural, thousands } from '../shown.ts';
+import { foundLine, type OpenedDataset } from './table-dataset.ts';
 import {
   createTextEncoder,
   decodePoints,
