@@ -219,6 +219,16 @@ export function curves(
   return { kind: 'curves', caption, xLabel, x, series: all, isLogarithmic };
 }
 
+/** The loss before each step, next to constant levels. */
+export function lossCurves(
+  caption: string,
+  losses: readonly number[],
+  levels: Readonly<Record<string, number>> = {},
+): Curves {
+  const constant = Object.entries(levels).map(([label, level]) => [label, losses.map(() => level)] as const);
+  return curves(caption, 'step', [...losses.keys()], { loss: losses, ...Object.fromEntries(constant) });
+}
+
 /** Lines of cells, to be padded to their column's width. */
 export interface TextTable {
   readonly columns: readonly { readonly header?: string; readonly align?: 'left' | 'right' }[];

@@ -17,7 +17,7 @@ import {
   type Tensor,
 } from '@lockstep/tensor';
 import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
-import { curves, decimal, figures, type Plane, table, thousands } from '../exhibit.ts';
+import { decimal, figures, lossCurves, type Plane, table, thousands } from '../exhibit.ts';
 import { countPairs, letterOf, lossOfPairs, names, nameTokens, tokensOfName } from '../names.ts';
 import { fit } from '../trainer.ts';
 import { meanOf, valuesOf } from '../values.ts';
@@ -128,12 +128,9 @@ export const embedding = defineChapter({
       'loss of guessing': decimal(Math.log(pairs.tokens.length)),
       'rows that differ from the product': `${differing} of ${pairs.tokens.length}`,
     }),
-    curves(
-      'Loss, and the loss of counting pairs, which no such network can beat',
-      'step',
-      losses.map((_, step) => step),
-      { loss: losses, 'counting pairs': losses.map(() => lossOfPairs(pairs.counts, pairs.tokens.length)) },
-    ),
+    lossCurves('Loss, and the loss of counting pairs, which no such network can beat', losses, {
+      'counting pairs': lossOfPairs(pairs.counts, pairs.tokens.length),
+    }),
     table(
       'Nearest tokens',
       ['token', 'kind', 'nearest'],

@@ -1,7 +1,7 @@
 /** Gradient descent on a landscape of two parameters, with a learning rate to choose. */
 import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
 import { choice, count, defineChapter, range } from '../chapter.ts';
-import { curves, decimal, figures, table } from '../exhibit.ts';
+import { decimal, figures, lossCurves, table } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
 import { gradientsOf, planeGrid, valuesOf } from '../values.ts';
 import { rateVerdictOf } from '../verdict.ts';
@@ -94,12 +94,7 @@ export const gradientDescent = defineChapter({
       ['learning rate', 'steps', 'loss at the end', 'the rate is'],
       compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
     ),
-    curves(
-      'Loss',
-      'step',
-      losses.map((_, step) => step),
-      { loss: losses },
-    ),
+    lossCurves('Loss', losses),
   ],
 });
 

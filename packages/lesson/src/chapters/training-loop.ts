@@ -25,6 +25,7 @@ import {
 } from '../digits.ts';
 import { curves, decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
+import { tensorsOf } from '../trainer.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;
@@ -163,11 +164,12 @@ function differenceToFourLines(
   classifier.step({ pixels, labels });
   const trained = backend.view(classifier.parameters).slice();
   classifier.dispose();
-  const initial = initialize(digitModel, seed);
   const layout = parameterLayout(digitModel);
   const byHand = tidy(() => {
-    const weights = layout.map(({ offset, size, shape }) =>
-      fromArray(backend, initial.subarray(offset, offset + size), shape),
+    const weights = tensorsOf(
+      backend,
+      initialize(digitModel, seed),
+      layout.map(({ shape }) => shape),
     );
     const images = mul(fromArray(backend, [...pixels], [labels.length, pixelsPerDigit]), 1 / 255);
     const stepped = step(weights, images, fromArray(backend, [...labels]), lr);

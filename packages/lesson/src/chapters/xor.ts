@@ -14,7 +14,7 @@ import {
   uniform,
 } from '@lockstep/tensor';
 import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
-import { curves, decimal, figures, type Plane, thousands } from '../exhibit.ts';
+import { decimal, figures, lossCurves, type Plane, thousands } from '../exhibit.ts';
 import { type ActivationName, activationFunctions, fit, tensorsOf } from '../trainer.ts';
 import { planeGrid, valuesOf } from '../values.ts';
 import { type Verdict, verdictOf } from '../verdict.ts';
@@ -87,12 +87,7 @@ export const xor = defineChapter({
       'outputs for 00, 01, 10, 11': Array.from(outputs, (value) => value.toFixed(3)).join(', '),
       [`seeds 1 to ${triedSeeds.length} that learn XOR`]: `${tried.filter((each) => each === 'learns').length} of ${tried.length}`,
     }),
-    curves(
-      'Loss, and the loss of a coin toss, ln 2',
-      'step',
-      losses.map((_, step) => step),
-      { loss: losses, 'ln 2': losses.map(() => Math.LN2) },
-    ),
+    lossCurves('Loss, and the loss of a coin toss, ln 2', losses, { 'ln 2': Math.LN2 }),
   ],
 });
 
