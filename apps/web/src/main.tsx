@@ -15,19 +15,17 @@ import {
   socketAddress,
 } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
-import type { InsideProps } from './inside/inside.tsx';
 import { deviceName, TabWorker } from './join/tab-worker.ts';
-import { type Loaded, Loading, loaded } from './look/lazy.tsx';
+import { lazyView } from './look/lazy.tsx';
 import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import { Uploader } from './panels/data.tsx';
-import type { RoomProps } from './room/room.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import { Viewer } from './watch/viewer.ts';
 
-const lesson: Loaded<{ readonly chapterId: string }> = signal();
-const inside: Loaded<InsideProps> = signal();
-const room: Loaded<RoomProps> = signal();
+const Lesson = lazyView('The lesson', () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
+const Inside = lazyView('The network', () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
+const Room = lazyView("The room's view", () => import('./room/room.tsx').then(({ Room }) => Room));
 
 const address = readAddress();
 const secrets = signal(address.secrets);
@@ -73,29 +71,12 @@ function Views(props: PageProps) {
   // Views of a locked run fall back to its page, which asks for the code, and return once the code is accepted.
   const isLocked = needsCode(store.status.value);
   if (isRoomInAddress.value && !isLocked) {
-    const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
-    return View ? (
-      <View
-        store={store}
-        secrets={secrets.value}
-        onStart={isOwner(store) ? () => requestsOf(props).control('start') : undefined}
-      />
-    ) : (
-      <Loading name="The room's view" failure={room.value?.failure} />
-    );
+    const onStart = isOwner(store) ? () => requestsOf(props).control('start') : undefined;
+    return <Room {...{ store, onStart }} secrets={secrets.value} />;
   }
-  if (chapterId !== undefined) {
-    const View = loaded(lesson, () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
-    return View ? <View chapterId={chapterId} /> : <Loading name="The lesson" failure={lesson.value?.failure} />;
-  }
+  if (chapterId !== undefined) return <Lesson chapterId={chapterId} />;
   if (part !== undefined && !isLocked) {
-    const View = loaded(inside, () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
-    const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
-    return View ? (
-      <View {...{ store, predictor, part, requestWeights }} />
-    ) : (
-      <Loading name="The network" failure={inside.value?.failure} />
-    );
+    return <Inside {...{ store, predictor, part }} requestWeights={() => viewer.send({ type: 'wantWeights' })} />;
   }
   return <Page {...props} />;
 }

@@ -4,9 +4,8 @@ import '@lockstep/web/page/run.css';
 import './train.css';
 import { chapterInAddress, partInAddress } from '@lockstep/web/page/address.ts';
 import { Predictor } from '@lockstep/web/page/draw/predictor.ts';
-import type { InsideProps } from '@lockstep/web/page/inside/inside.tsx';
 import { Card, Choice, CopyButton } from '@lockstep/web/page/look/controls.tsx';
-import { type Loaded, Loading, loaded } from '@lockstep/web/page/look/lazy.tsx';
+import { lazyView } from '@lockstep/web/page/look/lazy.tsx';
 import { theme } from '@lockstep/web/page/look/theme.ts';
 import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
@@ -16,7 +15,7 @@ import { type Cell, ConfusionView, MetricsView, TopErrors } from '@lockstep/web/
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
-import { effect, signal, useSignal } from '@preact/signals';
+import { effect, useSignal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { workOffline } from '../../work-offline.ts';
@@ -27,24 +26,16 @@ const run = new LocalRun(store);
 const requestWeights = (): void => run.requestWeights();
 const predictor = new Predictor(store, requestWeights);
 
-const lesson: Loaded<{ readonly chapterId: string }> = signal();
-const inside: Loaded<InsideProps> = signal();
+const Lesson = lazyView('The lesson', () => import('@lockstep/web/page/learn/lesson.tsx').then(({ Lesson }) => Lesson));
+const Inside = lazyView('The network', () =>
+  import('@lockstep/web/page/inside/inside.tsx').then(({ Inside }) => Inside),
+);
 
 function Views() {
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
-  if (chapterId !== undefined) {
-    const View = loaded(lesson, () => import('@lockstep/web/page/learn/lesson.tsx').then(({ Lesson }) => Lesson));
-    return View ? <View chapterId={chapterId} /> : <Loading name="The lesson" failure={lesson.value?.failure} />;
-  }
+  if (chapterId !== undefined) return <Lesson chapterId={chapterId} />;
   // Without a run there is no network to look into.
-  if (part !== undefined && store.run.value) {
-    const View = loaded(inside, () => import('@lockstep/web/page/inside/inside.tsx').then(({ Inside }) => Inside));
-    return View ? (
-      <View {...{ store, predictor, part, requestWeights }} />
-    ) : (
-      <Loading name="The network" failure={inside.value?.failure} />
-    );
-  }
+  if (part !== undefined && store.run.value) return <Inside {...{ store, predictor, part, requestWeights }} />;
   return <TrainView />;
 }
 

@@ -13,7 +13,7 @@ import { batchAtStart, evaluatedText } from '../watch/run-texts.ts';
 import type { ShownWorker } from '../watch/status.ts';
 import './room.css';
 
-export interface RoomProps {
+interface RoomProps {
   readonly store: RunStore;
   readonly secrets: Secrets;
   /** Starts the run; absent for guests. */
