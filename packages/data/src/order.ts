@@ -155,7 +155,6 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
   return { train: order.filter((sample) => isTest[sample] === 0), test };
 }
 
-/** Returns the number of test samples of each group. */
 function testCounts(count: number, groupOf: (sample: number) => number, fraction: number): Map<number, number> {
   const sizes = new Map<number, number>();
   for (let sample = 0; sample < count; sample += 1) {

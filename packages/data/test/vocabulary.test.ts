@@ -16,7 +16,6 @@ import {
 const anyText = fc.string({ unit: 'grapheme', maxLength: 60 });
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** The vocabulary of a text. */
 function learned(text: string, vocabulary: number | 'characters' | 'bytes' = 'characters'): Vocabulary {
   const { reading } = datasetFromText(text, { vocabulary, context: 1 });
   if (reading?.type !== 'text') throw new Error('expected a text');

@@ -138,7 +138,6 @@ export function expectedOf(control: Control): string {
   return `a ${control.isWhole ? 'whole ' : ''}number from ${control.from} to ${control.to}`;
 }
 
-/** Whether the control accepts this value. */
 export function accepts(control: Control, value: unknown): boolean {
   if (control.kind === 'choice') return control.names.includes(value as string);
   if (typeof value !== 'number' || !(value >= control.from && value <= control.to)) return false;

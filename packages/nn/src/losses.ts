@@ -74,7 +74,6 @@ export const losses = {
   },
 } satisfies Readonly<Record<Exclude<TargetField['role'], 'next'>, Loss>>;
 
-/** Returns the loss of a field. */
 export function lossOf(field: TargetField): Loss {
   return field.role === 'next' ? nextLoss(field) : losses[field.role];
 }

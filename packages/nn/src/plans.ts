@@ -267,13 +267,11 @@ function targetInput(
   };
 }
 
-interface GradientPlanOptions {
+interface GradientPlanOptions extends Pick<LabeledPlanOptions, 'output'> {
   /** Determines the loss, with the weights of classes; classes without weights by default. */
   readonly targetField?: TargetField | undefined;
   /** Number of microbatches to sum over separately; by default, sums run over all samples at once. */
   readonly microbatches?: number | undefined;
-  /** Replaces the plan's own output; still owned by the caller. */
-  readonly output?: Storage | undefined;
 }
 
 /**

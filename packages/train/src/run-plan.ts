@@ -120,7 +120,6 @@ function requireWithin(name: keyof TrainOptions, value: number | undefined, most
   throw configurationError`${optionName(name)}: expected at most the ${most} samples ${which}, got ${value}`;
 }
 
-/** Requires a microbatch for each worker. */
 function requireWork(workers: number | undefined, microbatch: number | undefined, samples: number): void {
   if (workers === undefined || workers * (microbatch ?? 1) <= samples) return;
   const most = Math.floor(samples / (microbatch ?? 1));

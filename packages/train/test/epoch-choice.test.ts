@@ -60,7 +60,6 @@ it('the choice is told in a sentence', () => {
   expect(earlyStopText(2, { ...config, patience: 1 })).toMatch(/for 1 epoch$/);
 });
 
-/** 3 steps an epoch. */
 const stepsPerEpoch = 3;
 const plan = planRun({ samples: 10, batch: 4, epochs: 9, steps: 26 });
 

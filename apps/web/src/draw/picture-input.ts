@@ -2,7 +2,6 @@
 import { openPageDecoder, type PictureForm } from '@lockstep/data/readers';
 import type { RunMessage } from '@lockstep/protocol';
 
-/** Returns the form of a run's samples. */
 export function formOf({ sampleField: { shape }, fit = 'cover' }: RunMessage): PictureForm {
   const [height = 1, width = 1, channels = 1] = shape;
   return { height, width, channels: channels === 3 ? 3 : 1, fit };

@@ -64,7 +64,6 @@ function roundest(value: number, accepts: (rounded: number) => boolean): number 
   return value;
 }
 
-/** Returns the default settings of controls. */
 export function controlDefaults(controls: Readonly<Record<string, Control>>): Settings {
   return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
 }

@@ -81,7 +81,6 @@ export class RunStore {
   readonly curvesVersion = signal(0);
   /** The final results of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
-  /** Totals from the report of a run that is over. */
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
   /** Metrics of a run that is over. */
   readonly metrics = computed(() => (this.result.value && metricsOf(this.result.value.report)) ?? undefined);

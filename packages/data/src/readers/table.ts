@@ -183,7 +183,6 @@ export class Cells {
   }
 }
 
-/** One column of a table. */
 export class Column {
   readonly name: string;
   /** Number of cells. */

@@ -46,7 +46,6 @@ export function tokenNames(vocabulary: Vocabulary): readonly string[] {
   });
 }
 
-/** Returns the bytes of each token. */
 function bytesOfTokens(vocabulary: Extract<Vocabulary, { kind: 'bytes' | 'merges' }>): Uint8Array[] {
   const bytes = Array.from({ length: byteCount }, (_, byte) => Uint8Array.of(byte));
   for (const [left, right] of vocabulary.kind === 'merges' ? vocabulary.merges : []) {

@@ -37,7 +37,6 @@ interface CreateRunOptions
   readonly backend: HostBackend;
   readonly startWorkers: number;
   readonly limits?: Partial<Limits>;
-  /** Checkpoint that the run resumes from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
 
