@@ -304,7 +304,8 @@ export function forgetIdleRecords(run: RunState): void {
   if (run.nowMs - run.lookedAtMs < lookEveryMs) return;
   run.lookedAtMs = run.nowMs;
   for (const record of [...run.records.values()]) {
-    if (record.leftAtMs === undefined || record.shards > 0) continue;
+    // A report names every liar, also those none of whose results count.
+    if (record.leftAtMs === undefined || record.shards > 0 || record.quarantined !== undefined) continue;
     if (record.numericsHash === undefined || !mayReturn(run, record)) run.records.delete(record.id);
   }
 }

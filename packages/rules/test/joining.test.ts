@@ -107,6 +107,17 @@ it('to an address of three liars is refused for a time, unless it was in the run
   expect(from('a')).toContainEqual(welcome);
 });
 
+it('a liar is named for the rest of the run, also if none of its results counts', () => {
+  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
+  const coordinator = new ScriptedCoordinator({ epochs: 50, verifyRate: 1, ...own });
+  coordinator.join();
+  const liar = coordinator.join();
+  coordinator.liars.add(liar);
+  while (coordinator.state.connections.has(liar)) coordinator.completeSteps(1);
+  coordinator.wait(3_600_000);
+  expect(coordinator.state.records.get('w2')).toMatchObject({ shards: 0, quarantined: expect.any(String) });
+});
+
 describe('a worker is refused', () => {
   const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
   const gpu = 'gpu.js webgl2';
