@@ -7,7 +7,7 @@ import { benchCommand, benchmarks } from '../src/bench.ts';
 const parse = (...args: readonly string[]) => parseOptions(benchCommand.options, args);
 
 const listed =
-  'names from coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab, table-read, table-train, each at most once';
+  'names from corners, coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab, table-read, table-train, each at most once';
 
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {

@@ -1,0 +1,219 @@
+/** Benchmark of single operations in shapes that suit vectors badly, next to PyTorch. */
+import { fileURLToPath } from 'node:url';
+import { version } from '@lockstep/command';
+import {
+  add,
+  argmax,
+  type Backend,
+  compile,
+  concat,
+  dot,
+  type HostBackend,
+  matmul,
+  max,
+  mul,
+  openBackend,
+  pow,
+  randomStream,
+  type Shape,
+  softmax,
+  sum,
+  type Tensor,
+  tanh,
+} from '@lockstep/tensor';
+import {
+  type Absent,
+  type Benchmark,
+  type Case,
+  type Child,
+  type Implementation,
+  relativeDistance,
+  startChild,
+  timeSteps,
+} from '../harness.ts';
+
+interface Corner {
+  readonly name: string;
+  /** Shapes of the operands a and b. */
+  readonly shapes: readonly [a: Shape, b?: Shape];
+  readonly compute: (a: Tensor, b: Tensor) => Tensor;
+  /** The same in Python, in terms of the tensors a and b. */
+  readonly python: string;
+}
+
+const million = 2 ** 20;
+
+const corners: readonly Corner[] = [
+  { name: 'matrix times vector', shapes: [[1024, 1024], [1024]], compute: matmul, python: 'a @ b' },
+  {
+    name: 'matrix times one column',
+    shapes: [
+      [8192, 64],
+      [64, 1],
+    ],
+    compute: matmul,
+    python: 'a @ b',
+  },
+  {
+    name: 'transposed matrix times one column',
+    shapes: [
+      [1024, 1024],
+      [1024, 1],
+    ],
+    compute: (a, b) => matmul(a, b, { transposeLeft: true }),
+    python: 'a.T @ b',
+  },
+  { name: 'vector times matrix', shapes: [[1024], [1024, 1024]], compute: matmul, python: 'a @ b' },
+  {
+    name: 'one sample of 65,536 values, 128 units',
+    shapes: [
+      [1, 65_536],
+      [65_536, 128],
+    ],
+    compute: matmul,
+    python: 'a @ b',
+  },
+  {
+    name: 'outer product',
+    shapes: [
+      [1024, 1],
+      [1, 1024],
+    ],
+    compute: matmul,
+    python: 'a @ b',
+  },
+  { name: 'dot product', shapes: [[million], [million]], compute: dot, python: 'a @ b' },
+  { name: 'pow', shapes: [[million], [million]], compute: (a, b) => pow(a, b), python: 'a ** b' },
+  { name: 'pow of 2.5', shapes: [[million]], compute: (a) => pow(a, 2.5), python: 'a ** 2.5' },
+  { name: 'tanh', shapes: [[million]], compute: (a) => tanh(a), python: 'a.tanh()' },
+  { name: 'softmax of 100,000 columns', shapes: [[10, 100_000]], compute: (a) => softmax(a), python: 'a.softmax(-1)' },
+  { name: 'max over an axis of 3', shapes: [[100_000, 3]], compute: (a) => max(a, { axes: [1] }), python: 'a.amax(1)' },
+  { name: 'argmax over an axis of 10', shapes: [[100_000, 10]], compute: (a) => argmax(a, 1), python: 'a.argmax(1)' },
+  { name: 'sum over an axis of 3', shapes: [[100_000, 3]], compute: (a) => sum(a, { axes: [1] }), python: 'a.sum(1)' },
+  {
+    name: '[n, 3] + [n, 1]',
+    shapes: [
+      [100_000, 3],
+      [100_000, 1],
+    ],
+    compute: (a, b) => add(a, b),
+    python: 'a + b',
+  },
+  { name: '[n, 3] x [3]', shapes: [[100_000, 3], [3]], compute: (a, b) => mul(a, b), python: 'a * b' },
+  {
+    name: 'concat along rows',
+    shapes: [
+      [512, 1024],
+      [512, 1024],
+    ],
+    compute: (a, b) => concat([a, b]),
+    python: 'torch.cat([a, b])',
+  },
+  {
+    name: 'concat of 3 and 1 columns',
+    shapes: [
+      [100_000, 3],
+      [100_000, 1],
+    ],
+    compute: (a, b) => concat([a, b], 1),
+    python: 'torch.cat([a, b], 1)',
+  },
+];
+
+/** Values in (0, 1). */
+function operandsOf({ shapes }: Corner): Float32Array[] {
+  const random = randomStream(1);
+  return shapes.map((shape = []) =>
+    Float32Array.from({ length: shape.reduce((size, length) => size * length, 1) }, () => random()),
+  );
+}
+
+function planOf(backend: Backend, { compute, shapes }: Corner, values: readonly Float32Array[]) {
+  const plan = compile(backend, (...tensors) => compute(tensors[0]!, tensors[1]!), shapes as readonly Shape[]);
+  for (const [index, { storage }] of plan.inputs.entries()) backend.upload(storage, values[index]!);
+  return plan;
+}
+
+async function openLockstep(corner: Corner): Promise<Implementation> {
+  const backend = (await openBackend('cpu')).backend as HostBackend;
+  const plan = planOf(backend, corner, operandsOf(corner));
+  return {
+    version,
+    notes: [`a plan of one op, vectors of ${backend.vectorBits} bits, 1 thread`],
+    run: (steps) => timeSteps(steps, plan.run),
+    result: () => backend.download(plan.output),
+    close: async () => plan.dispose(),
+  };
+}
+
+const script = fileURLToPath(new URL('../../peers/pytorch_expression.py', import.meta.url));
+const installation = 'python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
+
+/** The fields of the script's answers, as its docstring says. */
+type Answer = Readonly<Partial<{ absent: string; version: string; ms: number; base64: string }>>;
+
+/** One process for all cases, since Python takes seconds to start. It starts on first use. */
+let pytorch: Promise<{ readonly child: Child; readonly hello: Answer }> | undefined;
+
+async function startPyTorch() {
+  const environment = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1' };
+  const child = startChild('python3', [script], environment);
+  const hello = await child.ask().catch((error: Error): Answer => ({ absent: error.message }));
+  return { child, hello: hello as Answer };
+}
+
+async function openPyTorch(corner: Corner): Promise<Implementation | Absent> {
+  pytorch ??= startPyTorch();
+  const { child, hello } = await pytorch;
+  if (hello.absent !== undefined) return { absent: `${hello.absent}; PyTorch comes with: ${installation}` };
+  const ask = async (request: object, ...bytes: readonly Uint8Array[]) =>
+    (await child.ask(`${JSON.stringify(request)}\n`, ...bytes)) as Answer;
+  const bytes = operandsOf(corner).map(({ buffer }) => new Uint8Array(buffer));
+  await ask({ do: 'open', python: corner.python, shapes: corner.shapes }, ...bytes);
+  return {
+    version: hello.version ?? 'unknown',
+    notes: ['eager, 1 thread'],
+    run: async (steps) => (await ask({ do: 'run', steps })).ms ?? Number.NaN,
+    async result() {
+      const { base64 = '' } = await ask({ do: 'result' });
+      return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
+    },
+  };
+}
+
+async function caseOf(corner: Corner): Promise<Case> {
+  const { name, shapes, python } = corner;
+  const plan = planOf((await openBackend('reference')).backend, corner, operandsOf(corner));
+  plan.run();
+  const expected = (await plan.outputs[0]!.values()).slice();
+  plan.dispose();
+  const values = operandsOf(corner).reduce((size, { length }) => size + length, expected.length);
+  return {
+    name: `${name}: ${python}, ${shapes.map((shape) => `[${shape}]`).join(', ')}`,
+    workPerStep: { amount: values / 1e6, unit: 'million values' },
+    checkedSteps: 1,
+    tolerance: 1e-5,
+    distance: (result) => relativeDistance(result, expected),
+    candidates: [
+      { name: 'Lockstep', open: () => openLockstep(corner) },
+      { name: 'PyTorch', open: () => openPyTorch(corner) },
+    ],
+  };
+}
+
+export default [
+  {
+    name: 'corners',
+    title: 'Single operations in shapes that vectors suit badly, against PyTorch',
+    method: [
+      'Each on values in (0, 1) that are ready in memory; the values that it reads and writes are counted. One thread.',
+      '"Off by" is the relative distance from plain loops in float32.',
+    ],
+    cases: () => Promise.all(corners.map(caseOf)),
+    async close() {
+      const started = pytorch;
+      pytorch = undefined;
+      await (await started)?.child.close();
+    },
+  },
+] satisfies readonly Benchmark[];
