@@ -8,6 +8,7 @@ import {
 } from './shared';
 import { sparseProduct, worthSkippingZeros } from './sparse-product';
 import { ADD, CONTINUE, copyTile, packedTile, REPLACE, tileHeight, tileRows } from './tile';
+import { vectorProduct } from './vector-product';
 
 // Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
 // each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
@@ -209,6 +210,10 @@ function product(
     sparseProduct(m, k, n, values, quotients, right, !byRows, microbatches, output, bias, relu);
   } else {
     if (quotients != 0) convertWaiting(operand, left, m * k);
+    const isComputed = microbatches == 1 && vectorProduct(
+      m, k, n, left, right, leftRowBytes, leftInnerBytes, rightInnerBytes, rightColumnBytes, output, bias, relu,
+    );
+    if (isComputed) return;
     denseProduct(
       m, k, n, left, right, leftRowBytes, leftInnerBytes, rightInnerBytes, rightColumnBytes, microbatches, output, bias, relu,
     );
