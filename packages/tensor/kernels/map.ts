@@ -44,57 +44,90 @@ function momentumStep(mul: usize, slots: usize, count: i32): void {
   }
 }
 
-function fill(target: usize, value: f32, count: i32): void {
-  const end = target + (<usize>count << 2);
-  for (; target < end; target += 16) v128.store(target, f32x4.splat(value));
+/**
+ * Copies rows of `length` values, `rowBytes` apart, one after another; values of a row are `stride` bytes apart. Up to 12
+ * bytes more are read and written.
+ */
+function gather(target: usize, source: usize, rowBytes: usize, stride: usize, rows: i32, length: i32): void {
+  const bytes = <usize>length << 2;
+  for (; rows > 0; rows--, source += rowBytes, target += bytes) {
+    if (stride == 0) {
+      const value = v128.load32_splat(source);
+      for (let at: usize = 0; at < bytes; at += 16) v128.store(target + at, value);
+    } else if (stride == 4) {
+      for (let at: usize = 0; at < bytes; at += 16) v128.store(target + at, v128.load(source + at));
+    } else {
+      for (let at: usize = 0, from = source; at < bytes; at += 4, from += stride) store<f32>(target + at, load<f32>(from));
+    }
+  }
 }
 
-function gather(target: usize, source: usize, stride: usize, count: i32): void {
-  const end = target + (<usize>count << 2);
-  for (; target < end; target += 4, source += stride) store<f32>(target, load<f32>(source));
+/** The inverse of `gather`, which writes no more than the values. */
+function scatter(target: usize, source: usize, rowBytes: usize, stride: usize, rows: i32, length: i32): void {
+  const bytes = <usize>length << 2;
+  for (; rows > 0; rows--, source += bytes, target += rowBytes) {
+    let at: usize = 0, to = target;
+    if (stride == 4) for (; at + 16 <= bytes; at += 16, to += 16) v128.store(to, v128.load(source + at));
+    for (; at < bytes; at += 4, to += stride) store<f32>(to, load<f32>(source + at));
+  }
 }
 
-function scatter(target: usize, source: usize, stride: usize, count: i32): void {
-  const end = source + (<usize>count << 2);
-  for (; source < end; source += 4, target += stride) store<f32>(target, load<f32>(source));
-}
+// The descriptor, in 32-bit words, written by src/backends/cpu/programs.ts. It has pointers, because few variables should
+// live across the calls of `runInstruction`: an engine would keep all of them on the stack.
+const RANK: usize = 0, OUTER_COUNT: usize = 4, ROWS: usize = 8, LENGTH: usize = 12, ROWS_TOGETHER: usize = 16;
+const SLOTS: usize = 20, CHUNKS: usize = 24, OUTPUT: usize = 28, INSTRUCTIONS: usize = 32, LAST_INSTRUCTION: usize = 36;
+// Then from AXES on: per outer axis its size and running index;
+// per input, and then for the output, its pointer, inner stride, row stride and outer strides (bytes);
+// per instruction code, target, a, b, c (slots).
+const AXES: usize = 40;
+// Slot i is input i, and the last instruction's target is the output; the other slots hold constants and intermediate
+// values in their chunks.
 
-/** Address of a view's inner row at the running indices of the outer axes. */
-function addressOf(view: usize, axes: usize, rank: i32): usize {
-  let address = <usize>load<u32>(view);
+/** Address of the value at (`row`, `start`) of a view, at the running indices of the outer axes. */
+// @ts-ignore: decorator
+@inline function addressOf(descriptor: usize, view: usize, row: i32, start: i32): usize {
+  let address = <usize>load<u32>(view) + <usize>start * load<u32>(view, 4) + <usize>row * load<u32>(view, 8);
+  const rank = load<i32>(descriptor, RANK);
   for (let axis = 0; axis < rank; axis++) {
-    const index = load<u32>(axes + (<usize>axis << 3), 4);
-    address += <usize>index * <usize>load<u32>(view + (<usize>axis << 2), 8);
+    const index = load<u32>(descriptor + (<usize>axis << 3), AXES + 4);
+    address += <usize>index * load<u32>(view + (<usize>axis << 2), 12);
   }
   return address;
 }
 
-/** Points each input's slot at its values from `start` on; strided values are first copied to the slot's chunk. */
-function bindInputs(
-  inputs: usize, inputCount: i32, viewBytes: usize, axes: usize, rank: i32, slots: usize, chunks: usize,
-  start: i32, count: i32, innerLength: i32,
-): void {
-  for (let which = 0; which < inputCount; which++) {
-    const entry = inputs + <usize>which * viewBytes;
-    const slot = slots + (<usize>which << 2);
-    const stride = <usize>load<u32>(entry, 4);
-    const source = addressOf(entry, axes, rank) + <usize>start * stride;
-    if (stride == 4) {
-      store<u32>(slot, <u32>source);
-      continue;
+/** Whether blocks of a view are consecutive values. */
+// @ts-ignore: decorator
+@inline function isDense(view: usize, rows: i32, length: i32): bool {
+  return load<u32>(view, 4) == 4 && (rows == 1 || load<u32>(view, 8) == <u32>length << 2);
+}
+
+/**
+ * Points each input's slot at its values in the block of `rows` x `length` values at (`row`, `start`); values that are
+ * not consecutive are first copied to the slot's chunk.
+ */
+// @ts-ignore: decorator
+@inline function bindInputs(descriptor: usize, row: i32, start: i32, rows: i32, length: i32): void {
+  let slot = <usize>load<u32>(descriptor, SLOTS), copy = <usize>load<u32>(descriptor, CHUNKS);
+  const rank = load<i32>(descriptor, RANK);
+  const end = <usize>load<u32>(descriptor, OUTPUT);
+  for (let view = descriptor + AXES + (<usize>rank << 3); view < end; view += <usize>(rank + 3) << 2) {
+    const source = addressOf(descriptor, view, row, start);
+    if (isDense(view, rows, length)) store<u32>(slot, <u32>source);
+    else {
+      const stride = load<u32>(view, 4), rowBytes = load<u32>(view, 8);
+      // Blocks of a repeated row or value are equal, and the first is the largest.
+      if (rowBytes != 0 || (row == 0 && (stride != 0 || start == 0))) gather(copy, source, rowBytes, stride, rows, length);
+      store<u32>(slot, <u32>copy);
     }
-    const copy = chunks + (<usize>which * (<usize>chunkLength << 2));
-    if (stride != 0) gather(copy, source, stride, count);
-    else if (start == 0) fill(copy, load<f32>(source), min(chunkLength, (innerLength + 3) & ~3));
-    store<u32>(slot, <u32>copy);
+    slot += 4;
+    copy += <usize>chunkLength << 2;
   }
 }
 
 /** Increments the running indices of the outer axes, the last axis first. */
-// @ts-ignore: decorator
-@inline function advance(axes: usize, rank: i32): void {
-  for (let axis = rank - 1; axis >= 0; axis--) {
-    const at = axes + (<usize>axis << 3);
+function advance(descriptor: usize): void {
+  for (let axis = load<i32>(descriptor, RANK) - 1; axis >= 0; axis--) {
+    const at = descriptor + AXES + (<usize>axis << 3);
     const next = load<i32>(at, 4) + 1;
     if (next < load<i32>(at, 0)) {
       store<i32>(at, next, 4);
@@ -104,57 +137,46 @@ function bindInputs(
   }
 }
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/programs.ts:
-//   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
-//   5 slot pointers: pointer  6 chunks of the slots: pointer
-// then from word 7: per outer axis its size and running index;
-// per input, and then for the output, its pointer, inner stride and outer strides (bytes);
-// per instruction code, target, a, b, c (slots).
-// Slot i is input i, and the last instruction's target is the output; the other slots hold constants and intermediate
-// values in their chunks.
 export function map(descriptor: usize): void {
-  const instructionCount = load<i32>(descriptor, 0);
-  const inputCount = load<i32>(descriptor, 4);
-  const rank = load<i32>(descriptor, 8);
-  const outerCount = load<i32>(descriptor, 12);
-  const innerLength = load<i32>(descriptor, 16);
-  const slots = <usize>load<u32>(descriptor, 20);
-  const chunks = <usize>load<u32>(descriptor, 24);
-  const axes = descriptor + 28;
-  const inputs = axes + (<usize>rank << 3);
-  const viewBytes = <usize>(rank + 2) << 2;
-  const output = inputs + <usize>inputCount * viewBytes;
-  const instructions = output + viewBytes;
-  const lastInstruction = instructions + <usize>(instructionCount - 1) * 20;
-  const outputIndex = load<u32>(lastInstruction, 4);
-  const outputSlot = slots + (<usize>outputIndex << 2);
-  const outputChunk = chunks + <usize>outputIndex * (<usize>chunkLength << 2);
-  const outputStride = <usize>load<u32>(output, 4);
-
-  for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 3), 0, 4);
-  for (let outer = 0; outer < outerCount; outer++) {
-    for (let start = 0; start < innerLength; start += chunkLength) {
-      const count = min(chunkLength, innerLength - start);
-      bindInputs(inputs, inputCount, viewBytes, axes, rank, slots, chunks, start, count, innerLength);
-      const target = addressOf(output, axes, rank) + <usize>start * outputStride;
-      store<u32>(outputSlot, <u32>(outputStride == 4 ? target : outputChunk));
-      for (let at = instructions; at <= lastInstruction; at += 20) {
-        if (load<i32>(at, 0) == momentumStepCode) {
-          momentumStep(at, slots, count);
-          at += 40;
-          continue;
-        }
-        runInstruction(
-          load<i32>(at, 0),
-          <usize>load<u32>(slots + (<usize>load<u32>(at, 4) << 2)),
-          <usize>load<u32>(slots + (<usize>load<u32>(at, 8) << 2)),
-          <usize>load<u32>(slots + (<usize>load<u32>(at, 12) << 2)),
-          <usize>load<u32>(slots + (<usize>load<u32>(at, 16) << 2)),
-          count,
-        );
-      }
-      if (outputStride != 4) scatter(target, outputChunk, outputStride, count);
-    }
-    advance(axes, rank);
+  for (let axis = load<i32>(descriptor, RANK) - 1; axis >= 0; axis--) {
+    store<i32>(descriptor + (<usize>axis << 3), 0, AXES + 4);
   }
+  for (let outer = load<i32>(descriptor, OUTER_COUNT); outer > 0; outer--) {
+    for (let row = 0; row < load<i32>(descriptor, ROWS); row += load<i32>(descriptor, ROWS_TOGETHER)) {
+      const rows = min(load<i32>(descriptor, ROWS_TOGETHER), load<i32>(descriptor, ROWS) - row);
+      for (let start = 0; start < load<i32>(descriptor, LENGTH); start += chunkLength) {
+        computeBlock(descriptor, row, start, rows, min(chunkLength, load<i32>(descriptor, LENGTH) - start));
+      }
+    }
+    advance(descriptor);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function computeBlock(descriptor: usize, row: i32, start: i32, rows: i32, length: i32): void {
+  bindInputs(descriptor, row, start, rows, length);
+  const output = <usize>load<u32>(descriptor, OUTPUT);
+  const slots = <usize>load<u32>(descriptor, SLOTS), last = <usize>load<u32>(descriptor, LAST_INSTRUCTION);
+  const index = <usize>load<u32>(last, 4);
+  const chunk = <usize>load<u32>(descriptor, CHUNKS) + index * (<usize>chunkLength << 2);
+  const target = addressOf(descriptor, output, row, start);
+  const isDirect = isDense(output, rows, length);
+  store<u32>(slots + (index << 2), <u32>(isDirect ? target : chunk));
+  const count = rows * length;
+  for (let at = <usize>load<u32>(descriptor, INSTRUCTIONS); at <= last; at += 20) {
+    if (load<i32>(at, 0) == momentumStepCode) {
+      momentumStep(at, slots, count);
+      at += 40;
+      continue;
+    }
+    runInstruction(
+      load<i32>(at, 0),
+      <usize>load<u32>(slots + (<usize>load<u32>(at, 4) << 2)),
+      <usize>load<u32>(slots + (<usize>load<u32>(at, 8) << 2)),
+      <usize>load<u32>(slots + (<usize>load<u32>(at, 12) << 2)),
+      <usize>load<u32>(slots + (<usize>load<u32>(at, 16) << 2)),
+      count,
+    );
+  }
+  if (!isDirect) scatter(target, chunk, load<u32>(output, 8), load<u32>(output, 4), rows, length);
 }

@@ -1,8 +1,9 @@
-/** Maps fused into one pass have the bits of separate maps, whatever they read and write. */
+/** Maps of any layout, and maps fused into one pass, have the bits of the reference. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { apply, constant, type Formula, input, type MapCall, openBackend, type Primitive } from '../src/index.ts';
 import { nodeThreads } from '../src/node.ts';
+import { sizeOf } from '../src/shape.ts';
 import { randomValues } from './values.ts';
 
 const { backend: cpu } = await openBackend('cpu');
@@ -77,6 +78,55 @@ it('one program of maps has the bits of a program for each', () => {
       expect(run(cpu, calls, length, false)).toEqual(expected);
     }),
     { numRuns: 400 },
+  );
+});
+
+/** Axes of a view, from the smallest stride on, with gaps between neighbors; an axis may repeat the same values. */
+const layoutArbitrary = fc.record({
+  order: fc.shuffledSubarray([0, 1, 2], { minLength: 3 }),
+  gaps: fc.constantFrom(0, 0, 1),
+  repeated: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
+});
+
+function layoutOf(shape: readonly number[], layout: typeof layoutArbitrary extends fc.Arbitrary<infer V> ? V : never) {
+  const strides = [0, 0, 0];
+  let stride = 1 + layout.gaps;
+  for (const axis of layout.order) {
+    if (layout.repeated[axis]) continue;
+    strides[axis] = stride;
+    stride *= shape[axis]! + layout.gaps;
+  }
+  return { strides, offset: layout.gaps, length: stride + layout.gaps };
+}
+
+it('a map has the bits of the reference whatever the layouts, and writes nothing but its results', () => {
+  const length = fc.constantFrom(1, 2, 3, 5, 64, 169, 254, 255, 513);
+  const shape = fc.tuple(fc.constantFrom(1, 2, 3), length, length).filter((lengths) => sizeOf(lengths) < 70_000);
+  const output = layoutArbitrary.map((layout) => ({
+    ...layout,
+    repeated: [false, false, false] as typeof layout.repeated,
+  }));
+  const formula = apply('add', apply('mul', input(0), input(1)), input(2));
+  const runOn = (backend: typeof cpu, shape: readonly number[], layouts: readonly ReturnType<typeof layoutOf>[]) => {
+    const views = layouts.map(({ length, ...layout }, seed) => {
+      const storage = backend.allocate(length);
+      backend.upload(storage, randomValues(length, seed));
+      return { storage, ...layout };
+    });
+    const { storage, ...outputLayout } = views.pop()!;
+    const program = backend.prepare([{ kind: 'map', formula, shape, inputs: views, output: storage, outputLayout }]);
+    program.run();
+    program.dispose();
+    const written = backend.view(storage).slice();
+    for (const each of [...views.map((view) => view.storage), storage]) backend.free(each);
+    return written;
+  };
+  fc.assert(
+    fc.property(shape, fc.tuple(layoutArbitrary, layoutArbitrary, layoutArbitrary, output), (lengths, layouts) => {
+      const placed = layouts.map((layout) => layoutOf(lengths, layout));
+      expect(runOn(cpu, lengths, placed)).toEqual(runOn(reference, lengths, placed));
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -543,22 +543,36 @@ function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
     all.map((view) => view.strides),
   );
   const inner = axes.pop() ?? { length: 1, strides: all.map(() => 1) };
+  // Several short rows are computed at once. Copies of rows may write three values more than they have.
+  const fitting = Math.floor((chunkLength - 3) / inner.length);
+  const rows = (fitting > 1 && axes.pop()) || { length: 1, strides: all.map(() => 0) };
   const isUniform = (slot: number): boolean =>
-    constants.has(slot) || (slot < views.length && inner.strides[slot] === 0);
+    constants.has(slot) || (slot < views.length && inner.strides[slot] === 0 && rows.strides[slot] === 0);
   const instructions = withSteps(assembled, views.length, isUniform);
   const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
-  const headerWords = 7 + 2 * axes.length + all.length * (2 + axes.length) + 5 * instructions.length;
-  const chunksOffset = 4 * (headerWords + slots);
+  const viewsWord = 10 + 2 * axes.length;
+  const viewWords = 3 + axes.length;
+  const instructionsWord = viewsWord + all.length * viewWords;
+  const slotsWord = instructionsWord + 5 * instructions.length;
+  const chunksOffset = 4 * (slotsWord + slots);
   return {
     bytes: chunksOffset + 4 * chunkLength * slots,
     write(buffer, address) {
-      const slotPointers = address + 4 * headerWords;
+      const at = (word: number): number => address + 4 * word;
       const chunks = address + chunksOffset;
-      const counts = [instructions.length, views.length, axes.length, outerElements, inner.length];
-      const words = [...counts, slotPointers, chunks];
+      const words = [
+        axes.length,
+        outerElements,
+        rows.length,
+        inner.length,
+        Math.max(1, fitting),
+        at(slotsWord),
+        chunks,
+      ];
+      words.push(at(instructionsWord - viewWords), at(instructionsWord), at(slotsWord - 5));
       for (const axis of axes) words.push(axis.length, 0);
       all.forEach((view, which) => {
-        words.push(view.address, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
+        words.push(view.address, ...[inner, rows, ...axes].map(({ strides }) => 4 * strides[which]!));
       });
       for (const { code, target, operands } of instructions) {
         const [a = 0, b = a, c = a] = operands;
