@@ -1,7 +1,8 @@
 /** Functions of four floats in float32, and powers computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
-  atanh2Polynomial, atanh4Polynomial, exp2Polynomial, exp4Polynomial, log4Polynomial, tail4Polynomial, tanh4Polynomial,
+  atanh2Polynomials, atanh4Polynomial, exp2Polynomials, exp4Polynomial, log4Polynomial, tail4Polynomial, tanh4Polynomial,
 } from './generated/programs';
+import { storeLanes, workspace } from './shared';
 
 // x64 has one instruction for pmin and pmax, which return a first operand that is NaN, and many for min and max.
 
@@ -64,54 +65,6 @@ import {
   return v128.bitselect(finite, special, f32x4.gt(x, zero));
 }
 
-function lower(x: v128): v128 {
-  return f64x2.promote_low_f32x4(x);
-}
-
-function upper(x: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<f32>(x, x, 2, 3, 2, 3));
-}
-
-function joined(low: v128, high: v128): v128 {
-  return v128.shuffle<f64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
-}
-
-function exp2(x: v128): v128 {
-  const clamped = f64x2.min(f64x2.max(x, f64x2.splat(-150.0)), f64x2.splat(150.0));
-  const shift = f64x2.splat(6755399441055744.0);
-  const shifted = f64x2.add(f64x2.mul(clamped, f64x2.splat(1.4426950408889634)), shift);
-  const n = f64x2.sub(shifted, shift);
-  const whole = f64x2.sub(clamped, f64x2.mul(n, f64x2.splat(6.93147180369123816490e-1)));
-  const r = f64x2.sub(whole, f64x2.mul(n, f64x2.splat(1.90821492927058770002e-10)));
-  const p = exp2Polynomial(r);
-  // The lowest bits of `shifted` are those of n.
-  return f64x2.mul(p, i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52));
-}
-
-function atanh2(s: v128): v128 {
-  const squared = f64x2.mul(s, s);
-  const p = atanh2Polynomial(squared);
-  return f64x2.mul(p, s);
-}
-
-function log2(x: v128): v128 {
-  // With the exponent's bits as its lowest, 2^52 becomes a float64 of that value.
-  const biased = v128.or(i64x2.shr_u(x, 52), i64x2.splat(0x4330000000000000));
-  let exponent = f64x2.sub(biased, f64x2.splat(4503599627371519.0));
-  let m = v128.or(v128.and(x, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3ff0000000000000));
-  const large = f64x2.gt(m, f64x2.splat(1.4142135623730951));
-  m = v128.bitselect(f64x2.mul(m, f64x2.splat(0.5)), m, large);
-  exponent = f64x2.add(exponent, v128.and(large, f64x2.splat(1.0)));
-  const one = f64x2.splat(1.0);
-  const series = atanh2(f64x2.div(f64x2.sub(m, one), f64x2.add(m, one)));
-  const result = f64x2.add(f64x2.mul(exponent, f64x2.splat(0.6931471805599453)), f64x2.mul(f64x2.splat(2.0), series));
-  const zero = f64x2.splat(0.0);
-  const infinity = f64x2.splat(f64.POSITIVE_INFINITY);
-  const special = v128.bitselect(f64x2.neg(infinity), f64x2.splat(f64.NaN), f64x2.eq(x, zero));
-  const finite = v128.bitselect(infinity, result, f64x2.eq(x, infinity));
-  return v128.bitselect(finite, special, f64x2.gt(x, zero));
-}
-
 // @ts-ignore: decorator
 @inline export function tanh4(x: v128): v128 {
   const magnitude = f32x4.abs(x);
@@ -171,19 +124,105 @@ function log2(x: v128): v128 {
   return normal(x, true);
 }
 
-export function pow4(x: v128, y: v128): v128 {
-  const magnitude = f32x4.abs(x);
+// Powers. One loop over all operations would wait for each of them, so that several loops pass on the values of a block.
+
+/** Elements of a block, and the bytes of their values in float64. */
+const powersTogether: i32 = 128;
+const powerBytes: usize = 8 * <usize>powersTogether;
+/** Places of the values of a block in float64; each loop says what they are. */
+const SECOND: usize = powerBytes, THIRD: usize = 2 * powerBytes;
+
+/** Computes `target[i] = a[i]^b[i]`. */
+export function powLoop(target: usize, a: usize, b: usize, _: usize, count: i32): void {
+  const work = workspace();
+  for (; count > 0; count -= powersTogether, target += powerBytes >> 1, a += powerBytes >> 1, b += powerBytes >> 1) {
+    const bytes = <usize>((min(powersTogether, count) + 3) & ~3) << 2;
+    const end = work + 2 * bytes;
+    for (let at: usize = 0, to = work; to < end; at += 16, to += 32) {
+      const x = f32x4.abs(v128.load(a + at));
+      splitExponent(lower(x), to);
+      splitExponent(upper(x), to + 16);
+    }
+    atanh2Polynomials(work, end);
+    for (let at: usize = 0, to = work; to < end; at += 16, to += 32) {
+      const y = v128.load(b + at);
+      splitPower(lower(y), to);
+      splitPower(upper(y), to + 16);
+    }
+    exp2Polynomials(work, end);
+    for (let at: usize = 0, from = work; from < end; at += 16, from += 32) {
+      const low = f64x2.mul(v128.load(from), v128.load(from, SECOND));
+      const high = f64x2.mul(v128.load(from, 16), v128.load(from, SECOND + 16));
+      storeLanes(target + at, powerOf(v128.load(a + at), v128.load(b + at), joined(low, high)), count - <i32>(at >> 2));
+    }
+  }
+}
+
+function lower(x: v128): v128 {
+  return f64x2.promote_low_f32x4(x);
+}
+
+function upper(x: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<f32>(x, x, 2, 3, 2, 3));
+}
+
+function joined(low: v128, high: v128): v128 {
+  return v128.shuffle<f64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+}
+
+/** Stores `s^2`, `s = (m - 1) / (m + 1)` and n of `x = m * 2^n`, which is positive and finite. */
+// @ts-ignore: decorator
+@inline function splitExponent(x: v128, to: usize): void {
+  // With the exponent's bits as its lowest, 2^52 becomes a float64 of that value.
+  const biased = v128.or(i64x2.shr_u(x, 52), i64x2.splat(0x4330000000000000));
+  const exponent = f64x2.sub(biased, f64x2.splat(4503599627371519.0));
+  const m = v128.or(v128.and(x, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3ff0000000000000));
+  const large = f64x2.gt(m, f64x2.splat(1.4142135623730951));
+  const half = v128.bitselect(f64x2.mul(m, f64x2.splat(0.5)), m, large);
+  const one = f64x2.splat(1.0);
+  const s = f64x2.div(f64x2.sub(half, one), f64x2.add(half, one));
+  v128.store(to, f64x2.mul(s, s));
+  v128.store(to, s, SECOND);
+  v128.store(to, f64x2.add(exponent, v128.and(large, one)), THIRD);
+}
+
+/** Replaces `atanh(s) / s`, s and n by r and `2^n` of `x^y = e^r 2^n`. */
+// @ts-ignore: decorator
+@inline function splitPower(y: v128, at: usize): void {
+  const series = f64x2.mul(v128.load(at), v128.load(at, SECOND));
+  const logarithm = f64x2.add(
+    f64x2.mul(v128.load(at, THIRD), f64x2.splat(0.6931471805599453)), f64x2.mul(f64x2.splat(2.0), series),
+  );
+  const clamped = f64x2.pmin(f64x2.pmax(f64x2.mul(y, logarithm), f64x2.splat(-150.0)), f64x2.splat(150.0));
+  const shift = f64x2.splat(6755399441055744.0);
+  const shifted = f64x2.add(f64x2.mul(clamped, f64x2.splat(1.4426950408889634)), shift);
+  const n = f64x2.sub(shifted, shift);
+  const whole = f64x2.sub(clamped, f64x2.mul(n, f64x2.splat(6.93147180369123816490e-1)));
+  v128.store(at, f64x2.sub(whole, f64x2.mul(n, f64x2.splat(1.90821492927058770002e-10))));
+  // The lowest bits of `shifted` are those of n.
+  v128.store(at, i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52), SECOND);
+}
+
+/** Returns `x^y`, given the power of |x| rounded to float32 unless x is 0, infinite or NaN. */
+// @ts-ignore: decorator
+@inline function powerOf(x: v128, y: v128, power: v128): v128 {
   const zero = f32x4.splat(0.0);
   const one = f32x4.splat(1.0);
-  const low = exp2(f64x2.mul(lower(y), log2(lower(magnitude))));
-  const high = exp2(f64x2.mul(upper(y), log2(upper(magnitude))));
-  let value = v128.bitselect(one, joined(low, high), f32x4.eq(magnitude, one));
+  const infinity = f32x4.splat(f32.POSITIVE_INFINITY);
+  const magnitude = f32x4.abs(x);
+  const isPlain = v128.and(v128.and(f32x4.gt(x, zero), f32x4.lt(x, infinity)), f32x4.lt(f32x4.abs(y), infinity));
+  if (i32x4.all_true(isPlain)) return power;
+  // 0 and infinity have powers of 0 and infinity; that of a NaN is NaN already.
+  const isZero = f32x4.eq(magnitude, zero), isInfinite = f32x4.eq(magnitude, infinity);
+  const edge = v128.and(infinity, v128.xor(isInfinite, f32x4.lt(y, zero)));
+  let value = v128.bitselect(edge, power, v128.and(v128.or(isZero, isInfinite), f32x4.eq(y, y)));
+  value = v128.bitselect(one, value, f32x4.eq(magnitude, one));
   const whole = f32x4.eq(f32x4.floor(y), y);
   const half = f32x4.mul(y, f32x4.splat(0.5));
   const odd = v128.and(whole, f32x4.ne(f32x4.floor(half), half));
   value = v128.xor(value, v128.and(v128.and(odd, x), i32x4.splat(0x80000000)));
   const finite = f32x4.ne(x, f32x4.splat(f32.NEGATIVE_INFINITY));
   const root = v128.andnot(v128.and(f32x4.lt(x, zero), finite), whole);
-  value = v128.bitselect(f32x4.splat(f32.NaN), value, root);
+  value = v128.bitselect(f32x4.splat(f32.NaN), value, v128.or(root, f32x4.ne(x, x)));
   return v128.bitselect(one, value, f32x4.eq(y, zero));
 }

@@ -40,7 +40,9 @@ async function sourceModule(path) {
 }
 
 function imports() {
-  const long = Object.entries(instructions).flatMap(([name, { vectors }]) => (vectors ? [`${name}4`] : []));
+  const long = Object.entries(instructions).flatMap(([name, { simd, vectors }]) => {
+    return simd === undefined ? [`${name}Loop`] : vectors ? [`${name}4`] : [];
+  });
   return [
     "import * as kernels from '../index';",
     "import { storeLanes } from '../shared';",
@@ -48,16 +50,36 @@ function imports() {
   ];
 }
 
-/** A function for each polynomial, by Horner's rule; its name ends in the number of lanes. */
+/**
+ * A function for each polynomial, by Horner's rule. In float64 it replaces values in memory, four vectors in step: each
+ * would wait for itself, and a loaded constant serves all four.
+ */
 function polynomialLines() {
   return Object.entries(polynomials).flatMap(([name, [first, ...rest]]) => {
     const type = name.endsWith('4') ? 'f32x4' : 'f64x2';
     const splat = (value) => `${type}.splat(${Number.isInteger(value) ? `${value}.0` : value})`;
+    const step = (value, x, coefficient) =>
+      `${value} = ${type}.add(${type}.mul(${value}, ${x}), ${splat(coefficient)});`;
+    if (type === 'f32x4') {
+      return [
+        `export function ${name}Polynomial(x: v128): v128 {`,
+        `  let value = ${splat(first)};`,
+        ...rest.map((coefficient) => `  ${step('value', 'x', coefficient)}`),
+        '  return value;',
+        '}',
+      ];
+    }
+    const vectors = [0, 1, 2, 3];
     return [
-      `export function ${name}Polynomial(x: v128): v128 {`,
-      `  let value = ${splat(first)};`,
-      ...rest.map((coefficient) => `  value = ${type}.add(${type}.mul(value, x), ${splat(coefficient)});`),
-      '  return value;',
+      `export function ${name}Polynomials(at: usize, end: usize): void {`,
+      '  for (; at < end; at += 64) {',
+      ...vectors.map((index) => `    const x${index} = v128.load(at, ${16 * index});`),
+      ...vectors.map((index) => `    let value${index} = ${splat(first)};`),
+      ...rest.flatMap((coefficient) =>
+        vectors.map((index) => `    ${step(`value${index}`, `x${index}`, coefficient)}`),
+      ),
+      ...vectors.map((index) => `    v128.store(at, value${index}, ${16 * index});`),
+      '  }',
       '}',
     ];
   });
@@ -71,6 +93,7 @@ function instructionLines() {
   const all = Object.entries(instructions);
   const parameters = 'target: usize, a: usize, b: usize, c: usize, count: i32';
   const loops = all.flatMap(([name, { simd, vectors = 4 }]) => {
+    if (simd === undefined) return [];
     const at = (offset) => simd(['a', 'b', 'c'].map((operand) => `v128.load(${operand}, ${offset})`));
     const pass = (length) => [
       `  for (; count >= ${4 * length}; count -= ${4 * length}) {`,
@@ -81,7 +104,7 @@ function instructionLines() {
     ];
     return [
       `function ${name}Loop(${parameters}): void {`,
-      ...(vectors > 1 ? pass(vectors) : []),
+      ...pass(vectors),
       ...pass(1),
       `  if (count != 0) storeLanes(target, ${at(0)}, count);`,
       '}',

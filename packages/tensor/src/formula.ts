@@ -266,12 +266,15 @@ interface Definition {
   readonly arity: 1 | 2 | 3;
   /** The value in the reference backend, which all exact backends share. */
   readonly js: (a: number, b: number, c: number) => number;
-  /** AssemblyScript for four elements, in terms of operands of type v128; an operand may be read 12 bytes past its end. */
-  readonly simd: Expression;
+  /**
+   * AssemblyScript for four elements, in terms of operands of type v128; an operand may be read 12 bytes past its end.
+   * Omitted if kernels/transcendental.ts has the loop over all elements.
+   */
+  readonly simd?: Expression;
   /** JavaScript for one element, as gpu.js compiles it. */
   readonly shader: Expression;
   /** Number of vectors that the loop of a function in kernels/transcendental.ts takes at once; 4 of other functions. */
-  readonly vectors?: 1 | 2;
+  readonly vectors?: 2;
 }
 
 /**
@@ -342,8 +345,6 @@ export const primitives = {
   pow: {
     arity: 2,
     js: pow32,
-    vectors: 1,
-    simd: ([x, y]) => `pow4(${x}, ${y})`,
     shader: ([a, b], special) => `powerOf(${a}, ${b}, ${special(Number.NaN)}, ${special(Number.POSITIVE_INFINITY)})`,
   },
   minimum: {
@@ -367,7 +368,7 @@ const shortcuts = {
 } as const satisfies Record<string, Pick<Definition, 'simd'>>;
 
 /** The instructions of map programs; each one's code is its position. */
-export const instructions: Readonly<Record<string, Pick<Definition, 'simd' | 'vectors'>>> = {
+export const instructions: Readonly<Record<string, Partial<Definition>>> = {
   copy: { simd: ([x]) => x },
   ...primitives,
   ...shortcuts,
