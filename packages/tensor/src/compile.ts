@@ -232,9 +232,16 @@ function placeOutputs(
   const saves: KernelCall[] = [];
   const copies: KernelCall[] = [];
   const given = new Map(places);
+  const writers = new Map<Storage, number>();
+  calls.forEach((call, index) => {
+    for (const storage of writesOf(call)) if (!writers.has(storage)) writers.set(storage, index);
+  });
+  const last = lastReads(calls, (storage) => given.get(storage));
   outputs.forEach((storage, index) => {
     const target = targets[index]!;
-    if (!places.has(storage) && mayWriteDirectly(calls, storage, target, given)) {
+    const writer = writers.get(storage)!;
+    const isReadLater = (last.get(target) ?? -1) > writer;
+    if (!places.has(storage) && !isReadLater && mayWriteDirectly(calls[writer]!, target, given)) {
       places.set(storage, target);
       return;
     }
@@ -255,18 +262,9 @@ function copyCall(from: Storage, to: Storage): KernelCall {
   return { kind: 'map', formula: input(0), shape: [from.length], inputs: [view], output: to };
 }
 
-/** Whether nothing reads the old values of `target` when, or after, `symbol` is written to it. */
-function mayWriteDirectly(
-  calls: readonly KernelCall[],
-  symbol: Storage,
-  target: Storage,
-  given: ReadonlyMap<Storage, Storage>,
-): boolean {
-  const writer = calls.findIndex((call) => writesOf(call).includes(symbol));
-  const last = lastReads(calls);
+/** Whether the call may write to `target`: it reads nothing there, or each value just before it is replaced. */
+function mayWriteDirectly(call: KernelCall, target: Storage, given: ReadonlyMap<Storage, Storage>): boolean {
   const sameMemory = (storage: Storage): boolean => given.get(storage) === target;
-  for (const [storage, index] of last) if (sameMemory(storage) && index > writer) return false;
-  const call = calls[writer]!;
   if (call.kind !== 'map' || call.outputLayout !== undefined) return !readsOf(call).some(sameMemory);
   return call.inputs.every((view) => !sameMemory(view.storage) || readsContiguously(call, view));
 }
@@ -457,11 +455,17 @@ function roomFor(storage: Storage): number {
   return Math.max(1, Math.ceil(storage.length / alignment)) * alignment;
 }
 
-/** Returns the index of the last call that reads each storage. */
-function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
+/** Returns the index of the last call that reads each place; storages without a place are left out. */
+function lastReads(
+  calls: readonly KernelCall[],
+  placeOf: (storage: Storage) => Storage | undefined = (storage) => storage,
+): Map<Storage, number> {
   const last = new Map<Storage, number>();
   calls.forEach((call, index) => {
-    for (const storage of readsOf(call)) last.set(storage, index);
+    for (const storage of readsOf(call)) {
+      const place = placeOf(storage);
+      if (place !== undefined) last.set(place, index);
+    }
   });
   return last;
 }
