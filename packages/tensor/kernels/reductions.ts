@@ -1,5 +1,5 @@
 /** Reductions over the middle axis of [outer, length, inner]. */
-import { storeLanes, workspace } from './shared';
+import { loadFour, storeLanes, workspace } from './shared';
 
 /** Sums in sixteen interleaved chains, folded in the order given in src/backend.ts. */
 function sumContiguous(source: usize, length: i32): f32 {
@@ -132,9 +132,8 @@ function choose4(largest: bool, a: v128, b: v128): v128 {
   return largest ? f32x4.max(a, b) : f32x4.min(a, b);
 }
 
-function choose(largest: bool, a: f32, b: f32): f32 {
-  return largest ? max(a, b) : min(a, b);
-}
+/** Rows of at most this length are compared four at a time. */
+const longestShortRow: i32 = 16;
 
 /** Finds the largest or smallest value; the order of comparisons does not change it. */
 // @ts-ignore: decorator
@@ -142,36 +141,37 @@ function choose(largest: bool, a: f32, b: f32): f32 {
   largest: bool, outer: i32, length: i32, inner: i32, source: usize, target: usize,
 ): void {
   const stride = <usize>inner << 2;
-  for (let row = 0; row < outer; row++, source += <usize>length * stride) {
-    let column = 0;
+  const rowBytes = <usize>length * stride;
+  let row = 0;
+  if (inner == 1 && length <= longestShortRow) {
+    for (; row + 4 <= outer; row += 4, source += rowBytes << 2, target += 16) {
+      let best = loadFour(source, rowBytes);
+      for (let at: usize = 4; at < rowBytes; at += 4) best = choose4(largest, best, loadFour(source + at, rowBytes));
+      v128.store(target, best);
+    }
+  }
+  for (; row < outer; row++, source += rowBytes) {
     if (inner == 1 && length >= 4) {
       let best = v128.load(source);
       let index = 4;
       for (; index + 4 <= length; index += 4) best = choose4(largest, best, v128.load(source + (<usize>index << 2)));
       best = choose4(largest, best, v128.load(source + (<usize>(length - 4) << 2)));
-      const pair0 = choose(largest, f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 2));
-      const pair1 = choose(largest, f32x4.extract_lane(best, 1), f32x4.extract_lane(best, 3));
-      store<f32>(target, choose(largest, pair0, pair1));
+      best = choose4(largest, best, v128.shuffle<f32>(best, best, 2, 3, 0, 1));
+      best = choose4(largest, best, v128.shuffle<f32>(best, best, 1, 0, 3, 2));
+      store<f32>(target, f32x4.extract_lane(best, 0));
       target += 4;
       continue;
     }
-    for (; column + 4 <= inner; column += 4, target += 16) {
+    for (let column = 0; column < inner; column += 4) {
+      const lanes = min(4, inner - column);
       let at = source + (<usize>column << 2);
       let best = v128.load(at);
       for (let index = 1; index < length; index++) {
         at += stride;
         best = choose4(largest, best, v128.load(at));
       }
-      v128.store(target, best);
-    }
-    for (; column < inner; column++, target += 4) {
-      let at = source + (<usize>column << 2);
-      let best = load<f32>(at);
-      for (let index = 1; index < length; index++) {
-        at += stride;
-        best = choose(largest, best, load<f32>(at));
-      }
-      store<f32>(target, best);
+      storeLanes(target, best, lanes);
+      target += <usize>lanes << 2;
     }
   }
 }

@@ -59,6 +59,14 @@ export function multiplyAddOnce(sum: f32, a: f32, b: f32): f32 {
   return f32x4.extract_lane(multiplyAdd(f32x4.splat(sum), f32x4.splat(a), f32x4.splat(b)), 0);
 }
 
+/** Loads four floats, `step` bytes apart. */
+export function loadFour(at: usize, step: usize): v128 {
+  let four = v128.load32_zero(at);
+  four = v128.load32_lane(at + step, four, 1);
+  four = v128.load32_lane(at + 2 * step, four, 2);
+  return v128.load32_lane(at + 3 * step, four, 3);
+}
+
 /** Stores the first `lanes` of four floats, or all four if `lanes` is larger. */
 export function storeLanes(target: usize, value: v128, lanes: i32): void {
   if (lanes >= 4) {

@@ -1,5 +1,5 @@
 /** Products with one row, one column or few terms, which take less time than packing their operands. */
-import { multiplyAdd, storeLanes } from './shared';
+import { loadFour, multiplyAdd, storeLanes } from './shared';
 
 // Every sum is the chain of kernels/product.ts. Vectors may read up to 12 bytes beyond an operand.
 
@@ -133,11 +133,7 @@ function rowsTimesVector(count: i32, inner: i32, rows: usize, rowBytes: usize, r
 /** Adds the products of the last `rest` values of four rows. */
 function addRest(sum: v128, at: usize, rowBytes: usize, right: usize, rest: i32): v128 {
   for (; rest > 0; rest--, at += 4, right += 4) {
-    let four = f32x4.splat(load<f32>(at));
-    four = f32x4.replace_lane(four, 1, load<f32>(at + rowBytes));
-    four = f32x4.replace_lane(four, 2, load<f32>(at + 2 * rowBytes));
-    four = f32x4.replace_lane(four, 3, load<f32>(at + 3 * rowBytes));
-    sum = multiplyAdd(sum, four, v128.load32_splat(right));
+    sum = multiplyAdd(sum, loadFour(at, rowBytes), v128.load32_splat(right));
   }
   return sum;
 }
