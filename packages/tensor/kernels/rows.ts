@@ -21,14 +21,38 @@ import { exp4, log4 } from './transcendental';
 
 /** Skips NaN, which makes the sum of the row NaN anyway: pmax takes one instruction, max several. */
 function largestOf(source: usize, count: i32): f32 {
-  let best = f32x4.splat(load<f32>(source));
-  for (; count >= 4; count -= 4, source += 16) best = f32x4.pmax(best, v128.load(source));
+  let best = f32x4.splat(load<f32>(source)), other = best;
+  for (; count >= 8; count -= 8, source += 32) {
+    best = f32x4.pmax(best, v128.load(source));
+    other = f32x4.pmax(other, v128.load(source, 16));
+  }
+  best = f32x4.pmax(best, other);
   let result = max(
     max(f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 1)),
     max(f32x4.extract_lane(best, 2), f32x4.extract_lane(best, 3)),
   );
   for (; count > 0; count--, source += 4) result = max(result, load<f32>(source));
   return result;
+}
+
+/** Stores `exp((input - largest) / scale)` of the first `seen` bytes of a row of `bytes`; without a scale it is 1. */
+// @ts-ignore: decorator
+@inline function storePowers(
+  isScaled: bool, seen: usize, bytes: usize, input: usize, largest: v128, scale: v128, output: usize,
+): void {
+  let at: usize = 0;
+  for (; at + 32 <= seen; at += 32) {
+    const difference0 = f32x4.sub(v128.load(input + at), largest);
+    const difference1 = f32x4.sub(v128.load(input + at, 16), largest);
+    const power0 = exp4(isScaled ? f32x4.div(difference0, scale) : difference0);
+    const power1 = exp4(isScaled ? f32x4.div(difference1, scale) : difference1);
+    v128.store(output + at, power0);
+    v128.store(output + at, power1, 16);
+  }
+  for (; at < seen; at += 16) {
+    const difference = f32x4.sub(v128.load(input + at), largest);
+    storeInRow(output + at, exp4(isScaled ? f32x4.div(difference, scale) : difference), bytes - at);
+  }
 }
 
 export function softmax(
@@ -40,14 +64,16 @@ export function softmax(
     const count = visible(columns, period, row);
     const seen = <usize>count << 2;
     const largest = f32x4.splat(largestOf(input, count));
-    for (let at: usize = 0; at < seen; at += 16) {
-      const power = exp4(f32x4.div(f32x4.sub(v128.load(input + at), largest), scale));
-      storeInRow(output + at, power, bytes - at);
-    }
+    if (temperature == 1) storePowers(false, seen, bytes, input, largest, scale, output);
+    else storePowers(true, seen, bytes, input, largest, scale, output);
     const total = f32x4.splat(rowSum(output, count));
-    for (let at: usize = 0; at < seen; at += 16) {
-      storeInRow(output + at, f32x4.div(v128.load(output + at), total), bytes - at);
+    let at: usize = 0;
+    for (; at + 32 <= seen; at += 32) {
+      const part0 = f32x4.div(v128.load(output + at), total), part1 = f32x4.div(v128.load(output + at, 16), total);
+      v128.store(output + at, part0);
+      v128.store(output + at, part1, 16);
     }
+    for (; at < seen; at += 16) storeInRow(output + at, f32x4.div(v128.load(output + at), total), bytes - at);
     memory.fill(output + seen, 0, bytes - seen);
   }
 }

@@ -116,11 +116,12 @@ describe.each(backends)('$name', (backend) => {
     backend.free(target);
   });
 
-  it.each([1, 3, 4, 5, 16, 21])(
+  it.each([1, 2, 3, 4, 5, 16, 17, 21])(
     'finds the largest and the smallest of %i, NaN and the sign of 0 included',
     (length) => {
       for (const [outer, inner] of [
         [3, 1],
+        [9, 1],
         [2, 7],
       ] as const) {
         const size = outer * length * inner;
