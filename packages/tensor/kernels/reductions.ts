@@ -97,7 +97,7 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
     let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
     for (; additions > 0; additions--) {
       top -= sumBytes;
-      for (let at: usize = 0; at < sumBytes; at += 16) {
+      for (let at: usize = 0; at < <usize>columns << 2; at += 16) {
         const left = top - sumBytes + at;
         v128.store(left, f32x4.add(v128.load(left), v128.load(top + at)));
       }
