@@ -40,4 +40,4 @@ export {
 export { ParameterServer, Parameters, type StepResult } from './parameter-server.ts';
 export { TreeSum } from './tree-sum.ts';
 export { createPause, createYield } from './turns.ts';
-export { checksumBy } from './vector-memory.ts';
+export { checksumBy, lanesIn } from './vector-memory.ts';

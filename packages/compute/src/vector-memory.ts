@@ -1,5 +1,5 @@
 /** Moves the bytes of messages into a backend's vectors. */
-import { bytesOf, type Checksum, checksumOf, copyBytes, floatsOf } from '@lockstep/protocol';
+import { bytesOf, type Checksum, checksumOf, copyBytes, floatsOf, type Lanes, lanesOf } from '@lockstep/protocol';
 import {
   type Backend,
   type CodecKernels,
@@ -11,7 +11,13 @@ import {
 
 /** Returns the checksum of vectors in transit, computed by the backend's kernels if it has them. */
 export function checksumBy(codec: CodecKernels | undefined): Checksum {
-  return codec ? (bytes) => codec.checksum(bytes) : checksumOf;
+  const lanesBy = lanesIn(codec);
+  return (bytes) => checksumOf(bytes, lanesBy);
+}
+
+/** Returns the lanes of a checksum, computed by the backend's kernels if it has them. */
+export function lanesIn(codec: CodecKernels | undefined): Lanes {
+  return codec ? (bytes) => codec.lanes(bytes) : lanesOf;
 }
 
 /**

@@ -89,9 +89,11 @@ export function isShared({ buffer }: Uint8Array): boolean {
 /** `checksumOf`, or a faster function with the same result. */
 export type Checksum = (bytes: Uint8Array) => number;
 
-/** Two primes of XXH32. */
+/** `lanesOf`, or a faster function with the same result. */
+export type Lanes = (bytes: Uint8Array) => Int32Array;
+
+/** A prime of XXH32. */
 const multiplier = 0x9e3779b1;
-const wordMultiplier = 0x85ebca77;
 
 /** 32-bit lanes: enough to fill eight vector registers. */
 const laneCount = 32;
@@ -104,11 +106,22 @@ const summed = new Uint8Array(summedWords.buffer);
 /**
  * Returns a 32-bit checksum of `bytes`, from 0 to 2^32 - 1. Changing any single word changes it.
  *
- * The bytes, as little-endian words with the last block padded with zeros, are dealt to 32 lanes in turn. Each lane
- * starts at 0 and takes a word by the step of XXH32. Then the byte count takes the lanes in the same way, and its bits
- * are mixed.
+ * The byte count takes the words of `lanesOf` as a lane does, and its bits are mixed.
  */
-export function checksumOf(bytes: Uint8Array): number {
+export function checksumOf(bytes: Uint8Array, lanesBy: Lanes = lanesOf): number {
+  let sum = lanesBy(bytes).reduce(taken, bytes.length);
+  sum = Math.imul(sum ^ (sum >>> 15), 0x85ebca77);
+  sum = Math.imul(sum ^ (sum >>> 13), 0xc2b2ae3d);
+  return (sum ^ (sum >>> 16)) >>> 0;
+}
+
+/**
+ * Returns the 32 lanes of a checksum, in memory that the next call overwrites. Changing any single word changes them.
+ *
+ * The bytes, as little-endian words with the last block padded with zeros, are dealt to the lanes in turn. Each lane
+ * starts at 0. It takes a word by adding it, multiplying the sum, and folding the product's upper half into its lower.
+ */
+export function lanesOf(bytes: Uint8Array): Int32Array {
   lanes.fill(0);
   for (let at = 0; at < bytes.length; at += summed.length) {
     const part = bytes.subarray(at, at + summed.length);
@@ -117,16 +130,12 @@ export function checksumOf(bytes: Uint8Array): number {
     summed.fill(0, part.length, blockBytes);
     takeBlocks(blockBytes / 4);
   }
-  let sum = bytes.length;
-  for (const lane of lanes) sum = taken(sum, lane);
-  sum = Math.imul(sum ^ (sum >>> 15), wordMultiplier);
-  sum = Math.imul(sum ^ (sum >>> 13), 0xc2b2ae3d);
-  return (sum ^ (sum >>> 16)) >>> 0;
+  return lanes;
 }
 
 function taken(lane: number, word: number): number {
-  const sum = lane + Math.imul(word, wordMultiplier);
-  return Math.imul((sum << 13) | (sum >>> 19), multiplier);
+  const product = Math.imul(lane + word, multiplier);
+  return product ^ (product >>> 16);
 }
 
 /** Feeds the first `wordCount` words of the piece to the lanes, four lanes at a time to keep them in registers. */

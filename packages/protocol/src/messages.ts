@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** Incremented whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 14;
+export const protocolVersion = 15;
 
 /** The WebSocket subprotocol that both ends request. */
 export const subprotocol = 'lockstep.v1';

@@ -1,21 +1,20 @@
-/** Passes over vectors that are sent: their checksum, and the bitmap of their nonzero blocks. */
+/** Passes over vectors that are sent: the lanes of their checksum, and the bitmap of their nonzero blocks. */
 
 /** One 32-bit word for each of 32 lanes. */
 const blockBytes: usize = 128;
 const multiplier: u32 = 0x9e3779b1;
-const wordMultiplier: u32 = 0x85ebca77;
 
 // @ts-ignore: decorator
 @inline function taken(lanes: v128, words: v128): v128 {
-  const sum = i32x4.add(lanes, i32x4.mul(words, i32x4.splat(wordMultiplier)));
-  return i32x4.mul(v128.or(i32x4.shl(sum, 13), i32x4.shr_u(sum, 19)), i32x4.splat(multiplier));
+  const product = i32x4.mul(i32x4.add(lanes, words), i32x4.splat(multiplier));
+  return v128.xor(product, i32x4.shr_u(product, 16));
 }
 
 /**
- * Feeds bytes into the 32 lanes at `state`. A partial last block is zero-padded in the block that follows the lanes.
- * The checksum is the one defined in protocol/src/bytes.ts.
+ * Feeds bytes into the 32 lanes at `state`, which are defined in protocol/src/bytes.ts. A partial last block is
+ * zero-padded in the block that follows the lanes.
  */
-export function checksumTake(state: usize, bytes: usize, count: usize): void {
+export function feedLanes(state: usize, bytes: usize, count: usize): void {
   const rest = count % blockBytes;
   takeBlocks(state, bytes, bytes + count - rest);
   if (rest == 0) return;
@@ -52,17 +51,6 @@ function takeBlocks(state: usize, bytes: usize, end: usize): void {
   v128.store(state, f, 80);
   v128.store(state, g, 96);
   v128.store(state, h, 112);
-}
-
-/** Returns the checksum of the `count` bytes that were fed into the lanes at `state`. */
-export function checksumEnd(state: usize, count: u32): u32 {
-  let sum = count;
-  for (const end = state + blockBytes; state < end; state += 4) {
-    sum = rotl(sum + load<u32>(state) * wordMultiplier, 13) * multiplier;
-  }
-  sum = (sum ^ (sum >>> 15)) * wordMultiplier;
-  sum = (sum ^ (sum >>> 13)) * 0xc2b2ae3d;
-  return sum ^ (sum >>> 16);
 }
 
 /** Values of a block. */

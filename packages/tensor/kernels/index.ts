@@ -2,7 +2,7 @@
  * Exports of the module, and all kernels under their names in `kernelCalls` of src/backends/cpu/programs.ts. Pointers are
  * byte addresses; lengths count float32 values.
  */
-export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
+export { feedLanes, nonZeroBlocks } from './codec';
 export { bytesToFloats, magnitude, rowsToBytes, rowsToFloats } from './convert';
 export { convolution } from './convolution';
 export { execute } from './generated/programs';

@@ -336,8 +336,8 @@ export interface Backend {
  * Plain loops in `protocol/src` give the same results.
  */
 export interface CodecKernels {
-  /** Computes the 32-bit checksum of protocol/src/bytes.ts. */
-  checksum(bytes: Uint8Array): number;
+  /** Returns the lanes of protocol/src/bytes.ts, in memory that the next call of the backend overwrites. */
+  lanes(bytes: Uint8Array): Int32Array;
   /** Returns a bitmap, in the format of protocol/src/vectors.ts, of the blocks of 64 values that are not all +0. */
   nonZeroBlocks(values: Float32Array): Uint8Array;
 }

@@ -88,8 +88,8 @@ describe('the bytes of a transcript', () => {
     expect(errorOf(Buffer.from('{"lockstep":"0.1.0"}'))?.message).toBe(
       'expected a transcript, got another kind of file',
     );
-    expect(errorOf(Buffer.from('lockstep-transcript.v2\nwhatever'))?.message).toBe(
-      'expected a transcript in format v1, got format "v2": another version of Lockstep wrote it',
+    expect(errorOf(Buffer.from('lockstep-transcript.v3\nwhatever'))?.message).toBe(
+      'expected a transcript in format v2, got format "v3": another version of Lockstep wrote it',
     );
   });
 

@@ -14,7 +14,7 @@ import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
 import { type Finding, nameOf, sentenceOf } from './findings.ts';
-import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagOf, weightsKey } from './format.ts';
+import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagOf } from './format.ts';
 import { decodeShards, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
@@ -111,7 +111,6 @@ class Auditor {
   readonly #transcript: Transcript;
   readonly #replay: Replay;
   readonly #options: AuditorOptions;
-  readonly #weightsKey: Buffer;
   /** Hashes of the state after some steps: of the seals, and of the weights that the run ended with. */
   readonly #claims = new Map<number, Claim[]>();
   readonly #pause = createPause(true, systemClock);
@@ -129,7 +128,6 @@ class Auditor {
     this.#transcript = transcript;
     this.#replay = replay;
     this.#options = options;
-    this.#weightsKey = weightsKey(transcript.header.identity);
     const { seals, end } = transcript;
     for (const seal of seals) this.#claim(seal.steps, seal);
     if (end) this.#claim(end.step, end);
@@ -320,8 +318,7 @@ class Auditor {
   /** Whether weights are those that the transcript has after this many steps. */
   #areWeights(steps: number, weights = this.#replay.weights): boolean {
     if (steps === 0) return this.#transcript.seals[0]?.weightsSha256 === sha256(bytesOf(weights));
-    const tag = tagOf(this.#weightsKey, steps, weights);
-    return Buffer.compare(tag, this.#transcript.steps[steps - 1]!.weightsTag) === 0;
+    return Buffer.compare(this.#replay.weightsTag(weights), this.#transcript.steps[steps - 1]!.weightsTag) === 0;
   }
 
   /** The fault of the state that the transcript states here; undefined if it states none or the right one. */

@@ -16,7 +16,7 @@
  *
  * A shard's tag is the ChaCha20-Poly1305 tag of its sum [parameters + 2] as associated data. The nonce is the number of
  * shards since the last seal. The key is random and secret until the seal, so that no worker can compute another sum
- * with the same tag. The key of weights follows from the run's identity and the nonce is the number of steps, so that the
+ * with the same tag. The tag of weights is the beginning of SHA-256(lanes of their checksum) without a key, so that the
  * weights of two transcripts can be compared.
  */
 import {
@@ -91,7 +91,7 @@ export const recordTypes = ['header', 'worker', 'step', 'back', 'end', 'seal'] a
 export type RecordType = (typeof recordTypes)[number];
 
 export const formatPrefix = 'lockstep-transcript.';
-export const magic = Buffer.from(`${formatPrefix}v1\n`);
+export const magic = Buffer.from(`${formatPrefix}v2\n`);
 export const headBytes = 5;
 export const linkBytes = 12;
 export const tagBytes = 16;
@@ -135,23 +135,27 @@ function cipherOf(key: Uint8Array, number: number): CipherChaCha20Poly1305 {
   return createCipheriv(cipherName, key, nonce, { authTagLength: tagBytes });
 }
 
-function tagBy(cipher: CipherChaCha20Poly1305, values: Float32Array): Buffer {
-  cipher.setAAD(bytesOf(values), { plaintextLength: 0 });
-  cipher.final();
-  return cipher.getAuthTag();
+/** A tag whose values have been read. */
+export type BegunTag = Pick<CipherChaCha20Poly1305, 'final' | 'getAuthTag'>;
+
+function read(cipher: CipherChaCha20Poly1305, values: Float32Array): BegunTag {
+  return cipher.setAAD(bytesOf(values), { plaintextLength: 0 });
+}
+
+function endTag(begun: BegunTag): Buffer {
+  begun.final();
+  return begun.getAuthTag();
 }
 
 /** Returns the Poly1305 tag of values under the one-time key that ChaCha20 makes of key and number (RFC 8439). */
 export function tagOf(key: Uint8Array, number: number, values: Float32Array): Buffer {
-  return tagBy(cipherOf(key, number), values);
+  return endTag(read(cipherOf(key, number), values));
 }
 
-/**
- * Computes tags whose numbers mostly follow one another. Makes many ciphers at once, because one that is made between
- * two steps finds cold caches.
- */
+/** Begins tags whose numbers mostly follow one another. */
 export class Tagger {
   readonly #key: Uint8Array;
+  /** Made many at once: between two steps, code and data of making a cipher are not in the caches. */
   #ready: CipherChaCha20Poly1305[] = [];
   /** Number of the last cipher that is ready. */
   #next = 0;
@@ -160,18 +164,18 @@ export class Tagger {
     this.#key = key;
   }
 
-  tag(number: number, values: Float32Array): Buffer {
+  begin(number: number, values: Float32Array): BegunTag {
     if (this.#ready.length === 0 || number !== this.#next) {
       this.#ready = Array.from({ length: 64 }, (_, index) => cipherOf(this.#key, number + index)).reverse();
     }
     this.#next = number + 1;
-    return tagBy(this.#ready.pop()!, values);
+    return read(this.#ready.pop()!, values);
   }
 }
 
-/** Returns the public key of weights' tags. */
-export function weightsKey(identity: RunIdentity): Buffer {
-  return createHash('sha256').update(magic).update(JSON.stringify(identity)).digest();
+/** Returns the tag of weights. @param lanes those of the weights' checksum */
+export function weightsTagOf(lanes: Int32Array): Buffer {
+  return createHash('sha256').update(lanes).digest().subarray(0, tagBytes);
 }
 
 /** Returns the hashes of a run's state. */
@@ -183,6 +187,11 @@ export function sealedState(steps: number, weights: Float32Array, { step, slots 
     weightsSha256: createHash('sha256').update(bytesOf(weights)).digest('hex'),
     optimizerSha256: optimizer.digest('hex'),
   };
+}
+
+/** A shard whose sum has been read. */
+interface ReadShard extends Omit<RecordedShard, 'tag'> {
+  readonly tag: BegunTag;
 }
 
 /** Writes the records of a transcript, one segment after another; each ends with a seal. */
@@ -220,7 +229,7 @@ export class TranscriptEncoder {
   }
 
   /** @param shards in the order of their numbers */
-  step(step: number, shards: readonly RecordedShard[], weightsTag: Uint8Array): void {
+  step({ step, shards, lanes }: { step: number; shards: readonly ReadShard[]; lanes: Int32Array }): void {
     const payload = Buffer.alloc(4 + shardBytes * shards.length + tagBytes);
     payload.writeUInt32LE(step, 0);
     let at = 4;
@@ -228,10 +237,10 @@ export class TranscriptEncoder {
       payload.writeUInt32LE(lo, at);
       payload.writeUInt8(Math.log2(n), at + 4);
       payload.writeUInt32LE(worker, at + 5);
-      payload.set(tag, at + 9);
+      payload.set(endTag(tag), at + 9);
       at += shardBytes;
     }
-    payload.set(weightsTag, at);
+    payload.set(weightsTagOf(lanes), at);
     this.#record('step', payload);
   }
 

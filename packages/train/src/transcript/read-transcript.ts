@@ -112,7 +112,7 @@ class TranscriptReader {
     else if (text.startsWith(formatPrefix)) {
       const [version] = this.#file.toString('latin1', formatPrefix.length, formatPrefix.length + 16).split('\n');
       throw new TranscriptError(
-        `expected a transcript in format v1, got format ${JSON.stringify(version)}: another version of Lockstep wrote it`,
+        `expected a transcript in format v2, got format ${JSON.stringify(version)}: another version of Lockstep wrote it`,
       );
     } else throw new TranscriptError('expected a transcript, got another kind of file');
   }

@@ -4,6 +4,7 @@ import {
   createNumericsCheck,
   createShardSource,
   InlineGradient,
+  lanesIn,
   ParameterServer,
 } from '@lockstep/compute';
 import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
@@ -21,7 +22,7 @@ import { newSha256, sha256 } from '../node/sha256.ts';
 import { frozenBy } from '../prepare.ts';
 import { dataHash } from '../prepared.ts';
 import { checkOwnNumerics } from '../run/create-run.ts';
-import { sealedState } from './format.ts';
+import { sealedState, weightsTagOf } from './format.ts';
 import { decodeShards, type Transcript, TranscriptError } from './read-transcript.ts';
 
 /** Everything that the steps of a run depend on besides their samples. */
@@ -97,6 +98,11 @@ export class Replay {
   get weights(): Float32Array {
     const { backend, server } = this.#parts;
     return backend.view(server.parameters);
+  }
+
+  /** The tag of weights, wherever they are. */
+  weightsTag(weights: Float32Array): Buffer {
+    return weightsTagOf(lanesIn(this.#parts.backend.codec)(bytesOf(weights)));
   }
 
   /** A copy of the state before the next step. */

@@ -1,9 +1,10 @@
 /** Writes the transcript of a run while it trains, and continues that of a run that resumes. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, fdatasyncSync, openSync, truncateSync, writeSync } from 'node:fs';
-import type { ParameterServer } from '@lockstep/compute';
+import { lanesIn, type ParameterServer } from '@lockstep/compute';
 import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/data/files';
 import { errorMessage, thousands } from '@lockstep/data/shown';
+import { bytesOf, type Lanes } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import { configurationError, optionName } from '@lockstep/worker';
 import { type Checkpoint, identityDifference, type RunIdentity } from '../checkpoint/checkpoint.ts';
@@ -14,21 +15,21 @@ import { identityOf, type Prepared } from '../prepared.ts';
 import { keptSecret } from '../site/secrets.ts';
 import { version } from '../version.ts';
 import {
+  type BegunTag,
   engineFault,
-  type RecordedShard,
   sealedState,
-  Tagger,
   TranscriptEncoder,
   type TranscriptEnd,
   type TranscriptHeader,
   type TranscriptWorker,
   type WentBack,
-  weightsKey,
 } from './format.ts';
 import { maxTranscriptBytes, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 
-/** Steps in a segment; a killed coordinator loses the record of at most one segment. */
+/** Most steps in a segment; a killed coordinator loses the record of at most one segment. */
 const segmentSteps = 256;
+/** Shards after which a segment ends with the step: their ciphers take memory. */
+const segmentShards = 8192;
 
 /** The run that a transcript records. */
 interface RecordedRun {
@@ -128,36 +129,38 @@ function requireContinued({ header, steps, seals }: Transcript, { identity, publ
 }
 
 /** A shard whose worker has no number yet. */
-type AddedShard = Omit<RecordedShard, 'worker'> & { readonly worker: WorkerRecord | undefined };
+interface AddedShard extends Shard {
+  readonly worker: WorkerRecord | undefined;
+  readonly tag: BegunTag;
+}
 
 interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
+  /** Of the checksum of the weights after the step. */
+  readonly lanes: Int32Array;
 }
 
 /** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
 export class Transcriber implements SumRecorder {
   readonly #options: TranscriberOptions;
   readonly #encoder: TranscriptEncoder;
-  readonly #weightsTagger: Tagger;
   /** The number of each worker, by its record as JSON. */
   readonly #workers = new Map<string, number>();
   #run: RecordedRun | undefined;
+  #lanesBy: Lanes = lanesIn(undefined);
   #descriptor: number | undefined;
   #shards: AddedShard[] = [];
   /** Shards since the last seal. */
   #shardsInSegment = 0;
-  /** A step that was taken, whose weights have no tag yet. */
-  #taken: TakenStep | undefined;
-  /** Steps to encode with the next seal: between two steps, encoding one finds cold caches. */
-  #finished: (TakenStep & { readonly weightsTag: Uint8Array })[] = [];
+  /** Steps to encode with the next seal: between two steps, the code for that is not in the caches. */
+  #taken: TakenStep[] = [];
   #steps: number;
 
   constructor(options: TranscriberOptions) {
     this.#options = options;
-    const { before, firstStep, privateKey, header } = options;
+    const { before, firstStep, privateKey } = options;
     this.#encoder = new TranscriptEncoder(privateKey, before?.transcript.chain);
-    this.#weightsTagger = new Tagger(weightsKey(header.identity));
     this.#steps = firstStep;
     for (const worker of before?.transcript.workers ?? [])
       this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
@@ -170,6 +173,7 @@ export class Transcriber implements SumRecorder {
    */
   begin(run: RecordedRun): string | undefined {
     this.#run = run;
+    this.#lanesBy = lanesIn(run.parameterServer.backend.codec);
     const { file, before, header, firstStep } = this.#options;
     try {
       if (before) truncateSync(file, before.bytes);
@@ -187,8 +191,13 @@ export class Transcriber implements SumRecorder {
 
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
     if (this.#descriptor === undefined) return;
-    this.#finishStep();
-    this.#shards.push({ lo: place.lo, n: place.n, worker, tag: this.#encoder.tagger.tag(this.#shardsInSegment, sum) });
+    this.#sealIfDue();
+    this.#shards.push({
+      lo: place.lo,
+      n: place.n,
+      worker,
+      tag: this.#encoder.tagger.begin(this.#shardsInSegment, sum),
+    });
     this.#shardsInSegment += 1;
   }
 
@@ -199,11 +208,14 @@ export class Transcriber implements SumRecorder {
   }
 
   stepped(step: number): void {
-    this.#taken = { step, shards: this.#shards };
-    this.#shards = [];
     this.#steps = step + 1;
+    if (this.#descriptor === undefined) return;
+    // Tagged at once, because the step has left the weights in the cache, from which they will be sent.
+    const lanes = this.#lanesBy(bytesOf(this.#weights)).slice();
+    this.#taken.push({ step, shards: this.#shards, lanes });
+    this.#shards = [];
     // First the workers are sent the weights.
-    setImmediate(() => this.#finishStep());
+    if (this.#isDue) setImmediate(() => this.#sealIfDue());
   }
 
   goBack(step: number): void {
@@ -256,26 +268,22 @@ export class Transcriber implements SumRecorder {
     return this.#workers.size;
   }
 
-  /** Records the last step before its weights change: a result of the next step comes first. */
-  #finishStep(): void {
-    this.#tagWeights();
-    if (this.#finished.length >= segmentSteps) this.#write(false);
+  /** Must be called before a result of the next step is added. */
+  #sealIfDue(): void {
+    if (this.#isDue) this.seal();
   }
 
-  #tagWeights(): void {
-    if (!this.#taken || !this.#run || this.#descriptor === undefined) return;
-    const weightsTag = this.#weightsTagger.tag(this.#taken.step + 1, this.#weights);
-    this.#finished.push({ ...this.#taken, weightsTag });
-    this.#taken = undefined;
+  get #isDue(): boolean {
+    const isBetweenSteps = this.#shards.length === 0;
+    return isBetweenSteps && (this.#taken.length >= segmentSteps || this.#shardsInSegment >= segmentShards);
   }
 
   #encodeSteps(): void {
-    this.#tagWeights();
-    for (const { step, shards, weightsTag } of this.#finished) {
+    for (const { shards, ...taken } of this.#taken) {
       const numbered = shards.map((shard) => ({ ...shard, worker: this.#numberOf(shard.worker) }));
-      this.#encoder.step(step, numbered, weightsTag);
+      this.#encoder.step({ ...taken, shards: numbered });
     }
-    this.#finished = [];
+    this.#taken = [];
   }
 
   get #weights(): Float32Array {

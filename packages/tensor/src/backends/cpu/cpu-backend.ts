@@ -36,8 +36,9 @@ import {
 } from './programs.ts';
 import { type Placement, type ThreadOptions, ThreadTeam } from './threads.ts';
 
-/** Lanes of the checksum, and one partial block. */
-const stateBytes = 256;
+/** The lanes of a checksum, and one partial block. */
+const laneBytes = 128;
+const stateBytes = 2 * laneBytes;
 /** Bytes copied at once from outside the kernels' memory: fits in a processor's cache. */
 const pieceBytes = 64 * 1024;
 /**
@@ -59,15 +60,15 @@ class CpuCodec implements CodecKernels {
     this.#memory = memory;
   }
 
-  checksum(bytes: Uint8Array): number {
+  lanes(bytes: Uint8Array): Int32Array {
     const state = this.#kernels.workspace();
     new Uint8Array(this.#memory.buffer, state, stateBytes).fill(0);
     for (let at = 0; at < bytes.length; ) {
       const { address, length } = this.#reach(bytes, at, bytes.length);
-      this.#kernels.checksumTake(state, address, length);
+      this.#kernels.feedLanes(state, address, length);
       at += length;
     }
-    return this.#kernels.checksumEnd(state, bytes.length) >>> 0;
+    return new Int32Array(this.#memory.buffer, state, laneBytes / 4);
   }
 
   nonZeroBlocks(values: Float32Array): Uint8Array {

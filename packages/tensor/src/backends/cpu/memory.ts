@@ -118,8 +118,7 @@ export interface Kernels {
   /** Whether the engine makes one vector of two; it changes the shape of tiles, and no bit of a result. */
   setWide(isWide: boolean): void;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
-  checksumTake(state: number, bytes: number, count: number): void;
-  checksumEnd(state: number, count: number): number;
+  feedLanes(state: number, bytes: number, count: number): void;
   nonZeroBlocks(values: number, count: number, bitmap: number): void;
 }
 
