@@ -78,7 +78,7 @@ export async function auditFile(args: readonly string[]): Promise<number> {
   try {
     const { isRight, sentence, comparisons, reachedSteps, checkedSteps } = await audit(bytes, options);
     const computed = `${thousands(checkedSteps)} steps computed shard by shard, ${thousands(reachedSteps)} at once`;
-    if (values.against !== undefined) process.stdout.write(`${comparisons} comparisons of weights, ${computed}\n`);
+    if (values.against !== undefined) process.stdout.write(`${comparisons} comparisons of states, ${computed}\n`);
     process.stdout.write(`${shownLine(sentence, sentenceLength)}\n`);
     return isRight ? 0 : 1;
   } catch (error) {

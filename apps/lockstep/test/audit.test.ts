@@ -53,7 +53,7 @@ describe('npm run audit', () => {
     ],
     [
       table('--against', place('table'), '--checkpoint', place('checkpoints')),
-      /^4 comparisons of weights, 0 steps .*\nBoth transcripts have the same weights after 12 steps; none was computed\n$/,
+      /^4 comparisons of states, 0 steps .*\nBoth transcripts have the same state after each of 12 steps; none was computed\n$/,
     ],
   ])('%j: nothing is wrong', async (args, stdout) => {
     const { code, stdout: got } = await printed(() => auditFile(args));
@@ -69,7 +69,7 @@ describe('npm run audit', () => {
     expect(await printed(() => auditFile([place('forged'), '--data', place('whole.csv')]))).toEqual({
       code: 1,
       stdout: expect.stringMatching(
-        /^Step 3 is wrong: all its results are right but the weights after it are not, so .*\n$/,
+        /^Step 3 is wrong: all its results are right but the state after it is not, so .*\n$/,
       ),
     });
   });

@@ -147,6 +147,11 @@ export class ParameterServer extends Parameters {
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
+  /** The weights and the optimizer's state themselves, until the next step or until the backend allocates. */
+  view(): { readonly weights: Float32Array; readonly optimizer: OptimizerState } {
+    return { weights: this.backend.view(this.parameters), optimizer: this.#optimizer.view() };
+  }
+
   /** Returns everything besides the parameters that the next step depends on. */
   optimizerState(): OptimizerState {
     return this.#optimizer.state();

@@ -214,6 +214,8 @@ export interface Optimizer {
    * the first P values of each vector of `gradient` count. The vectors are added in the same pass over the parameters.
    */
   step(samples: number, gradient: VectorSum): void;
+  /** The state itself, until the backend allocates. */
+  view(): OptimizerState;
   /** Returns a copy of the state, for a checkpoint. */
   state(): OptimizerState;
   /** Restores a state. Throws one sentence, and changes nothing, if it belongs to another optimizer or size. */
@@ -250,6 +252,10 @@ export function createOptimizer(
     scalars,
   });
   let stepsTaken = 0;
+  const stateOf = (valuesOf: (slot: Storage) => Float32Array): OptimizerState => ({
+    step: stepsTaken,
+    slots: Object.fromEntries([...slots].map(([name, slot]) => [name, valuesOf(slot)])),
+  });
   return {
     step(samples, gradient) {
       if (!Number.isSafeInteger(samples) || samples < 1) {
@@ -270,10 +276,8 @@ export function createOptimizer(
       backend.upload(scalars, scalarValues);
       program.run();
     },
-    state: () => ({
-      step: stepsTaken,
-      slots: Object.fromEntries([...slots].map(([name, slot]) => [name, backend.view(slot).slice()])),
-    }),
+    view: () => stateOf((slot) => backend.view(slot)),
+    state: () => stateOf((slot) => backend.view(slot).slice()),
     restore(state) {
       checkState(state, slotNames, size);
       stepsTaken = state.step;

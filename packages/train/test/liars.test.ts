@@ -191,7 +191,7 @@ it.each([
   // A second worker may have computed the same shard: then the lie was found, and was not added.
   expect(isRight).toBe(report.weightsSha256 === hashOfSteps);
   if (isRight) return;
-  expect(finding).toMatchObject({ type: 'results', areWeightsRight: false });
+  expect(finding).toMatchObject({ type: 'results', isStateRight: false });
   const { shards } = finding as Extract<Finding, { type: 'results' }>;
   expect(shards).toEqual([{ lo: expect.any(Number), n: expect.any(Number), worker: expect.stringMatching(name) }]);
 });

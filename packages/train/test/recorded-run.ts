@@ -28,7 +28,9 @@ export interface Lies {
   /** Changes the sum of a shard of a step before it is recorded and added. */
   readonly sum?: (step: number, shard: Shard, sum: Float32Array) => void;
   /** Changes the weights after a step. */
-  readonly weights?: (step: number, weights: Float32Array) => void;
+  readonly weights?: (step: number, weights: Float32Array) => unknown;
+  /** Changes the momentum after a step. */
+  readonly velocity?: (step: number, velocity: Float32Array) => unknown;
   /** The shard that is recorded and added in place of one; undefined if that is left out. */
   readonly recordedAs?: (step: number, shard: Shard) => Shard | undefined;
   /** The samples that the run trains on. */
@@ -110,7 +112,9 @@ export async function forgeRun(
       });
     }
     replay.advance();
-    lies.weights?.(step, replay.weights);
+    const { weights, optimizer } = replay.view;
+    lies.weights?.(step, weights);
+    lies.velocity?.(step, Object.values(optimizer.slots)[0]!);
     transcriber.stepped(step);
     states[step + 1] = replay.state;
     if (lies.sealEvery !== undefined && replay.step % lies.sealEvery === 0) transcriber.sealForCheckpoint();

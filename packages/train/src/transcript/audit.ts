@@ -6,7 +6,6 @@ import { reasonOf, shownPath } from '@lockstep/data/files';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { splitDataset } from '@lockstep/data/readers';
 import { errorMessage, percent, thousands } from '@lockstep/data/shown';
-import { bytesOf } from '@lockstep/protocol';
 import { usedMicrobatches } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.ts';
@@ -14,7 +13,7 @@ import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
 import { type Finding, nameOf, sentenceOf } from './findings.ts';
-import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagOf } from './format.ts';
+import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagBytes, tagOf } from './format.ts';
 import { decodeShards, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
@@ -28,7 +27,7 @@ export interface AuditOptions {
   readonly states?: string | readonly StoredState[] | undefined;
   /** Fraction of the steps to compute, above 0 and up to 1, in spans that begin at a state; by default all. */
   readonly rate?: number | undefined;
-  /** The bytes of a second transcript of the run: only the first step that differs is computed shard by shard. */
+  /** The bytes of a second transcript of the run: only the first step after which the state differs is checked. */
   readonly against?: Uint8Array | undefined;
   /** SHA-256 of weights, in hex, which must be those that the run ended with. */
   readonly weightsSha256?: string | undefined;
@@ -59,7 +58,7 @@ export interface AuditResult {
   /** One sentence for people. */
   readonly sentence: string;
   readonly finding: Finding | undefined;
-  /** Comparisons of the weights of two transcripts. */
+  /** Comparisons of the states of two transcripts. */
   readonly comparisons: number;
   /** Steps computed at once, to reach a state. */
   readonly reachedSteps: number;
@@ -71,7 +70,7 @@ type Counts = { -readonly [Name in 'comparisons' | 'reachedSteps' | 'checkedStep
 
 /**
  * Computes the steps of a recorded run again, and names the first that is wrong.
- * Compares the sum of each shard, the weights after each step, and the states that the coordinator signed.
+ * Compares the sum of each shard, the state after each step, and the states that the coordinator signed.
  * @param file the bytes of the transcript
  * @throws TranscriptError if it cannot be audited: it is torn, was changed, or data or weights are not the run's;
  * DataError if the data cannot be read
@@ -179,7 +178,7 @@ class Auditor {
     return this.#result(undefined, `${which} are exact; a wrong step among the others would not have been found`);
   }
 
-  /** Finds the first step after which the weights of two transcripts differ by bisection, and checks only that step. */
+  /** Finds the first step after which the states of two transcripts differ by bisection, and checks only that step. */
   async against(other: Transcript): Promise<AuditResult> {
     const { steps } = this.#transcript;
     const common = Math.min(steps.length, other.steps.length);
@@ -188,51 +187,37 @@ class Auditor {
       const middle = Math.floor((same + differs) / 2);
       this.#counts.comparisons += 1;
       const [one, two] = [steps[middle - 1]!, other.steps[middle - 1]!];
-      if (Buffer.compare(one.weightsTag, two.weightsTag) === 0) same = middle;
+      if (Buffer.compare(one.stateTag, two.stateTag) === 0) same = middle;
       else differs = middle;
     }
     const isSame = differs > common && this.#agreesWith(other);
     if (isSame) {
       return this.#result(
         undefined,
-        `Both transcripts have the same weights after ${thousands(common)} steps; none was computed`,
+        `Both transcripts have the same state after each of ${thousands(common)} steps; none was computed`,
       );
     }
     if (differs > common || !(await this.#reach(same))) {
-      // Both are wrong before the step, or a worker has made two weights with one tag.
+      // Both are wrong before the step, or somebody has made two states with one tag.
       this.#replay.restore(this.#replay.initial);
       return this.whole();
     }
     const here = this.#replay.state;
     const theirs = new Auditor(other, this.#replay, this.#options, this.#counts);
     const finding = await this.#checkStep();
-    if (finding && finding.type !== 'optimizer') return this.#result(finding);
-    if (!finding) {
-      this.#replay.restore(here);
-      const their = await theirs.#checkStep();
-      if (their && their.type !== 'optimizer') return this.#rightAt(differs, other, their);
-    }
-    // A wrong result may show in the optimizer's state some steps before it shows in the weights.
-    const before = (await this.#knownStates(other)).findLast(({ step }) => step <= same)!;
-    await this.#begin(before);
-    const earlier = this.#stateFault() ?? (await this.#checkTo(differs));
-    if (earlier) return this.#result(earlier);
-    await this.#begin(before);
-    return this.#rightAt(differs, other, await theirs.#checkTo(differs));
-  }
-
-  /** @param finding of the other transcript, in this step or before */
-  #rightAt(step: number, other: Transcript, finding: Finding | undefined): AuditResult {
-    const which = `The weights first differ after step ${thousands(step)}, where this transcript is right`;
-    const fault = finding ? ` and the other one is not: ${sentenceOf(other, this.#replay.plan, finding)}` : '';
+    if (finding) return this.#result(finding);
+    this.#replay.restore(here);
+    const their = await theirs.#checkStep();
+    const which = `The states first differ after step ${thousands(differs)}, where this transcript is right`;
+    const fault = their ? ` and the other one is not: ${sentenceOf(other, this.#replay.plan, their)}` : '';
     return this.#result(undefined, `${which}${fault}`);
   }
 
-  /** Takes the steps to a state as fast as possible. @returns whether the weights there are the transcript's */
+  /** Takes the steps to a state as fast as possible. @returns whether it is the transcript's */
   async #reach(step: number): Promise<boolean> {
     for (const stored of this.#options.states ?? []) {
       const state = stored.step === step ? await stored.read() : undefined;
-      if (!state || !this.#areWeights(step, state.weights)) continue;
+      if (!state || !this.#isState(step, state)) continue;
       this.#replay.restore(state);
       return true;
     }
@@ -245,7 +230,7 @@ class Auditor {
       this.#counts.reachedSteps += 1;
       await this.#told();
     }
-    return this.#areWeights(step);
+    return this.#isState(step);
   }
 
   #claim(step: number, claim: Claim): void {
@@ -258,15 +243,14 @@ class Auditor {
     );
   }
 
-  /** The states at which a replay may begin, in order: the first, and those that a seal states, of each transcript. */
-  async #knownStates(other?: Transcript): Promise<StoredState[]> {
+  /** The states at which a replay may begin, in order: the first, and those that a seal states. */
+  async #knownStates(): Promise<StoredState[]> {
     const { initial } = this.#replay;
     const known: StoredState[] = [{ step: 0, read: async () => initial }];
     for (const stored of this.#options.states ?? []) {
       if (!this.#claims.has(stored.step) || known.some(({ step }) => step === stored.step)) continue;
       const state = await stored.read();
-      if (!state || isSealed(state, this.#transcript) !== true) continue;
-      if (other === undefined || isSealed(state, other) !== false) known.push(stored);
+      if (state && isSealed(state, this.#transcript)) known.push(stored);
     }
     return known.sort((a, b) => a.step - b.step);
   }
@@ -306,19 +290,21 @@ class Auditor {
     this.#counts.checkedSteps += 1;
     await this.#told();
     if (wrong.length > 0) {
-      const areWeightsRight = this.#areWeights(step);
+      const isStateRight = this.#isState(step);
       const isEvery = wrong.length === shards.length && wrong.length > 1;
-      if (isEvery && !areWeightsRight) return { type: 'everyResult', step };
+      if (isEvery && !isStateRight) return { type: 'everyResult', step };
       const named = wrong.map(({ lo, n, worker }) => ({ lo, n, worker: nameOf(this.#transcript, worker) }));
-      return { type: 'results', step, shards: named, areWeightsRight };
+      return { type: 'results', step, shards: named, isStateRight };
     }
-    return this.#areWeights(step) ? undefined : { type: 'optimizer', step };
+    return this.#isState(step) ? undefined : { type: 'optimizer', step };
   }
 
-  /** Whether weights are those that the transcript has after this many steps. */
-  #areWeights(steps: number, weights = this.#replay.weights): boolean {
-    if (steps === 0) return this.#transcript.seals[0]?.weightsSha256 === sha256(bytesOf(weights));
-    return Buffer.compare(this.#replay.weightsTag(weights), this.#transcript.steps[steps - 1]!.weightsTag) === 0;
+  /** Whether a state is the one that the transcript has after this many steps. */
+  #isState(steps: number, state = this.#replay.view): boolean {
+    if (steps === 0) return isSealed({ ...state, step: 0 }, this.#transcript);
+    const [before, after] = [this.#transcript.steps[steps - 2], this.#transcript.steps[steps - 1]!];
+    const tag = this.#replay.stateTag(before?.stateTag ?? Buffer.alloc(tagBytes), state);
+    return Buffer.compare(tag, after.stateTag) === 0;
   }
 
   /** The fault of the state that the transcript states here; undefined if it states none or the right one. */
@@ -346,11 +332,11 @@ class Auditor {
   }
 }
 
-/** Whether a transcript seals a state; undefined if it seals none after that step. */
-function isSealed({ step, weights, optimizer }: ReplayState, { seals }: Transcript): boolean | undefined {
-  const here = seals.filter(({ steps }) => steps === step);
-  if (here.length === 0) return undefined;
-  const hashes = sealedState(step, weights, optimizer);
+/** Whether a transcript seals this state. */
+function isSealed(state: ReplayState, { seals }: Transcript): boolean {
+  const here = seals.filter(({ steps }) => steps === state.step);
+  if (here.length === 0) return false;
+  const hashes = sealedState(state.step, state);
   return here.every(
     ({ weightsSha256, optimizerSha256 }) =>
       weightsSha256 === hashes.weightsSha256 && optimizerSha256 === hashes.optimizerSha256,

@@ -5,16 +5,16 @@ import { decodeShards, type Transcript } from './read-transcript.ts';
 
 /** A fault of a run that an audit has found; `step` counts from 1. */
 export type Finding =
-  /** Results of some of the step's shards differ from this machine's; rounding may hide that from the weights. */
+  /** Results of some of the step's shards differ from this machine's; rounding may hide that from the state after it. */
   | {
       readonly type: 'results';
       readonly step: number;
       readonly shards: readonly WrongShard[];
-      readonly areWeightsRight: boolean;
+      readonly isStateRight: boolean;
     }
   /** The results of all of several shards differ: the samples or the weights were others. */
   | { readonly type: 'everyResult'; readonly step: number }
-  /** All results are right, and the weights after the step wrong. */
+  /** All results are right, and the weights or the optimizer's state after the step are wrong. */
   | { readonly type: 'optimizer'; readonly step: number }
   /** The shards do not cover each microbatch once. */
   | { readonly type: 'skipped'; readonly step: number }
@@ -52,7 +52,7 @@ export function sentenceOf(transcript: Transcript, plan: RunPlan, finding: Findi
     case 'everyResult':
       return `${step}: the results of all its shards differ from this machine's, so the run used other samples or other weights than it claims`;
     case 'optimizer':
-      return `${step}: all its results are right but the weights after it are not, so the coordinator added the results or took the optimizer step wrongly`;
+      return `${step}: all its results are right but the state after it is not, so the coordinator added the results or took the optimizer step wrongly`;
     case 'skipped':
       return `${step}: its shards do not cover each microbatch once, so the coordinator skipped samples or used some twice`;
     case 'notFinite':
@@ -67,7 +67,7 @@ export function sentenceOf(transcript: Transcript, plan: RunPlan, finding: Findi
 function wrongResults(
   { steps }: Transcript,
   plan: RunPlan,
-  { step, shards, areWeightsRight }: Extract<Finding, { type: 'results' }>,
+  { step, shards, isStateRight }: Extract<Finding, { type: 'results' }>,
 ): string {
   const used = usedMicrobatches(plan, step - 1);
   const places = shards.map(({ lo, n }) => {
@@ -78,7 +78,7 @@ function wrongResults(
   const single = shards.length === 1 && !places[0]!.includes(' ');
   const where = `${single ? 'microbatch' : 'microbatches'} ${places.join(', ')}`;
   const what = `the result of ${workers.join(' and ')} for ${where} differs from this machine's`;
-  if (areWeightsRight)
+  if (isStateRight)
     return `${what}, but the weights after the step do not: rounding hid it, or only the record is false`;
   const others = decodeShards(steps[step - 1]!).length - shards.length;
   if (others === 0) return `${what}: it is false, or the run used other samples or other weights than it claims`;

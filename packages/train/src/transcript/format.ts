@@ -5,7 +5,7 @@
  *     record  type u8, length u32, payload, link: the first 12 bytes of the chain's hash after the record
  *     header  JSON, the first record
  *     worker  JSON; workers are numbered from 1, and 0 is the coordinator
- *     step    step u32, for each shard { lo u32, log2(n) u8, worker u32, tag 16 }, tag of the weights after the step 16
+ *     step    step u32, for each shard { lo u32, log2(n) u8, worker u32, tag 16 }, tag of the state after the step 16
  *     back    JSON: the steps from `to` on were taken again
  *     end     JSON: how the run ended, and the weights that it kept
  *     seal    steps u32, SHA-256 of the weights 32, of the optimizer's state 32, key of the tags since the last seal 32,
@@ -16,8 +16,9 @@
  *
  * A shard's tag is the ChaCha20-Poly1305 tag of its sum [parameters + 2] as associated data. The nonce is the number of
  * shards since the last seal. The key is random and secret until the seal, so that no worker can compute another sum
- * with the same tag. The tag of weights is the beginning of SHA-256(lanes of their checksum) without a key, so that the
- * weights of two transcripts can be compared.
+ * with the same tag. The tag of a state is the beginning of SHA-256(tag of the state before, optimizer's step, lanes of
+ * the checksums of weights and slots), and 16 zeros before the first step. It has no key, so that the states of two
+ * transcripts can be compared: once they differ, all later tags do, even if rounding makes the states equal again.
  */
 import {
   type CipherChaCha20Poly1305,
@@ -29,7 +30,7 @@ import {
   sign,
 } from 'node:crypto';
 import type { OptimizerState } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, type Lanes } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import type { RunIdentity } from '../checkpoint/checkpoint.ts';
 import type { ReadBy } from '../options.ts';
@@ -173,13 +174,27 @@ export class Tagger {
   }
 }
 
-/** Returns the tag of weights. @param lanes those of the weights' checksum */
-export function weightsTagOf(lanes: Int32Array): Buffer {
-  return createHash('sha256').update(lanes).digest().subarray(0, tagBytes);
+/** Everything that the steps of a run depend on besides their samples. */
+export interface TrainingState {
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
+}
+
+/** Returns the words of which a state's tag is made. */
+export function wordsOf({ weights, optimizer: { step, slots } }: TrainingState, lanesBy: Lanes): Int32Array {
+  const names = Object.keys(slots).sort();
+  const vectors = [weights, ...names.map((name) => slots[name]!)];
+  return Int32Array.from([step, ...vectors.flatMap((vector) => [...lanesBy(bytesOf(vector))])]);
+}
+
+/** Returns the tag of a state. @param before the tag of the state one step before */
+export function stateTagOf(before: Uint8Array, words: Int32Array): Buffer {
+  return createHash('sha256').update(before).update(words).digest().subarray(0, tagBytes);
 }
 
 /** Returns the hashes of a run's state. */
-export function sealedState(steps: number, weights: Float32Array, { step, slots }: OptimizerState): SealedState {
+export function sealedState(steps: number, { weights, optimizer: { step, slots } }: TrainingState): SealedState {
   const optimizer = createHash('sha256').update(`${step}\n`);
   for (const name of Object.keys(slots).sort()) optimizer.update(`${name}\n`).update(bytesOf(slots[name]!));
   return {
@@ -229,7 +244,7 @@ export class TranscriptEncoder {
   }
 
   /** @param shards in the order of their numbers */
-  step({ step, shards, lanes }: { step: number; shards: readonly ReadShard[]; lanes: Int32Array }): void {
+  step(step: number, shards: readonly ReadShard[], stateTag: Uint8Array): void {
     const payload = Buffer.alloc(4 + shardBytes * shards.length + tagBytes);
     payload.writeUInt32LE(step, 0);
     let at = 4;
@@ -240,7 +255,7 @@ export class TranscriptEncoder {
       payload.set(endTag(tag), at + 9);
       at += shardBytes;
     }
-    payload.set(weightsTagOf(lanes), at);
+    payload.set(stateTag, at);
     this.#record('step', payload);
   }
 

@@ -33,8 +33,8 @@ export interface RecordedStep {
   readonly shards: Uint8Array;
   /** Shards in the segment before this step. */
   readonly shardsBefore: number;
-  /** Tag of the weights after the step. */
-  readonly weightsTag: Uint8Array;
+  /** Tag of the state after the step. */
+  readonly stateTag: Uint8Array;
 }
 
 /** A transcript whose chain is whole and whose signatures are valid. */
@@ -178,7 +178,7 @@ class TranscriptReader {
     if (step >= this.#plannedSteps) throw this.#forged(`at most the ${thousands(this.#plannedSteps)} steps of the run`);
     const shards = payload.subarray(4, end);
     const shardsBefore = this.#shardsInSegment;
-    const recorded = { step, shards, shardsBefore, weightsTag: payload.subarray(end), key: new Uint8Array() };
+    const recorded = { step, shards, shardsBefore, stateTag: payload.subarray(end), key: new Uint8Array() };
     for (const { worker } of decodeShards(recorded)) {
       if (worker > this.#workers.length) throw this.#forged('a known worker for each shard');
     }

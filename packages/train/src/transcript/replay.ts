@@ -10,7 +10,7 @@ import {
 import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import { initialize, type Model, type OptimizerState, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
+import { initialize, type Model, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { formatOf, type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -22,16 +22,12 @@ import { newSha256, sha256 } from '../node/sha256.ts';
 import { frozenBy } from '../prepare.ts';
 import { dataHash } from '../prepared.ts';
 import { checkOwnNumerics } from '../run/create-run.ts';
-import { sealedState, weightsTagOf } from './format.ts';
+import { sealedState, stateTagOf, type TrainingState, wordsOf } from './format.ts';
 import { decodeShards, type Transcript, TranscriptError } from './read-transcript.ts';
 
-/** Everything that the steps of a run depend on besides their samples. */
-export interface ReplayState {
+export interface ReplayState extends TrainingState {
   /** Steps taken. */
   readonly step: number;
-  /** [parameters], in model order. */
-  readonly weights: Float32Array;
-  readonly optimizer: OptimizerState;
 }
 
 interface ReplayOptions {
@@ -94,15 +90,14 @@ export class Replay {
     return this.#step;
   }
 
-  /** The weights before the next step; a view that changes with it. */
-  get weights(): Float32Array {
-    const { backend, server } = this.#parts;
-    return backend.view(server.parameters);
+  /** The state before the next step itself, which that changes. */
+  get view(): TrainingState {
+    return this.#parts.server.view();
   }
 
-  /** The tag of weights, wherever they are. */
-  weightsTag(weights: Float32Array): Buffer {
-    return weightsTagOf(lanesIn(this.#parts.backend.codec)(bytesOf(weights)));
+  /** @param before the tag of the state one step before */
+  stateTag(before: Uint8Array, state: TrainingState): Buffer {
+    return stateTagOf(before, wordsOf(state, lanesIn(this.#parts.backend.codec)));
   }
 
   /** A copy of the state before the next step. */
@@ -113,7 +108,7 @@ export class Replay {
 
   /** Hashes of the state before the next step. */
   get sealed() {
-    return sealedState(this.#step, this.weights, this.#parts.server.optimizerState());
+    return sealedState(this.#step, this.view);
   }
 
   restore({ step, weights, optimizer }: ReplayState): void {

@@ -4,7 +4,7 @@ import { closeSync, fdatasyncSync, openSync, truncateSync, writeSync } from 'nod
 import { lanesIn, type ParameterServer } from '@lockstep/compute';
 import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/data/files';
 import { errorMessage, thousands } from '@lockstep/data/shown';
-import { bytesOf, type Lanes } from '@lockstep/protocol';
+import type { Lanes } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import { configurationError, optionName } from '@lockstep/worker';
 import { type Checkpoint, identityDifference, type RunIdentity } from '../checkpoint/checkpoint.ts';
@@ -18,11 +18,15 @@ import {
   type BegunTag,
   engineFault,
   sealedState,
+  stateTagOf,
+  type TrainingState,
   TranscriptEncoder,
   type TranscriptEnd,
   type TranscriptHeader,
   type TranscriptWorker,
+  tagBytes,
   type WentBack,
+  wordsOf,
 } from './format.ts';
 import { maxTranscriptBytes, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
 
@@ -33,7 +37,7 @@ const segmentShards = 8192;
 
 /** The run that a transcript records. */
 interface RecordedRun {
-  readonly parameterServer: Pick<ParameterServer, 'backend' | 'parameters' | 'optimizerState'>;
+  readonly parameterServer: Pick<ParameterServer, 'backend' | 'view'>;
   /** The coordinator's numeric mode, and the hash of its gradient in the numerics check. */
   readonly numericMode: string;
   readonly numericsHash: string;
@@ -114,12 +118,12 @@ function requireContinued({ header, steps, seals }: Transcript, { identity, publ
     const [expected, got] = [publicKey, header.publicKey].map(shortKey);
     throw new Error(`expected a transcript signed with the key in the folder of checkpoints, ${expected}, got ${got}`);
   }
-  const { step, weights, optimizer } = resumeFrom;
+  const { step } = resumeFrom;
   if (step > steps.length) {
     const [expected, got] = [step, steps.length].map(thousands);
     throw new Error(`expected the ${expected} steps that the run had taken, got ${got}`);
   }
-  const state = sealedState(step, weights, optimizer);
+  const state = sealedState(step, resumeFrom);
   const isKnown = seals.some(
     ({ steps: taken, weightsSha256, optimizerSha256 }) =>
       taken === step && weightsSha256 === state.weightsSha256 && optimizerSha256 === state.optimizerSha256,
@@ -137,8 +141,8 @@ interface AddedShard extends Shard {
 interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
-  /** Of the checksum of the weights after the step. */
-  readonly lanes: Int32Array;
+  /** Of the state after the step. */
+  readonly words: Int32Array;
 }
 
 /** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
@@ -147,6 +151,8 @@ export class Transcriber implements SumRecorder {
   readonly #encoder: TranscriptEncoder;
   /** The number of each worker, by its record as JSON. */
   readonly #workers = new Map<string, number>();
+  /** After each number of steps, because the run may go back to any; memory for later ones may follow. */
+  #stateTags = new Uint8Array(tagBytes * segmentSteps);
   #run: RecordedRun | undefined;
   #lanesBy: Lanes = lanesIn(undefined);
   #descriptor: number | undefined;
@@ -162,6 +168,8 @@ export class Transcriber implements SumRecorder {
     const { before, firstStep, privateKey } = options;
     this.#encoder = new TranscriptEncoder(privateKey, before?.transcript.chain);
     this.#steps = firstStep;
+    for (const { step, stateTag } of before?.transcript.steps.slice(0, firstStep) ?? [])
+      this.#setStateTag(step + 1, stateTag);
     for (const worker of before?.transcript.workers ?? [])
       this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
   }
@@ -210,9 +218,8 @@ export class Transcriber implements SumRecorder {
   stepped(step: number): void {
     this.#steps = step + 1;
     if (this.#descriptor === undefined) return;
-    // Tagged at once, because the step has left the weights in the cache, from which they will be sent.
-    const lanes = this.#lanesBy(bytesOf(this.#weights)).slice();
-    this.#taken.push({ step, shards: this.#shards, lanes });
+    // Read at once, because the step has left the weights in the cache, from which they will be sent.
+    this.#taken.push({ step, shards: this.#shards, words: wordsOf(this.#state, this.#lanesBy) });
     this.#shards = [];
     // First the workers are sent the weights.
     if (this.#isDue) setImmediate(() => this.#sealIfDue());
@@ -279,23 +286,34 @@ export class Transcriber implements SumRecorder {
   }
 
   #encodeSteps(): void {
-    for (const { shards, ...taken } of this.#taken) {
+    for (const { step, shards, words } of this.#taken) {
       const numbered = shards.map((shard) => ({ ...shard, worker: this.#numberOf(shard.worker) }));
-      this.#encoder.step({ ...taken, shards: numbered });
+      const before = this.#stateTags.subarray(tagBytes * step, tagBytes * (step + 1));
+      const stateTag = stateTagOf(before, words);
+      this.#setStateTag(step + 1, stateTag);
+      this.#encoder.step(step, numbered, stateTag);
     }
     this.#taken = [];
   }
 
-  get #weights(): Float32Array {
-    const { backend, parameters } = this.#run!.parameterServer;
-    return backend.view(parameters);
+  #setStateTag(steps: number, tag: Uint8Array): void {
+    const end = tagBytes * (steps + 1);
+    if (end > this.#stateTags.length) {
+      const shorter = this.#stateTags;
+      this.#stateTags = new Uint8Array(2 * end);
+      this.#stateTags.set(shorter);
+    }
+    this.#stateTags.set(tag, end - tagBytes);
+  }
+
+  get #state(): TrainingState {
+    return this.#run!.parameterServer.view();
   }
 
   #write(isSynced: boolean): void {
     this.#encodeSteps();
     if (this.#descriptor === undefined) return;
-    const state = sealedState(this.#steps, this.#weights, this.#run!.parameterServer.optimizerState());
-    const segment = this.#encoder.seal(state);
+    const segment = this.#encoder.seal(sealedState(this.#steps, this.#state));
     this.#shardsInSegment = 0;
     try {
       for (let at = 0; at < segment.length; ) at += writeSync(this.#descriptor, segment, at);
