@@ -182,15 +182,17 @@ export interface TrainingState {
 }
 
 /** Returns the words of which a state's tag is made. */
-export function wordsOf({ weights, optimizer: { step, slots } }: TrainingState, lanesBy: Lanes): Int32Array {
-  const names = Object.keys(slots).sort();
-  const vectors = [weights, ...names.map((name) => slots[name]!)];
-  return Int32Array.from([step, ...vectors.flatMap((vector) => [...lanesBy(bytesOf(vector))])]);
+export function wordsOf({ weights, optimizer: { step, slots } }: TrainingState, lanesBy: Lanes): Int32Array[] {
+  const words = [Int32Array.of(step), lanesBy(bytesOf(weights)).slice()];
+  for (const name of Object.keys(slots).sort()) words.push(lanesBy(bytesOf(slots[name]!)).slice());
+  return words;
 }
 
 /** Returns the tag of a state. @param before the tag of the state one step before */
-export function stateTagOf(before: Uint8Array, words: Int32Array): Buffer {
-  return createHash('sha256').update(before).update(words).digest().subarray(0, tagBytes);
+export function stateTagOf(before: Uint8Array, words: readonly Int32Array[]): Buffer {
+  const hash = createHash('sha256').update(before);
+  for (const each of words) hash.update(each);
+  return hash.digest().subarray(0, tagBytes);
 }
 
 /** Returns the hashes of a run's state. */

@@ -142,7 +142,7 @@ interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
   /** Of the state after the step. */
-  readonly words: Int32Array;
+  readonly words: readonly Int32Array[];
 }
 
 /** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
