@@ -4,6 +4,7 @@ import {
   flagKind,
   generalOptions,
   type Options,
+  percent,
   readCommandLine,
   runMain,
   thousands,
@@ -68,6 +69,8 @@ class Totals {
   readonly #met = new Map<FaultKind, number>();
   readonly #rewinds = { times: 0, steps: 0 };
   readonly #counts = { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 };
+  /** Of each run in which a worker was caught: the steps that were taken again, as a share of the run's. */
+  readonly #takenAgain: number[] = [];
   #runs = 0;
   #virtualMs = 0;
 
@@ -77,7 +80,12 @@ class Totals {
     for (const kind of Object.keys(faults) as FaultKind[]) {
       this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
     }
-    for (const life of [...others, ...relays, state]) {
+    const lives = [...others, state];
+    if ([...lives, ...relays].some(({ faults: { quarantined } }) => quarantined > 0)) {
+      const again = lives.flatMap(({ rewinds }) => rewinds).reduce((steps, { from, to }) => steps + from - to, 0);
+      this.#takenAgain.push(again / state.setup.plan.steps);
+    }
+    for (const life of [...lives, ...relays]) {
       this.#rewinds.times += life.rewinds.length;
       for (const { from, to } of life.rewinds) this.#rewinds.steps += from - to;
       for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {
@@ -95,6 +103,13 @@ class Totals {
       `Faults: ${met.join(', ') || 'none'}`,
       `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}, runs went back ${thousands(this.#rewinds.times)} times, by ${thousands(this.#rewinds.steps)} steps`,
     ];
+    if (this.#takenAgain.length > 0) {
+      const shares = this.#takenAgain.sort((a, b) => a - b);
+      const median = percent(shares[Math.floor(shares.length / 2)]!);
+      lines.push(
+        `Caught: workers in ${thousands(shares.length)} runs, which took again ${median} of their steps in the median, ${percent(shares.at(-1)!)} at worst`,
+      );
+    }
     const columns = (process.stdout.columns || 80) - 2;
     return lines.map((line) => `${wrapText(line, columns).join('\n  ')}\n`).join('');
   }
