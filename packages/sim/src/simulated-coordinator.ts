@@ -314,8 +314,10 @@ export class SimulatedCoordinator {
 
   #slowReferee(process: SimulatedProcess, referee: RunOptions['referee']): RunOptions['referee'] {
     return async (...shard) => {
+      // Computed with the weights of now, as in another thread: until it is done, the run may go back.
+      const own = await referee(...shard);
       await new Promise<void>((resolve) => process.after(this.#options.refereeMs, resolve));
-      return referee(...shard);
+      return own;
     };
   }
 
