@@ -203,7 +203,6 @@ export class RelayRun {
   goBack(step: number): void {
     this.dropArriving();
     this.#weightsStep = Math.min(this.#weightsStep, step - 1);
-    this.#forwardedStep = Math.min(this.#forwardedStep, step - 1);
     this.run.goBack(step);
   }
 

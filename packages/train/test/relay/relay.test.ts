@@ -4,6 +4,7 @@ import type { MembershipEnd } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
 import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { SimulatedProcess } from '../../../sim/src/simulated-process.ts';
+import { lies } from '../../../sim/src/simulated-worker.ts';
 import type { RelayRun } from '../../src/relay/relay-run.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
@@ -52,6 +53,26 @@ describe('a relay gives the weights of the oracle', () => {
     for (const name of ['one', 'other']) tree.workers(tree.relay(tree.root, name), 3, { sampleCacheBytes: 1e6 });
     await tree.fixture.finish();
   });
+
+  it.each([undefined, 40])(
+    'goes back with the coordinator, and begins no other run (chunks of %s bytes)',
+    async (chunkBytes) => {
+      const tree = await createRelayTree({
+        ...{ samples: 96, batch: 24, microbatchSize: 2, epochs: 12, startWorkers: 2, verifyRate: 0.25, keptStates: 4 },
+        ...(chunkBytes && { limits: { chunkBytes } }),
+      });
+      const relay = tree.relay();
+      tree.workers(relay, 2);
+      let results = 0;
+      tree.worker(tree.root, { name: 'liar', resultFault: () => (++results > 12 ? lies.sign : undefined) });
+      await tree.fixture.finish();
+      const { rewinds } = tree.fixture.run.state;
+      expect(rewinds.map(({ from, to }) => from > to)).toContain(true);
+      // In another run below, the workers would join again.
+      const joined = relay.events.filter((event) => event.type === 'below' && event.event.type === 'joined');
+      expect(joined).toHaveLength(2);
+    },
+  );
 
   it('beside workers of the coordinator itself', async () => {
     const tree = await createRelayTree({ batch: 24, startWorkers: 2 });
