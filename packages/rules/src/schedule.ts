@@ -170,7 +170,7 @@ export interface Speed {
   readonly rate: number;
   /** Milliseconds that a share takes besides computing, whatever its size. */
   readonly overheadMs: number;
-  /** Milliseconds that each gradient of a share takes beyond the first; 0 by default. */
+  /** Milliseconds that a gradient takes to the coordinator, part of the overhead; 0 by default. */
   readonly gradientMs?: number;
 }
 
@@ -226,8 +226,8 @@ const tooLongMs = Number.MAX_VALUE;
 /**
  * Divides like `shares`, but, as far as `slack` allows, in large units and by rate alone, among all workers or else
  * among those to which `shares` gives a share. Shares of nearly equal workers thus become equal and align with nodes
- * of the tree. Every shard costs a gradient message, as long as the whole batch's; the time of these messages is part
- * of a share's time, so that units grow with it.
+ * of the tree. Every shard costs a gradient message, as long as the whole batch's; if these messages take longer than
+ * computing, they are part of a share's time, so that units grow with it.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
   if (speeds.length === 1) return [microbatches];
@@ -284,10 +284,20 @@ function stepMs(cut: readonly number[], speeds: readonly Speed[]): number {
     const to = from + share;
     if (share > 0) {
       const { rate, overheadMs, gradientMs = 0 } = speeds[worker]!;
-      const furtherMs = gradientMs > 0 ? gradientMs * (shardsOfRange(from, to).length - 1) : 0;
-      longestMs = Math.max(longestMs, overheadMs + share / rate + furtherMs);
+      const lastMs = gradientMs > 0 ? sentMs(from, to, rate, gradientMs) - gradientMs : share / rate;
+      longestMs = Math.max(longestMs, overheadMs + lastMs);
     }
     from = to;
   }
   return longestMs;
+}
+
+/** Returns when the last gradient of a share is sent. Each travels while the next shard is computed. */
+function sentMs(from: number, to: number, rate: number, gradientMs: number): number {
+  let [computedAtMs, sentAtMs] = [0, 0];
+  for (const { n } of shardsOfRange(from, to)) {
+    computedAtMs += n / rate;
+    sentAtMs = Math.max(computedAtMs, sentAtMs) + gradientMs;
+  }
+  return sentAtMs;
 }

@@ -109,14 +109,19 @@ describe('coarse shares', () => {
     );
   });
 
-  /** Returns the milliseconds until the last worker has sent a gradient for each shard of its share. */
+  /** Returns the milliseconds until the last worker has sent its gradients, each while it computes the next shard. */
   const sentMs = (cut: readonly number[], known: readonly Speed[]): number => {
     let from = 0;
     const ends = cut.map((share, at) => {
-      const further = shardsOfRange(from, from + share).length - 1;
+      const shards = shardsOfRange(from, from + share);
       from += share;
       const { rate, overheadMs, gradientMs = 0 } = known[at]!;
-      return share > 0 ? overheadMs + share / rate + further * gradientMs : 0;
+      // The last gradient is sent after one of the shards without a pause, whichever takes longest.
+      const times = shards.map((_, first) => {
+        const computed = shards.slice(0, first + 1).reduce((sum, { n }) => sum + n / rate, 0);
+        return computed + (shards.length - 1 - first) * gradientMs;
+      });
+      return share > 0 ? overheadMs + Math.max(...times) : 0;
     });
     return Math.max(...ends);
   };
@@ -145,8 +150,22 @@ describe('coarse shares', () => {
       const known = [100, 70, 90, 85].map((rate) => ({ rate: rate / 100, overheadMs: 0, gradientMs }));
       return coarseShares(64, known);
     };
-    expect([0, 1, 4, 16].map((gradientMs) => shardsOf(of(gradientMs)))).toEqual([6, 4, 4, 4]);
+    expect([0, 1, 4, 16].map((gradientMs) => shardsOf(of(gradientMs)))).toEqual([6, 6, 6, 4]);
     expect(of(16)).toEqual([16, 16, 16, 16]);
+  });
+
+  it('are equal, though that takes two more gradients, if these travel while others are computed', () => {
+    const equal = { rate: 0.1, overheadMs: 12 };
+    const of = (gradientMs: number): number[] =>
+      coarseShares(
+        6,
+        [equal, equal].map((speed) => ({ ...speed, gradientMs })),
+      );
+    expect([0, 10, 40].map(of)).toEqual([
+      [3, 3],
+      [3, 3],
+      [4, 2],
+    ]);
   });
 
   it.each([
