@@ -2,7 +2,6 @@
 
 import { encodeText, numbersLike, sizeOfField, type Vocabulary } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import { restoreValues } from '@lockstep/nn';
 import { bytesOf, type RunMessage } from '@lockstep/protocol';
 import { untracked, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
@@ -223,10 +222,12 @@ interface OutcomeProps {
 
 /** The prediction: the probabilities of classes, or values. */
 function Outcome({ run, output }: OutcomeProps) {
+  // The page's first load leaves out the library of models.
+  const { mean, deviation } = run.standardization ?? { mean: 0, deviation: 1 };
   return run.targetField.role === 'index' ? (
     <Probabilities run={run} probabilities={output && softmaxAt(output.logits, 1)} />
   ) : (
-    <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
+    <Values run={run} values={output?.logits.map((value) => value * deviation + mean)} />
   );
 }
 

@@ -25,6 +25,7 @@ import { checkOwnNumerics } from '../run/create-run.ts';
 import { sealedState, stateTagOf, type TrainingState, wordsOf } from './format.ts';
 import { decodeShards, type Transcript, TranscriptError } from './read-transcript.ts';
 
+/** The state of a run between two steps. */
 export interface ReplayState extends TrainingState {
   /** Steps taken. */
   readonly step: number;
