@@ -69,7 +69,7 @@ class Totals {
   readonly #met = new Map<FaultKind, number>();
   readonly #rewinds = { times: 0, steps: 0 };
   readonly #counts = { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 };
-  /** Of each run in which a worker was caught: the steps that were taken again, as a share of the run's. */
+  /** The share of steps taken again, for each run in which a worker was caught. */
   readonly #takenAgain: number[] = [];
   #runs = 0;
   #virtualMs = 0;

@@ -55,7 +55,7 @@ const contents = {
 };
 type Name = keyof typeof contents;
 
-/** A folder of the four files, some of them replaced, or left out. */
+/** Writes the four files to a folder. `changes` replaces files; undefined omits one. */
 function folderWith(changes: Partial<Record<Name, Uint8Array | undefined>> = {}): string {
   const files = Object.entries({ ...contents, ...changes });
   return folderOf(Object.fromEntries(files.flatMap(([name, file]) => (file ? [[name, file]] : []))));

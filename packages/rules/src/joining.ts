@@ -117,7 +117,7 @@ function refusalOf(run: RunState, connection: Connection, hello: Hello): Message
 export function closureOf(run: RunState, connection: Connection): MessageOf<'refuse'> | undefined {
   const retryAfterMs = closedForMs(run, connection);
   if (retryAfterMs === 0) return undefined;
-  const message = `workers at this address sent wrong results, so it has to wait ${Math.ceil(retryAfterMs / 1_000)} s`;
+  const message = `workers at this address sent wrong results, so this one has to wait ${Math.ceil(retryAfterMs / 1_000)} s`;
   return { type: 'refuse', code: 'numerics', message, retryAfterMs };
 }
 

@@ -455,7 +455,7 @@ function roomFor(storage: Storage): number {
   return Math.max(1, Math.ceil(storage.length / alignment)) * alignment;
 }
 
-/** Returns the index of the last call that reads each place; storages without a place are left out. */
+/** Returns the index of the last call that reads each place. Storages without a place are ignored. */
 function lastReads(
   calls: readonly KernelCall[],
   placeOf: (storage: Storage) => Storage | undefined = (storage) => storage,

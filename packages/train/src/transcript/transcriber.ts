@@ -141,7 +141,7 @@ interface AddedShard extends Shard {
 interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
-  /** Of the state after the step. */
+  /** The words that tag the state after the step. */
   readonly words: readonly Int32Array[];
 }
 
@@ -151,7 +151,7 @@ export class Transcriber implements SumRecorder {
   readonly #encoder: TranscriptEncoder;
   /** The number of each worker, by its record as JSON. */
   readonly #workers = new Map<string, number>();
-  /** After each number of steps, because the run may go back to any; memory for later ones may follow. */
+  /** The tag after each number of steps, because the run may go back to any; memory for later ones may follow. */
   #stateTags = new Uint8Array(tagBytes * segmentSteps);
   #run: RecordedRun | undefined;
   #lanesBy: Lanes = lanesIn(undefined);
