@@ -53,7 +53,7 @@ function requireLittleEndian(): void {
 }
 
 /** Engines copy to and from shared memory in words of this size, or bytewise if both ends are aligned differently. */
-const wordBytes = 8;
+export const wordBytes = 8;
 
 /** Passes bytes on in pieces that fit the processor's cache together with source and target. */
 const passage = new Uint8Array(64 * 1024 + wordBytes);
@@ -82,7 +82,7 @@ export function copyBytes(target: Uint8Array, source: Uint8Array): void {
   }
 }
 
-export function isShared({ buffer }: Uint8Array): boolean {
+function isShared({ buffer }: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer);
 }
 

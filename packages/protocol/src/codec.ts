@@ -1,7 +1,7 @@
 /** Encodes messages as msgpack frames, and decodes checked frames back into messages. */
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
-import { copyBytes, isShared } from './bytes.ts';
+import { copyBytes, wordBytes } from './bytes.ts';
 import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from './dashboard.ts';
 import { type MessageTable, toMessageText } from './fields.ts';
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
@@ -63,7 +63,7 @@ export function framed<M extends Extract<Message, { readonly bytes: Uint8Array }
   return message;
 }
 
-/** If Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
+/** Node's Buffer, if it exists: its memory need not be zeroed first. */
 declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
 
 /** Usual upper bound for the fields of a frame other than its bulk bytes. */
@@ -76,12 +76,12 @@ export function frameMemory(bulkBytes: number): Uint8Array {
 }
 
 // The pure JavaScript build: the same code on every engine, and no native parser for untrusted bytes.
-const settings = { useRecords: false, int64AsType: 'number' } as const;
-const packr = new Packr(settings);
-/** Packs directly into the frame's memory: for bulk messages faster than a copy from msgpackr's scratch buffer. */
-const bulkPackr = new Packr(settings);
-/** Number of bulk bytes from which `bulkPackr` is faster. */
+const packr = new Packr({ useRecords: false, int64AsType: 'number' });
+/** Number of bulk bytes from which a frame is worth memory of its own. */
 const bulkFrom = 4_096;
+const noBytes: Uint8Array = new Uint8Array(0);
+/** Length of msgpack's header of no bytes, and the type byte and length of its header of up to 4 GB. */
+const [emptyHeaderBytes, binary32, headerBytes] = [2, 0xc6, 5];
 
 /** Frames of encoded messages and of long decoded ones. */
 const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
@@ -95,27 +95,26 @@ function frameOf(message: object): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
+/** Packs a message. Its longest bytes come last, and are copied only once, from shared memory as well. */
 function pack(message: object, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
-  let bulkBytes = 0;
-  for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
-  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets the buffer be reused.
-  if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
-  const fits = memory !== undefined && memory.length >= bulkBytes + smallFieldsBytes;
-  bulkPackr.useBuffer(fits ? memory : frameMemory(bulkBytes));
-  const frame = bulkPackr.pack(withOwnBytes(message));
-  return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
-}
-
-/** Copies a message's shared bytes up front, because msgpackr would copy them byte by byte. */
-function withOwnBytes(message: object): object {
-  const owned: Record<string, unknown> = { ...message };
+  let [longest, bulk] = ['', noBytes];
   for (const [key, value] of Object.entries(message)) {
-    if (!(value instanceof Uint8Array && isShared(value))) continue;
-    const copy = frameMemory(value.length).subarray(0, value.length);
-    copyBytes(copy, value);
-    owned[key] = copy;
+    if (value instanceof Uint8Array && value.length > bulk.length) [longest, bulk] = [key, value];
   }
-  return owned;
+  if (bulk.length < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  const { [longest]: _, ...fields } = message as Record<string, unknown>;
+  const head = packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE).slice(0, -emptyHeaderBytes);
+  const bulkAt = head.length + headerBytes;
+  const length = bulkAt + bulk.length;
+  const place = memory && memory.length >= length + wordBytes ? memory : frameMemory(length);
+  // Aligned like the bytes, for a fast copy.
+  const from = place.byteOffset + ((bulk.byteOffset - place.byteOffset - bulkAt) & (wordBytes - 1));
+  const frame = new Uint8Array(place.buffer as ArrayBuffer, from, length);
+  frame.set(head);
+  frame[head.length] = binary32;
+  new DataView(frame.buffer, from).setUint32(head.length + 1, bulk.length);
+  copyBytes(frame.subarray(bulkAt), bulk);
+  return frame;
 }
 
 /** Decodes a message of `table` that `from` may send. */

@@ -282,8 +282,13 @@ export function webSocketTransport<S extends Side>(
 /** `readyState` of an open socket; smaller before, larger after. */
 const open = 1;
 
-/** Polling interval for a browser's socket, which has no event for a drained buffer. */
-const pollMs = 4;
+/**
+ * Polling interval for a browser's socket, which has no event for a drained buffer: about as long as the buffer takes to
+ * drain within one machine. On slower connections polls follow one another, which browsers slow down to 4 ms.
+ */
+const pollMs = 1;
+/** Polling interval for a socket that tells when data have been handed to the network, but possibly too early. */
+const tellingPollMs = 4;
 
 class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> {
   readonly #socket: WebSocketLike;
@@ -376,10 +381,13 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
   #poll(): void {
     if (this.#isPolling || !this.isWaiting || !this.isReady) return;
     this.#isPolling = true;
-    setTimeout(() => {
-      this.#isPolling = false;
-      this.resume();
-    }, pollMs);
+    setTimeout(
+      () => {
+        this.#isPolling = false;
+        this.resume();
+      },
+      this.#tellsSent ? tellingPollMs : pollMs,
+    );
   }
 
   #receive(data: unknown): void {
