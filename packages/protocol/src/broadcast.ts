@@ -1,32 +1,8 @@
 /** One vector to many connections: each chunk is framed once, in memory that is used again. */
-import { frameMemory } from './codec.ts';
+import type { FramePool } from './codec.ts';
 import type { CoordinatorMessage } from './messages.ts';
 import type { VectorStream } from './transport.ts';
 import { chunkRanges, type ValueRange } from './vectors.ts';
-
-/** Enough for the connections of a step, which mostly send the same chunks. */
-const mostFreeMemories = 16;
-
-/** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
-export class FramePool {
-  readonly #frameBytes: number;
-  readonly #free: Uint8Array[] = [];
-
-  /** @param frameBytes most bulk bytes of a frame */
-  constructor(frameBytes: number) {
-    this.#frameBytes = frameBytes;
-  }
-
-  /** Memory for one frame. */
-  take(): Uint8Array {
-    return this.#free.pop() ?? frameMemory(this.#frameBytes);
-  }
-
-  /** Takes back the memory of a frame that nothing reads any more. */
-  give(memory: Uint8Array): void {
-    if (this.#free.length < mostFreeMemories) this.#free.push(memory);
-  }
-}
 
 /** Frames kept for connections that lag behind, 4 MB of the usual chunks; connections further behind get new frames. */
 const mostKeptFrames = 8;

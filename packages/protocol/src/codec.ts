@@ -19,11 +19,12 @@ export class ProtocolError extends Error {
 }
 
 /**
- * Encodes a message as a frame in its own memory. A message object is encoded once, however many peers it goes to, so
- * neither it nor its bytes may change after the first call. The frame is shared as well: never write to it.
+ * Encodes a message as a frame. A message object is encoded once, however many peers it goes to, so neither it nor its
+ * bytes may change after the first call. The frame is shared as well: never write to it.
+ * @param memory for the frame of a message that goes to one peer only, which may then change; new memory by default
  */
-export function encode(message: Message): Uint8Array<ArrayBuffer> {
-  return frameOf(message);
+export function encode(message: Message, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
+  return memory ? (frames.get(message) ?? pack(message, memory)) : frameOf(message);
 }
 
 /** Like `encode`, for a message of the dashboard. */
@@ -73,6 +74,30 @@ const smallFieldsBytes = 1_024;
 export function frameMemory(bulkBytes: number): Uint8Array {
   const size = bulkBytes + smallFieldsBytes;
   return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
+}
+
+/** Enough for the connections of a step, which mostly send the same chunks. */
+const mostFreeMemories = 16;
+
+/** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
+export class FramePool {
+  readonly #frameBytes: number;
+  readonly #free: Uint8Array[] = [];
+
+  /** @param frameBytes most bulk bytes of a frame */
+  constructor(frameBytes: number) {
+    this.#frameBytes = frameBytes;
+  }
+
+  /** Memory for one frame. */
+  take(): Uint8Array {
+    return this.#free.pop() ?? frameMemory(this.#frameBytes);
+  }
+
+  /** Takes back the memory of a frame that nothing reads any more. */
+  give(memory: Uint8Array): void {
+    if (this.#free.length < mostFreeMemories) this.#free.push(memory);
+  }
 }
 
 // The pure JavaScript build: the same code on every engine, and no native parser for untrusted bytes.

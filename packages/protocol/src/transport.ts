@@ -1,5 +1,5 @@
 /** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
-import { decode, encode, ProtocolError } from './codec.ts';
+import { decode, encode, type FramePool, ProtocolError } from './codec.ts';
 import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
 
@@ -86,6 +86,8 @@ const vectorTypes: ReadonlySet<Message['type']> = new Set<Message['type']>([
 export interface Parcel<Payload> {
   readonly payload: Payload;
   readonly byteLength: number;
+  /** Memory of the payload that may change once the payload is handed over. */
+  readonly memory?: Uint8Array | undefined;
   /** Called once the connection no longer needs the payload, if it can tell. */
   readonly sent?: (() => void) | undefined;
 }
@@ -264,6 +266,8 @@ interface WebSocketTransportOptions<S extends Side> {
   readonly maxFrameBytes?: number;
   /** Returns how many bytes have arrived so far, including unfinished frames. Default: counts whole frames only. */
   readonly receivedBytes?: (() => number) | undefined;
+  /** Memory for the frames of vectors, if the socket copies what it sends, as a browser's does. */
+  readonly frames?: FramePool;
 }
 
 /**
@@ -351,11 +355,12 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
   }
 
   protected parcelOf(message: Message): Parcel<Uint8Array<ArrayBuffer>> {
-    const payload = encode(message);
-    return { payload, byteLength: payload.byteLength };
+    const memory = vectorTypes.has(message.type) ? this.#options.frames?.take() : undefined;
+    const payload = encode(message, memory);
+    return { payload, byteLength: payload.byteLength, memory };
   }
 
-  protected hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+  protected hand({ payload, byteLength, memory, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
@@ -365,6 +370,7 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
       sent?.();
       this.resume();
     });
+    if (memory) this.#options.frames?.give(memory);
   }
 
   protected endPeer(code: number, reason: string): void {

@@ -1,9 +1,9 @@
 /** One vector to many connections: each gets the bytes of its step, whenever it has room, in little memory. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FramePool, type OutgoingVector, VectorBroadcast } from '../src/broadcast.ts';
+import { type OutgoingVector, VectorBroadcast } from '../src/broadcast.ts';
 import { bytesOf } from '../src/bytes.ts';
-import { encode, framed } from '../src/codec.ts';
+import { encode, FramePool, framed } from '../src/codec.ts';
 import type { CoordinatorMessage } from '../src/messages.ts';
 
 const chunkBytes = 4_096;

@@ -3,12 +3,19 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { encode } from '../src/codec.ts';
+import { encode, FramePool } from '../src/codec.ts';
 import { subprotocol } from '../src/messages.ts';
 import { type WorkerTransport, webSocketTransport } from '../src/transport.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const maxPayload = 4 * 2 ** 20;
+
+/** Copies what it sends, and does not tell when that has left, like a browser's socket. */
+class CopyingSocket extends WebSocket {
+  override send(data: Uint8Array): void {
+    super.send(data.slice());
+  }
+}
 
 /** Accepts only the close codes that a browser lets a page use: 1000 and 3000 to 4999. */
 class PageSocket extends WebSocket {
@@ -26,10 +33,17 @@ async function dispose(): Promise<void> {
   await Promise.all(disposals.splice(0).map((run) => run()));
 }
 
-const workerOver = (socket: WebSocket): WorkerTransport =>
-  webSocketTransport(socket, { side: 'worker', remote: 'the coordinator' });
+/** Overwrites memory that is given back. */
+class StrictPool extends FramePool {
+  override give(memory: Uint8Array): void {
+    super.give(memory.fill(0xee));
+  }
+}
 
-const socketTo = (port: number): WebSocket => new WebSocket(`ws://127.0.0.1:${port}`, subprotocol);
+const workerOver = (socket: WebSocket, frames?: FramePool): WorkerTransport =>
+  webSocketTransport(socket, { side: 'worker', remote: 'the coordinator', ...(frames && { frames }) });
+
+const socketTo = (port: number, Kind = WebSocket): WebSocket => new Kind(`ws://127.0.0.1:${port}`, subprotocol);
 
 /** Starts a server; `accepted` resolves with the coordinator's end of its first connection. */
 async function listen(maxFrameBytes = maxPayload) {
@@ -165,6 +179,20 @@ describe('webSocketTransport', () => {
     expect(closing).toEqual({ code: 1006, reason: `connect ECONNREFUSED 127.0.0.1:${port}`, by: 'remote' });
   });
 
+  it('sends chunks unchanged, also those that wait, from memory that is used again', async () => {
+    const { port, accepted } = await listen();
+    const socket = socketTo(port, CopyingSocket);
+    await once(socket, 'open');
+    const worker = workerOver(socket, new StrictPool(2 ** 17));
+    const recorder = new Recorder(await accepted);
+    const chunks = Array.from({ length: 24 }, (_, index) => {
+      return { type: 'chunk', at: index + 1, bytes: new Uint8Array(2 ** 17).fill(index) } as const;
+    });
+    for (const chunk of chunks) worker.send(chunk);
+    await recorder.messageCount(chunks.length);
+    expect(recorder.messages).toEqual(chunks);
+  });
+
   it('reports an answer from a plain HTTP server', async () => {
     const http = createServer((_request, response) => response.end('hello'));
     http.listen(0, '127.0.0.1');
@@ -177,7 +205,7 @@ describe('webSocketTransport', () => {
 
   it('closes with a private code where a browser forbids the standard one', async () => {
     const { port, connected } = await listen();
-    const recorder = new Recorder(workerOver(new PageSocket(`ws://127.0.0.1:${port}`, subprotocol)));
+    const recorder = new Recorder(workerOver(socketTo(port, PageSocket)));
     const [socket] = await connected;
     const closed = once(socket, 'close');
     socket.send(Uint8Array.of(1));

@@ -3,7 +3,14 @@
 import { type Compute, ComputeError, createLocalCompute, createNumericsCheck } from '@lockstep/compute';
 import { errorMessage } from '@lockstep/data/shown';
 import { parseModel } from '@lockstep/nn';
-import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import {
+  FramePool,
+  subprotocol,
+  type WebSocketLike,
+  type WorkerTransport,
+  webSocketTransport,
+} from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/rules';
 import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -223,7 +230,8 @@ function close(backend: Backend & { close?: () => void }): void {
 /** Opens the browser's WebSocket to a coordinator. @throws Error without a cause, which browsers do not tell scripts */
 async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
-  const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes });
+  const frames = new FramePool(defaultLimits.chunkBytes);
+  const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes, frames });
   await new Promise<void>((resolve, reject) => {
     socket.addEventListener('open', () => resolve(), { once: true });
     socket.addEventListener('error', () => reject(new Error('no connection to the coordinator')), { once: true });
