@@ -8,20 +8,26 @@ export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 const storageKey = 'lockstep.secrets';
 
 /**
- * Reads `#join&token=…&admin=…`; an empty secret counts as omitted. Secrets move from the address bar to session storage,
- * to survive a reload.
+ * Reads `#join&threads=…&token=…&admin=…`; an empty secret counts as omitted. Secrets move from the address bar to session
+ * storage, to survive a reload.
  */
-export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets: Secrets } {
+export function readAddress(): {
+  readonly joinAtOnce: boolean;
+  /** Compute threads to join with; undefined for the usual number. */
+  readonly threads: number | undefined;
+  readonly secrets: Secrets;
+} {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;
   const secrets = { token: fragment.get('token') || stored.token, admin: fragment.get('admin') || stored.admin };
   saveSecrets(secrets);
   const joinAtOnce = fragment.has('join');
-  if (fragment.has('token') || fragment.has('admin')) {
+  const threads = Math.trunc(Number(fragment.get('threads'))) || undefined;
+  if (['threads', 'token', 'admin'].some((name) => fragment.has(name))) {
     const view = ['join', 'room'].find((name) => fragment.has(name));
     history.replaceState(null, '', `${location.pathname}${location.search}${view === undefined ? '' : `#${view}`}`);
   }
-  return { joinAtOnce, secrets };
+  return { joinAtOnce, threads, secrets };
 }
 
 export function saveSecrets(secrets: Secrets): void {

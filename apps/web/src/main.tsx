@@ -2,7 +2,7 @@
 import './base.css';
 import './run.css';
 import { watchPath } from '@lockstep/protocol';
-import { usualThreads } from '@lockstep/worker/browser';
+import { mostThreads, usualThreads } from '@lockstep/worker/browser';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import {
@@ -59,8 +59,8 @@ effect(() => {
 if (address.joinAtOnce) {
   const stop = effect(() => {
     if (!store.run.value) return;
-    if (tab.state.peek().phase === 'watching')
-      tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
+    const threads = Math.max(1, Math.min(address.threads ?? usualThreads(), mostThreads()));
+    if (tab.state.peek().phase === 'watching') tab.join({ name: deviceName(), backend: 'auto', threads });
     queueMicrotask(() => stop());
   });
 }

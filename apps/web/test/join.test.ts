@@ -137,8 +137,9 @@ describePage('tabs as workers', ({ browser, folder }) => {
 
   it('a tab with the token joins at once, and one that has left does not come back', async () => {
     const run = await startRun(folder, [...endless, '--token', 'let me in'], { isSlow: true });
-    const guest = await browser.open(run, 'join');
+    const guest = await browser.open({ ...run, join: `${run.join}&threads=2` }, 'join');
     await guest.computed(1);
+    await guest.panelShows('in 2 threads');
     expect(guest.page.url()).toBe(`${run.page}#join`);
     // A tab that has left does not rejoin when it is opened again.
     await guest.press('Leave');
