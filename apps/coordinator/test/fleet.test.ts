@@ -2,12 +2,13 @@
  * A run in a fleet survives its coordinator, and attacks with lesser credentials: real processes, real NATS servers. Two
  * coordinators that lead one run at the same time compute the same weights.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type StepEvent, type TrainOptions, train } from '@lockstep/train';
+import { audit, type StepEvent, type TrainOptions, train } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fleet } from '../../../packages/fleet/src/fleet.ts';
 import { leaseMs } from '../../../packages/fleet/src/lease.ts';
+import { openStore } from '../../../packages/fleet/src/nats.ts';
 import { attackRun } from '../../../packages/fleet/test/attacks.ts';
 import { MemoryStore } from '../../../packages/fleet/test/memory-store.ts';
 import { connectAs, type NatsCluster, type Role, startNatsCluster } from '../../../packages/fleet/test/nats-cluster.ts';
@@ -16,7 +17,7 @@ import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
 import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
-import { readReport, runToReport, startCoordinator, startRelay, startWorker } from './processes.ts';
+import { readReport, runToReport, startCoordinator, startModelCommand, startRelay, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const steps = ['--steps', '400'];
@@ -33,25 +34,27 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
   afterAll(() => server.close());
 
   it.each([
-    ['killed', ['--augment', 'shift']],
-    ['text', [...prose, '--model', 'gpt-nano', '--batch', '120', '--sample-every', '100']],
-  ])('kill -9 of the coordinator: the standby goes on, the worker follows, nothing changes: %s', async (name, more) => {
-    const recipe = [...steps, ...more];
+    ['killed', [], ['--augment', 'shift']],
+    ['text', prose, ['--model', 'gpt-nano', '--batch', '120', '--sample-every', '100']],
+  ])('kill -9 of the coordinator: the standby goes on, the worker follows, nothing changes: %s', async (...row) => {
+    const [name, data, more] = row;
+    const recipe = [...steps, ...data, ...more];
     const { report: expected } = await runToReport(folder, ['--single', ...recipe]);
     const fleet = ['--fleet', server.url, '--run', name];
     const args = [...recipe, ...fleet, '--port', '0', '--checkpoint-every', '20', '--standby'];
     const file = join(folder, `${name}.json`);
-    const first = startCoordinator('coordinator', args);
+    const transcript = join(folder, `${name}.transcript`);
+    const first = startCoordinator('coordinator', [...args, '--transcript', join(folder, `${name}.first`)]);
     const [, url = ''] = await first.printed(/--url (ws:\S+)/);
-    const second = startCoordinator('coordinator', [...args, '--report', file]);
+    const second = startCoordinator('coordinator', [...args, '--report', file, '--transcript', transcript]);
     await second.printed(new RegExp(`^Standby: .* leads run ${name} of the fleet at nats://127`, 'm'));
     const witness = await openStepWitness(url);
     await witness.reached(60);
     const worker = startWorker([...fleet, '--name', 'faithful']);
     await worker.printed(/joined as/);
     first.kill('SIGKILL');
-    await second.printed(
-      new RegExp(`^Resumed from checkpoint-\\S+ in run ${name} of the fleet at .*, after step \\d+ of 400`, 'm'),
+    const [, , resumedAt] = await second.printed(
+      new RegExp(`^Resumed from (checkpoint-\\S+) in run ${name} of the fleet at .*, after step (\\d+) of 400`, 'm'),
     );
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await worker.ended).toMatchObject({
@@ -60,6 +63,30 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
     });
     const { weightsSha256, samples } = readReport(file);
     expect({ weightsSha256, samples }).toEqual({ weightsSha256: expected.weightsSha256, samples: expected.samples });
+
+    const signed = (from: number, to: number) => `Steps ${from} to ${to}: signed by the leader \\S+, key (\\w{64})\n`;
+    const exact = new RegExp(
+      `^${signed(1, Number(resumedAt))}${signed(Number(resumedAt) + 1, 400)}` +
+        `All 400 steps are exact, up to the weights ${weightsSha256.slice(0, 16)}…; the run finished\n$`,
+    );
+    for (const place of [[transcript], fleet]) {
+      const audited = await startModelCommand(['audit', ...place, ...data]).ended;
+      expect(audited).toEqual({ code: 0, stderr: '', stdout: expect.stringMatching(exact) });
+      const [, one, two] = exact.exec(audited.stdout)!;
+      expect(one).not.toBe(two);
+    }
+    const store = await openStore({ servers: server.url, role: 'coordinator' });
+    const { part } = JSON.parse((await store.values.get(`${name}.transcript`))!.value) as { readonly part: string };
+    const bytes = (await store.objects.get(`${name}.transcript.${part}`))!.slice();
+    bytes[bytes.length >> 1]! ^= 1;
+    await store.objects.put(`${name}.transcript.${part}`, bytes);
+    await store.close();
+    expect(await startModelCommand(['audit', ...fleet, ...data]).ended).toEqual({
+      ...{ code: 2, stdout: '' },
+      stderr: expect.stringMatching(
+        new RegExp(`^lockstep: run ${name} of the fleet at nats:\\S+: expected a .*, got .*: the file was changed\n$`),
+      ),
+    });
   });
 });
 
@@ -110,7 +137,7 @@ it('a leader that lost its lease and does not know finishes with the weights of 
   const { report: alone } = await train(asked).result;
   const [store, time] = [new MemoryStore(), new VirtualTime()];
   /** @param pauseAfter step after which to pause; checked at each step, so that the run cannot end first */
-  const begin = (pauseAfter?: number) => {
+  const begin = (transcript?: string, pauseAfter?: number) => {
     const link = store.link();
     const { signal } = new AbortController();
     const lines: string[] = [];
@@ -119,7 +146,7 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     const onStep = ({ step }: StepEvent): void => {
       if (step === pauseAfter) run.pause();
     };
-    const run = train({ ...asked, onStep, checkpoint: { store: coordinator, every: { steps: 10 } } });
+    const run = train({ ...asked, transcript, onStep, checkpoint: { store: coordinator, every: { steps: 10 } } });
     const followed = (async () => {
       for await (const event of run) lines.push('message' in event ? event.message : event.type);
     })();
@@ -134,9 +161,10 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     }
   };
 
-  const first = begin(40);
+  const [one, other] = [join(folder, 'one.transcript'), join(folder, 'other.transcript')];
+  const first = begin(one, 40);
   await noted(first, /^checkpoint/);
-  const second = begin();
+  const second = begin(other);
   await noted(second, /^Standby: /);
   first.link.fault = 'cut';
   await noted(second, /^Resumed from checkpoint-\S+ in run x of the fleet at memory, after step \d+ of 120/);
@@ -148,4 +176,16 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     expect(report.steps).toBe(120);
     expect(report.weightsSha256).toBe(alone.weightsSha256);
   }
+  expect(first.lines).toContainEqual(
+    expect.stringMatching(/^the transcript could not be written at step 120: no answer/),
+  );
+  const { isRight, led } = await audit(readFileSync(other), { data: tinyData });
+  expect({ isRight, to: led.map(({ to }) => to) }).toEqual({ isRight: true, to: [expect.any(Number), 120] });
+
+  await second.coordinator.close();
+  const third = begin();
+  await expect(third.run.result).rejects.toThrow(
+    'x has another configuration in this fleet: expected transcript recorded, got none; use another name for another run',
+  );
+  await third.followed.catch(() => {});
 }, 60_000);

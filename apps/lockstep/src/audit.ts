@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os';
 import {
   dataOptions,
+  fleetOf,
+  fleetOptions,
   fractionKind,
   generalOptions,
   operands,
@@ -18,12 +20,13 @@ import {
 } from '@lockstep/command';
 import { DataError } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
+import { openFleet } from '@lockstep/fleet';
 import { type AuditOptions, audit, TranscriptError } from '@lockstep/train';
 import { maxModelFileBytes, maxTranscriptBytes, readStoredModel } from '@lockstep/train/command-line';
 
 const commandLine = {
   name: 'audit',
-  args: 'FILE [options]',
+  args: 'FILE|--fleet URL [options]',
   summary: `Computes the steps of a run again from its transcript and its data, and names the first wrong step and who computed it.
 Exit code 0: nothing is wrong. 1: a step is wrong. 2: the run cannot be audited.`,
   options: {
@@ -52,11 +55,12 @@ Exit code 0: nothing is wrong. 1: a step is wrong. 2: the run cannot be audited.
     },
     init: { kind: textKind, placeholder: 'FILE.safetensors', help: "the run's --init, if it had one" },
     key: {
-      kind: textLike('64 hexadecimal digits', /^[0-9a-f]{64}$/i, 'HEX'),
-      help: 'public key of the coordinator, which must have signed the transcript',
-      defaultText: 'the key in the transcript',
+      kind: textLike('64 hexadecimal digits', /^[0-9a-f]{64}(,[0-9a-f]{64})*$/i, 'HEX'),
+      help: 'public key that must have signed the transcript; in a fleet those of all leaders, separated by commas',
+      defaultText: 'the keys in the transcript',
     },
     threads: { kind: threads, help: 'compute threads', defaultText: 'all cores' },
+    ...fleetOptions,
     ...generalOptions,
   },
 } as const;
@@ -69,20 +73,21 @@ const progressEveryMs = 10_000;
 export async function auditFile(args: readonly string[]): Promise<number> {
   const values = readCommandLine(commandLine, args);
   if (!values) return 0;
-  const [file, ...others] = values.files;
-  if (file === undefined || others.length > 0) {
-    throw usageFailure(`audit: expected one transcript, got ${values.files.length}`);
-  }
   const options = auditOptionsOf(values);
-  const bytes = readInputFile(file, maxTranscriptBytes);
+  const { place, bytes } = await transcriptOf(values);
   try {
-    const { isRight, sentence, comparisons, reachedSteps, checkedSteps } = await audit(bytes, options);
+    const { isRight, sentence, led, comparisons, reachedSteps, checkedSteps } = await audit(bytes, options);
+    for (const { name, publicKey, from, to } of led) {
+      if (name === undefined) continue;
+      const steps = `Steps ${thousands(from)} to ${thousands(to)}`;
+      process.stdout.write(`${steps}: signed by the leader ${shownLine(name)}, key ${publicKey}\n`);
+    }
     const computed = `${thousands(checkedSteps)} steps computed shard by shard, ${thousands(reachedSteps)} at once`;
     if (values.against !== undefined) process.stdout.write(`${comparisons} comparisons of states, ${computed}\n`);
     process.stdout.write(`${shownLine(sentence, sentenceLength)}\n`);
     return isRight ? 0 : 1;
   } catch (error) {
-    if (error instanceof TranscriptError) throw usageFailure(`${file}: ${error.message}`);
+    if (error instanceof TranscriptError) throw usageFailure(`${place}: ${error.message}`);
     if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
     throw error;
   }
@@ -90,11 +95,29 @@ export async function auditFile(args: readonly string[]): Promise<number> {
 
 const sentenceLength = 1_000;
 
+/** The transcript in a file or in a fleet's store. @throws CommandFailure or FleetError */
+async function transcriptOf(values: Values): Promise<{ readonly place: string; readonly bytes: Uint8Array }> {
+  const [file] = values.files;
+  const where = fleetOf(values);
+  const count = values.files.length + (where ? 1 : 0);
+  if (count !== 1) throw usageFailure(`audit: expected one transcript, got ${count}`);
+  if (!where) return { place: file!, bytes: readInputFile(file!, maxTranscriptBytes) };
+  const fleet = await openFleet({ ...where, role: 'coordinator' });
+  try {
+    const place = `run ${where.run ?? 'default'} of the fleet at ${fleet.place}`;
+    const bytes = await fleet.transcript();
+    if (bytes) return { place, bytes };
+    throw usageFailure(`${place}: expected a transcript, got none: its coordinators run without --transcript`);
+  } finally {
+    await fleet.close();
+  }
+}
+
 function auditOptionsOf(values: Values): AuditOptions {
   const { data, init, load, checkpoint: states, rate, against, key, threads: count = availableParallelism() } = values;
   let toldAtMs = performance.now();
   return {
-    ...{ data, rate, states, threads: count, publicKey: key },
+    ...{ data, rate, states, threads: count, publicKeys: key?.split(',') },
     initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
     against: against === undefined ? undefined : readOptionBytes('against', against, maxTranscriptBytes),
     weightsSha256: load === undefined ? undefined : weightsOf(load),

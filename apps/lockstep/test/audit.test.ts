@@ -77,6 +77,7 @@ describe('npm run audit', () => {
   it.each<[args: string[], message: RegExp]>([
     [[], /^audit: expected one transcript, got 0$/],
     [[place('table'), place('text')], /^audit: expected one transcript, got 2$/],
+    [[place('table'), '--fleet', 'nats://127.0.0.1:1'], /^audit: expected one transcript, got 2$/],
     [[place('missing')], /missing: no such file or folder$/],
     [[place('rows.csv')], /rows\.csv: expected a transcript, got another kind of file$/],
     [[place('table')], /table: expected the data of the run \(rows\.csv\), got none$/],

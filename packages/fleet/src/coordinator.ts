@@ -1,7 +1,7 @@
 /** A coordinator in a fleet: waits until it leads its run, keeps the lease, and announces its address. */
 import { randomUUID } from 'node:crypto';
 import { type LeaseEvent, LeaseKeeper, type LeaseState } from './lease.ts';
-import { type FleetCheckpoint, type FleetRun, type RelayRecord, RunRecords } from './records.ts';
+import { type FleetCheckpoint, type FleetPart, type FleetRun, type RelayRecord, RunRecords } from './records.ts';
 import { FleetError, type FleetStore, type FleetTime } from './store.ts';
 
 /** Options of a coordinator in a fleet. */
@@ -61,6 +61,11 @@ export class FleetCoordinator {
     this.place = this.#records.place;
   }
 
+  /** Name of this machine, for people. */
+  get name(): string {
+    return this.#options.name;
+  }
+
   /** Aborted, with one sentence as its reason, when another coordinator leads the run. */
   get deposed(): AbortSignal {
     return this.#deposed.signal;
@@ -101,6 +106,15 @@ export class FleetCoordinator {
 
   removeAfter(_run: string, step: number): Promise<void> {
     return this.#records.removeCheckpointsAfter(step);
+  }
+
+  writePart(part: FleetPart): Promise<void> {
+    if (this.#incarnation === undefined) throw new Error('expected a coordinator that leads, got one that waits');
+    return this.#records.writePart(part, this.#incarnation);
+  }
+
+  readParts(last?: string): Promise<Uint8Array | undefined> {
+    return this.#patiently(() => this.#records.readParts(last));
   }
 
   /** Announces the address for joining the run; retries whenever the store answers again. */

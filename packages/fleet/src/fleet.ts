@@ -1,6 +1,7 @@
 /** A fleet: coordinators and workers of runs that share a store. */
 import { FleetCoordinator, type FleetCoordinatorOptions } from './coordinator.ts';
 import { CoordinatorFinder, type FinderChoices } from './finder.ts';
+import { RunRecords } from './records.ts';
 import { type FleetStore, type FleetTime, systemTime } from './store.ts';
 
 /** Access to one run's coordinators and workers through the shared store. */
@@ -22,6 +23,14 @@ export class Fleet {
   /** Returns a coordinator, which leads the run once opened. */
   coordinator(options: FleetCoordinatorOptions): FleetCoordinator {
     return new FleetCoordinator(options, this.#store, this.#run, this.#time);
+  }
+
+  /**
+   * Returns the run's transcript, as far as its leaders have stored it; undefined if there is none.
+   * @throws FleetError if a part of it is missing
+   */
+  transcript(): Promise<Uint8Array | undefined> {
+    return new RunRecords(this.#store, this.#run).readParts();
   }
 
   /** Returns a finder of the run's coordinator or its relays. */

@@ -8,7 +8,7 @@ export type { FleetCoordinator, FleetCoordinatorOptions, JoinPlace } from './coo
 export { CoordinatorFinder, type FinderChoices } from './finder.ts';
 export { Fleet } from './fleet.ts';
 export { type FleetOptions, openFleet } from './nats.ts';
-export type { FleetCheckpoint, FleetRun, RelayRecord } from './records.ts';
+export type { FleetCheckpoint, FleetPart, FleetRun, RelayRecord } from './records.ts';
 export {
   FleetError,
   type FleetStore,

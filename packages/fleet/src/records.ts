@@ -38,6 +38,8 @@ interface Values {
   readonly config: { readonly sha256: string };
   /** Newest first, by time of writing. */
   readonly checkpoints: readonly CheckpointRecord[];
+  /** Name of the last part of the transcript, by the newest leader that has stored one. */
+  readonly transcript: { readonly incarnation: number; readonly part: string };
 }
 
 export type RecordName = keyof Values;
@@ -49,6 +51,18 @@ export interface FleetRun {
   /** Returns a phrase such as `expected seed 1, got 2` if the other configuration is of a different run. */
   readonly differenceFrom: (other: string) => string | undefined;
 }
+
+/** What one leader has added to the run's transcript since the part before. */
+export interface FleetPart {
+  /** 64 hexadecimal digits. */
+  readonly name: string;
+  /** Name of the part that it continues; undefined for the first. */
+  readonly before: string | undefined;
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes of the name of the part before, at the beginning of an object; zeros in the first part. */
+const nameBytes = 32;
 
 /** A stored checkpoint. */
 export interface FleetCheckpoint {
@@ -156,6 +170,43 @@ export class RunRecords {
     }
   }
 
+  /**
+   * Stores a part of the transcript, which ends with it unless a newer leader has stored one.
+   * @throws Error if the store does not take it
+   */
+  async writePart({ name, before = '', bytes }: FleetPart, incarnation: number): Promise<void> {
+    const object = new Uint8Array(nameBytes + bytes.length);
+    object.set(Buffer.from(before, 'hex'));
+    object.set(bytes, nameBytes);
+    await this.#store.objects.put(this.#objectName('transcript', name), object);
+    await this.#change('transcript', (found) =>
+      found && found.incarnation > incarnation ? found : { incarnation, part: name },
+    );
+  }
+
+  /**
+   * Returns the transcript up to a part, by default the last one; undefined if there is none.
+   * @throws FleetError if a part is missing
+   */
+  async readParts(last?: string): Promise<Uint8Array | undefined> {
+    const none = Buffer.alloc(nameBytes).toString('hex');
+    const parts = new Map<string, Uint8Array>();
+    let name = last ?? (await this.get('transcript'))?.part ?? none;
+    while (name !== none) {
+      const object = await this.#store.objects.get(this.#objectName('transcript', name));
+      if (!object || object.length < nameBytes || parts.has(name)) {
+        const what = object ? 'another one' : 'none';
+        throw new FleetError(
+          `${this.place}: expected part ${name.slice(0, 16)}… of its transcript, got ${what}`,
+          'run',
+        );
+      }
+      parts.set(name, object.subarray(nameBytes));
+      name = Buffer.from(object.subarray(0, nameBytes)).toString('hex');
+    }
+    return parts.size === 0 ? undefined : Buffer.concat([...parts.values()].reverse());
+  }
+
   /** Reads the newest checkpoint ahead of time, so that taking over need not wait for it. */
   async followCheckpoints(): Promise<void> {
     const [newest] = await this.#listed();
@@ -201,8 +252,8 @@ export class RunRecords {
     }
   }
 
-  #objectName(kind: 'config' | 'checkpoint', sha256: string): string {
-    return `${this.#run}.${kind}.${sha256}`;
+  #objectName(kind: 'config' | 'checkpoint' | 'transcript', name: string): string {
+    return `${this.#run}.${kind}.${name}`;
   }
 }
 

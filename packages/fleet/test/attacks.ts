@@ -12,7 +12,8 @@ export interface Attack {
 }
 
 export const recordNames: Readonly<Record<RecordName | 'lease', true>> = {
-  ...{ lease: true, address: true, relays: true, token: true, config: true, checkpoints: true, end: true },
+  ...{ lease: true, address: true, relays: true, token: true, config: true, checkpoints: true, transcript: true },
+  end: true,
 };
 
 const keyOf = (run: string, name: string): string => `$KV.lockstep.${run}.${name}`;

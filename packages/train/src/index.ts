@@ -37,6 +37,7 @@ export type {
   SharedCheckpoints,
   TrainingData,
   TrainOptions,
+  TranscriptPart,
 } from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
 export type { KeptEpoch, ValidationConfig } from './record/epoch-choice.ts';
@@ -58,7 +59,7 @@ export { TrainingError, type TrainingOutcome, type TrainingResult } from './trai
 export type { TrainingRun } from './training-run.ts';
 export { type AuditOptions, type AuditResult, audit, type StoredState } from './transcript/audit.ts';
 export type { Finding, WrongShard } from './transcript/findings.ts';
-export { TranscriptError } from './transcript/read-transcript.ts';
+export { type LedSteps, TranscriptError } from './transcript/read-transcript.ts';
 export type { ReplayState } from './transcript/replay.ts';
 
 /**

@@ -460,7 +460,6 @@ export const runOptions = {
           placeholder: 'FILE',
           library: 'transcript',
           isNamedWithValue: true,
-          without: { fleet: 'whose coordinators would each need the records of the others' },
         },
       ),
       verify: option(flagKind, 'train again in one process afterwards and compare the weights'),

@@ -117,7 +117,8 @@ export interface TrainOptions {
   readonly checkpoint?: string | CheckpointOptions | undefined;
   /**
    * File for the transcript: who computed each shard of each step, with a hash of the sum, signed. `audit` computes the
-   * steps again and names the first that is wrong. A resumed run continues its transcript. By default none is written.
+   * steps again and names the first that is wrong. A resumed run continues its transcript; with `checkpoint.store` the
+   * file gets the transcript of all coordinators at the end. By default none is written.
    */
   readonly transcript?: string | undefined;
   /** Called after every step, while nothing else happens: for programs that must not miss a step. */
@@ -268,6 +269,8 @@ export type CheckpointInterval = { readonly steps: number } | { readonly minutes
 export interface SharedCheckpoints {
   /** Description for people. */
   readonly place: string;
+  /** Name of this machine, for people. */
+  readonly name: string;
   /**
    * Called before anything is read; resolves when it is this process's turn to train.
    * @throws Error if it must not train
@@ -279,6 +282,22 @@ export interface SharedCheckpoints {
   removeAfter(run: string, step: number): Promise<void>;
   /** All checkpoints, newest first. */
   list(): Promise<StoredCheckpoint[]>;
+  /** Stores a part of the run's transcript, which then ends with it. @throws Error if it cannot be written */
+  writePart(part: TranscriptPart): Promise<void>;
+  /**
+   * Returns the transcript up to a part, by default the last one of the newest coordinator; undefined if there is none.
+   * @throws Error if a part is missing
+   */
+  readParts(last?: string): Promise<Uint8Array | undefined>;
+}
+
+/** What one coordinator has added to a transcript since the part before. */
+export interface TranscriptPart {
+  /** 64 hexadecimal digits. */
+  readonly name: string;
+  /** Name of the part that it continues; undefined for the first. */
+  readonly before: string | undefined;
+  readonly bytes: Uint8Array;
 }
 
 export interface StoredCheckpoint {

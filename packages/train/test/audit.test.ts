@@ -321,7 +321,7 @@ describe('an audit is refused in one sentence', () => {
     ],
     'without the data': [{}, 'expected the data of the run (given by a program), got none'],
     'with another key': [
-      { data, publicKey: '0123456789abcdef'.repeat(4) },
+      { data, publicKeys: ['0123456789abcdef'.repeat(4)] },
       'expected a transcript signed with the key 0123456789abcdef…, got one signed with ',
     ],
     'with the weights of another model': [

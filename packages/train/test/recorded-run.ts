@@ -52,23 +52,12 @@ export interface ForgedRun {
   readonly publicKey: string;
 }
 
-/**
- * Trains step by step as a coordinator whose workers w1, w2, … compute a microbatch of each step, in turn, and records
- * what they answer: what a dishonest coordinator, or one that does not check, writes.
- */
-export async function forgeRun(
-  folder: string,
-  options: TrainOptions,
-  lies: Lies = {},
-  name = 'forged',
-): Promise<ForgedRun> {
+export type Forge = Awaited<ReturnType<typeof openForge>>;
+
+/** A coordinator whose transcripts a test writes step by step. */
+export async function openForge(options: TrainOptions, lies: Pick<Lies, 'train' | 'coordinatorHash'> = {}) {
   const prepared = await prepare(options, nodePlatform);
   const { plan, model, config } = prepared;
-  const file = join(folder, name);
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const hex = Buffer.from(publicKey.export({ format: 'jwk' }).x!, 'base64url').toString('hex');
-  const identity = identityOf(prepared, newSha256);
-  const header = { lockstep: 'test', publicKey: hex, identity, steps: plan.steps, data: { name: null } };
   const { backend } = await openBackend('auto');
   // Only its numerics are of interest.
   const { run, parameterServer } = await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 });
@@ -81,41 +70,73 @@ export async function forgeRun(
     numerics: { hash: numericsHash, samplesPerMs: 0 },
   });
   const replay = new Replay({ plan, backend, server: parameterServer, inline });
-  const transcriber = new Transcriber({ file, privateKey, header, firstStep: 0 });
+  const identity = identityOf(prepared, newSha256);
   const { coordinatorHash = numericsHash } = lies;
-  transcriber.begin({
-    parameterServer,
-    numericMode,
-    numericsHash: coordinatorHash,
-    warn: (line) => expectNothing(line),
-  });
+  const recorded = { parameterServer, numericMode, numericsHash: coordinatorHash, warn: expectNothing };
+  /** Begins a transcript with a key of its own. */
+  const begin = (given: Omit<ConstructorParameters<typeof Transcriber>[0], 'privateKey' | 'header'>) => {
+    const { privateKey, publicKey: key } = generateKeyPairSync('ed25519');
+    const publicKey = Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url').toString('hex');
+    const who = { lockstep: 'test', publicKey, leader: given.store?.name };
+    const header = { ...who, identity, steps: plan.steps, data: { name: null } };
+    const transcriber = new Transcriber({ ...given, privateKey, header });
+    transcriber.begin(recorded);
+    return { transcriber, publicKey };
+  };
+  return { plan, replay, begin, numericMode, numericsHash };
+}
+
+/** Takes a step, of which the workers w1, w2, … compute a microbatch each, and records what they answer. */
+export async function forgeStep(forge: Forge, transcriber: Transcriber, lies: Lies = {}): Promise<void> {
+  const { plan, replay, numericMode, numericsHash } = forge;
+  const { step } = replay;
+  const all = shardsOfRange(0, plan.microbatches).flatMap(({ lo, n }) => microbatchesOf(lo, n));
+  const sums = new Map<number, Float32Array>();
+  for (const [index, shard] of all.entries()) {
+    const other = lies.numericsHash?.(index + 1);
+    const mode = other === undefined ? numericMode : 'another mode';
+    const worker = workerRecord(index + 1, mode, other ?? numericsHash);
+    const recorded = lies.recordedAs ? lies.recordedAs(step, shard) : shard;
+    await replay.add(shard, (sum) => {
+      lies.sum?.(step, shard, sum);
+      if (!recorded) {
+        sum.fill(0);
+        return;
+      }
+      sums.set(recorded.lo, sums.get(recorded.lo) ?? sum.slice());
+      sum.set(sums.get(recorded.lo)!);
+      transcriber.add({ ...recorded, step }, worker, sum);
+    });
+  }
+  replay.advance();
+  const { weights, optimizer } = replay.view;
+  lies.weights?.(step, weights);
+  lies.velocity?.(step, Object.values(optimizer.slots)[0]!);
+  transcriber.stepped(step);
+}
+
+/** Ends the transcript of a run that took all its steps. */
+export async function endForged({ plan, replay }: Forge, transcriber: Transcriber): Promise<void> {
+  const { weightsSha256 } = replay.sealed;
+  await transcriber.end({ outcome: 'finished', step: plan.steps, weightsSha256 });
+}
+
+/** Records a whole run in the folder: what a dishonest coordinator, or one that does not check, writes. */
+export async function forgeRun(
+  folder: string,
+  options: TrainOptions,
+  lies: Lies = {},
+  name = 'forged',
+): Promise<ForgedRun> {
+  const file = join(folder, name);
+  const forge = await openForge(options, lies);
+  const { plan, replay } = forge;
+  const { transcriber, publicKey } = forge.begin({ file, firstStep: 0 });
   const states = [replay.state];
   let back = lies.back;
   while (replay.step < plan.steps) {
-    const step = replay.step;
-    const all = shardsOfRange(0, plan.microbatches).flatMap(({ lo, n }) => microbatchesOf(lo, n));
-    const sums = new Map<number, Float32Array>();
-    for (const [index, shard] of all.entries()) {
-      const other = lies.numericsHash?.(index + 1);
-      const mode = other === undefined ? numericMode : 'another mode';
-      const worker = workerRecord(index + 1, mode, other ?? numericsHash);
-      const recorded = lies.recordedAs ? lies.recordedAs(step, shard) : shard;
-      await replay.add(shard, (sum) => {
-        lies.sum?.(step, shard, sum);
-        if (!recorded) {
-          sum.fill(0);
-          return;
-        }
-        sums.set(recorded.lo, sums.get(recorded.lo) ?? sum.slice());
-        sum.set(sums.get(recorded.lo)!);
-        transcriber.add({ ...recorded, step }, worker, sum);
-      });
-    }
-    replay.advance();
-    const { weights, optimizer } = replay.view;
-    lies.weights?.(step, weights);
-    lies.velocity?.(step, Object.values(optimizer.slots)[0]!);
-    transcriber.stepped(step);
+    const { step } = replay;
+    await forgeStep(forge, transcriber, lies);
     states[step + 1] = replay.state;
     if (lies.sealEvery !== undefined && replay.step % lies.sealEvery === 0) transcriber.sealForCheckpoint();
     if (back?.from === step) {
@@ -124,9 +145,9 @@ export async function forgeRun(
       back = undefined;
     }
   }
-  transcriber.end({ outcome: 'finished', step: plan.steps, weightsSha256: replay.sealed.weightsSha256 });
+  await endForged(forge, transcriber);
   const stored = states.map((state) => ({ step: state.step, read: async () => state }));
-  return { bytes: Uint8Array.from(readFileSync(file)), states: stored, publicKey: hex };
+  return { bytes: Uint8Array.from(readFileSync(file)), states: stored, publicKey };
 }
 
 function microbatchesOf(lo: number, n: number): Shard[] {

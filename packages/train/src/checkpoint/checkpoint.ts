@@ -45,6 +45,18 @@ export interface Checkpoint {
   readonly unwritten?: readonly UnwrittenSample[];
   /** The choice among the evaluated epochs; omitted in a run without validation samples. */
   readonly choice?: SavedChoice;
+  /** Omitted outside a fleet, and in a run without a transcript. */
+  readonly transcript?: SavedTranscript | undefined;
+}
+
+/** What the next leader of a fleet continues the transcript with; digits are hexadecimal. */
+export interface SavedTranscript {
+  /** Hash of all records up to the checkpoint, which names the last part. */
+  readonly chain: string;
+  /** Number of workers that the records name. */
+  readonly workers: number;
+  /** Tag of the checkpoint's state. */
+  readonly stateTag: string;
 }
 
 /** An epoch that has not been evaluated, with the weights at its end. */
@@ -95,6 +107,7 @@ export async function encodeCheckpoint(
   sha256: (bytes: Uint8Array) => string | Promise<string>,
 ): Promise<Uint8Array> {
   const { step, identity, weights, optimizer, progress, history, unevaluated, unwritten = [], choice } = checkpoint;
+  const { transcript } = checkpoint;
   const metadata = {
     format: checkpointFormat,
     sha256: blank,
@@ -107,6 +120,7 @@ export async function encodeCheckpoint(
     ends: stringifyNumbers(unevaluated.map(({ end }) => end ?? null)),
     ...(unwritten.length > 0 && { unwritten: JSON.stringify(unwritten.map((sample) => sample.step)) }),
     ...(choice && { choice: stringifyNumbers({ ...choice, weights: choice.weights && keptName }) }),
+    ...(transcript && { transcript: JSON.stringify(transcript) }),
   };
   const slots = Object.entries(optimizer.slots).map(([name, values]) => tensorOf(`${slotPrefix}${name}`, values));
   const ends = unevaluated.map(({ epoch, weights: values }) => tensorOf(`${epochPrefix}${epoch.epoch}`, values));
@@ -158,6 +172,7 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) 
       unwritten: unwritten.map((step) => ({ step, weights: tensor(`${samplePrefix}${step}`) })),
     }),
     ...(choice && { choice: { ...choice, weights: choice.weights && tensor(keptName) } }),
+    ...(metadata['transcript'] !== undefined && { transcript: field<SavedTranscript>('transcript') }),
   };
 }
 

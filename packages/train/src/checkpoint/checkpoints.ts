@@ -164,7 +164,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const at = (file: string): string => (shared ? `${file} in ${place}` : join(folder, file));
   const { steps } = prepared.plan;
   const identity = identityOf(prepared, newSha256);
-  await shared?.open(runClaimOf(identity, steps));
+  await shared?.open(runClaimOf(identity, steps, prepared.transcript !== undefined));
   const stored = await store.list();
   const { chosen, passedOver } = await chooseCheckpoint(stored, identity, steps);
   const resumeFrom = shared || resume ? chosen?.checkpoint : undefined;
@@ -205,9 +205,9 @@ function resumedLine(file: string, checkpoint: Checkpoint, steps: number): strin
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 
-/** @param steps of the run in total */
-function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
-  const config = JSON.stringify({ ...identity, steps });
+/** @param steps of the run in total @param isRecorded whether it has a transcript, to which all coordinators add */
+function runClaimOf(identity: RunIdentity, steps: number, isRecorded: boolean): RunClaim {
+  const config = JSON.stringify({ ...identity, steps, ...(isRecorded && { transcript: 'recorded' }) });
   return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
 }
 
@@ -303,6 +303,8 @@ interface CheckpointedRun {
   readonly stepsTaken: () => number;
   /** Copies everything the next step depends on; later steps do not change the copy. */
   readonly copy: () => Checkpoint;
+  /** Called before a copy is written, which only then may be. */
+  readonly beforeWrite?: () => Promise<void>;
   readonly onWritten: (written: WrittenCheckpoint) => void;
   readonly log: (line: string, guestLine: string) => void;
 }
@@ -387,11 +389,12 @@ export class Checkpointer {
 
   /** @param consequence consequence of a failure, for people */
   async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
-    const { store, runName, stepsTaken, onWritten, log } = this.#options;
+    const { store, runName, stepsTaken, onWritten, log, beforeWrite } = this.#options;
     const { step } = checkpoint;
     try {
       // Lets the next step's weights be sent first.
       await nextTurn();
+      await beforeWrite?.();
       const file = await store.write(runName, step, await encodeCheckpoint(checkpoint, sha256OffThread));
       this.newest = { file, step };
       this.#clock.written(stepsTaken());

@@ -95,7 +95,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const { ending, checkpoint: checkpoints } = recorder.data;
     const { weightsSha256, kept, steps } = report;
     const outcome = ending?.type ?? 'finished';
-    const message = transcript?.end({ outcome, step: kept?.step ?? steps, weightsSha256 });
+    const message = await transcript?.end({ outcome, step: kept?.step ?? steps, weightsSha256 });
     if (message !== undefined) job.emit({ type: 'note', message });
     const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
@@ -356,8 +356,8 @@ function writeCheckpoints(
     stepsTaken,
     copy() {
       const { progress, ...epochs } = recorder.progress();
-      transcript?.sealForCheckpoint();
       return {
+        transcript: transcript?.sealForCheckpoint(),
         step: stepsTaken(),
         identity: checkpoints.identity,
         weights: parameterServer.weights(),
@@ -367,6 +367,7 @@ function writeCheckpoints(
         ...epochs,
       };
     },
+    beforeWrite: async () => transcript?.sendParts(),
     onWritten: (written) => recorder.written(written),
     log: (line, guestLine) => recorder.warn(line, guestLine),
   });

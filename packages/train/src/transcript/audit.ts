@@ -12,9 +12,17 @@ import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.t
 import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
-import { type Finding, nameOf, sentenceOf } from './findings.ts';
+import { type Finding, leaderIn, nameOf, sentenceOf } from './findings.ts';
 import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagBytes, tagOf } from './format.ts';
-import { decodeShards, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
+import {
+  decodeShards,
+  type LedSteps,
+  ledSteps,
+  readTranscript,
+  shortKey,
+  type Transcript,
+  TranscriptError,
+} from './read-transcript.ts';
 import { Replay, type ReplayState } from './replay.ts';
 
 /** Options of an audit; each has a default. */
@@ -31,8 +39,8 @@ export interface AuditOptions {
   readonly against?: Uint8Array | undefined;
   /** SHA-256 of weights, in hex, which must be those that the run ended with. */
   readonly weightsSha256?: string | undefined;
-  /** The coordinator's public key, in hex; by default the one in the transcript is believed. */
-  readonly publicKey?: string | undefined;
+  /** The only public keys that may have signed the transcript, in hex; by default those in it are believed. */
+  readonly publicKeys?: readonly string[] | undefined;
   /** Compute threads, by default 1. */
   readonly threads?: number | undefined;
   /** Aborted to end the audit early. */
@@ -58,6 +66,8 @@ export interface AuditResult {
   /** One sentence for people. */
   readonly sentence: string;
   readonly finding: Finding | undefined;
+  /** The steps that each coordinator signed, counted from 1. */
+  readonly led: readonly LedSteps[];
   /** Comparisons of the states of two transcripts. */
   readonly comparisons: number;
   /** Steps computed at once, to reach a state. */
@@ -79,8 +89,8 @@ export async function audit(file: Uint8Array, options: AuditOptions = {}): Promi
   const fault = engineFault();
   if (fault !== undefined) throw new TranscriptError(fault);
   const transcript = readTranscript(file);
-  const { publicKey, weightsSha256, against, threads = 1, initialWeights, rate } = options;
-  requireKey(transcript, publicKey);
+  const { publicKeys, weightsSha256, against, threads = 1, initialWeights, rate } = options;
+  requireKeys(transcript, publicKeys);
   requireEnding(transcript, weightsSha256);
   const other = against && readOther(transcript, against);
   const data = await trainingSamples(transcript.header, options);
@@ -97,6 +107,7 @@ export async function audit(file: Uint8Array, options: AuditOptions = {}): Promi
 
 /** The state after a step, as a transcript claims it. */
 interface Claim {
+  readonly leader: number;
   readonly weightsSha256: string;
   /** Omitted if it says nothing of the optimizer. */
   readonly optimizerSha256?: string;
@@ -127,9 +138,9 @@ class Auditor {
     this.#transcript = transcript;
     this.#replay = replay;
     this.#options = options;
-    const { seals, end } = transcript;
+    const { seals, end, leaders } = transcript;
     for (const seal of seals) this.#claim(seal.steps, seal);
-    if (end) this.#claim(end.step, end);
+    if (end) this.#claim(end.step, { ...end, leader: leaders.length - 1 });
   }
 
   async whole(): Promise<AuditResult> {
@@ -275,16 +286,18 @@ class Auditor {
     const replay = this.#replay;
     const { plan } = replay;
     const recorded = this.#transcript.steps[replay.step]!;
+    const { leader } = recorded;
     const step = recorded.step + 1;
+    const led = { step, ...leaderIn(this.#transcript, leader) };
     const shards = decodeShards(recorded);
-    if (!areWhole(shards, usedMicrobatches(plan, recorded.step), plan.microbatches)) return { type: 'skipped', step };
+    if (!areWhole(shards, usedMicrobatches(plan, recorded.step), plan.microbatches)) return { type: 'skipped', ...led };
     const wrong: RecordedShard[] = [];
     for (const shard of shards) {
       const isAdded = await replay.add(shard, (sum) => {
         const tag = tagOf(recorded.key, shard.number, sum);
         if (Buffer.compare(tag, shard.tag) !== 0) wrong.push(shard);
       });
-      if (!isAdded) return { type: 'notFinite', step };
+      if (!isAdded) return { type: 'notFinite', ...led };
     }
     replay.advance();
     this.#counts.checkedSteps += 1;
@@ -292,11 +305,11 @@ class Auditor {
     if (wrong.length > 0) {
       const isStateRight = this.#isState(step);
       const isEvery = wrong.length === shards.length && wrong.length > 1;
-      if (isEvery && !isStateRight) return { type: 'everyResult', step };
+      if (isEvery && !isStateRight) return { type: 'everyResult', ...led };
       const named = wrong.map(({ lo, n, worker }) => ({ lo, n, worker: nameOf(this.#transcript, worker) }));
-      return { type: 'results', step, shards: named, isStateRight };
+      return { type: 'results', ...led, shards: named, isStateRight };
     }
-    return this.#isState(step) ? undefined : { type: 'optimizer', step };
+    return this.#isState(step) ? undefined : { type: 'optimizer', ...led };
   }
 
   /** Whether a state is the one that the transcript has after this many steps. */
@@ -315,8 +328,9 @@ class Auditor {
     const state = this.#replay.sealed;
     const isRight = ({ weightsSha256, optimizerSha256 = state.optimizerSha256 }: Claim): boolean =>
       weightsSha256 === state.weightsSha256 && optimizerSha256 === state.optimizerSha256;
-    if (claims.every(isRight)) return undefined;
-    return step === 0 ? { type: 'beginning' } : { type: 'state', step };
+    const wrong = claims.find((claim) => !isRight(claim));
+    if (!wrong) return undefined;
+    return step === 0 ? { type: 'beginning' } : { type: 'state', step, ...leaderIn(this.#transcript, wrong.leader) };
   }
 
   async #told(): Promise<void> {
@@ -328,7 +342,13 @@ class Auditor {
 
   #result(finding: Finding | undefined, sentence?: string): AuditResult {
     const told = finding ? sentenceOf(this.#transcript, this.#replay.plan, finding) : sentence!;
-    return { isRight: finding === undefined, sentence: told, finding, ...this.#counts };
+    return {
+      isRight: finding === undefined,
+      sentence: told,
+      finding,
+      led: ledSteps(this.#transcript),
+      ...this.#counts,
+    };
   }
 }
 
@@ -353,11 +373,15 @@ function areWhole(shards: readonly RecordedShard[], used: number, microbatches: 
   return next >= used;
 }
 
-/** @throws TranscriptError unless it is signed with the expected key */
-function requireKey({ header }: Transcript, expected: string | undefined): void {
-  if (expected === undefined || expected.toLowerCase() === header.publicKey) return;
-  const [wanted, got] = [expected, header.publicKey].map(shortKey);
-  throw new TranscriptError(`expected a transcript signed with the key ${wanted}, got one signed with ${got}`);
+/** @throws TranscriptError if somebody else has signed it */
+function requireKeys({ leaders }: Transcript, expected: readonly string[] | undefined): void {
+  const wanted = expected?.map((key) => key.toLowerCase());
+  const other = wanted && leaders.find(({ publicKey }) => !wanted.includes(publicKey));
+  if (!other) return;
+  const keys = wanted.map(shortKey).join(' or ');
+  throw new TranscriptError(
+    `expected a transcript signed with the key ${keys}, got one signed with ${shortKey(other.publicKey)}`,
+  );
 }
 
 /** @throws TranscriptError unless the run ended with the expected weights */

@@ -1,10 +1,12 @@
 /** Findings of an audit: which step of a run is wrong, who is to blame, and how people are told. */
 import { thousands } from '@lockstep/data/shown';
 import { type RunPlan, usedMicrobatches } from '@lockstep/rules';
-import { decodeShards, type Transcript } from './read-transcript.ts';
+import { decodeShards, shortKey, type Transcript } from './read-transcript.ts';
 
-/** A fault of a run that an audit has found; `step` counts from 1. */
-export type Finding =
+/** A fault of a run that an audit has found; `step` counts from 1. `leader` is the one in a fleet that signed it. */
+export type Finding = { readonly leader?: string } & Fault;
+
+type Fault =
   /** Results of some of the step's shards differ from this machine's; rounding may hide that from the state after it. */
   | {
       readonly type: 'results';
@@ -41,11 +43,18 @@ export function nameOf({ workers }: Transcript, number: number): string {
   return `${id} ${name}${kind === 'relay' ? ', a relay that answers for its workers' : ''}`;
 }
 
+/** Names a leader for a finding; nothing if there was only one. */
+export function leaderIn({ leaders }: Transcript, index: number): Pick<Finding, 'leader'> {
+  const { name, publicKey } = leaders[index]!;
+  return leaders.length === 1 ? {} : { leader: `${name ?? '?'}, key ${shortKey(publicKey)}` };
+}
+
 /** Returns a finding as one sentence for people. */
 export function sentenceOf(transcript: Transcript, plan: RunPlan, finding: Finding): string {
   if (finding.type === 'beginning')
     return 'The run did not begin with the weights of its seed, or of the file it names';
-  const step = `Step ${thousands(finding.step)} is wrong`;
+  const signed = finding.leader === undefined ? '' : ` (signed by the leader ${finding.leader})`;
+  const step = `Step ${thousands(finding.step)}${signed} is wrong`;
   switch (finding.type) {
     case 'results':
       return `${step}: ${wrongResults(transcript, plan, finding)}`;
@@ -58,7 +67,7 @@ export function sentenceOf(transcript: Transcript, plan: RunPlan, finding: Findi
     case 'notFinite':
       return `${step}: its gradient is not finite on this machine, but the run went on`;
     case 'state':
-      return `The state after step ${thousands(finding.step)} is wrong: all steps before it are right, but the coordinator states other weights or another state of the optimizer`;
+      return `The state after step ${thousands(finding.step)}${signed} is wrong: all steps before it are right, but the coordinator states other weights or another state of the optimizer`;
     default:
       return finding satisfies never;
   }

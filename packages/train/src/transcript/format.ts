@@ -6,7 +6,7 @@
  *     header  JSON, the first record
  *     worker  JSON; workers are numbered from 1, and 0 is the coordinator
  *     step    step u32, for each shard { lo u32, log2(n) u8, worker u32, tag 16 }, tag of the state after the step 16
- *     back    JSON: the steps from `to` on were taken again
+ *     back    JSON: the steps from `to` on were taken again; in a fleet, perhaps by another leader, whose key signs now
  *     end     JSON: how the run ended, and the weights that it kept
  *     seal    steps u32, SHA-256 of the weights 32, of the optimizer's state 32, key of the tags since the last seal 32,
  *             Ed25519 signature 64
@@ -41,6 +41,8 @@ export interface TranscriptHeader {
   readonly lockstep: string;
   /** Ed25519 public key of the coordinator, in hex. */
   readonly publicKey: string;
+  /** Name of the machine of a fleet's first leader. */
+  readonly leader?: string | undefined;
   readonly identity: RunIdentity;
   /** Steps of the whole run. */
   readonly steps: number;
@@ -63,6 +65,9 @@ export interface WentBack {
   readonly cause: 'resumed' | 'rewound';
   /** Steps of the whole run, from now on. */
   readonly steps: number;
+  /** Public key of the leader that took over, in hex, and the name of its machine; omitted if none did. */
+  readonly publicKey?: string | undefined;
+  readonly leader?: string | undefined;
 }
 
 export interface TranscriptEnd {
@@ -103,7 +108,11 @@ export const sealPlaces = { weights: 4, optimizer: 36, key: 68, signature: 100, 
 
 /** The hash of all records so far. */
 export class Chain {
-  #hash: Buffer = createHash('sha256').update(magic).digest();
+  #hash: Buffer;
+
+  constructor(hash = createHash('sha256').update(magic).digest()) {
+    this.#hash = hash;
+  }
 
   get hash(): Buffer {
     return this.#hash;
@@ -227,6 +236,11 @@ export class TranscriptEncoder {
     this.#privateKey = privateKey;
     this.#records = chain ? [] : [magic];
     this.#chain = chain ?? new Chain();
+  }
+
+  /** Hash of all records so far, in hex. */
+  get hash(): string {
+    return this.#chain.hash.toString('hex');
   }
 
   header(header: TranscriptHeader): void {

@@ -35,17 +35,40 @@ export interface RecordedStep {
   readonly shardsBefore: number;
   /** Tag of the state after the step. */
   readonly stateTag: Uint8Array;
+  /** Index of the leader that signed it. */
+  readonly leader: number;
+}
+
+/** A coordinator that signed records. */
+export interface Leader {
+  /** Ed25519 public key, in hex. */
+  readonly publicKey: string;
+  /** Name of its machine; undefined outside a fleet. */
+  readonly name: string | undefined;
+}
+
+/** Consecutive steps that a leader signed, counted from 1. */
+export interface LedSteps extends Leader {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A state that a leader signed. */
+export interface RecordedSeal extends SealedState {
+  readonly leader: number;
 }
 
 /** A transcript whose chain is whole and whose signatures are valid. */
 export interface Transcript {
   readonly header: TranscriptHeader;
+  /** One; in a fleet each that took over. */
+  readonly leaders: readonly Leader[];
   /** Worker `n` is at index `n - 1`. */
   readonly workers: readonly TranscriptWorker[];
   /** The steps that stand, by number: a run that went back took some again. */
   readonly steps: readonly RecordedStep[];
   /** States that stand, in the order of their steps; the first is the one before any step. */
-  readonly seals: readonly SealedState[];
+  readonly seals: readonly RecordedSeal[];
   readonly backs: readonly WentBack[];
   /** Steps of the whole run. */
   readonly plannedSteps: number;
@@ -81,7 +104,8 @@ class TranscriptReader {
   readonly #steps: Mutable<RecordedStep>[] = [];
   /** Steps since the last seal, which reveals their key. */
   readonly #unsealed = new Set<Mutable<RecordedStep>>();
-  readonly #seals: SealedState[] = [];
+  readonly #seals: RecordedSeal[] = [];
+  readonly #leaders: Leader[] = [];
   readonly #backs: WentBack[] = [];
   #header: TranscriptHeader | undefined;
   #publicKey: KeyObject | undefined;
@@ -101,7 +125,8 @@ class TranscriptReader {
     if (this.#sealedBytes < this.#file.length) throw this.#torn();
     const [header, plannedSteps] = [this.#header!, this.#plannedSteps];
     const [workers, steps, seals, backs] = [this.#workers, this.#steps, this.#seals, this.#backs];
-    return { header, workers, steps, seals, backs, plannedSteps, end: this.#end, chain: this.#chain };
+    const [leaders, end, chain] = [this.#leaders, this.#end, this.#chain];
+    return { header, leaders, workers, steps, seals, backs, plannedSteps, end, chain };
   }
 
   #readMagic(): void {
@@ -162,12 +187,22 @@ class TranscriptReader {
   #takeHeader(header: TranscriptHeader): void {
     this.#header = header;
     this.#plannedSteps = header.steps;
+    this.#lead(header.publicKey, header.leader);
+  }
+
+  /** A leader signs from here on. */
+  #lead(publicKey: string, name: string | undefined): void {
     try {
-      const key = { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(header.publicKey, 'hex').toString('base64url') };
+      const key = { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(publicKey, 'hex').toString('base64url') };
       this.#publicKey = createPublicKey({ format: 'jwk', key });
     } catch {
-      throw this.#forged('an Ed25519 public key in the header');
+      throw this.#forged('the Ed25519 public key of a leader');
     }
+    this.#leaders.push({ publicKey, name });
+  }
+
+  get #leader(): number {
+    return this.#leaders.length - 1;
   }
 
   #takeStep(payload: Buffer): void {
@@ -178,7 +213,8 @@ class TranscriptReader {
     if (step >= this.#plannedSteps) throw this.#forged(`at most the ${thousands(this.#plannedSteps)} steps of the run`);
     const shards = payload.subarray(4, end);
     const shardsBefore = this.#shardsInSegment;
-    const recorded = { step, shards, shardsBefore, stateTag: payload.subarray(end), key: new Uint8Array() };
+    const [stateTag, leader] = [payload.subarray(end), this.#leader];
+    const recorded = { step, shards, shardsBefore, stateTag, key: new Uint8Array(), leader };
     for (const { worker } of decodeShards(recorded)) {
       if (worker > this.#workers.length) throw this.#forged('a known worker for each shard');
     }
@@ -190,6 +226,10 @@ class TranscriptReader {
 
   #goBack(back: WentBack): void {
     if (back.to > this.#steps.length) throw this.#forged('a run that goes back to a step that it took');
+    if (back.publicKey !== undefined) {
+      if (this.#unsealed.size > 0) throw this.#forged('a seal before another leader');
+      this.#lead(back.publicKey, back.leader);
+    }
     this.#backs.push(back);
     this.#plannedSteps = back.steps;
     this.#steps.length = back.to;
@@ -209,7 +249,7 @@ class TranscriptReader {
     );
     if (!isSigned) {
       throw new TranscriptError(
-        `expected a signature with the key ${shortKey(this.#header!.publicKey)} at the seal after step ${thousands(steps)}, got a wrong one: somebody else has written it`,
+        `expected a signature with the key ${shortKey(this.#leaders.at(-1)!.publicKey)} at the seal after step ${thousands(steps)}, got a wrong one: somebody else has written it`,
         this.#sealedBytes,
       );
     }
@@ -219,7 +259,7 @@ class TranscriptReader {
     this.#unsealed.clear();
     this.#shardsInSegment = 0;
     this.#seals.push({
-      steps,
+      ...{ steps, leader: this.#leader },
       weightsSha256: payload.toString('hex', sealPlaces.weights, sealPlaces.optimizer),
       optimizerSha256: payload.toString('hex', sealPlaces.optimizer, sealPlaces.key),
     });
@@ -274,6 +314,18 @@ export function decodeShards({ shards, shardsBefore }: Pick<RecordedStep, 'shard
   return decoded.sort((a, b) => a.lo - b.lo);
 }
 
+/** The steps that stand by the leader that signed them, in their order, counted from 1. */
+export function ledSteps({ steps, leaders }: Transcript): LedSteps[] {
+  const led: Mutable<LedSteps>[] = [];
+  for (const { step, leader } of steps) {
+    const { publicKey, name } = leaders[leader]!;
+    const last = led.at(-1);
+    if (last?.publicKey === publicKey) last.to = step + 1;
+    else led.push({ publicKey, name, from: step + 1, to: step + 1 });
+  }
+  return led;
+}
+
 /** The first digits of a key, for people. */
 export function shortKey(publicKey: string): string {
   return `${publicKey.slice(0, 16)}…`;
@@ -292,6 +344,7 @@ const isHeader = (value: Record<string, unknown>): boolean =>
   areCounts(value, 'steps');
 const isWorker = (value: Record<string, unknown>): boolean =>
   areText(value, 'id', 'name', 'kind', 'backend', 'numericMode');
-const isBack = (value: Record<string, unknown>): boolean => areText(value, 'cause') && areCounts(value, 'to', 'steps');
+const isBack = (value: Record<string, unknown>): boolean =>
+  areText(value, 'cause', ...('publicKey' in value ? ['publicKey', 'leader'] : [])) && areCounts(value, 'to', 'steps');
 const isEnd = (value: Record<string, unknown>): boolean =>
   areText(value, 'outcome', 'weightsSha256') && areCounts(value, 'step');

@@ -1,4 +1,8 @@
-/** Writes the transcript of a run while it trains, and continues that of a run that resumes. */
+/**
+ * Writes the transcript of a run while it trains, and continues that of a run that resumes: to its file, or in a fleet
+ * to the store in parts, each with a checkpoint. A leader continues the chain that its checkpoint names with a key of
+ * its own, so no later part of an earlier leader belongs to the transcript.
+ */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, fdatasyncSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { lanesIn, type ParameterServer } from '@lockstep/compute';
@@ -7,15 +11,22 @@ import { errorMessage, thousands } from '@lockstep/data/shown';
 import type { Lanes } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import { configurationError, optionName } from '@lockstep/worker';
-import { type Checkpoint, identityDifference, type RunIdentity } from '../checkpoint/checkpoint.ts';
+import {
+  type Checkpoint,
+  identityDifference,
+  type RunIdentity,
+  type SavedTranscript,
+} from '../checkpoint/checkpoint.ts';
 import type { OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
 import type { SumRecorder } from '../coordinator/run-options.ts';
 import { newSha256 } from '../node/sha256.ts';
+import type { SharedCheckpoints, TranscriptPart } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
 import { keptSecret } from '../site/secrets.ts';
 import { version } from '../version.ts';
 import {
   type BegunTag,
+  Chain,
   engineFault,
   sealedState,
   stateTagOf,
@@ -45,12 +56,16 @@ interface RecordedRun {
   readonly warn: (line: string, guestLine: string) => void;
 }
 
+type PartStore = Pick<SharedCheckpoints, 'name' | 'place' | 'writePart' | 'readParts'>;
+
 interface TranscriberOptions {
   readonly file: string;
   readonly privateKey: KeyObject;
   readonly header: Omit<TranscriptHeader, 'numericMode' | 'numericsHash'>;
-  /** The transcript of the steps before, up to its last seal, and that many bytes of its file. */
-  readonly before?: { readonly transcript: Transcript; readonly bytes: number } | undefined;
+  /** The transcript of the steps before, up to a seal; in a file, that many bytes. */
+  readonly before?: (SavedTranscript & { readonly bytes?: number }) | undefined;
+  /** The store of a fleet's parts; the file then gets the whole transcript at the end. */
+  readonly store?: PartStore | undefined;
   /** Steps taken before this process. */
   readonly firstStep: number;
 }
@@ -66,9 +81,6 @@ export async function openTranscript(
   const { resumeFrom } = checkpoints ?? {};
   const { transcript: file, checkpoint, data, plan, heldOut } = prepared;
   if (file === undefined) return undefined;
-  if (checkpoint?.store) {
-    throw configurationError`${optionName('transcript', file)}: cannot be combined with ${optionName('checkpoint.store')}, whose coordinators would each need the records of the others`;
-  }
   const fault = engineFault();
   if (fault !== undefined) throw configurationError`${optionName('transcript', file)}: ${fault}`;
   const privateKey = parseKey(
@@ -76,16 +88,26 @@ export async function openTranscript(
   );
   const publicKey = publicHex(privateKey);
   const identity = checkpoints?.identity ?? identityOf(prepared, newSha256);
+  const store = checkpoint?.store;
   const header = {
-    ...{ lockstep: version, publicKey, identity, steps: plan.steps },
+    ...{ lockstep: version, publicKey, ...(store && { leader: store.name }), identity, steps: plan.steps },
     data: { name: data.name ?? null, readBy: data.readBy },
     ...(heldOut !== undefined && { heldOut }),
   };
-  if (!resumeFrom) return new Transcriber({ file, privateKey, header, firstStep: 0 });
+  const options = { file, privateKey, header, store };
+  if (!resumeFrom) return new Transcriber({ ...options, firstStep: 0 });
+  const { step: firstStep, transcript: saved } = resumeFrom;
+  if (store) {
+    if (saved) return new Transcriber({ ...options, before: saved, firstStep });
+    throw configurationError`${optionName('transcript', file)}: expected a checkpoint of a run with a transcript, got one without; use another name for another run`;
+  }
   try {
-    const before = readSealed(file);
-    requireContinued(before.transcript, { identity, publicKey, resumeFrom });
-    return new Transcriber({ file, privateKey, header, before, firstStep: resumeFrom.step });
+    const { transcript, bytes } = readSealed(file);
+    requireContinued(transcript, { identity, publicKey, resumeFrom });
+    const { chain, workers, steps } = transcript;
+    const stateTag = Buffer.from(steps[firstStep - 1]?.stateTag ?? '').toString('hex');
+    const before = { bytes, chain: chain.hash.toString('hex'), workers: workers.length, stateTag };
+    return new Transcriber({ ...options, before, firstStep });
   } catch (error) {
     const advice = 'resume without a transcript, or give the one that the run began with';
     const option = error instanceof FileError ? optionName('transcript') : optionName('transcript', file);
@@ -149,9 +171,13 @@ interface TakenStep {
 export class Transcriber implements SumRecorder {
   readonly #options: TranscriberOptions;
   readonly #encoder: TranscriptEncoder;
-  /** The number of each worker, by its record as JSON. */
+  readonly #unsent: UnsentParts | undefined;
+  /** The number of each worker that this process has named, by its record as JSON. */
   readonly #workers = new Map<string, number>();
-  /** The tag after each number of steps, because the run may go back to any; memory for later ones may follow. */
+  /**
+   * The tag after each number of steps from the first on, because the run may go back to any; memory for later ones may
+   * follow.
+   */
   #stateTags = new Uint8Array(tagBytes * segmentSteps);
   #run: RecordedRun | undefined;
   #lanesBy: Lanes = lanesIn(undefined);
@@ -162,16 +188,15 @@ export class Transcriber implements SumRecorder {
   /** Steps to encode with the next seal: between two steps, the code for that is not in the caches. */
   #taken: TakenStep[] = [];
   #steps: number;
+  #hasTaken = false;
 
   constructor(options: TranscriberOptions) {
     this.#options = options;
-    const { before, firstStep, privateKey } = options;
-    this.#encoder = new TranscriptEncoder(privateKey, before?.transcript.chain);
+    const { before, firstStep, privateKey, store } = options;
+    this.#encoder = new TranscriptEncoder(privateKey, before && new Chain(Buffer.from(before.chain, 'hex')));
+    this.#unsent = store && new UnsentParts(store, before?.chain);
     this.#steps = firstStep;
-    for (const { step, stateTag } of before?.transcript.steps.slice(0, firstStep) ?? [])
-      this.#setStateTag(step + 1, stateTag);
-    for (const worker of before?.transcript.workers ?? [])
-      this.#workers.set(JSON.stringify(worker), this.#workers.size + 1);
+    this.#setStateTag(firstStep, Buffer.from(before?.stateTag ?? '', 'hex'));
   }
 
   /**
@@ -182,19 +207,23 @@ export class Transcriber implements SumRecorder {
   begin(run: RecordedRun): string | undefined {
     this.#run = run;
     this.#lanesBy = lanesIn(run.parameterServer.backend.codec);
-    const { file, before, header, firstStep } = this.#options;
+    const { file, before, header, firstStep, store } = this.#options;
+    const { publicKey, leader } = header;
+    const isContinued = before?.bytes !== undefined;
     try {
-      if (before) truncateSync(file, before.bytes);
-      this.#descriptor = openSync(file, before ? 'a' : 'w');
+      if (isContinued) truncateSync(file, before.bytes);
+      this.#descriptor = openSync(file, isContinued ? 'a' : 'w');
     } catch (error) {
       throw configurationError`${optionName('transcript')}: expected a file that can be written, got ${shownPath(file)} (${reasonOf(error)})`;
     }
     const { numericMode, numericsHash } = run;
-    if (before) this.#back({ to: firstStep, cause: 'resumed', steps: header.steps });
+    const resumed = { to: firstStep, cause: 'resumed', steps: header.steps } as const;
+    if (before) this.#back({ ...resumed, ...(store && { publicKey, leader }) });
     else this.#encoder.header({ ...header, numericMode, numericsHash });
     this.seal();
     if (this.#descriptor === undefined) return undefined;
-    return `Transcript: ${shownPath(file)}, signed with the key ${header.publicKey}`;
+    const place = store ? `in ${store.place}, at the end in ${shownPath(file)}` : shownPath(file);
+    return `Transcript: ${place}, signed with the key ${publicKey}`;
   }
 
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
@@ -217,6 +246,7 @@ export class Transcriber implements SumRecorder {
 
   stepped(step: number): void {
     this.#steps = step + 1;
+    this.#hasTaken = true;
     if (this.#descriptor === undefined) return;
     // Read at once, because the step has left the weights in the cache, from which they will be sent.
     this.#taken.push({ step, shards: this.#shards, words: wordsOf(this.#state, this.#lanesBy) });
@@ -234,19 +264,47 @@ export class Transcriber implements SumRecorder {
     this.#write(false);
   }
 
-  /** Seals what a checkpoint is about to hold, and waits for the disk: a run resumes only from a recorded state. */
-  sealForCheckpoint(): void {
+  /**
+   * Seals what a checkpoint is about to hold, and waits for the disk: a run resumes only from a recorded state.
+   * @returns what the checkpoint keeps in a fleet, for the next leader
+   */
+  sealForCheckpoint(): SavedTranscript | undefined {
     this.#write(true);
+    const chain = this.#unsent?.cut(this.#encoder.hash);
+    const stateTag = Buffer.from(this.#stateTagAfter(this.#steps)).toString('hex');
+    return chain === undefined ? undefined : { chain, workers: this.#workersSoFar, stateTag };
+  }
+
+  /** Sends the parts of a fleet's transcript up to the last checkpoint. @throws Error if the store does not take them */
+  async sendParts(): Promise<void> {
+    await this.#unsent?.send();
   }
 
   /** Records how the run ended, and ends the file. @returns a line for people; undefined if the file is not whole */
-  end(end: TranscriptEnd): string | undefined {
-    this.#encodeSteps();
-    this.#encoder.end(end);
-    this.#write(true);
+  async end(end: TranscriptEnd): Promise<string | undefined> {
+    const { store, file } = this.#options;
+    // A leader that finds the run at its end has nothing to add.
+    const ended = store && !this.#hasTaken ? await endedTranscript(store) : undefined;
+    if (!ended) {
+      this.#encodeSteps();
+      this.#encoder.end(end);
+      this.#write(true);
+    }
+    try {
+      if (this.#descriptor !== undefined && store) this.#append(ended ?? (await this.#sent(store)), true);
+    } catch (error) {
+      this.#fail(error);
+    }
     if (this.#descriptor === undefined) return undefined;
     this.close();
-    return `Transcript written to ${shownPath(this.#options.file)}`;
+    return `Transcript written to ${shownPath(file)}`;
+  }
+
+  /** Sends what is left. @returns the whole transcript */
+  async #sent(store: PartStore): Promise<Uint8Array> {
+    const last = this.#unsent!.cut(this.#encoder.hash);
+    await this.#unsent!.send();
+    return (await store.readParts(last))!;
   }
 
   /** Closes the file; without `end` it is the transcript of a run that has not ended. */
@@ -271,8 +329,12 @@ export class Transcriber implements SumRecorder {
     const known = this.#workers.get(key);
     if (known !== undefined) return known;
     this.#encoder.worker(worker);
-    this.#workers.set(key, this.#workers.size + 1);
-    return this.#workers.size;
+    this.#workers.set(key, this.#workersSoFar + 1);
+    return this.#workersSoFar;
+  }
+
+  get #workersSoFar(): number {
+    return (this.#options.before?.workers ?? 0) + this.#workers.size;
   }
 
   /** Must be called before a result of the next step is added. */
@@ -288,16 +350,20 @@ export class Transcriber implements SumRecorder {
   #encodeSteps(): void {
     for (const { step, shards, words } of this.#taken) {
       const numbered = shards.map((shard) => ({ ...shard, worker: this.#numberOf(shard.worker) }));
-      const before = this.#stateTags.subarray(tagBytes * step, tagBytes * (step + 1));
-      const stateTag = stateTagOf(before, words);
+      const stateTag = stateTagOf(this.#stateTagAfter(step), words);
       this.#setStateTag(step + 1, stateTag);
       this.#encoder.step(step, numbered, stateTag);
     }
     this.#taken = [];
   }
 
+  #stateTagAfter(steps: number): Uint8Array {
+    const at = tagBytes * (steps - this.#options.firstStep);
+    return this.#stateTags.subarray(at, at + tagBytes);
+  }
+
   #setStateTag(steps: number, tag: Uint8Array): void {
-    const end = tagBytes * (steps + 1);
+    const end = tagBytes * (steps - this.#options.firstStep + 1);
     if (end > this.#stateTags.length) {
       const shorter = this.#stateTags;
       this.#stateTags = new Uint8Array(2 * end);
@@ -315,15 +381,73 @@ export class Transcriber implements SumRecorder {
     if (this.#descriptor === undefined) return;
     const segment = this.#encoder.seal(sealedState(this.#steps, this.#state));
     this.#shardsInSegment = 0;
+    if (this.#unsent) this.#unsent.add(segment);
+    else this.#append(segment, isSynced);
+  }
+
+  #append(bytes: Uint8Array, isSynced: boolean): void {
     try {
-      for (let at = 0; at < segment.length; ) at += writeSync(this.#descriptor, segment, at);
-      if (isSynced) fdatasyncSync(this.#descriptor);
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor!, bytes, at);
+      if (isSynced) fdatasyncSync(this.#descriptor!);
     } catch (error) {
-      const what = `the transcript could not be written at step ${thousands(this.#steps)}`;
-      const rest = 'training continues without it';
-      this.#run!.warn(`${what}: ${reasonOf(error)}; ${rest}`, `${what}; ${rest}`);
-      this.close();
+      this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    const what = `the transcript could not be written at step ${thousands(this.#steps)}`;
+    const rest = 'training continues without it';
+    this.#run!.warn(`${what}: ${reasonOf(error)}; ${rest}`, `${what}; ${rest}`);
+    this.close();
+  }
+}
+
+/** What a leader of a fleet has recorded and not sent. */
+class UnsentParts {
+  readonly #store: PartStore;
+  #parts: TranscriptPart[] = [];
+  /** Segments after the last part. */
+  #segments: Uint8Array[] = [];
+  #last: string | undefined;
+  #sending = Promise.resolve();
+
+  /** @param last name of the part that the first one continues */
+  constructor(store: PartStore, last: string | undefined) {
+    this.#store = store;
+    this.#last = last;
+  }
+
+  add(segment: Uint8Array): void {
+    this.#segments.push(segment);
+  }
+
+  /** Ends a part. @param chain hash of all records so far, in hex @returns the part's name */
+  cut(chain: string): string {
+    if (this.#segments.length > 0) {
+      this.#parts.push({ name: chain, before: this.#last, bytes: Buffer.concat(this.#segments) });
+    }
+    this.#segments = [];
+    this.#last = chain;
+    return chain;
+  }
+
+  /** @throws Error if the store does not take a part, which is then sent the next time */
+  send(): Promise<void> {
+    const sendAll = async (): Promise<void> => {
+      for (; this.#parts.length > 0; this.#parts.shift()) await this.#store.writePart(this.#parts[0]!);
+    };
+    this.#sending = this.#sending.then(sendAll, sendAll);
+    return this.#sending;
+  }
+}
+
+/** The bytes of a fleet's transcript if it has its end. */
+async function endedTranscript(store: PartStore): Promise<Uint8Array | undefined> {
+  try {
+    const bytes = await store.readParts();
+    return bytes && readTranscript(bytes).end && bytes;
+  } catch {
+    return undefined;
   }
 }
 
