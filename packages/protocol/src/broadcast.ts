@@ -62,6 +62,11 @@ export class VectorBroadcast {
     return this.#places.size > 0;
   }
 
+  /** Whether the vector has changed, so that only the connections of before may be sent it. */
+  get hasChanged(): boolean {
+    return this.#hasChanged;
+  }
+
   /** Chunks given to connections so far. */
   get given(): number {
     return this.#given;

@@ -156,7 +156,6 @@ export class RemoteSources {
   readonly #pool: FramePool;
   #check: VectorBroadcast | undefined;
   #weights: VectorBroadcast | undefined;
-  #weightsStep = -1;
 
   constructor({ setup, samples, parameterServer, numericsCheck }: RemoteSourcesOptions) {
     this.tasks = new TaskSender(samples, setup.plan);
@@ -164,11 +163,7 @@ export class RemoteSources {
     this.#chunkBytes = setup.limits.chunkBytes;
     this.#numericsCheck = numericsCheck;
     this.#pool = new FramePool(Math.min(this.#vectorBytes, this.#chunkBytes));
-    parameterServer.beforeChange(() => {
-      this.#weights?.keepRest();
-      // If the run goes back, it takes a step of the same number with other weights.
-      this.#weightsStep = -1;
-    });
+    parameterServer.beforeChange(() => this.#weights?.keepRest());
   }
 
   /** The numerics check. Long weights are encoded again for workers that join later. */
@@ -179,11 +174,8 @@ export class RemoteSources {
 
   /** The newest weights, which must be those of `step`. */
   weights(step: number): OutgoingVector {
-    if (!this.#weights || this.#weightsStep !== step) {
-      this.#weights?.keepRest();
-      this.#weights = this.#newWeights(step);
-      this.#weightsStep = step;
-    }
+    // Not by the step's number: a run that goes back takes a step again with other weights.
+    if (this.#weights?.hasChanged !== false) this.#weights = this.#newWeights(step);
     return this.#weights.stream();
   }
 

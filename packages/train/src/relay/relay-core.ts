@@ -194,7 +194,6 @@ export class Relay {
   }
 
   #noteAbove(event: MembershipEvent): void {
-    if (event.type === 'lost') this.#run?.dropArriving();
     // A relay that is leaving no longer tries to reach the coordinator.
     if (event.type === 'unreached' && this.#isLeaving) return;
     if (event.type === 'lost' && event.isRunOver) this.#closeRun(event.message, true);

@@ -179,7 +179,9 @@ export class RelayRun {
   /** Forwards weights as they arrive. */
   takeWeightsPart(part: WeightsMessage): void {
     if (part.type === 'weights') {
-      this.dropArriving();
+      // The connection above has broken, or the coordinator has gone back, before all of other weights arrived.
+      if (this.#arriving) this.run.forwardWeights(this.#arriving.step, undefined);
+      this.#arriving = undefined;
       const { step, values = 0 } = part;
       if (step <= this.#weightsStep) return;
       this.#arriving = { step, missingBytes: 4 * values };
@@ -193,15 +195,8 @@ export class RelayRun {
     this.#arriving = undefined;
   }
 
-  /** Drops incomplete weights, because the connection above broke. */
-  dropArriving(): void {
-    if (this.#arriving) this.run.forwardWeights(this.#arriving.step, undefined);
-    this.#arriving = undefined;
-  }
-
   /** Forgets weights of this step and of later ones, because the coordinator above goes back; so do the workers. */
   goBack(step: number): void {
-    this.dropArriving();
     this.#weightsStep = Math.min(this.#weightsStep, step - 1);
     this.run.goBack(step);
   }
@@ -360,7 +355,8 @@ interface RelayComputeOptions {
 
 /** Creates a relay's `Compute`. It has no byte cache, so that it gets all samples of a shard at once. */
 export function createRelayCompute({ local, threads, run, open, renew, present }: RelayComputeOptions): Compute {
-  let weights: { readonly bytes: Uint8Array; readonly step: number } | undefined;
+  /** Weights of an earlier step than those of the workers below. */
+  let early: { readonly bytes: Uint8Array; readonly step: number } | undefined;
   return {
     backend: local.backend,
     numericMode: local.numericMode,
@@ -369,19 +365,14 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
       return threads();
     },
     async open(setup) {
-      weights = undefined;
       await local.open(setup);
       await open();
     },
     takeWeightsPart: (part) => run()?.takeWeightsPart(part),
-    goBack(step) {
-      if (weights && weights.step >= step) weights = undefined;
-      run()?.goBack(step);
-    },
+    goBack: (step) => run()?.goBack(step),
     setWeights(bytes, step) {
       if (step === undefined) local.setWeights(bytes);
-      else if (run()?.setWeights(bytes, step) === false) weights = { bytes: bytes.slice(), step };
-      else weights = undefined;
+      else early = run()?.setWeights(bytes, step) === false ? { bytes: bytes.slice(), step } : undefined;
     },
     async gradient(samples, targets, options = {}) {
       const { shard } = options;
@@ -394,11 +385,12 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
       if (samples instanceof Uint32Array) {
         throw new Error('shard: expected samples as they travel, got numbers of cached ones');
       }
-      if (weights) {
-        // The coordinator has gone back to an earlier step, but the workers below have later weights.
+      if (early) {
+        // The coordinator has resumed from an earlier step, but the workers below have later weights.
+        const { bytes, step } = early;
+        early = undefined;
         await renew();
-        run()?.setWeights(weights.bytes, weights.step);
-        weights = undefined;
+        run()?.setWeights(bytes, step);
       }
       const current = run();
       if (!current || options.isCanceled?.()) throw new ComputeError('failed', 'the shard was canceled');

@@ -2,12 +2,12 @@
 
 import type { ShardSource } from '@lockstep/compute';
 import { createNumericsCheck, Parameters } from '@lockstep/compute';
-import { bytesOf, type CoordinatorMessage, type OutgoingVector } from '@lockstep/protocol';
+import { bytesOf, type CoordinatorMessage, memoryPair, type OutgoingVector } from '@lockstep/protocol';
 import { defaultLimits, planRun } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { model } from '../../../sim/test/support.ts';
-import { RemoteSources } from '../../src/coordinator/connections.ts';
+import { RemoteConnection, RemoteSources } from '../../src/coordinator/connections.ts';
 
 const plan = planRun({ samples: 14, batch: 8, microbatchSize: 2, epochs: 3 });
 const samples: ShardSource = {
@@ -86,6 +86,19 @@ it('weights of a step that is taken again are sent again, to workers that wait f
   const after = set(2);
   expect(bytesIn(messagesOf(sources.weights(1))).equals(after)).toBe(true);
   expect(bytesIn(messagesOf(earlier)).equals(before)).toBe(true);
+});
+
+it('a worker that goes back is not sent the rest of earlier weights', async () => {
+  const { sources } = await open(1_200_000);
+  const { coordinator, worker } = memoryPair({ pacedBytes: 1 });
+  const received: string[] = [];
+  worker.listen({ onMessage: ({ type }) => void received.push(type), onClose: () => {} });
+  const connection = new RemoteConnection(1, coordinator, sources);
+  connection.sendWeights(3);
+  connection.send({ type: 'goBack', step: 2 });
+  connection.sendWeights(2);
+  await new Promise(setImmediate);
+  expect(received).toEqual(['weights', 'goBack', 'weights', ...Array(9).fill('chunk')]);
 });
 
 function bytesIn(messages: readonly CoordinatorMessage[]): Buffer {

@@ -56,17 +56,21 @@ describe('a relay', () => {
 
   it('has weights sent again if the connection above breaks within them', async () => {
     const tree = await createRelayTree({ limits: { chunkBytes: 40 } });
-    let attempts = 0;
+    let cuts = 0;
     const relay = relayObserved(tree, (worker, link) => {
-      attempts += 1;
-      const isFirst = attempts === 1;
+      link.changeSpeed({ latencyMs: 1, bytesPerMs: 20 });
       const handled = noteParts((part) => {
-        if (isFirst && part === 'weights 3') tree.fixture.clock.after(0, () => link.cut('cut'));
+        if (part !== 'weights 3' || cuts > 0) return;
+        cuts += 1;
+        link.cut('cut');
       });
       return observed(worker, { handled });
     });
     tree.workers(relay, 2);
     await tree.fixture.finish();
-    expect(attempts).toBe(2);
+    expect(cuts).toBe(1);
+    // A worker that was not sent the rest would be late.
+    const below = relay.events.flatMap((event) => (event.type === 'below' ? [event.event.type] : []));
+    expect(below).toEqual(['joined', 'started', 'joined']);
   });
 });
