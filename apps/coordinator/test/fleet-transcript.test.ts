@@ -72,6 +72,9 @@ async function play(store: MemoryStore, seed: number) {
   const draw = <Value>(values: readonly Value[]): Value => values[Math.floor(random() * values.length)]!;
   const keys: string[] = [];
   const late: Transcriber[] = [];
+  const arriveLate = async (): Promise<void> => {
+    for (const each of late.splice(0)) await each.sendParts();
+  };
   let taken: Taken[] = [];
   let saved = undefined as (Checkpointed & { readonly taken: readonly Taken[] }) | undefined;
   for (let number = 1; ; number++) {
@@ -82,7 +85,7 @@ async function play(store: MemoryStore, seed: number) {
     const save = async (): Promise<void> => {
       saved = { ...(await checkpointOf(transcriber)), taken: [...taken] };
       // The parts of a leader that was cut off do not replace those of a newer one.
-      for (const each of late.splice(0)) await each.sendParts();
+      if (random() < 0.5) await arriveLate();
     };
     const goBack = (): void => {
       const to = draw([...states.keys()].filter((step) => step < replay.step));
@@ -101,7 +104,7 @@ async function play(store: MemoryStore, seed: number) {
     let isDead = false;
     while (!isDead && replay.step < plan.steps) {
       const isLie = random() < 0.04;
-      await forgeStep(forge, transcriber, isLie ? lie : {});
+      await forgeStep(forge, transcriber, { ...(isLie && lie), workers: `of ${number}` });
       taken.push({ leader: number, isLie });
       states.set(replay.step, replay.state);
       const moment = draw(moments);
@@ -117,6 +120,7 @@ async function play(store: MemoryStore, seed: number) {
     if (isDead) continue;
     if (random() < 0.5) await save();
     await endForged(forge, transcriber);
+    await arriveLate();
     return { keys, taken, saved, leaders: number };
   }
 }
@@ -129,9 +133,11 @@ describe('leaders that die', () => {
     expect(Buffer.compare(await storedIn(store), bytes)).toBe(0);
     const { isRight, finding, led } = await audit(bytes, { data, publicKeys: keys });
     const wrong = taken.findIndex(({ isLie }) => isLie);
-    expect({ isRight, step: finding && 'step' in finding ? finding.step : 0 }).toEqual({
+    const worker = `w1 of ${taken[wrong]?.leader} 1`;
+    const expected = { type: 'results', step: wrong + 1, shards: [{ lo: 0, n: 1, worker }], isStateRight: false };
+    expect({ isRight, finding }).toEqual({
       isRight: wrong === -1,
-      step: wrong + 1,
+      finding: wrong === -1 ? undefined : expect.objectContaining(expected),
     });
     expect(
       led.flatMap(({ publicKey, from, to }) =>

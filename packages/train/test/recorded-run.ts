@@ -37,6 +37,8 @@ export interface Lies {
   readonly train?: Dataset;
   /** Number of steps from one sealed state to the next. */
   readonly sealEvery?: number;
+  /** Names of the workers, before their numbers; by default `name`. */
+  readonly workers?: string;
   /** Numerics hash of a worker; by default the coordinator's. */
   readonly numericsHash?: (number: number) => string | undefined;
   /** Numerics hash of the coordinator; by default this machine's. */
@@ -95,7 +97,7 @@ export async function forgeStep(forge: Forge, transcriber: Transcriber, lies: Li
   for (const [index, shard] of all.entries()) {
     const other = lies.numericsHash?.(index + 1);
     const mode = other === undefined ? numericMode : 'another mode';
-    const worker = workerRecord(index + 1, mode, other ?? numericsHash);
+    const worker = workerRecord(index + 1, mode, other ?? numericsHash, lies.workers);
     const recorded = lies.recordedAs ? lies.recordedAs(step, shard) : shard;
     await replay.add(shard, (sum) => {
       lies.sum?.(step, shard, sum);
@@ -158,9 +160,9 @@ function expectNothing(line: string): never {
   throw new Error(line);
 }
 
-function workerRecord(number: number, numericMode: string, numericsHash: string): WorkerRecord {
+function workerRecord(number: number, numericMode: string, numericsHash: string, workers = 'name'): WorkerRecord {
   const work = { shards: 0, samples: 0, computeMs: 0, readyMs: 0 };
-  const id = { id: `w${number}`, resumeKey: '', name: `name ${number}`, kind: 'node', backend: 'cpu' } as const;
+  const id = { id: `w${number}`, resumeKey: '', name: `${workers} ${number}`, kind: 'node', backend: 'cpu' } as const;
   return { ...id, numericMode, numericsHash, threads: 1, ...work };
 }
 
