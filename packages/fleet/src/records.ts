@@ -52,7 +52,7 @@ export interface FleetRun {
   readonly differenceFrom: (other: string) => string | undefined;
 }
 
-/** What one leader has added to the run's transcript since the part before. */
+/** Records of the run's transcript that one leader has added after those of the part before. */
 export interface FleetPart {
   /** 64 hexadecimal digits. */
   readonly name: string;

@@ -291,7 +291,7 @@ export interface SharedCheckpoints {
   readParts(last?: string): Promise<Uint8Array | undefined>;
 }
 
-/** What one coordinator has added to a transcript since the part before. */
+/** Records of a transcript that one coordinator has added after those of the part before. */
 export interface TranscriptPart {
   /** 64 hexadecimal digits. */
   readonly name: string;

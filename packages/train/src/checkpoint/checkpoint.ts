@@ -49,7 +49,7 @@ export interface Checkpoint {
   readonly transcript?: SavedTranscript | undefined;
 }
 
-/** What the next leader of a fleet continues the transcript with; digits are hexadecimal. */
+/** End of a fleet's transcript, from which the next leader continues it; digits are hexadecimal. */
 export interface SavedTranscript {
   /** Hash of all records up to the checkpoint, which names the last part. */
   readonly chain: string;

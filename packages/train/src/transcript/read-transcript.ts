@@ -314,7 +314,7 @@ export function decodeShards({ shards, shardsBefore }: Pick<RecordedStep, 'shard
   return decoded.sort((a, b) => a.lo - b.lo);
 }
 
-/** The steps that stand by the leader that signed them, in their order, counted from 1. */
+/** Groups the steps that stand, in their order, by the leader that signed them. */
 export function ledSteps({ steps, leaders }: Transcript): LedSteps[] {
   const led: Mutable<LedSteps>[] = [];
   for (const { step, leader } of steps) {

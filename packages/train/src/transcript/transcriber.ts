@@ -402,7 +402,7 @@ export class Transcriber implements SumRecorder {
   }
 }
 
-/** What a leader of a fleet has recorded and not sent. */
+/** Records of a fleet's leader that are not in the store yet. */
 class UnsentParts {
   readonly #store: PartStore;
   #parts: TranscriptPart[] = [];
