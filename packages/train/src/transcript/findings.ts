@@ -3,7 +3,10 @@ import { thousands } from '@lockstep/data/shown';
 import { type RunPlan, usedMicrobatches } from '@lockstep/rules';
 import { decodeShards, shortKey, type Transcript } from './read-transcript.ts';
 
-/** A fault of a run that an audit has found; `step` counts from 1. `leader` is the one in a fleet that signed it. */
+/**
+ * A fault of a run that an audit has found; `step` counts from 1.
+ * `leader` signed it; omitted unless a fleet had several.
+ */
 export type Finding = { readonly leader?: string } & Fault;
 
 type Fault =
