@@ -294,6 +294,23 @@ const pollMs = 1;
 /** Polling interval for a socket that tells when data have been handed to the network, but possibly too early. */
 const tellingPollMs = 4;
 
+/** Bytes of messages between two calls: their frames and copies are a multiple, of which V8 allows 64 MB. */
+const garbageBytes = 8 * 1024 * 1024;
+let collect: (() => void) | undefined;
+let uncollectedBytes = 0;
+
+/** Has a function called each time that messages over sockets may have left much garbage outside the engine's heap. */
+export function onGarbage(run: () => void): void {
+  collect = run;
+}
+
+function countGarbage(bytes: number): void {
+  uncollectedBytes += bytes;
+  if (uncollectedBytes < garbageBytes) return;
+  uncollectedBytes = 0;
+  collect?.();
+}
+
 class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> {
   readonly #socket: WebSocketLike;
   readonly #options: WebSocketTransportOptions<Side>;
@@ -364,6 +381,7 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
+    countGarbage(byteLength);
     this.#socket.send(payload, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
@@ -404,6 +422,7 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
       this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${data.byteLength}`);
     } else {
       this.#framesBytes += data.byteLength;
+      countGarbage(data.byteLength);
       this.deliverFrame(new Uint8Array(data));
     }
   }

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { encode, FramePool } from '../src/codec.ts';
 import { subprotocol } from '../src/messages.ts';
-import { type WorkerTransport, webSocketTransport } from '../src/transport.ts';
+import { onGarbage, type WorkerTransport, webSocketTransport } from '../src/transport.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const maxPayload = 4 * 2 ** 20;
@@ -101,6 +101,26 @@ describe('webSocketTransport', () => {
   const [first, second, third] = [1, 2, 3].map((sentAtMs) => ({ type: 'ping', sentAtMs }) as const);
   const pings = [first!, second!, third!];
   const pingBytes = pings.reduce((sum, message) => sum + encode(message).byteLength, 0);
+
+  it('tells of garbage each time that enough bytes have passed, in either direction', async () => {
+    const { coordinator, worker } = await openWorker();
+    const recorder = new Recorder(worker);
+    const bytes = new Uint8Array(1024 * 1024);
+    let times = 0;
+    onGarbage(() => times++);
+    disposals.push(async () => onGarbage(() => {}));
+    const send = async (count: number): Promise<void> => {
+      for (let sent = 0; sent < count; sent++) coordinator.send({ type: 'chunk', at: 1, bytes });
+      await recorder.messageCount(recorder.messages.length + count);
+    };
+    await send(8);
+    // Both ends are in this process, so 4 messages of a megabyte pass as 8.
+    const before = times;
+    for (const round of [1, 2, 3]) {
+      await send(4);
+      expect(times - before).toBe(round);
+    }
+  });
 
   it('counts the bytes of the messages that it has sent, and of those that have arrived', async () => {
     const { coordinator, worker } = await openWorker();
