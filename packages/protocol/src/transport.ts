@@ -266,8 +266,10 @@ interface WebSocketTransportOptions<S extends Side> {
   readonly maxFrameBytes?: number;
   /** Returns how many bytes have arrived so far, including unfinished frames. Default: counts whole frames only. */
   readonly receivedBytes?: (() => number) | undefined;
-  /** Memory for the frames of vectors, if the socket copies what it sends, as a browser's does. */
-  readonly frames?: FramePool;
+  /** Memory for the frames of vectors, used again when the socket has sent a frame, or at once if it copies. */
+  readonly frames?: FramePool | undefined;
+  /** Whether the socket copies what it sends, as a browser's does. */
+  readonly copies?: boolean;
 }
 
 /**
@@ -382,13 +384,15 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
     countGarbage(byteLength);
+    const { frames, copies = false } = this.#options;
     this.#socket.send(payload, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
+      if (memory && !copies) frames?.give(memory);
       sent?.();
       this.resume();
     });
-    if (memory) this.#options.frames?.give(memory);
+    if (memory && copies) frames?.give(memory);
   }
 
   protected endPeer(code: number, reason: string): void {

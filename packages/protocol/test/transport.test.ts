@@ -40,8 +40,8 @@ class StrictPool extends FramePool {
   }
 }
 
-const workerOver = (socket: WebSocket, frames?: FramePool): WorkerTransport =>
-  webSocketTransport(socket, { side: 'worker', remote: 'the coordinator', ...(frames && { frames }) });
+const workerOver = (socket: WebSocket, memory: { frames?: FramePool; copies?: boolean } = {}): WorkerTransport =>
+  webSocketTransport(socket, { side: 'worker', remote: 'the coordinator', ...memory });
 
 const socketTo = (port: number, Kind = WebSocket): WebSocket => new Kind(`ws://127.0.0.1:${port}`, subprotocol);
 
@@ -199,16 +199,24 @@ describe('webSocketTransport', () => {
     expect(closing).toEqual({ code: 1006, reason: `connect ECONNREFUSED 127.0.0.1:${port}`, by: 'remote' });
   });
 
-  it('sends chunks unchanged, also those that wait, from memory that is used again', async () => {
-    const { port, accepted } = await listen();
-    const socket = socketTo(port, CopyingSocket);
+  it.each([
+    ['copies them', CopyingSocket, true],
+    ['tells when they have left', WebSocket, false],
+  ])('sends chunks unchanged from memory that is used again, over a socket that %s', async (_, Kind, copies) => {
+    const { port, accepted, connected } = await listen();
+    const socket = socketTo(port, Kind);
     await once(socket, 'open');
-    const worker = workerOver(socket, new StrictPool(2 ** 17));
+    const worker = workerOver(socket, { frames: new StrictPool(2 ** 19), copies });
     const recorder = new Recorder(await accepted);
+    const [slow] = await connected;
+    slow.pause();
     const chunks = Array.from({ length: 24 }, (_, index) => {
-      return { type: 'chunk', at: index + 1, bytes: new Uint8Array(2 ** 17).fill(index) } as const;
+      return { type: 'chunk', at: index + 1, bytes: new Uint8Array(2 ** 19).fill(index) } as const;
     });
     for (const chunk of chunks) worker.send(chunk);
+    // Longer than the kernel takes at once, so most of it waits in this process.
+    expect(worker.bufferedBytes).toBeGreaterThan(2 ** 22);
+    slow.resume();
     await recorder.messageCount(chunks.length);
     expect(recorder.messages).toEqual(chunks);
   });

@@ -4,7 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { FramePool, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/rules';
 import { WebSocket } from 'ws';
 import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
 import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
@@ -164,6 +165,9 @@ export class FoundAddresses implements AddressBook {
 
 const handshakeTimeoutMs = 5_000;
 
+/** Bun may tell that data have been sent before they have. */
+const tellsSent = process.versions['bun'] === undefined;
+
 const silentMessage = `a server is there, but did not answer within ${handshakeTimeoutMs / 1000} s`;
 
 /**
@@ -201,7 +205,8 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     stream = response.socket;
   });
   const receivedBytes = (): number => stream?.bytesRead ?? 0;
-  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes, receivedBytes });
+  const frames = tellsSent ? new FramePool(defaultLimits.chunkBytes) : undefined;
+  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes, receivedBytes, frames });
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('unexpected-response', (_request, response) => {

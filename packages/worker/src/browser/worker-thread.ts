@@ -231,7 +231,8 @@ function close(backend: Backend & { close?: () => void }): void {
 async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
   const frames = new FramePool(defaultLimits.chunkBytes);
-  const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes, frames });
+  const ends = { side: 'worker', remote: url, maxFrameBytes, frames, copies: true } as const;
+  const transport = webSocketTransport(socket as WebSocketLike, ends);
   await new Promise<void>((resolve, reject) => {
     socket.addEventListener('open', () => resolve(), { once: true });
     socket.addEventListener('error', () => reject(new Error('no connection to the coordinator')), { once: true });
