@@ -241,6 +241,7 @@ async function trainInTabs(browser: Browser, training: Training, count: number, 
       await within(timeoutMs, joined, `tab ${index} did not join`);
     }
     const dashboard = await browser.newPage();
+    dashboard.setDefaultTimeout(timeoutMs);
     await dashboard.goto(await run.printed(/Dashboard: (\S+)/));
     await dashboard.getByRole('button', { name: 'Start', exact: true }).click();
     await dashboard.close();
