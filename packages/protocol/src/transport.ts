@@ -255,6 +255,16 @@ export interface WebSocketLike {
   addEventListener(type: 'error', listener: (event: object) => void): void;
 }
 
+/** Memory that both ends of a connection on one machine read and write: long frames pass through it. */
+export interface SharedFrames {
+  /** Writes a frame. @returns its place, which is sent instead; undefined if the frame is short, or there is no room */
+  write(frame: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
+  /** Returns the frame at a place that has arrived; undefined for other data. */
+  frameAt(data: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined;
+  /** Whether a frame overwrites the one before it. */
+  readonly reusesFrames: boolean;
+}
+
 interface WebSocketTransportOptions<S extends Side> {
   /** The side of this end; the other side's messages are expected. */
   readonly side: S;
@@ -270,6 +280,8 @@ interface WebSocketTransportOptions<S extends Side> {
   readonly frames?: FramePool | undefined;
   /** Whether the socket copies what it sends, as a browser's does. */
   readonly copies?: boolean;
+  /** By default all frames pass through the socket. */
+  readonly shared?: SharedFrames | undefined;
 }
 
 /**
@@ -383,16 +395,18 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
-    countGarbage(byteLength);
-    const { frames, copies = false } = this.#options;
-    this.#socket.send(payload, () => {
+    const { frames, copies = false, shared } = this.#options;
+    const place = shared?.write(payload);
+    if (!place) countGarbage(byteLength);
+    const isCopied = copies || place !== undefined;
+    this.#socket.send(place ?? payload, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
-      if (memory && !copies) frames?.give(memory);
+      if (memory && !isCopied) frames?.give(memory);
       sent?.();
       this.resume();
     });
-    if (memory && copies) frames?.give(memory);
+    if (memory && isCopied) frames?.give(memory);
   }
 
   protected endPeer(code: number, reason: string): void {
@@ -419,15 +433,18 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
   }
 
   #receive(data: unknown): void {
-    const { maxFrameBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const { maxFrameBytes = Number.POSITIVE_INFINITY, shared } = this.#options;
     if (!(data instanceof ArrayBuffer)) {
       this.close(1003, `frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`);
-    } else if (data.byteLength > maxFrameBytes) {
-      this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${data.byteLength}`);
+      return;
+    }
+    const frame = shared?.frameAt(data) ?? new Uint8Array(data);
+    if (frame.byteLength > maxFrameBytes) {
+      this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${frame.byteLength}`);
     } else {
-      this.#framesBytes += data.byteLength;
-      countGarbage(data.byteLength);
-      this.deliverFrame(new Uint8Array(data));
+      this.#framesBytes += frame.byteLength;
+      countGarbage(shared?.reusesFrames ? data.byteLength : frame.byteLength);
+      this.deliverFrame(frame);
     }
   }
 

@@ -209,6 +209,7 @@ export function takeTrial(
  * shard at a time, so that each newcomer takes shards as well once its result is confirmed.
  */
 export function assignUnowned(run: RunState, step: StepRun): void {
+  if (!isAnyOpen(run, step)) return;
   const workers = available(run);
   if (workers.length === 0) return;
   const proven = workers.filter(({ isProven }) => isProven);
@@ -273,12 +274,19 @@ function candidatesFor<Entry extends readonly [Connection, number]>(
 }
 
 /** Returns the shards of a step that are neither done nor assigned to a proven worker or the coordinator. */
-export function openShards({ connections }: RunState, { shards }: StepRun): ShardState[] {
-  const isReliable = ({ connection, why }: Assignment): boolean =>
-    why === 'check' || connections.get(connection)?.isProven === true;
+export function openShards(run: RunState, { shards }: StepRun): ShardState[] {
   const open: ShardState[] = [];
-  for (const shard of shards.values()) if (!shard.done && !shard.assignments.some(isReliable)) open.push(shard);
+  for (const shard of shards.values()) if (isOpen(run, shard)) open.push(shard);
   return open;
+}
+
+function isAnyOpen(run: RunState, { shards }: StepRun): boolean {
+  for (const shard of shards.values()) if (isOpen(run, shard)) return true;
+  return false;
+}
+
+function isOpen({ connections }: RunState, { done, assignments }: ShardState): boolean {
+  return !done && !assignments.some(({ connection, why }) => why === 'check' || connections.get(connection)?.isProven);
 }
 
 /** Returns the shards that are neither done nor assigned. */

@@ -22,6 +22,12 @@ export interface StepRun {
   readonly shards: Shards;
 }
 
+/** A cut of `microbatches` into the shares of workers, with the time that each took when the cut was made. */
+export interface Cut {
+  readonly microbatches: number;
+  readonly parts: readonly { readonly connection: ConnectionId; readonly share: number; readonly shareMs: number }[];
+}
+
 export interface RunState extends Mutable<CoordinatorState> {
   readonly connections: Map<ConnectionId, Connection>;
   readonly records: Map<string, WorkerRecord>;
@@ -29,6 +35,8 @@ export interface RunState extends Mutable<CoordinatorState> {
   readonly faults: Mutable<Faults>;
   current: StepRun;
   next: StepRun | undefined;
+  /** The newest cut of a step into shares. */
+  cut: Cut | undefined;
   /** Claims about the weights before the current step. */
   stepStart: Pick<CoordinatorState, 'checked' | 'contributed'>;
   /** Time of the event that is being handled. */
@@ -54,6 +62,7 @@ export function createRunState(setup: RunSetup, step?: number, before?: Partial<
     faults: { ...state.faults },
     current: { step: current.step, shards: new Shards() },
     next: undefined,
+    cut: undefined,
     nowMs: 0,
     commands: [],
   };

@@ -1,7 +1,7 @@
 /** Divides a step among workers: shares by speed, turns and trials for workers without a share. */
 import { assign, assignTimedTrial, newShard, trialPauseMs } from './assignments.ts';
 import { usedMicrobatches } from './plan.ts';
-import { available, type RunState, Shards, type StepRun, updateConnection } from './run-state.ts';
+import { available, type Cut, type RunState, Shards, type StepRun, updateConnection } from './run-state.ts';
 import type { Connection, Turn } from './state.ts';
 import { powerOfTwoUpTo, type Shard, shardKey, shardsOfRange } from './tree.ts';
 
@@ -86,17 +86,46 @@ function divide(run: RunState, workers: readonly Connection[], step: number, use
 /** Share of the overhead spent on sending the gradient; the rest goes to receiving weights. */
 const gradientPart = 0.5;
 
-function cutAmong({ setup }: RunState, workers: readonly Connection[], microbatches: number): Division['sharing'] {
+function cutAmong(run: RunState, workers: readonly Connection[], microbatches: number): Division['sharing'] {
   if (microbatches === 0) return [];
-  const speeds = workers.map(
-    ({ samplesPerMs, overheadMs }): Speed => ({
-      rate: samplesPerMs / setup.plan.microbatchSize,
-      overheadMs,
-      gradientMs: overheadMs * gradientPart,
-    }),
-  );
-  const cut = coarseShares(microbatches, speeds);
-  return workers.map((worker, index) => ({ worker, share: cut[index]! }));
+  const { microbatchSize } = run.setup.plan;
+  if (!run.cut || run.cut.microbatches !== microbatches || !isStillGood(run.cut, workers, microbatchSize)) {
+    const speeds = workers.map(
+      ({ samplesPerMs, overheadMs }): Speed => ({
+        rate: samplesPerMs / microbatchSize,
+        overheadMs,
+        gradientMs: overheadMs * gradientPart,
+      }),
+    );
+    const parts = coarseShares(microbatches, speeds).map((share, place) => {
+      const worker = workers[place]!;
+      return { connection: worker.connection, share, shareMs: shareMs(worker, share * microbatchSize) };
+    });
+    run.cut = { microbatches, parts };
+  }
+  const { parts } = run.cut;
+  return workers.map((worker, place) => ({ worker, share: parts[place]!.share }));
+}
+
+/** A cut is kept until a share takes this fraction more or less time … */
+const sameTime = 0.1;
+/** … and as many milliseconds: smaller differences are noise. */
+const sameTimeMs = 1;
+
+/** Returns whether a cut was made for these workers, and each share takes about as long as it did then. */
+function isStillGood({ parts }: Cut, workers: readonly Connection[], microbatchSize: number): boolean {
+  if (parts.length !== workers.length) return false;
+  for (const [place, { connection, share, shareMs: beforeMs }] of parts.entries()) {
+    const worker = workers[place]!;
+    const changeMs = Math.abs(shareMs(worker, share * microbatchSize) - beforeMs);
+    if (worker.connection !== connection || !(changeMs <= Math.max(sameTimeMs, sameTime * beforeMs))) return false;
+  }
+  return true;
+}
+
+/** Returns the time of a share; of a worker without one, its overhead alone. */
+function shareMs({ samplesPerMs, overheadMs }: Connection, samples: number): number {
+  return overheadMs + (samples === 0 ? 0 : samples / samplesPerMs);
 }
 
 function withoutShare(sharing: Division['sharing']): Connection[] {

@@ -1,9 +1,10 @@
 /** Local workers before their run: they load while it is prepared, and leave nothing behind if that fails. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { configurationError } from '@lockstep/worker';
+import { FrameMemory } from '@lockstep/worker/internal';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import type { TrainOptions } from '../src/index.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
@@ -55,6 +56,35 @@ it('they load while the data are read, and train', async () => {
   expect(report.workers.map(({ name }) => name).sort()).toEqual(['local-1', 'local-2']);
   expect(running()).toBe(0);
 });
+
+it.skipIf(!existsSync('/dev/shm'))(
+  'long vectors pass through memory, with the same weights as in one process',
+  async () => {
+    const model = { ...tinyModel, layers: [{ type: 'dense', units: 1_024 }, ...tinyModel.layers.slice(1)] } as const;
+    const opened: (FrameMemory | undefined)[] = [];
+    const open = FrameMemory.open.bind(FrameMemory);
+    const spy = vi.spyOn(FrameMemory, 'open').mockImplementation((name) => {
+      opened.push(open(name));
+      return opened.at(-1);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const { report } = await runOf({ model }).run.result;
+    const { report: alone } = await runOf({ model, workers: 0 }).run.result;
+    expect(report.weightsSha256).toBe(alone.weightsSha256);
+    const passed = { sent: 0, received: 0 };
+    for (const memory of opened) {
+      passed.sent += memory!.sentBytes;
+      passed.received += memory!.receivedBytes;
+    }
+    // Both workers take part in a step, whose vectors have 82 KB; the first step checks the workers.
+    const vectorBytes = 4 * report.model.parameters * report.steps;
+    expect(opened).toHaveLength(2);
+    expect(passed.sent).toBeGreaterThanOrEqual(vectorBytes);
+    expect(passed.received).toBeGreaterThan(vectorBytes / 2);
+    expect(report.wire.bytesSent).toBeGreaterThan(passed.sent);
+    expect(report.wire.bytesReceived).toBeGreaterThan(passed.received);
+  },
+);
 
 it('the next run on the server goes on with them', async () => {
   const { run } = runOf({ listen: { port: 0, stay: true } });

@@ -7,6 +7,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { FramePool, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { defaultLimits } from '@lockstep/rules';
 import { WebSocket } from 'ws';
+import { FrameMemory, frameMemoryHeader } from './frame-memory.ts';
 import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
 import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
@@ -31,6 +32,7 @@ type BookAddress = Pick<ParsedAddress, 'url' | 'fingerprint'>;
  * @param secrets that the address may contain instead
  * @param leaving aborted when the worker leaves
  * @param over aborted here if the run is over, before `connect` fails
+ * @param isLocal whether the given coordinator has started this worker, so that long frames pass through memory
  * @throws ConfigurationError if `place` is not the address of a WebSocket
  */
 export function openAddressBook(
@@ -38,9 +40,10 @@ export function openAddressBook(
   secrets: JoinSecrets,
   leaving: AbortSignal,
   over: AbortController,
+  isLocal = false,
 ): AddressBook {
   return typeof place === 'string'
-    ? new ToldAddresses(joinAddress(place, secrets))
+    ? new ToldAddresses(joinAddress(place, secrets), isLocal)
     : new FoundAddresses(place, leaving, over);
 }
 
@@ -48,11 +51,13 @@ export function openAddressBook(
 export class ToldAddresses implements AddressBook {
   readonly token: string | undefined;
   readonly #given: BookAddress;
+  readonly #isLocal: boolean;
   /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
-  constructor({ url, fingerprint, token }: ParsedAddress) {
+  constructor({ url, fingerprint, token }: ParsedAddress, isLocal = false) {
     this.token = token;
+    this.#isLocal = isLocal;
     this.#given = { url, fingerprint };
     this.#addresses = [this.#given];
   }
@@ -72,7 +77,7 @@ export class ToldAddresses implements AddressBook {
   }
 
   connect(): Promise<WorkerTransport> {
-    return this.reach(({ url, fingerprint }) => connect(url, fingerprint));
+    return this.reach(({ url, fingerprint }) => connect(url, fingerprint, this.#isLocal));
   }
 
   /** Tries one address after another. @throws the error of the first attempt if all fail */
@@ -172,15 +177,18 @@ const silentMessage = `a server is there, but did not answer within ${handshakeT
 
 /**
  * @param fingerprint SHA-256 in hex of the only certificate to trust; without it, certificate authorities are trusted
+ * @param isLocal whether long frames pass through memory, if the server has it too
  * @throws Error with one sentence that says why there is no connection; CoordinatorBusyError if another attempt may
  * succeed
  */
-export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
+export async function connect(url: string, fingerprint?: string, isLocal = false): Promise<WorkerTransport> {
   const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
   let isAccepted = false;
   let isTimedOut = false;
+  const memory = isLocal ? FrameMemory.create() : undefined;
   const socket = new WebSocket(url, subprotocol, {
     ...trust,
+    ...(memory && { headers: { [frameMemoryHeader]: memory.name } }),
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: handshakeTimeoutMs,
@@ -203,10 +211,21 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
   let stream: Socket | undefined;
   socket.once('upgrade', (response) => {
     stream = response.socket;
+    if (memory) memory.isShared = response.headers[frameMemoryHeader] === memory.name;
+    memory?.unlink();
   });
-  const receivedBytes = (): number => stream?.bytesRead ?? 0;
-  const frames = tellsSent ? new FramePool(defaultLimits.chunkBytes) : undefined;
-  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes, receivedBytes, frames });
+  socket.once('close', () => {
+    memory?.unlink();
+    memory?.close();
+  });
+  const transport = webSocketTransport(socket, {
+    side: 'worker',
+    remote: url,
+    maxFrameBytes,
+    receivedBytes: () => (stream?.bytesRead ?? 0) + (memory?.receivedBytes ?? 0),
+    frames: tellsSent ? new FramePool(defaultLimits.chunkBytes) : undefined,
+    shared: memory,
+  });
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('unexpected-response', (_request, response) => {

@@ -54,7 +54,8 @@ async function takePart(
   opening?: OpeningCompute,
 ): Promise<JoinEnd> {
   const over = new AbortController();
-  const book = openAddressBook(url, options, context.leaving, over);
+  // Only local workers open their compute before they join.
+  const book = openAddressBook(url, options, context.leaving, over, opening !== undefined);
   checkKinds(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const defaults = workerCommand.options;
   const {

@@ -19,6 +19,7 @@ import {
 } from '@lockstep/protocol';
 import { defaultLimits, leastBytesPerMs } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
+import { FrameMemory, frameMemoryHeader } from '@lockstep/worker/internal';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Report } from '../record/report.ts';
 import {
@@ -89,6 +90,14 @@ export function createSockets(options: SocketOptions, connections: Connections) 
   const transports = new Set<GuardedTransport>();
   const workers = serverOf(subprotocol, maxFrameBytes, mostClosingMs);
   const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes, closeTimeoutMs);
+  /** Memory of workers on this machine, from the answer to their request until their socket is open. */
+  const memories = new WeakMap<IncomingMessage, FrameMemory>();
+  workers.on('headers', (headers, request) => {
+    const memory = FrameMemory.open(request.headers[frameMemoryHeader]);
+    if (!memory) return;
+    memories.set(request, memory);
+    headers.push(`${frameMemoryHeader}: ${memory.name}`);
+  });
 
   const onViewer = (webSocket: WebSocket, request: IncomingMessage): void =>
     options.onViewer(webSocket, {
@@ -100,10 +109,14 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     const address = clientOf(request, token);
     const onWelcome = (): void => connections.settle(socket);
     const onEnding = (): void => connections.letEnd(socket);
-    const transport = new GuardedTransport({ webSocket, socket, address, onWelcome, onEnding }, guard);
+    const memory = memories.get(request);
+    const transport = new GuardedTransport({ webSocket, socket, address, memory, onWelcome, onEnding }, guard);
     transports.add(transport);
-    webSocket.once('close', () => transports.delete(transport));
-    traffic.add(socket, transport);
+    webSocket.once('close', () => {
+      transports.delete(transport);
+      memory?.close();
+    });
+    traffic.add(socket, transport, memory);
     options.onConnection(transport, address);
   };
   return {
@@ -164,6 +177,8 @@ interface GuardedSocket {
   readonly webSocket: WebSocket;
   readonly socket: Socket;
   readonly address: string;
+  /** Memory through which long frames pass, if the worker is on this machine. */
+  readonly memory?: FrameMemory | undefined;
   readonly onWelcome: () => void;
   readonly onEnding: () => void;
 }
@@ -193,7 +208,7 @@ export class GuardedTransport implements CoordinatorTransport {
   #cancelHello = (): void => {};
 
   constructor(guarded: GuardedSocket, options: GuardOptions) {
-    const { webSocket, socket } = guarded;
+    const { webSocket, socket, memory } = guarded;
     this.#options = options;
     this.#guarded = guarded;
     this.#budget = new ConnectionBudget(newcomerLimits, options.clock.nowMs);
@@ -202,14 +217,16 @@ export class GuardedTransport implements CoordinatorTransport {
     for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge(1, 0));
     // Charged before the transport decodes it.
     webSocket.on('message', (data: ArrayBuffer) => {
-      this.#frameBytes = data.byteLength + frameHeaderBytes;
-      this.#charge(1, socketsCountBytes ? 0 : this.#frameBytes);
+      const shared = memory?.lengthAt(data);
+      this.#frameBytes = (shared ?? data.byteLength) + frameHeaderBytes;
+      this.#charge(1, socketsCountBytes ? (shared ?? 0) : this.#frameBytes);
     });
     this.#inner = webSocketTransport(webSocket, {
       side: 'coordinator',
       remote: `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`,
       maxFrameBytes: options.maxFrameBytes,
-      receivedBytes: socketsCountBytes ? () => socket.bytesRead : undefined,
+      receivedBytes: socketsCountBytes ? () => socket.bytesRead + (memory?.receivedBytes ?? 0) : undefined,
+      shared: memory,
     });
   }
 
@@ -428,9 +445,17 @@ export class TrafficCounter {
     this.#countsSockets = countsSockets;
   }
 
-  add(socket: Socket, transport: Pick<Transport, 'sentBytes' | 'receivedBytes'>): void {
+  /** @param memory through which frames of the socket's connection pass */
+  add(
+    socket: Socket,
+    transport: Pick<Transport, 'sentBytes' | 'receivedBytes'>,
+    memory: Pick<FrameMemory, 'sentBytes' | 'receivedBytes'> = { sentBytes: 0, receivedBytes: 0 },
+  ): void {
     const traffic = this.#countsSockets
-      ? () => ({ bytesSent: socket.bytesWritten, bytesReceived: socket.bytesRead })
+      ? () => ({
+          bytesSent: socket.bytesWritten + memory.sentBytes,
+          bytesReceived: socket.bytesRead + memory.receivedBytes,
+        })
       : () => ({ bytesSent: transport.sentBytes ?? 0, bytesReceived: transport.receivedBytes ?? 0 });
     this.#open.add(traffic);
     socket.once('close', () => {
