@@ -122,7 +122,7 @@ function dataset(count: number) {
 describe('what the runs of a comparison train on', () => {
   test.each([
     [60_000, { batch: 2_048, steps: 65 }, 30_000],
-    [60_000, { batch: 256, steps: 36 }, 6_144],
+    [60_000, { batch: 256, steps: 36 }, 4_608],
     [60_000, { batch: 40_000, steps: 10 }, 40_000],
     [500, { batch: 64, steps: 700 }, 500],
   ])('of %i samples for %j is the first %i', (count, training, expected) => {

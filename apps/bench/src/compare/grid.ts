@@ -144,12 +144,12 @@ export async function writeRunData(
 }
 
 /**
- * The first samples of a training set, at most as many as a run takes while it warms up: workers hold the samples after
- * one epoch, as peers do from the start, and no figure covers the time before.
+ * The first samples of a training set, at most half of those that a run takes: workers hold the samples after one epoch,
+ * as peers do from the start, and the evaluation at its end is over while the run still warms up.
  */
 export function runDataOf(all: Dataset, { batch, steps }: Pick<Training, 'batch' | 'steps'>): Dataset {
-  const warmUp = Math.floor(batch * steps * startUpPart);
-  const count = Math.min(all.count, Math.max(batch, Math.min(warmUp, trainedImages)));
+  const half = Math.floor((batch * steps) / 2);
+  const count = Math.min(all.count, Math.max(batch, Math.min(half, trainedImages)));
   const { samples, targets } = all;
   if (targets.role !== 'index' || samples.role !== 'scaled') {
     throw new Error('a comparison: expected pictures with classes');
