@@ -13,8 +13,9 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
   // Unverified results of a liar may make the training diverge.
   if (outcome.type === 'failed') return hasLies(problem, simulation) ? undefined : `failed: ${outcome.message}`;
-  // A lie that a relay has added makes the relay's sum wrong.
-  const isMisled = (name: string): boolean => name.startsWith('relay ') && hasLies(problem, simulation);
+  // A lie that a relay has added makes the relay's sum wrong, also in an earlier life, or before the relay finds the liar.
+  const mayMislead = problem.setup.verifyRate !== 1 && liarRecords(simulation).length > 0;
+  const isMisled = (name: string): boolean => name.startsWith('relay ') && mayMislead;
   const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
   return (
