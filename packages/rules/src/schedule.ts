@@ -99,7 +99,7 @@ function cutAmong(run: RunState, workers: readonly Connection[], microbatches: n
     );
     const parts = coarseShares(microbatches, speeds).map((share, place) => {
       const worker = workers[place]!;
-      return { connection: worker.connection, share, shareMs: shareMs(worker, share * microbatchSize) };
+      return { connection: worker.connection, share, shareMs: shareMs(worker, share, microbatchSize) };
     });
     run.cut = { microbatches, parts };
   }
@@ -117,15 +117,15 @@ function isStillGood({ parts }: Cut, workers: readonly Connection[], microbatchS
   if (parts.length !== workers.length) return false;
   for (const [place, { connection, share, shareMs: beforeMs }] of parts.entries()) {
     const worker = workers[place]!;
-    const changeMs = Math.abs(shareMs(worker, share * microbatchSize) - beforeMs);
+    const changeMs = Math.abs(shareMs(worker, share, microbatchSize) - beforeMs);
     if (worker.connection !== connection || !(changeMs <= Math.max(sameTimeMs, sameTime * beforeMs))) return false;
   }
   return true;
 }
 
-/** Returns the time of a share; of a worker without one, its overhead alone. */
-function shareMs({ samplesPerMs, overheadMs }: Connection, samples: number): number {
-  return overheadMs + (samples === 0 ? 0 : samples / samplesPerMs);
+/** Returns the time of a share; of one microbatch if a worker has none, since it may have become fast enough. */
+function shareMs({ samplesPerMs, overheadMs }: Connection, share: number, microbatchSize: number): number {
+  return overheadMs + (Math.max(1, share) * microbatchSize) / samplesPerMs;
 }
 
 function withoutShare(sharing: Division['sharing']): Connection[] {
