@@ -60,11 +60,15 @@ export async function startNatsCluster(): Promise<NatsCluster> {
     writeFileSync(join(own, 'this-server.conf'), lines.join(''));
     return startNatsServer({ args: ['--config', join(own, 'server.conf')] });
   };
-  const first = await start('a', unused);
-  const [, address] = await first.logged(/Listening for route connections on (\S+)/);
-  // Each server takes a free port; the first one introduces the others to each other.
-  const others = await Promise.all(['b', 'c'].map((name) => start(name, [`nats://${address}`, ...unused.slice(1)])));
-  const servers = [first, ...others];
+  // Each server takes a free port, so the next one is told the ports of those before it. A server dials a route of its own
+  // settings until it answers, but one that it was told of by another server once only.
+  const [servers, routes]: [NatsServer[], string[]] = [[], []];
+  for (const name of ['a', 'b', 'c']) {
+    const server = await start(name, [...routes, ...unused.slice(routes.length)]);
+    const [, address] = await server.logged(/Listening for route connections on (\S+)/);
+    servers.push(server);
+    routes.push(`nats://${address}`);
+  }
   await Promise.race(servers.map(({ logged }) => logged(/Self is new JetStream cluster metadata leader/)));
   return {
     url: servers.map(({ url }) => url.replace('nats://127.0.0.1', 'tls://localhost')).join(','),
