@@ -43,6 +43,14 @@ describe('the table of workers', () => {
     );
   });
 
+  it('gives no time for a worker that has not computed yet', () => {
+    const [worker] = fc.sample(row, 1);
+    const joined = { ...worker!, health: 'idle', computeMs: 0, sendMs: 0, waitMs: 0 } as const;
+    const times = (worker: WorkerRow) => [columns.compute, columns.link, columns.wait].map(({ text }) => text(worker));
+    expect(times(joined)).toEqual(['–', '–', '–']);
+    expect(times({ ...joined, computeMs: 1.5 })).toEqual(['1.50', '0.00', '0.00']);
+  });
+
   it('says why a worker is idle', () => {
     const [worker] = fc.sample(row, 1);
     const idle = { ...worker!, health: 'idle', idle: 'slow', hidden: true } as const;

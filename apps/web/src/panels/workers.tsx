@@ -76,15 +76,21 @@ export const columns = {
     value: ({ backend }) => backendLabel(backend),
     text: ({ backend, threads }) => `${backendLabel(backend)}${threads > 1 ? `, ${threads} threads` : ''}`,
   },
-  compute: { ...measured('Compute', ({ computeMs }) => computeMs, millisecondsText), unit: 'ms' },
-  link: { ...measured('Link', ({ sendMs }) => sendMs, millisecondsText), unit: 'ms' },
-  wait: { ...measured('Wait', ({ waitMs }) => waitMs, millisecondsText), unit: 'ms' },
+  compute: timed('Compute', ({ computeMs }) => computeMs),
+  link: timed('Link', ({ sendMs }) => sendMs),
+  wait: timed('Wait', ({ waitMs }) => waitMs),
 } as const satisfies Readonly<Record<string, ViewColumn<ShownWorker>>>;
 
 /** Returns a column of numbers that only connected workers have. */
 function measured(title: string, value: (worker: ShownWorker) => number, format: (value: number) => string) {
   const text = (worker: ShownWorker): string => (isConnected(worker) ? format(value(worker)) : '–');
   return { title, isNumber: true, value, text };
+}
+
+/** Returns a column of milliseconds per step. A worker that has not computed yet has none. */
+function timed(title: string, value: (worker: ShownWorker) => number) {
+  const column = measured(title, value, millisecondsText);
+  return { ...column, unit: 'ms', text: (worker: ShownWorker) => (worker.computeMs > 0 ? column.text(worker) : '–') };
 }
 
 function healthText({ health, idle, hidden }: ShownWorker): string {
