@@ -38,12 +38,18 @@ interface RunPlanOptions {
 /** A gradient of fewer samples costs more to write than to compute, unless a sample is a whole sequence. */
 const usualLeastMicrobatch = 16;
 
+/** Above this size shares get coarse. */
+const usualMostMicrobatch = 64;
+
 /**
- * Returns the samples in a microbatch: the largest power of two up to 64 that cuts the batch into at least four
- * microbatches, two for each of two workers, though not less than `least`. Above 64 shares get coarse.
+ * Returns the samples in a microbatch, at least `least` and at most 64. A quarter of the batch is best: four
+ * microbatches are two for each of two workers, who answer with one gradient each. Otherwise it is the largest power of
+ * two that cuts the batch into at least four.
  */
 function defaultMicrobatchSize(batch: number, least = usualLeastMicrobatch): number {
-  return [64, 32, 16, 8, 4, 2].find((size) => size > least && Math.ceil(batch / size) >= 4) ?? least;
+  const quarter = batch / 4;
+  if (Number.isInteger(quarter) && quarter >= least && quarter <= usualMostMicrobatch) return quarter;
+  return [usualMostMicrobatch, 32, 16, 8, 4, 2].find((size) => size > least && Math.ceil(batch / size) >= 4) ?? least;
 }
 
 /** In this unit, means over a step from 2^-34 to 64 are halves, whatever the batch. */
@@ -138,7 +144,7 @@ interface BatchForWorkersOptions {
 interface BatchForWorkers {
   /** Samples in a step, at most the training set. */
   readonly batch: number;
-  /** A power of two, or the given size, in which case the batch is a multiple of it. */
+  /** The default size or a power of two; if a size is given, that one, and the batch is a multiple of it. */
   readonly microbatchSize: number;
 }
 

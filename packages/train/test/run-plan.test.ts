@@ -37,12 +37,15 @@ describe('the batch and microbatch of a run', () => {
   });
 
   it.each<[TrainOptions, geometry: number[]]>([
-    [{}, [12, 2, 8]],
+    [{}, [12, 3, 4]],
+    [{ batch: 20 }, [20, 5, 4]],
+    [{ batch: 14 }, [14, 4, 4]],
+    [{ batch: 300 }, [300, 64, 8]],
     [{ batch: 1 }, [1, 1, 1]],
     [{ batch: 64 }, [64, 16, 4]],
     [{ batch: 12, expect: 12 }, [12, 1, 16]],
     [{ expect: 30 }, [32, 1, 32]],
-    [{ batch: 12, microbatch: 3 }, [12, 3, 4]],
+    [{ batch: 12, microbatch: 2 }, [12, 2, 8]],
   ])('of sequences are, by %j, %j', (asked, geometry) => {
     expect(geometryOf(asked, 60_000, { ...recipeOf('gpt'), leastMicrobatch: 1 })).toEqual(geometry);
   });
