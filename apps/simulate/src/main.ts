@@ -81,11 +81,12 @@ class Totals {
       this.#met.set(kind, (this.#met.get(kind) ?? 0) + met[kind]);
     }
     const lives = [...others, state];
-    if ([...lives, ...relays].some(({ faults: { quarantined } }) => quarantined > 0)) {
+    const all = [...lives, ...[...relays.values()].flat()];
+    if (all.some(({ faults: { quarantined } }) => quarantined > 0)) {
       const again = lives.flatMap(({ rewinds }) => rewinds).reduce((steps, { from, to }) => steps + from - to, 0);
       this.#takenAgain.push(again / state.setup.plan.steps);
     }
-    for (const life of [...lives, ...relays]) {
+    for (const life of all) {
       this.#rewinds.times += life.rewinds.length;
       for (const { from, to } of life.rewinds) this.#rewinds.steps += from - to;
       for (const name of Object.keys(this.#counts) as (keyof typeof life.faults)[]) {

@@ -6,5 +6,8 @@ export function shardsOf({ state, others, relays }: Simulation): { readonly abov
     states
       .flatMap(({ records }) => [...records.values()])
       .reduce((total, { kind, shards }) => total + (isCounted(kind) ? shards : 0), 0);
-  return { above: sum([state, ...others], (kind) => kind === 'relay'), below: sum(relays, () => true) };
+  return {
+    above: sum([state, ...others], (kind) => kind === 'relay'),
+    below: sum([...relays.values()].flat(), () => true),
+  };
 }

@@ -13,10 +13,8 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
   // Unverified results of a liar may make the training diverge.
   if (outcome.type === 'failed') return hasLies(problem, simulation) ? undefined : `failed: ${outcome.message}`;
-  // A lie that a relay has added makes the relay's sum wrong, also in an earlier life, or before the relay finds the liar.
-  const mayMislead = problem.setup.verifyRate !== 1 && liarRecords(simulation).length > 0;
-  const isMisled = (name: string): boolean => name.startsWith('relay ') && mayMislead;
-  const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
+  const misled = problem.setup.verifyRate === 1 ? new Set<string>() : misledRelays(simulation);
+  const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !misled.has(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
   return (
     uncomparedLie(problem, simulation) ??
@@ -46,16 +44,34 @@ function relayRejection(problem: Problem, simulation: Simulation): string | unde
   return undefined;
 }
 
+/**
+ * Returns the relays that have added a liar's result, or the sum of such a relay: it makes their own sums wrong, also
+ * those of an earlier life, or from before the relay found the liar.
+ */
+function misledRelays({ relays, liars }: Simulation): ReadonlySet<string> {
+  const misled = new Set<string>();
+  const misleads = ({ name, shards }: WorkerRecord): boolean =>
+    shards > 0 && (liars.includes(name) || misled.has(name));
+  for (let before = -1; before < misled.size; ) {
+    before = misled.size;
+    for (const [name, lives] of relays) if (recordsOf(lives).some(misleads)) misled.add(name);
+  }
+  return misled;
+}
+
+function recordsOf(lives: readonly CoordinatorState[]): WorkerRecord[] {
+  return lives.flatMap(({ records }) => [...records.values()]);
+}
+
 /** Returns the records of liars with added results, in any life of a coordinator or relay. */
 function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord[] {
-  const records = [...others, state, ...relays].flatMap((life) => [...life.records.values()]);
+  const records = recordsOf([...others, state, ...[...relays.values()].flat()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
 }
 
 /** Returns the records of liars whose unchecked results are in the weights of a life, or in sums of a relay. */
 function lyingRecords(lives: readonly CoordinatorState[], liars: readonly string[]): WorkerRecord[] {
-  const records = lives.flatMap((life) => [...life.records.values()]);
-  return records.filter(({ name, uncheckedFrom }) => uncheckedFrom !== undefined && liars.includes(name));
+  return recordsOf(lives).filter(({ name, uncheckedFrom }) => uncheckedFrom !== undefined && liars.includes(name));
 }
 
 /** Whether wrong results may be right once they are rounded. */
@@ -76,7 +92,8 @@ function uncomparedLie(problem: Problem, simulation: Simulation): string | undef
 /** Whether the weights may contain wrong results, because their liar was not found. */
 function hasLies({ setup }: Pick<Problem, 'setup'>, simulation: Simulation): boolean {
   const { state, relays, liars } = simulation;
-  return setup.verifyRate !== 1 && (state.isTainted || lyingRecords([state, ...relays], liars).length > 0);
+  const lives = [state, ...[...relays.values()].flat()];
+  return setup.verifyRate !== 1 && (state.isTainted || lyingRecords(lives, liars).length > 0);
 }
 
 /** Probability that a liar is overlooked for longer than `mostAdded`. */
@@ -101,7 +118,8 @@ function liarFault(problem: Problem, simulation: Simulation): string | undefined
     return `${unfound.shards} results of the liar ${unfound.name} were added`;
   const exactness = exactnessOf(state);
   // A process that began with the run can go back to any step.
-  if (others.length + relays.length === 0 && state.isTainted) return 'a liar was found, and the run did not go back';
+  if (others.length === 0 && relays.size === 0 && state.isTainted)
+    return 'a liar was found, and the run did not go back';
   const kept = exactness === 'unverified' ? undefined : earlierResults(simulation);
   return kept && `results of ${kept.name} from before it was found count, and the run calls itself ${exactness}`;
 }

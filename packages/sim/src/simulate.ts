@@ -84,8 +84,8 @@ export interface Simulation {
   /** State of the coordinator that ended the run; `others` are the states of all other lives of coordinators. */
   readonly state: CoordinatorState;
   readonly others: readonly CoordinatorState[];
-  /** States of all runs of relays. */
-  readonly relays: readonly CoordinatorState[];
+  /** States of all runs of each relay, by its name. */
+  readonly relays: ReadonlyMap<string, readonly CoordinatorState[]>;
   /** Describes the first step after which two lives had different weights: a fault if the run is exact without lies. */
   readonly divided: string | undefined;
   readonly weights: Float32Array;
@@ -330,7 +330,7 @@ class Simulator implements World {
       outcome: ends?.outcome ?? { type: 'hung' },
       state,
       others: [...ended, ...living].filter((other) => other !== state),
-      relays: this.relays.flatMap((relay) => [...relay.ended, ...(relay.state ? [relay.state] : [])]),
+      relays: new Map(this.relays.map(({ name, ended, state }) => [name, state ? [...ended, state] : ended])),
       divided: this.#weights.fault,
       weights: ends?.kept ?? (ends?.parts ?? this.#options.run).parameterServer.weights(),
       events,
