@@ -39,17 +39,17 @@ interface RunPlanOptions {
 const usualLeastMicrobatch = 16;
 
 /** Above this size shares get coarse. */
-const usualMostMicrobatch = 64;
+const mostMicrobatch = 64;
 
 /**
  * Returns the samples in a microbatch, at least `least` and at most 64. A quarter of the batch is best: four
- * microbatches are two for each of two workers, who answer with one gradient each. Otherwise it is the largest power of
+ * microbatches are two for each of two workers, which answer with one gradient each. Otherwise it is the largest power of
  * two that cuts the batch into at least four.
  */
 function defaultMicrobatchSize(batch: number, least = usualLeastMicrobatch): number {
   const quarter = batch / 4;
-  if (Number.isInteger(quarter) && quarter >= least && quarter <= usualMostMicrobatch) return quarter;
-  return [usualMostMicrobatch, 32, 16, 8, 4, 2].find((size) => size > least && Math.ceil(batch / size) >= 4) ?? least;
+  if (Number.isInteger(quarter) && quarter >= least && quarter <= mostMicrobatch) return quarter;
+  return [mostMicrobatch, 32, 16, 8, 4, 2].find((size) => size > least && Math.ceil(batch / size) >= 4) ?? least;
 }
 
 /** In this unit, means over a step from 2^-34 to 64 are halves, whatever the batch. */
