@@ -266,8 +266,8 @@ export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends Po
     if (error instanceof DeviceLostError) this.#resolveLost(error);
   }
 
-  protected noticeLoss(): void {
-    if (this.isLost()) this.fail(new DeviceLostError(`${this.mode}: the device was lost`));
+  protected noticeLoss(isLost = this.isLost()): void {
+    if (isLost) this.fail(new DeviceLostError(`${this.mode}: the device was lost`));
   }
 
   /** @throws the Error that ended the device, if there is one */

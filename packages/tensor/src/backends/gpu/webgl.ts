@@ -206,6 +206,9 @@ function boxOf({ array, offset, length }: DeviceStretch) {
 
 type Box = ReturnType<typeof boxOf>;
 
+/** A signaling NaN, which no arithmetic yields. It stays in memory that a lost context did not fill. */
+const unreadBits = 0x7fa5_5a5a;
+
 /** Reads synchronously: the calling thread blocks until the device is done. On a page that is a worker's thread. */
 class ReadBack {
   readonly #gl: WebGlContext;
@@ -221,8 +224,8 @@ class ReadBack {
     this.#buffer = buffer;
   }
 
-  /** Returns the values of each stretch after all work requested earlier. */
-  read(stretches: readonly DeviceStretch[]): Float32Array[] {
+  /** Returns the values of each stretch after all work requested earlier; undefined if the context was lost. */
+  read(stretches: readonly DeviceStretch[]): Float32Array[] | undefined {
     const boxes = stretches.map(boxOf);
     let total = 0;
     const starts = boxes.map(({ width, rows }) => {
@@ -230,7 +233,10 @@ class ReadBack {
       return total - width * rows * cellLength;
     });
     const texels = new Float32Array(total);
+    const words = new Uint32Array(texels.buffer);
+    words.fill(unreadBits, 0, 1);
     if (total > 0) this.#readTogether(boxes, starts, texels);
+    if (words[0] === unreadBits) return undefined;
     return stretches.map(({ length }, index) => {
       const start = starts[index]! + boxes[index]!.skip;
       return texels.slice(start, start + length);
@@ -398,8 +404,10 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   async read(stretches: readonly DeviceStretch[]): Promise<Float32Array[]> {
     this.check();
     const values = this.#readBack.read(stretches);
+    // If the browser's GPU process ends meanwhile, the context itself says so only later.
+    this.noticeLoss(values === undefined);
     this.check();
-    return values;
+    return values!;
   }
 
   protected createKernel(source: KernelSource): GlKernel {
