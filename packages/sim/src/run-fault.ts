@@ -59,13 +59,18 @@ function misledRelays({ relays, liars }: Simulation): ReadonlySet<string> {
   return misled;
 }
 
+function livesOfRelays({ relays }: Simulation): CoordinatorState[] {
+  return [...relays.values()].flat();
+}
+
 function recordsOf(lives: readonly CoordinatorState[]): WorkerRecord[] {
   return lives.flatMap(({ records }) => [...records.values()]);
 }
 
 /** Returns the records of liars with added results, in any life of a coordinator or relay. */
-function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord[] {
-  const records = recordsOf([...others, state, ...[...relays.values()].flat()]);
+function liarRecords(simulation: Simulation): WorkerRecord[] {
+  const { state, others, liars } = simulation;
+  const records = recordsOf([...others, state, ...livesOfRelays(simulation)]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
 }
 
@@ -91,8 +96,8 @@ function uncomparedLie(problem: Problem, simulation: Simulation): string | undef
 
 /** Whether the weights may contain wrong results, because their liar was not found. */
 function hasLies({ setup }: Pick<Problem, 'setup'>, simulation: Simulation): boolean {
-  const { state, relays, liars } = simulation;
-  const lives = [state, ...[...relays.values()].flat()];
+  const { state, liars } = simulation;
+  const lives = [state, ...livesOfRelays(simulation)];
   return setup.verifyRate !== 1 && (state.isTainted || lyingRecords(lives, liars).length > 0);
 }
 
@@ -109,7 +114,7 @@ function mostAdded(verifyRate: number, right: number): number {
 /** Describes a liar with more added results than its checks allow, or a false claim about one that was found. */
 function liarFault(problem: Problem, simulation: Simulation): string | undefined {
   const { verifyRate = 0 } = problem.setup;
-  const { state, others, relays, told } = simulation;
+  const { state, others, told } = simulation;
   if (verifyRate === 1) return undefined;
   const unfound = liarRecords(simulation).find(
     ({ name, shards }) => shards > mostAdded(verifyRate, told.get(name)?.right ?? 0),
@@ -118,8 +123,8 @@ function liarFault(problem: Problem, simulation: Simulation): string | undefined
     return `${unfound.shards} results of the liar ${unfound.name} were added`;
   const exactness = exactnessOf(state);
   // A process that began with the run can go back to any step.
-  if (others.length === 0 && relays.size === 0 && state.isTainted)
-    return 'a liar was found, and the run did not go back';
+  const isOnlyLife = others.length + livesOfRelays(simulation).length === 0;
+  if (isOnlyLife && state.isTainted) return 'a liar was found, and the run did not go back';
   const kept = exactness === 'unverified' ? undefined : earlierResults(simulation);
   return kept && `results of ${kept.name} from before it was found count, and the run calls itself ${exactness}`;
 }
