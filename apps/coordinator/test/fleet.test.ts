@@ -16,6 +16,7 @@ import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packag
 import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
+import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
 import { readReport, runToReport, startCoordinator, startModelCommand, startRelay, startWorker } from './processes.ts';
 
@@ -118,8 +119,9 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
     await relay.printed(/Join with: /);
     const worker = startWorker([...fleetOf('worker'), '--name', 'faithful']);
     await worker.printed(/joined as/);
-    const witness = await openStepWitness(url);
-    await witness.reached(60);
+    const [witness, viewer] = [await openStepWitness(url), await openViewer(url)];
+    // A viewer hears of steps now and then; the witness hears of each, but may be too slow to get a share.
+    await Promise.race([witness.reached(60), viewer.next('progress', ({ step }) => step >= 60)]);
     first.kill('SIGKILL');
     await second.printed(/^Resumed from checkpoint-\S+ in run attacked of the fleet at .*, after step \d+ of 400/m);
     const late = startWorker([...fleetOf('worker'), '--name', 'late']);

@@ -8,7 +8,7 @@ import { expect, onTestFinished } from 'vitest';
 import { openServer } from '../../../packages/train/test/dashboard-server.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
-import { openViewer } from '../../../packages/train/test/test-viewer.ts';
+import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
 /**
@@ -50,12 +50,13 @@ export async function killWorkers(
 const steps = 600;
 const every = 50;
 
-/** Begins the run once both workers have joined. */
-async function begin(program: Program, port: number): Promise<void> {
+/** Begins the run once both workers have joined, and returns the viewer that begins it. */
+async function begin(program: Program, port: number): Promise<TestViewer> {
   const [, token = ''] = await program.printed(/#admin=([\w-]+)/);
   const viewer = await openViewer(`ws://127.0.0.1:${port}`);
   await viewer.next('workers', ({ workers }) => workers.filter(({ phase }) => phase === 'ready').length === 2);
   viewer.send({ type: 'admin', action: 'start', token });
+  return viewer;
 }
 
 /** The figures of a report that do not depend on time. */
@@ -105,20 +106,23 @@ export async function killCoordinator({
   const worker = startWorker(['--url', url, '--name', 'faithful']);
   const again: number[] = [];
   for (const moment of moments) {
-    await begin(program, port);
-    await witness.reached(moment);
+    const viewer = await begin(program, port);
+    // A viewer hears of steps now and then; the witness hears of each, but may be too slow to get a share.
+    await Promise.race([witness.reached(moment), viewer.next('progress', ({ step }) => step >= moment)]);
     program.kill('SIGKILL');
     await program.ended;
     program = startCoordinator('coordinator', [...args, ...checkpoints, '--resume']);
     const [, resumedAt] = await program.printed(/^(?:Resumed from .*, after step (\d+) of|No checkpoint in )/m);
     // The last result may have completed its step.
-    again.push(witness.lastStep() + 1 - Number(resumedAt ?? 0));
+    const shown = viewer.received.map((message) => (message.type === 'progress' ? message.step : 0));
+    again.push(Math.max(witness.lastStep() + 1, ...shown) - Number(resumedAt ?? 0));
   }
   await begin(program, port);
 
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   expect((await worker.ended).code).toBe(0);
-  expect(await witness.ended).toEqual({ type: 'finished', message: 'the run has finished' });
+  // On a loaded machine it may be cut for a late result, and come back when the run is over.
+  await witness.leave();
   const report = readReport(file);
   expect(figuresOf(report)).toEqual(figuresOf(expected));
   const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
@@ -129,5 +133,6 @@ export async function killCoordinator({
   const given = { data: options.includes('--data') ? data : undefined, weightsSha256 };
   expect(await audit(readFileSync(transcript), given)).toMatchObject({ isRight: true, checkedSteps: steps });
   const { stderr } = await worker.ended;
-  expect(stderr.match(/: rejoined as w\d+$/gm)).toHaveLength(kills);
+  expect(stderr.match(/: rejoined as w\d+$/gm)?.length).toBeGreaterThanOrEqual(kills);
+  expect(stderr).toMatch(/: the run has finished$/m);
 }

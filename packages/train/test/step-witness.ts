@@ -1,5 +1,5 @@
 /** A worker inside the test that records the steps it computes, and reconnects as every worker does. */
-import { type JoinedWorker, join } from '@lockstep/worker';
+import { join } from '@lockstep/worker';
 import { Changes } from '../../protocol/test/changes.ts';
 
 export interface StepWitness {
@@ -7,7 +7,8 @@ export interface StepWitness {
   readonly lastStep: () => number;
   /** Resolves when the worker computes this step or a later one. */
   readonly reached: (step: number) => Promise<void>;
-  readonly ended: JoinedWorker['done'];
+  /** Leaves a run that goes on; resolves once the worker has ended. */
+  readonly leave: () => Promise<void>;
 }
 
 export async function openStepWitness(url: string): Promise<StepWitness> {
@@ -30,6 +31,6 @@ export async function openStepWitness(url: string): Promise<StepWitness> {
       const before = results;
       await changes.until(() => results > before && last >= step);
     },
-    ended: worker.done,
+    leave: () => worker.leave(),
   };
 }
