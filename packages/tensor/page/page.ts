@@ -6,7 +6,7 @@ export interface CheckRequest {
    * Run one after another on one device, since opening it takes longest. `ops` and `every example of ops` compare ops with
    * the reference: a few examples that together have every kernel statement, or all of them. `steps` compares whole steps
    * and slices that are read back. `endings`, the last, closes the device twice, during a read, then opens another one and
-   * takes that away.
+   * takes that away; with WebGL also a third one, whose reads bring nothing.
    */
   readonly checks: readonly ('ops' | 'every example of ops' | 'steps' | 'endings')[];
 }
