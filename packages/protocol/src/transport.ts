@@ -57,6 +57,8 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   send(message: Sends): void;
   /** Sends a vector after earlier ones; other messages may overtake it. Does nothing on a connection that has ended. */
   sendVector(stream: VectorStream<Sends>): void;
+  /** Lets the next frame overwrite the one that these bytes of a message are part of, if it can. */
+  reuse?(bytes: Uint8Array): void;
   /** Ends the connection once buffered messages are sent; waiting vectors are dropped. Only the first call counts. */
   close(code: number, reason: string): void;
 }
@@ -261,8 +263,10 @@ export interface SharedFrames {
   write(frame: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
   /** Returns the frame at a place that has arrived; undefined for other data. */
   frameAt(data: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined;
-  /** Whether a frame overwrites the one before it. */
-  readonly reusesFrames: boolean;
+  /** Whether new memory was taken for the newest frame. */
+  readonly tookMemory: boolean;
+  /** Lets the next frame overwrite the newest one, if these bytes are part of it. */
+  reuse(bytes: Uint8Array): void;
 }
 
 interface WebSocketTransportOptions<S extends Side> {
@@ -376,6 +380,10 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     this.#poll();
   }
 
+  reuse(bytes: Uint8Array): void {
+    this.#options.shared?.reuse(bytes);
+  }
+
   protected override resume(): void {
     super.resume();
     this.#poll();
@@ -443,7 +451,7 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
       this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${frame.byteLength}`);
     } else {
       this.#framesBytes += frame.byteLength;
-      countGarbage(shared?.reusesFrames ? data.byteLength : frame.byteLength);
+      countGarbage(frame.buffer === data || shared?.tookMemory ? frame.byteLength : data.byteLength);
       this.deliverFrame(frame);
     }
   }

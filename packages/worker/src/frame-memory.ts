@@ -52,10 +52,13 @@ export class FrameMemory implements SharedFrames {
   /** Whether both ends have the file open: nothing is written before. */
   isShared: boolean;
   #isClosed = false;
-  /** Memory of the last frame, if the next one overwrites it. */
-  #frame = new ArrayBuffer(0);
-  /** Whether a frame overwrites the one before it: the coordinator keeps no bytes of a worker's frame. */
-  readonly reusesFrames: boolean;
+  /** Memory for the next frame, if it is large enough. */
+  #spare = new ArrayBuffer(0);
+  /** Memory of the newest frame. */
+  #newest = this.#spare;
+  /** Whether each frame overwrites the one before it: the coordinator keeps no bytes of a worker's frame. */
+  readonly #keepsNone: boolean;
+  tookMemory = false;
   /** Bytes of frames that passed through the memory. */
   sentBytes = 0;
   receivedBytes = 0;
@@ -65,7 +68,7 @@ export class FrameMemory implements SharedFrames {
     this.#file = file;
     [this.#outgoing, this.#incoming] = isWorker ? rings : [rings[1], rings[0]];
     this.isShared = !isWorker;
-    this.reusesFrames = !isWorker;
+    this.#keepsNone = !isWorker;
   }
 
   /** Creates the file of a worker's connection; undefined if this system has none. */
@@ -137,15 +140,19 @@ export class FrameMemory implements SharedFrames {
     const end = new DataView(data).getFloat64(8);
     const begin = (end - length) % ringBytes;
     if (!Number.isSafeInteger(end) || end < length || begin + length > ringBytes) return undefined;
-    const { byteLength } = this.#frame;
-    const frame = byteLength < length ? Buffer.allocUnsafeSlow(length).buffer : this.#frame;
-    if (this.reusesFrames) this.#frame = frame;
+    this.tookMemory = this.#spare.byteLength < length;
+    this.#newest = this.tookMemory ? Buffer.allocUnsafeSlow(length).buffer : this.#spare;
+    this.#spare = this.#keepsNone ? this.#newest : new ArrayBuffer(0);
     // The frame is copied before anything is checked, so the peer cannot change it afterwards.
-    const bytes = new Uint8Array(frame, 0, length);
+    const bytes = new Uint8Array(this.#newest, 0, length);
     if (readSync(this.#file, bytes, 0, length, this.#incoming.at + begin) < length) return undefined;
     writeAll(this.#file, new Uint8Array(Float64Array.of(end).buffer), this.#incoming.countAt);
     this.receivedBytes += length;
     return bytes;
+  }
+
+  reuse({ buffer }: Uint8Array): void {
+    if (buffer === this.#newest) this.#spare = this.#newest;
   }
 
   close(): void {

@@ -88,7 +88,8 @@ export class Session {
     const { transport, clock, compute } = options;
     this.#options = options;
     this.#vectors = new ArrivingVectors((part) => {
-      if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart?.(part);
+      if (!compute.takeWeightsPart) transport.reuse?.(part.bytes);
+      else if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart(part);
     });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
@@ -231,8 +232,9 @@ export class Session {
     this.#tasks.dropBefore(step);
     // Queued like the shards, so that no shard is computed partly with old and partly with new weights.
     this.#enqueue(async () => {
-      this.#options.compute.setWeights(bytes, step);
-      this.#vectors.reuse(bytes);
+      const { compute, transport } = this.#options;
+      compute.setWeights(bytes, step);
+      if (!this.#vectors.reuse(bytes)) transport.reuse?.(bytes);
     });
     this.#computeNext();
   }
@@ -391,9 +393,11 @@ class ArrivingVectors {
     return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
   }
 
-  /** Allows memory to be used for the next vector, because its bytes have been copied. */
-  reuse(bytes: Uint8Array): void {
-    if (bytes === this.#lent) this.#spare = this.#lent;
+  /** Allows memory to be used for the next vector, because its bytes have been copied; returns whether it is its own. */
+  reuse(bytes: Uint8Array): boolean {
+    if (bytes !== this.#lent) return false;
+    this.#spare = this.#lent;
+    return true;
   }
 
   #begin(first: First, values: number): ArrivingVector {

@@ -39,6 +39,8 @@ export class Script {
   #weights = -1;
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
+  /** Bytes of messages that the session has given back. They are overwritten at once, which no shard may notice. */
+  givenBack = 0;
 
   constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0) {
     this.#pair.coordinator.listen({
@@ -47,8 +49,12 @@ export class Script {
         this.closing = closing;
       },
     });
+    const reuse = (bytes: Uint8Array): void => {
+      this.givenBack += bytes.length;
+      bytes.fill(0xee);
+    };
     this.session = new Session({
-      transport: this.#pair.worker,
+      transport: Object.assign(this.#pair.worker, { reuse }),
       compute: this.#compute(),
       identity: { kind: 'node', name: 'tester', ...identity },
       clock: this.clock,

@@ -41,6 +41,17 @@ describe('weights in chunks', () => {
     expect(begun(script)).toEqual(['0:0', '1:1', '2:2']);
   });
 
+  it('are given back part by part, and whole ones once they are set', async () => {
+    const script = await computing(0);
+    const { givenBack } = script;
+    await script.send(first(1), chunk(2, 2), chunk(4, 1));
+    expect(script.givenBack - givenBack).toBe(20);
+    await script.send(weights(2));
+    expect(script.givenBack - givenBack).toBe(20);
+    await script.jobs[0]!.finish();
+    expect(script.givenBack - givenBack).toBe(28);
+  });
+
   it.each<[string, CoordinatorMessage[], string]>([
     ['a chunk of nothing', [chunk(2, 2)], 'chunk: expected a vector that it is part of, got none'],
     ['a gap', [first(1), chunk(4, 1)], 'weights: expected the values from 2 on, got those from 4 on'],
