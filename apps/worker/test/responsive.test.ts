@@ -77,16 +77,18 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
 
   coordinator.send({ type: 'weights', step, bytes: bytesOf(initialize(model, 1)) });
   received.length = 0;
+  // Both shards take long enough for several pings, however fast or busy the machine is.
   const first = nextOf('gradient');
-  coordinator.send(task(0, 32));
+  coordinator.send(task(0, 256));
   coordinator.send({ type: 'ping', sentAtMs: 0 });
-  expect(await first).toMatchObject({ lo: 0, n: 32 });
+  expect(await first).toMatchObject({ lo: 0, n: 256 });
   expect(received.filter((type) => type === 'pong').length).toBeGreaterThanOrEqual(4);
 
+  const canceled = { lo: 512, n: 512 };
   const second = nextOf('gradient');
-  coordinator.send(task(32, 32));
+  coordinator.send(task(canceled.lo, canceled.n));
   coordinator.send(task(64, 1));
   for (let pong = 0; pong < 3; pong++) await nextOf('pong');
-  coordinator.send({ type: 'cancel', step, lo: 32, n: 32 });
+  coordinator.send({ type: 'cancel', step, ...canceled });
   expect(await second).toMatchObject({ lo: 64, n: 1 });
 }, 60_000);
