@@ -97,7 +97,7 @@ describe('kill -9', () => {
 
   // A step of gpt-nano is short: with this seed, both kills come long before the run would end by itself.
   it.each<[what: string, seed: number, options: readonly string[]]>([
-    ['model', 1, ['--augment', 'shift']],
+    ['model', 1, ['--augment', 'shift', '--batch', '512']],
     [
       'texts',
       12,

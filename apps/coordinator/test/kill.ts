@@ -46,7 +46,7 @@ export async function killWorkers(
   return report.weightsSha256;
 }
 
-/** Ends in the second epoch, so that a kill may come before or after the first epoch's evaluation. */
+/** More than an epoch, so that a kill may come before or after an evaluation. */
 const steps = 600;
 const every = 50;
 
@@ -83,7 +83,7 @@ export async function killCoordinator({
 }: {
   readonly seed: number;
   readonly kills: number;
-  /** Further options of the run. */
+  /** Further options of the run; steps of milliseconds, since the bound on those repeated holds if a write is short. */
   readonly options?: readonly string[];
 }): Promise<void> {
   // In memory if possible: the cost of a busy disk is not under test here.
@@ -121,19 +121,19 @@ export async function killCoordinator({
 
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   expect((await worker.ended).code).toBe(0);
-  // On a loaded machine it may be cut for a late result, and come back when the run is over.
-  await witness.leave();
+  // One that was cut for a late result, on a busy machine, may come back when the run is over.
+  if (witness.wasLate()) await witness.leave();
+  else expect(await witness.ended).toEqual({ type: 'finished', message: 'the run has finished' });
   const report = readReport(file);
   expect(figuresOf(report)).toEqual(figuresOf(expected));
   const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
   expect(samples).toBe(expected.workers[0]!.samples);
-  // A busy machine may take longer to write a checkpoint than the steps that were reserved for it.
-  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(3 * every);
+  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
   const { weightsSha256 } = expected;
   const data = options[options.indexOf('--data') + 1];
   const given = { data: options.includes('--data') ? data : undefined, weightsSha256 };
   expect(await audit(readFileSync(transcript), given)).toMatchObject({ isRight: true, checkedSteps: steps });
   const { stderr } = await worker.ended;
-  expect(stderr.match(/: rejoined as w\d+$/gm)?.length).toBeGreaterThanOrEqual(kills);
+  expect(stderr.match(/: rejoined as w\d+$/gm)).toHaveLength(kills);
   expect(stderr).toMatch(/: the run has finished$/m);
 }
