@@ -211,15 +211,16 @@ it('rounds of an epoch train, and the last is short', async () => {
 const vectorBytes = 101_770 * 4;
 
 it.each([
-  ['exact', 'leaves out only zeros: fewer bytes and the same bits', 0.9, undefined],
-  ['fp16-exact', 'takes no more than half of the bytes', 0.5, 'fp16-exact'],
+  ['exact', 'leaves out only zeros: fewer bytes and the same bits', 0.7, undefined],
+  ['fp16-exact', 'takes no more than half of the bytes', 0.35, 'fp16-exact'],
 ])('%s %s', async (gradients, _, mostVectors, reported) => {
-  const args = ['--steps', '12', '--gradients', gradients, '--verify-rate', '0'];
+  // Of two workers, a busy machine gives one three microbatches of four, whose sum is two vectors.
+  const args = ['--steps', '12', '--batch', '32', '--workers', '1', '--gradients', gradients, '--verify-rate', '0'];
   const { report } = await runToReport(folder, args);
   expect(report.exactness).toBe('bit-exact');
   expect(report.config.gradients).toBe(reported);
-  // Each worker's answer to the numerics check is sent in full; the remaining bytes are the gradients of two workers.
-  const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * 12 * vectorBytes);
+  // The answer to the numerics check is sent in full; the remaining bytes are the worker's gradients.
+  const vectors = (report.wire.bytesReceived - vectorBytes) / (12 * vectorBytes);
   expect(vectors).toBeLessThan(mostVectors);
 });
 
