@@ -2,7 +2,7 @@
 import type { Aggregator, InlineSum, OwnSum, Parameters, SumMemory } from '@lockstep/compute';
 import { sizeOfField } from '@lockstep/data';
 import type { MessageOf, VectorSink } from '@lockstep/protocol';
-import { announced, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
+import { announced, bytesOf, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
 import {
   type CheckedMessage,
@@ -399,18 +399,27 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   /** Takes the first message or the next chunk; returns its fault, or undefined. */
   add(message: VectorMessage): string | undefined {
     const { setup, parameterServer } = this.#options;
-    const { parameterCount, checksum } = parameterServer;
+    const { parameterCount } = parameterServer;
     const at = this.#at;
     const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
     const part = message.type === 'chunk' ? message : this.header;
+    const { memory } = this;
+    const isPlain = part.encoding === undefined;
+    const write = (): void => {
+      if (memory) this.largest = Math.max(this.largest, this.#aggregator.write(memory, { from: at, to }, part));
+    };
+    // Kernels read only their own memory. A checksum is compared last, so plain values can be copied there first.
+    const checksum = (bytes: Uint8Array): number => {
+      if (!isPlain || !memory) return parameterServer.checksum(bytes);
+      write();
+      return parameterServer.checksum(bytesOf(this.#aggregator.valuesOf(memory).subarray(at, to)));
+    };
     let fault: string | undefined;
     if (part.type === 'gradient') fault = gradientFault(part, setup, parameterCount, checksum);
-    else if (!this.memory) fault = chunkPlaceFault(part, at);
+    else if (!memory) fault = chunkPlaceFault(part, at);
     else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
-    if (this.memory) {
-      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, part));
-    }
+    if (!isPlain) write();
     this.#at = to;
     return undefined;
   }

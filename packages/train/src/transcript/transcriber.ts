@@ -163,8 +163,8 @@ interface AddedShard extends Shard {
 interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
-  /** The words that tag the state after the step. */
-  readonly words: readonly Int32Array[];
+  /** The words that tag the state after the step, once they were read. */
+  words?: readonly Int32Array[];
 }
 
 /** Records the sums of a run's steps. Does nothing any more once the file cannot be written. */
@@ -229,6 +229,8 @@ export class Transcriber implements SumRecorder {
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
     if (this.#descriptor === undefined) return;
     this.#sealIfDue();
+    // Not when the step was taken: the workers were waiting for its weights, and now the first of them has nothing to do.
+    this.#readState();
     this.#shards.push({
       lo: place.lo,
       n: place.n,
@@ -248,8 +250,7 @@ export class Transcriber implements SumRecorder {
     this.#steps = step + 1;
     this.#hasTaken = true;
     if (this.#descriptor === undefined) return;
-    // Read at once, because the step has left the weights in the cache, from which they will be sent.
-    this.#taken.push({ step, shards: this.#shards, words: wordsOf(this.#state, this.#lanesBy) });
+    this.#taken.push({ step, shards: this.#shards });
     this.#shards = [];
     // First the workers are sent the weights.
     if (this.#isDue) setImmediate(() => this.#sealIfDue());
@@ -347,10 +348,17 @@ export class Transcriber implements SumRecorder {
     return isBetweenSteps && (this.#taken.length >= segmentSteps || this.#shardsInSegment >= segmentShards);
   }
 
+  /** Reads the state after the last step. Must be called before it changes. */
+  #readState(): void {
+    const last = this.#taken.at(-1);
+    if (last) last.words ??= wordsOf(this.#state, this.#lanesBy);
+  }
+
   #encodeSteps(): void {
+    this.#readState();
     for (const { step, shards, words } of this.#taken) {
       const numbered = shards.map((shard) => ({ ...shard, worker: this.#numberOf(shard.worker) }));
-      const stateTag = stateTagOf(this.#stateTagAfter(step), words);
+      const stateTag = stateTagOf(this.#stateTagAfter(step), words!);
       this.#setStateTag(step + 1, stateTag);
       this.#encoder.step(step, numbered, stateTag);
     }
