@@ -170,7 +170,7 @@ async function loadDigits(directory: string | undefined): Promise<Digits> {
 /** Columns of a terminal that chapters fit. */
 const columns = 80;
 
-export function wrapped(paragraph: string): string {
+function wrapped(paragraph: string): string {
   const plain = partsOf(paragraph).map(({ text }) => text);
   return wrapText(plain.join(''), columns).join('\n');
 }

@@ -197,7 +197,7 @@ const mostTextLines = 6;
 const textWidth = 74;
 
 /** The first lines of a text, for any terminal of 80 columns; nothing in them can steer it. */
-export function textLines(text: string): string[] {
+function textLines(text: string): string[] {
   const pieces = new RegExp(`.{1,${textWidth}}`, 'gu');
   const lines = text.split('\n').flatMap((line) => {
     return wrapText(shownLine(line), textWidth).flatMap((wrapped) => wrapped.match(pieces) ?? ['']);

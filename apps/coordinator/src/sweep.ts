@@ -105,7 +105,7 @@ async function follow(run: TrainingRun, about: SweptRun, display: RunDisplay): P
 const number = (header: string): PrintedColumn => ({ header, align: 'right' });
 
 /** The tables at the end of a sweep. */
-export function sweepLines({ rows, combinations, best, monitor, measuredOn }: SweepReport): string[] {
+function sweepLines({ rows, combinations, best, monitor, measuredOn }: SweepReport): string[] {
   const [first] = rows;
   if (!first) return ['No run was finished.'];
   const { label } = monitors[monitor];

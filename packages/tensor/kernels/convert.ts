@@ -86,7 +86,7 @@ export function magnitude(source: usize, count: i32, target: usize): void {
  * Returns the largest absolute value: infinity or NaN if there is one. Without their signs, floats sort like their bits
  * as integers, with infinity and NaN last.
  */
-export function largestMagnitude(source: usize, count: i32): f32 {
+function largestMagnitude(source: usize, count: i32): f32 {
   const magnitude = i32x4.splat(0x7fffffff);
   const end = source + ((<usize>count & ~3) << 2);
   let largest = i32x4.splat(0);

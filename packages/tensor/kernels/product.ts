@@ -41,7 +41,7 @@ function packTransposed(target: usize, step: usize, source: usize, rowBytes: usi
 }
 
 /** Packs rows into panels of the tile heights, the inner index outermost; missing rows are 0. */
-export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
+function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
   let row = 0;
   while (row < rows) {
     const height = tileHeight(rows - row);

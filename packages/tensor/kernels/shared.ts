@@ -12,7 +12,7 @@ export const packedRightBytes: usize = (<usize>innerBlock * columnBlock) << 2;
 /** One finished edge tile, before its valid part is copied out. */
 export const tileBytes: usize = 256;
 /** Sums of tiles that are waiting for their right sibling: one for each doubling of the number of microbatches. */
-export const tileStackBytes: usize = 16 * 256;
+const tileStackBytes: usize = 16 * 256;
 
 /** Base of the workspace: packed operands of a dense product, or the lists of a sparse one, which are smaller. */
 let base: usize = (__heap_base + 63) & ~63;

@@ -117,7 +117,7 @@ export const compareCommand = {
   },
 } as const satisfies CommandLine;
 
-export type CompareOptions = ValuesOf<typeof compareCommand.options>;
+type CompareOptions = ValuesOf<typeof compareCommand.options>;
 
 /** A number with a unit, converted to the table's base unit. */
 function quantity(

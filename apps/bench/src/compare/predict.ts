@@ -187,7 +187,7 @@ export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], late
 export type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
 
 /** Median milliseconds of a step of these runs, which a pause of the machine does not affect. */
-export function medianStepMs(reports: readonly Report[]): number {
+function medianStepMs(reports: readonly Report[]): number {
   return medianOf(reports, ({ stepMs }) => stepMs);
 }
 
@@ -313,7 +313,7 @@ function checksOf(costs: Costs, runs: Runs) {
 const shownWorkers = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 
 /** The measured costs, and the estimate for some numbers of workers. */
-export function estimateLines(name: string, costs: Costs, { predictions }: ScalingEstimate): string[] {
+function estimateLines(name: string, costs: Costs, { predictions }: ScalingEstimate): string[] {
   const { computeFixedMs, computeMsPerSample, firstWorkerMs, nextWorkerMs, singleStepMs } = costs;
   const headers = ['workers', 'images/s', 'against one process', 'compute ms', 'link ms', 'other ms'];
   const shown = predictions.filter(({ workers }) => shownWorkers.includes(workers));
@@ -338,7 +338,7 @@ interface PredictionError {
   readonly error: number;
 }
 
-export function errorLines(errors: readonly PredictionError[]): string[] {
+function errorLines(errors: readonly PredictionError[]): string[] {
   const rows = errors.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => {
     const figures = [predictedImagesPerSecond, measuredImagesPerSecond].map(thousands);
     return [`${workers}`, ...figures, `${error >= 0 ? '+' : ''}${(error * 100).toFixed(0)} %`];
@@ -350,7 +350,7 @@ export function errorLines(errors: readonly PredictionError[]): string[] {
 }
 
 /** The answer for the requested workers, and how many workers pay off. */
-export function answerFor(costs: Costs, asked: PredictedTimes, estimate: ScalingEstimate, { speeds, link }: Scenario) {
+function answerFor(costs: Costs, asked: PredictedTimes, estimate: ScalingEstimate, { speeds, link }: Scenario) {
   const { best, pays } = estimate;
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';

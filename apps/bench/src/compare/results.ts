@@ -70,7 +70,7 @@ export function isLockstep(row: ResultRow): row is LockstepRow {
   return row.kind === 'lockstep';
 }
 
-export function isOneThread({ kind, count }: Workers): boolean {
+function isOneThread({ kind, count }: Workers): boolean {
   return kind === 'threads' && count === 1;
 }
 

@@ -20,7 +20,7 @@ export interface SurveyedColumn {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-export const maxCategories = 256;
+const maxCategories = 256;
 const infinities = /^infinity$|^inf$/i;
 
 /** Shared by the many columns of a wide table. */

@@ -346,7 +346,7 @@ export function dispatch<Place, Rest extends readonly unknown[], Result>(
 }
 
 /** Returns the inputs of a map, then its output. */
-export function viewsOf({ inputs, output, shape, outputLayout }: MapCall): StridedView[] {
+function viewsOf({ inputs, output, shape, outputLayout }: MapCall): StridedView[] {
   return [...inputs, { storage: output, ...(outputLayout ?? { strides: contiguousStrides(shape) }) }];
 }
 

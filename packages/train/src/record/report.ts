@@ -112,7 +112,7 @@ export interface RunConfig {
 }
 
 /** A return of a run to an earlier step, because results of a worker were wrong. */
-export interface RewindReport {
+interface RewindReport {
   readonly worker: string;
   /** Steps taken before, and those that still counted; the steps between were taken again. */
   readonly fromStep: number;

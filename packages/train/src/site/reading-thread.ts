@@ -36,7 +36,7 @@ export interface ReadingTask {
 }
 
 /** The data of an upload, and how they were read. */
-export type ReadData = OpenedDataset & Pick<TrainingData, 'readBy'>;
+type ReadData = OpenedDataset & Pick<TrainingData, 'readBy'>;
 
 /** Plain data, which can be sent between threads. */
 export interface ReadUpload {

@@ -470,7 +470,7 @@ export class TrafficCounter {
 }
 
 /** Adds two amounts of traffic. */
-export function sumOf(one: Traffic, other: Traffic): Traffic {
+function sumOf(one: Traffic, other: Traffic): Traffic {
   return {
     bytesSent: one.bytesSent + other.bytesSent,
     bytesReceived: one.bytesReceived + other.bytesReceived,

@@ -371,7 +371,7 @@ const maxNameBytes = 255;
 const maxDepth = 16;
 
 /** A request that an upload refuses, as one sentence for its sender. */
-export class UploadError extends Error {
+class UploadError extends Error {
   override readonly name = 'UploadError';
   /** The HTTP status. */
   readonly status: 400 | 409 | 413;

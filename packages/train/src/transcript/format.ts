@@ -102,7 +102,7 @@ export const headBytes = 5;
 export const linkBytes = 12;
 export const tagBytes = 16;
 export const shardBytes = 4 + 1 + 4 + tagBytes;
-export const hashBytes = 32;
+const hashBytes = 32;
 /** Offsets of a seal's fields. */
 export const sealPlaces = { weights: 4, optimizer: 36, key: 68, signature: 100, end: 164 } as const;
 
@@ -163,7 +163,7 @@ export function tagOf(key: Uint8Array, number: number, values: Float32Array): Bu
 }
 
 /** Begins tags whose numbers mostly follow one another. */
-export class Tagger {
+class Tagger {
   readonly #key: Uint8Array;
   /** Made many at once: between two steps, code and data of making a cipher are not in the caches. */
   #ready: CipherChaCha20Poly1305[] = [];

@@ -40,7 +40,7 @@ export interface RecordedStep {
 }
 
 /** A coordinator that signed records. */
-export interface Leader {
+interface Leader {
   /** Ed25519 public key, in hex. */
   readonly publicKey: string;
   /** Name of its machine; undefined outside a fleet. */
@@ -54,7 +54,7 @@ export interface LedSteps extends Leader {
 }
 
 /** A state that a leader signed. */
-export interface RecordedSeal extends SealedState {
+interface RecordedSeal extends SealedState {
   readonly leader: number;
 }
 
