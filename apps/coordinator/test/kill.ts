@@ -46,7 +46,7 @@ export async function killWorkers(
   return report.weightsSha256;
 }
 
-/** More than an epoch, so that a kill may come before or after an evaluation. */
+/** Longer than one epoch, so that a kill may come before or after an evaluation. */
 const steps = 600;
 const every = 50;
 
@@ -83,7 +83,7 @@ export async function killCoordinator({
 }: {
   readonly seed: number;
   readonly kills: number;
-  /** Further options of the run; steps of milliseconds, since the bound on those repeated holds if a write is short. */
+  /** Further options. Steps must take milliseconds: the bound on repeated steps assumes that a write takes few of them. */
   readonly options?: readonly string[];
 }): Promise<void> {
   // In memory if possible: the cost of a busy disk is not under test here.
@@ -121,7 +121,7 @@ export async function killCoordinator({
 
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   expect((await worker.ended).code).toBe(0);
-  // One that was cut for a late result, on a busy machine, may come back when the run is over.
+  // A worker that was cut for a late result may come back when the run is over.
   if (witness.wasLate()) await witness.leave();
   else expect(await witness.ended).toEqual({ type: 'finished', message: 'the run has finished' });
   const report = readReport(file);

@@ -214,7 +214,7 @@ it.each([
   ['exact', 'leaves out only zeros: fewer bytes and the same bits', 0.7, undefined],
   ['fp16-exact', 'takes no more than half of the bytes', 0.35, 'fp16-exact'],
 ])('%s %s', async (gradients, _, mostVectors, reported) => {
-  // Of two workers, a busy machine gives one three microbatches of four, whose sum is two vectors.
+  // Two workers may get unequal shares: the sum of three microbatches takes two vectors.
   const args = ['--steps', '12', '--batch', '32', '--workers', '1', '--gradients', gradients, '--verify-rate', '0'];
   const { report } = await runToReport(folder, args);
   expect(report.exactness).toBe('bit-exact');

@@ -163,7 +163,7 @@ interface AddedShard extends Shard {
 interface TakenStep {
   readonly step: number;
   readonly shards: readonly AddedShard[];
-  /** The words that tag the state after the step, once they were read. */
+  /** Words of the tag of the state after the step; omitted until they are read. */
   words?: readonly Int32Array[];
 }
 
@@ -229,7 +229,7 @@ export class Transcriber implements SumRecorder {
   add(place: Shard & { readonly step: number }, worker: WorkerRecord | undefined, sum: Float32Array): void {
     if (this.#descriptor === undefined) return;
     this.#sealIfDue();
-    // Not when the step was taken: the workers were waiting for its weights, and now the first of them has nothing to do.
+    // Reading the state right after the step would delay the weights, for which all workers wait.
     this.#readState();
     this.#shards.push({
       lo: place.lo,
