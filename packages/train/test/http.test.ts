@@ -189,7 +189,7 @@ describe('the site', () => {
   });
 
   it('unpacks a file once, so that answers which wait to be read share its bytes', () => {
-    const answer = openPageFiles(built)!;
+    const answer = openPageFiles(built);
     const sent: Buffer[] = [];
     const response = { setHeader() {}, writeHead: () => ({ end: (bytes: Buffer) => sent.push(bytes) }) };
     const request = { headers: { 'accept-encoding': 'identity' } };
@@ -200,13 +200,16 @@ describe('the site', () => {
     expect(sent[1]).toBe(sent[0]);
   });
 
-  it('that is not built says so', async () => {
-    const bare = await serve(join(folder, 'nowhere'));
+  it('that is not built says so, until it is', async () => {
+    const later = join(folder, 'later');
+    const bare = await serve(later);
     const { status, body } = await ask(bare, '/');
     expect(status).toBe(503);
     expect(body).toBe('This is a Lockstep coordinator, but its page is not built; npm start builds it.\n');
     expect((await ask(bare, '/healthz')).status).toBe(200);
     expect((await ask(bare, '/secret.txt')).status).toBe(404);
+    cpSync(built, later, { recursive: true });
+    expect((await ask(bare, '/')).status).toBe(200);
   });
 });
 

@@ -57,7 +57,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   // Opened before anything starts that a failure would leave running.
   const opened = await openBackends(prepared, platform);
   const closeBackend = async (): Promise<void> => opened.backend.close?.();
-  const { created, recorder, checkpointer, transcript, pool, wireSoFar } = await begin(job, opened).catch(
+  const { created, recorder, checkpointer, transcript, pool, wireSoFar, dataSha256 } = await begin(job, opened).catch(
     async (error: unknown) => {
       await closeBackend();
       throw error;
@@ -87,7 +87,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const validationMetrics = validation && (await metricsOn(validation));
     const report = createReport({
       ...{ startedAt, machine: platform.machine, wire, turnedAway, metrics, validationMetrics },
-      data: { name: prepared.data.name ?? null, sha256: dataHash(prepared.train, platform.newSha256) },
+      data: { name: prepared.data.name ?? null, sha256: dataSha256 },
       ...{ model: prepared.model, config: prepared.config, state: run.state, record: recorder.data },
       weightsSha256: platform.sha256(bytesOf(weights)),
     });
@@ -158,6 +158,8 @@ interface Begun {
   readonly pool: WorkerPool;
   /** Bytes of this process and of those before it. */
   readonly wireSoFar: () => Report['wire'];
+  /** Hash of the training samples. */
+  readonly dataSha256: string;
 }
 
 async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
@@ -201,7 +203,11 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
-  return { created, recorder, checkpointer, transcript, pool, wireSoFar };
+  const known = checkpoints?.identity.data ?? transcript?.dataSha256;
+  // Until the workers have the address and join, there is time.
+  await new Promise<void>((resolve) => systemClock.after(0, resolve));
+  const dataSha256 = known ?? dataHash(prepared.train, platform.newSha256);
+  return { created, recorder, checkpointer, transcript, pool, wireSoFar, dataSha256 };
 }
 
 /** Whether a checkpoint was of the run's end. */

@@ -1,5 +1,4 @@
 /** Answers plain HTTP requests, read-only except for uploads: the page, the health of the process, and its metrics. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
@@ -10,6 +9,7 @@ import type { CoordinatorState } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Run } from '../coordinator/run.ts';
+import { sha256 } from '../node/sha256.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { Report } from '../record/report.ts';
 
@@ -118,10 +118,10 @@ export function createPages({
       send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
     } else if (path === '/metrics' && metrics) {
       sendMetrics(request, response, metrics).catch(() => sendText(response, 500, 'the metrics could not be read'));
-    } else if (!sendFile && path === '/') {
-      sendText(response, 503, 'This is a Lockstep coordinator, but its page is not built; npm start builds it.');
-    } else if (!sendFile?.(path, request, response)) {
-      if (next) pass();
+    } else if (!sendFile(path, request, response)) {
+      if (path === '/') {
+        sendText(response, 503, 'This is a Lockstep coordinator, but its page is not built; npm start builds it.');
+      } else if (next) pass();
       else sendText(response, 404, 'nothing is served at this address');
     }
   };
@@ -162,7 +162,8 @@ function send(response: ServerResponse, status: number, contentType: string, tex
 /** A file in one encoding. */
 interface Encoded {
   readonly bytes: Buffer;
-  readonly etag: string;
+  /** Computed when the file is first sent. */
+  etag?: string;
 }
 
 interface PageFile {
@@ -185,18 +186,34 @@ const types: Readonly<Record<string, string>> = {
 const yearSeconds = 365 * 24 * 3600;
 
 /**
- * Serves a snapshot of the page's files: a build that replaces them breaks no page of this process.
- * @returns a function that says whether it answered a request; undefined if the folder has no page
+ * Serves a snapshot of the page's files, taken at the first request: a build that replaces them breaks no open page,
+ * and a run that nobody watches reads none.
+ * @returns a function that says whether it answered a request; it answers none while the folder has no page
  */
 export function openPageFiles(
   folder: string,
-): ((path: string, request: IncomingMessage, response: ServerResponse) => boolean) | undefined {
+): (path: string, request: IncomingMessage, response: ServerResponse) => boolean {
+  let files: ReadonlyMap<string, PageFile> | undefined;
+  return (path, request, response) => {
+    files ??= readPageFiles(folder);
+    const file = files?.get(path === '/' ? '/index.html' : path);
+    if (file) sendFile(file, request, response);
+    return file !== undefined;
+  };
+}
+
+/** The page's files by URL path; undefined if the folder has no page. */
+function readPageFiles(folder: string): Map<string, PageFile> | undefined {
+  if (!existsSync(join(folder, 'index.html'))) return undefined;
   const contents = contentsOf(folder);
-  if (!contents.has('/index.html')) return undefined;
+  const encoded = (path: string): Encoded | undefined => {
+    const bytes = contents.get(path);
+    return bytes && { bytes };
+  };
   const files = new Map<string, PageFile>();
-  for (const [path, bytes] of contents) {
+  for (const path of contents.keys()) {
     if (path.endsWith('.br') || path.endsWith('.gz')) continue;
-    const [br, gzip] = [encoded(contents.get(`${path}.br`)), encoded(contents.get(`${path}.gz`))];
+    const [br, gzip] = [encoded(`${path}.br`), encoded(`${path}.gz`)];
     const headers = {
       'content-type': types[extname(path)] ?? 'application/octet-stream',
       // Vite puts a hash of the content into the name of every file in this folder.
@@ -204,19 +221,14 @@ export function openPageFiles(
       vary: 'Accept-Encoding',
       ...(path === '/index.html' && { 'permissions-policy': permissions('(self)') }),
     };
-    files.set(path, { headers, br, gzip, plain: gzip ? undefined : encoded(bytes) });
+    files.set(path, { headers, br, gzip, plain: gzip ? undefined : encoded(path) });
   }
-  return (path, request, response) => {
-    const file = files.get(path === '/' ? '/index.html' : path);
-    if (file) sendFile(file, request, response);
-    return file !== undefined;
-  };
+  return files;
 }
 
-/** Files by URL path, without hidden ones; empty if the folder does not exist. */
+/** Contents of all files by URL path, without hidden ones. */
 function contentsOf(folder: string): Map<string, Buffer> {
   const contents = new Map<string, Buffer>();
-  if (!existsSync(folder)) return contents;
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     const parts = name.split(sep);
     if (parts.some((part) => part.startsWith('.'))) continue;
@@ -229,16 +241,15 @@ function contentsOf(folder: string): Map<string, Buffer> {
   return contents;
 }
 
-function encoded(bytes: Buffer | undefined): Encoded | undefined {
-  return bytes && { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"` };
-}
-
 /** Sends the whole file, ignoring range requests. Node omits the body if the request is a HEAD. */
 function sendFile(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
   const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
-  file.plain ??= encoding === undefined ? encoded(gunzipSync(file.gzip!.bytes)) : undefined;
-  const { bytes, etag } = (encoding ? file[encoding] : file.plain)!;
+  if (encoding === undefined) file.plain ??= { bytes: gunzipSync(file.gzip!.bytes) };
+  const encoded = (encoding ? file[encoding] : file.plain)!;
+  const { bytes } = encoded;
+  encoded.etag ??= `"${sha256(bytes).slice(0, 32)}"`;
+  const { etag } = encoded;
   const { 'content-type': type, ...cached } = file.headers;
   const packing = encoding && { 'content-encoding': encoding };
   if (headers['if-none-match'] === etag) response.writeHead(304, { ...cached, etag }).end();

@@ -199,6 +199,11 @@ export class Transcriber implements SumRecorder {
     this.#setStateTag(firstStep, Buffer.from(before?.stateTag ?? '', 'hex'));
   }
 
+  /** Hash of the training samples. */
+  get dataSha256(): string {
+    return this.#options.header.identity.data;
+  }
+
   /**
    * Opens the file, and seals the state before the first step.
    * @returns a line for people; undefined if the disk takes nothing
