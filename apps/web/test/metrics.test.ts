@@ -65,6 +65,26 @@ describePage('the page of a run that has ended', ({ browser, folder }) => {
     await run.report();
   });
 
+  it('has curves whose vertical axes are labeled', async () => {
+    const run = await startRun(folder, ['--data', iris, '--workers', '1', '--epochs', '3', '--stay']);
+    const tab = await browser.open(run, 'page');
+    await tab.page.addInitScript((axisWidth) => {
+      const { fillText } = CanvasRenderingContext2D.prototype;
+      const drawn = new Set<string>();
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        if (x < axisWidth) drawn.add(text);
+        fillText.call(this, text, x, y);
+      };
+      Object.assign(globalThis, { textsDrawn: () => [...drawn] });
+    }, 56);
+    await tab.page.reload();
+    await tab.shows('Finished');
+    const texts = () => tab.page.evaluate<string[]>('textsDrawn()');
+    await expect.poll(texts).toEqual(expect.arrayContaining(['0.5', '1', '100 %']));
+    run.program.kill('SIGINT');
+    await run.report();
+  });
+
   it('says that there were no errors, in place of a table without rows', async () => {
     const rows = Array.from({ length: 120 }, (_, row) => `${row % 2},${row % 2 === 0 ? 'even' : 'odd'}`);
     const data = join(folder, 'parity.csv');

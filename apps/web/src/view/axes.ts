@@ -50,8 +50,9 @@ export const verticalAxes = {
     axis: {
       values: (_plot, splits) => splits.map((split) => (split === null ? '' : shortText(split))),
       splits: logarithmicSplits,
-      // uPlot hides an axis whose range is longer than its largest step, although `splits` needs no step.
-      incrs: (_plot, _axis, low, high) => [high - low],
+      // `splits` needs no step, but uPlot hides an axis without one that is at least as long as the range. Below 5 it
+      // knows only certain steps.
+      incrs: (_plot, _axis, low, high) => [Math.max(5, high - low)],
       filter: (_plot, splits) => splits,
     },
   },
