@@ -203,6 +203,7 @@ describe('a logarithmic axis', () => {
   });
 
   it.each([
+    [2.4, 4.4, ['2', '3', '4', '5']],
     [0.05, 2.3, ['0.05', '0.1', '0.2', '0.5', '1', '2', '5']],
     [2.3, 1.4e34, ['10', '1e6', '1e11', '1e16', '1e21', '1e26', '1e31']],
   ])('of losses from %d to %d is labeled %j', (lowest, highest, labels) => {

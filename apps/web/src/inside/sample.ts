@@ -1,5 +1,5 @@
 /** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
-import { encodeText, tokenNames } from '@lockstep/data';
+import { encodeText, tokenNames, type Vocabulary } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
 import { largestScore, restoreValues, standardizeValues } from '@lockstep/nn';
@@ -97,10 +97,13 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
 /** Signs for tokens that would leave no mark. */
 const signs: Readonly<Record<string, string>> = { ' ': '␣', '\n': '↵', '\t': '⇥' };
 
-/** The text that a person types for a model of text, and its tokens; no text before a person types is the newest sample. */
+/** The text that a person types for a model of text, and its tokens. Before that it is the newest sample, or an example. */
 export function useTypedText(store: RunStore) {
   const typed = useSignal<string>();
-  const shown = useComputed(() => typed.value ?? (store.samples.value.at(-1)?.text ?? '').slice(0, firstCharacters));
+  const shown = useComputed(() => {
+    const sample = store.samples.value.at(-1)?.text ?? exampleFor(vocabularyOf(store.run.value));
+    return typed.value ?? sample.slice(0, firstCharacters);
+  });
   const encoded = useComputed(() => {
     const vocabulary = vocabularyOf(store.run.value);
     if (!vocabulary) return undefined;
@@ -117,6 +120,15 @@ export function useTypedText(store: RunStore) {
 
 /** Number of characters of a sample that are shown first. */
 const firstCharacters = 16;
+
+const example = 'learning';
+
+/** Returns a text of characters that the model knows. */
+function exampleFor(vocabulary: Vocabulary | undefined): string {
+  if (vocabulary?.kind !== 'characters') return example;
+  const known = [...example].filter((character) => vocabulary.tokens.includes(character));
+  return known.join('') || vocabulary.tokens.filter((token) => token.trim() !== '').join('');
+}
 
 function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
   if (strokes.length === 0) return undefined;

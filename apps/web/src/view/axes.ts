@@ -1,13 +1,15 @@
 /** The vertical axes of curves: their ranges and labels. */
 import type uPlot from 'uplot';
 
-/**
- * 1, 2 and 5 times powers of ten, up to the largest float32: labels of an axis and its possible ends, so that its range
- * rarely changes.
- */
-const logarithmicBounds = Array.from({ length: 51 }, (_, index) => index - 12).flatMap((power) =>
-  [1, 2, 5].map((digit) => Number(`${digit}e${power}`)),
-);
+/** Values with these digits, from 1e-12 up to the largest float32. */
+function valuesOf(...digits: readonly number[]): number[] {
+  const powers = Array.from({ length: 51 }, (_, index) => index - 12);
+  return powers.flatMap((power) => digits.map((digit) => Number(`${digit}e${power}`)));
+}
+
+/** Labels of a logarithmic axis and its possible ends, so that its range rarely changes. */
+const logarithmicBounds = valuesOf(1, 2, 5);
+const closerLabels = valuesOf(1, 2, 3, 4, 5, 7);
 
 function logarithmicRange(_plot: uPlot, low: number | null, high: number | null): [number, number] {
   if (low === null || high === null) return [0.1, 5];
@@ -16,9 +18,11 @@ function logarithmicRange(_plot: uPlot, low: number | null, high: number | null)
   return [below, above > below ? above : below * 10];
 }
 
-/** Returns all bounds in the range, or only powers of ten if there are more than eight. */
+/** Returns all bounds in the range: with more labels between two or three of them, or only powers of ten among many. */
 function logarithmicSplits(_plot: uPlot, _axis: number, low: number, high: number): number[] {
-  const bounds = logarithmicBounds.filter((bound) => bound >= low && bound <= high);
+  const isIn = (value: number): boolean => value >= low && value <= high;
+  const bounds = logarithmicBounds.filter(isIn);
+  if (bounds.length < 4) return closerLabels.filter(isIn);
   if (bounds.length <= 8) return bounds;
   const powers = bounds.filter((bound) => /^[^1-9]*1/.test(String(bound)));
   return powers.filter((_, index) => index % Math.ceil(powers.length / 8) === 0);
