@@ -166,6 +166,11 @@ export class ParameterServer extends Parameters {
     this.#kept.delete(step);
   }
 
+  /** Number of copies in memory. */
+  get keptStates(): number {
+    return this.#kept.size;
+  }
+
   /** Returns to the state before this step, a kept one or that of the beginning, and forgets later ones. */
   goBack(step: number): void {
     const { weights, optimizerState = unused(this.optimizerState()) } = this.#kept.get(step) ?? this.#beginning();

@@ -289,7 +289,7 @@ class Simulator implements World {
     }
     this.#checked.clear();
     for (const { state } of places) if (state) this.#checked.set(state, state.handled);
-    return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#linkFault();
+    return this.coordinators.find(({ fault }) => fault)?.fault ?? this.#linkFault();
   }
 
   /** Describes a lie that was confirmed. Liars that lie alike may confirm each other, and rounded nodes may hide lies. */

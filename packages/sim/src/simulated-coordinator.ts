@@ -105,7 +105,7 @@ export class SimulatedCoordinator {
   /** The running process, whether it trains or waits; undefined while there is none. */
   #process: SimulatedProcess | undefined;
   #life: Life | undefined;
-  #sampleFault: string | undefined;
+  #fault: string | undefined;
   #resumeKeys = 0;
 
   constructor(options: SimulatedCoordinatorOptions) {
@@ -134,9 +134,16 @@ export class SimulatedCoordinator {
     return this.#life?.kept;
   }
 
-  /** Describes the first sample that was not counted, or counted twice. */
-  get sampleFault(): string | undefined {
-    return this.#sampleFault ?? this.#life?.ledger?.fault;
+  /** Describes the first sample that was not counted, or counted twice, or states that are not forgotten. */
+  get fault(): string | undefined {
+    return this.#fault ?? this.#life?.ledger?.fault ?? this.#memoryFault;
+  }
+
+  /** The server keeps no state but those to which the run may go back. */
+  get #memoryFault(): string | undefined {
+    const { run, parts } = this.#life ?? {};
+    const [states, known] = [parts?.parameterServer.keptStates ?? 0, run?.state.kept.length ?? 0];
+    return states > known ? `${states} states are in memory, of which the run knows ${known}` : undefined;
   }
 
   get canCrash(): boolean {
@@ -166,7 +173,7 @@ export class SimulatedCoordinator {
   #end(): void {
     this.#process?.kill();
     this.#process = undefined;
-    this.#sampleFault = this.sampleFault;
+    this.#fault = this.fault;
     if (this.#life) this.ended.push(this.#life.run.state);
     this.#life = undefined;
   }
