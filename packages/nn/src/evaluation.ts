@@ -31,7 +31,7 @@ export interface Evaluation {
   readonly r2: number | null;
   /** Root mean squared error, in the unit of the original values; null unless targets are values. */
   readonly rmse: number | null;
-  /** Omitted unless the evaluator measures them; null if an output is not finite. */
+  /** Omitted unless they were asked for; null if an output is not finite. */
   readonly metrics?: Metrics | null;
 }
 
@@ -94,15 +94,8 @@ export type Evaluator = DatasetEvaluator<Evaluation>;
 /**
  * Creates an evaluator of `model` on `data`. It compiles its plans once, unless `memory` is given.
  * @param memory lends memory to each evaluation, which then compiles its plans again; by default, the evaluator's own
- * @param hasMetrics whether evaluations have metrics besides loss and accuracy, or errors
  */
-export function createEvaluator(
-  backend: Backend,
-  model: Model,
-  data: Dataset,
-  memory?: WeightsMemory,
-  hasMetrics = false,
-): Evaluator {
+export function createEvaluator(backend: Backend, model: Model, data: Dataset, memory?: WeightsMemory): Evaluator {
   checkArguments('createEvaluator', [kinds.backend, backend], [kinds.model, model], [kinds.dataset, data]);
   const { targets } = data;
   const variance = targets.role === 'value' ? targetVariance(targets.values, outputCount(model)) : 0;
@@ -111,10 +104,10 @@ export function createEvaluator(
   const positions = targets.role === 'next' ? targets.positions : 1;
   const predictions = predictionCount(data);
   const isText = targets.role === 'next';
-  const bytes = isText && hasMetrics ? byteCount(data, targets.names) : 0;
+  const textOf = () => ({ tokens: predictions, bytes: byteCount(data, targets.names) });
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
-    createEvaluation(planBackend, planModel, samples, parameters, targets, hasMetrics && !isText);
-  const accumulate = (): Accumulator<Evaluation> => {
+    createEvaluation(planBackend, planModel, samples, parameters, targets, !isText);
+  const accumulate = (hasMetrics: boolean): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
     const metrics =
       !hasMetrics || targets.role === 'next'
@@ -134,8 +127,7 @@ export function createEvaluator(
         if (targets.role !== 'value') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           const accuracy = Number.isFinite(loss) ? correctCount / predictions : null;
-          const ofText = isText && hasMetrics;
-          const text = ofText && { metrics: textMetrics({ loss, accuracy, tokens: predictions, bytes }) };
+          const text = isText && hasMetrics && { metrics: textMetrics({ loss, accuracy, ...textOf() }) };
           return { loss, accuracy, r2: null, rmse: null, ...more, ...text };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
@@ -379,8 +371,9 @@ export interface DatasetEvaluator<Result> {
   /**
    * @param weights all parameters in model order; copied before the first pause
    * @param pause awaited between slices
+   * @param hasMetrics whether an `Evaluation` has metrics besides loss and accuracy, or errors; false by default
    */
-  evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Result>;
+  evaluate(weights: Float32Array, pause: () => Promise<void>, hasMetrics?: boolean): Promise<Result>;
   dispose(): void;
 }
 
@@ -405,7 +398,7 @@ function createDatasetEvaluator<Result>(
   model: Model,
   data: Dataset,
   createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
-  accumulate: () => Accumulator<Result>,
+  accumulate: (hasMetrics: boolean) => Accumulator<Result>,
   memory?: WeightsMemory,
 ): DatasetEvaluator<Result> {
   const opened = openPlans(backend, model, createPlan, memory);
@@ -415,9 +408,9 @@ function createDatasetEvaluator<Result>(
   const { threads = 1 } = backend;
   const sliceSize = sliceSizeOf(model);
   return {
-    async evaluate(weights, pause) {
+    async evaluate(weights, pause, hasMetrics = false) {
       const plans = opened.begin(weights);
-      const accumulator = accumulate();
+      const accumulator = accumulate(hasMetrics);
       try {
         for (let from = 0; from < count; from += threads * sliceSize) {
           const slices = Array.from({ length: threads }, (_, thread) => from + thread * sliceSize)

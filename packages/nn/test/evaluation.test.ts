@@ -110,16 +110,13 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
     const data = tinyDataset(600);
     const weights = initialize(model, 8);
     const plain = await createEvaluator(backend, model, data).evaluate(weights, noPause);
-    const { metrics, ...same } = await createEvaluator(backend, model, data, undefined, true).evaluate(
-      weights,
-      noPause,
-    );
+    const { metrics, ...same } = await createEvaluator(backend, model, data).evaluate(weights, noPause, true);
     expect(same).toEqual(plain);
     expect(metrics).toMatchObject({ accuracy: plain.accuracy, logLoss: expect.closeTo(plain.loss, 5) });
 
     const values = { ...data, targets: valueTargets(new Float32Array(1800).fill(1, 0, 700), ['a', 'b', 'c']) };
     const errors = await createEvaluator(backend, model, values).evaluate(weights, noPause);
-    const measured = await createEvaluator(backend, model, values, undefined, true).evaluate(weights, noPause);
+    const measured = await createEvaluator(backend, model, values).evaluate(weights, noPause, true);
     const [r2, rmse] = [expect.closeTo(errors.r2!, 5), expect.closeTo(errors.rmse!, 5)];
     expect(measured).toEqual({ ...errors, metrics: expect.objectContaining({ r2, rmse }) });
   });
@@ -130,8 +127,8 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
     const weights = initialize(model, 5).fill(Number.NaN, -1);
     expect(await evaluator.evaluate(weights, noPause)).toMatchObject({ loss: Number.NaN, accuracy: null });
     evaluator.dispose();
-    const measured = createEvaluator(backend, model, tinyDataset(600), undefined, true);
-    expect(await measured.evaluate(weights, noPause)).toMatchObject({ accuracy: null, metrics: null });
+    const measured = createEvaluator(backend, model, tinyDataset(600));
+    expect(await measured.evaluate(weights, noPause, true)).toMatchObject({ accuracy: null, metrics: null });
   });
 
   it('ends between slices when the pause rejects', async () => {

@@ -456,8 +456,8 @@ export class LoadedModel {
     const { targets } = likeTraining(data, this.standardization);
     // Metrics call classes and values as the model does.
     const alike: Dataset = { ...data, targets: { ...targets, names: this.#targets.names } };
-    const evaluator = createEvaluator(this.#backend, this.architecture, alike, undefined, true);
-    const { metrics = null, ...quality } = await this.#run(evaluator);
+    const evaluator = createEvaluator(this.#backend, this.architecture, alike);
+    const { metrics = null, ...quality } = await this.#run(evaluator, true);
     const measured = { ...quality, metrics };
     if (data.targets.role !== 'index') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
@@ -475,9 +475,9 @@ export class LoadedModel {
     this.#backend.free(this.#parameters);
   }
 
-  async #run<Result>(evaluator: DatasetEvaluator<Result>): Promise<Result> {
+  async #run<Result>(evaluator: DatasetEvaluator<Result>, hasMetrics = false): Promise<Result> {
     try {
-      return await evaluator.evaluate(this.#weights, nextTurn);
+      return await evaluator.evaluate(this.#weights, nextTurn, hasMetrics);
     } finally {
       evaluator.dispose();
     }

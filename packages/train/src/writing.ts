@@ -64,8 +64,6 @@ const tokensAtOnce = 8;
 export interface Measured {
   readonly model: Model;
   readonly data: Dataset;
-  /** Whether evaluations have metrics. */
-  readonly hasMetrics: boolean;
   /** A text to write with the weights, which are then evaluated on a part of the samples only. */
   readonly writing?: WritingSetup | undefined;
 }
@@ -76,11 +74,11 @@ export type Evaluated = Evaluation & { readonly text?: string };
 /** @param memory lends memory to each evaluation; by default the evaluator's own */
 export function createMeasurement(
   backend: HostBackend,
-  { model, data, hasMetrics, writing }: Measured,
+  { model, data, writing }: Measured,
   memory?: WeightsMemory,
 ): DatasetEvaluator<Evaluated> {
-  if (!writing) return createEvaluator(backend, model, data, memory, hasMetrics);
-  return createWriter(backend, model, createEvaluator(backend, model, partOf(data), memory, hasMetrics), writing);
+  if (!writing) return createEvaluator(backend, model, data, memory);
+  return createWriter(backend, model, createEvaluator(backend, model, partOf(data), memory), writing);
 }
 
 function createWriter(
@@ -91,8 +89,8 @@ function createWriter(
 ): DatasetEvaluator<Evaluated> {
   let parameters: Storage | undefined;
   return {
-    async evaluate(weights, pause) {
-      const evaluation = await evaluator.evaluate(weights, pause);
+    async evaluate(weights, pause, hasMetrics) {
+      const evaluation = await evaluator.evaluate(weights, pause, hasMetrics);
       // Without finite scores there is nothing to draw from.
       if (!Number.isFinite(evaluation.loss)) return evaluation;
       parameters ??= backend.allocate(parameterCount(model));

@@ -25,7 +25,7 @@ const weights = [1, 2].map((seed) => initialize(model, seed));
 
 let evaluator: BackgroundEvaluator | undefined;
 const open = (name: string, createInline: (reason: string) => Evaluator, threads = 1): BackgroundEvaluator => {
-  evaluator = new BackgroundEvaluator({ backend: name, threads, model, data, hasMetrics: false }, createInline);
+  evaluator = new BackgroundEvaluator({ backend: name, threads, model, data }, createInline);
   return evaluator;
 };
 afterEach(() => evaluator?.dispose());

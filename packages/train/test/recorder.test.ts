@@ -2,6 +2,7 @@
 
 import type { StepResult } from '@lockstep/compute';
 import { classField } from '@lockstep/data';
+import type { Evaluator } from '@lockstep/nn';
 import { type CoordinatorState, planRun, type RunEvent } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { EventLines } from '../src/events.ts';
@@ -159,6 +160,29 @@ describe('epochs', () => {
     const { recorder, play } = setUp();
     play(0, 3, 0);
     expect(await recordOf(recorder)).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
+  });
+
+  it('are measured with metrics only at the end, and other weights on request', async () => {
+    const asked: (readonly [weight: number, hasMetrics: boolean])[] = [];
+    const evaluator: Evaluator = {
+      async evaluate([weight = 0], _pause, hasMetrics = false) {
+        asked.push([weight, hasMetrics]);
+        const figures = { loss: 1, accuracy: null, r2: null, rmse: weight };
+        return { ...figures, ...(hasMetrics && { metrics: { mae: weight, rmse: weight, r2: null, outputs: [] } }) };
+      },
+      dispose() {},
+    };
+    const { recorder, play } = setUp({ evaluator });
+    play(0, 6);
+    const weights = (await recorder.finish())!;
+    expect(await recorder.metricsOf(weights)).toMatchObject({ test: { mae: 6 }, validation: undefined });
+    const atTheEnd = [
+      [3, false],
+      [6, true],
+    ];
+    expect(asked).toEqual(atTheEnd);
+    expect(await recorder.metricsOf(Float32Array.of(3))).toMatchObject({ test: { mae: 3 } });
+    expect(asked).toEqual([...atTheEnd, [3, true]]);
   });
 
   it('leave the weights of the end if they were evaluated', async () => {

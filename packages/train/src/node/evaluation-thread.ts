@@ -8,7 +8,7 @@ import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { EvaluationSetup } from '../platform.ts';
 import { createMeasurement, type Evaluated } from '../writing.ts';
-import type { EvaluationAnswer } from './node-platform.ts';
+import type { EvaluationAnswer, EvaluationRequest } from './node-platform.ts';
 
 const port = parentPort;
 if (!port) throw new Error('evaluation-thread: expected to be started as a worker thread');
@@ -20,10 +20,11 @@ const opening = open(workerData as EvaluationSetup);
 opening.catch(() => {});
 const post = (answer: EvaluationAnswer): void => port.postMessage(answer);
 
-port.on('message', async (weights: Float32Array) => {
+port.on('message', async ({ weights, hasMetrics }: EvaluationRequest) => {
+  const pause = async (): Promise<void> => post({ type: 'slice' });
   try {
     const evaluator = await opening;
-    post({ type: 'evaluated', evaluation: await evaluator.evaluate(weights, async () => post({ type: 'slice' })) });
+    post({ type: 'evaluated', evaluation: await evaluator.evaluate(weights, pause, hasMetrics) });
   } catch (error) {
     post({ type: 'failed', message: errorMessage(error) });
   }

@@ -90,6 +90,11 @@ export function systemMemoryBytes(): number {
   return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
 }
 
+export interface EvaluationRequest {
+  readonly weights: Float32Array;
+  readonly hasMetrics: boolean;
+}
+
 export type EvaluationAnswer =
   /** Some of the samples have been evaluated. */
   | { readonly type: 'slice' }
@@ -118,14 +123,14 @@ export class BackgroundEvaluator implements DatasetEvaluator<Evaluated> {
   }
 
   /** Rejects if `pause` does, and ends the thread in that case. */
-  async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluated> {
+  async evaluate(weights: Float32Array, pause: () => Promise<void>, hasMetrics = false): Promise<Evaluated> {
     if (!this.#inline) {
-      const answer = await this.#ask(weights, pause);
+      const answer = await this.#ask({ weights, hasMetrics }, pause);
       if (answer.type === 'evaluated') return answer.evaluation;
       this.dispose();
       this.#inline = this.#createInline(answer.message);
     }
-    return this.#inline.evaluate(weights, pause);
+    return this.#inline.evaluate(weights, pause, hasMetrics);
   }
 
   dispose(): void {
@@ -134,7 +139,7 @@ export class BackgroundEvaluator implements DatasetEvaluator<Evaluated> {
     this.#inline?.dispose();
   }
 
-  async #ask(weights: Float32Array, pause: () => Promise<void>): Promise<FinalAnswer> {
+  async #ask(request: EvaluationRequest, pause: () => Promise<void>): Promise<FinalAnswer> {
     this.#thread ??= this.#start();
     const thread = this.#thread;
     thread.ref();
@@ -144,7 +149,7 @@ export class BackgroundEvaluator implements DatasetEvaluator<Evaluated> {
           if (answer.type === 'slice') pause().catch(reject);
           else resolve(answer);
         };
-        thread.postMessage(weights);
+        thread.postMessage(request);
       });
     } catch (error) {
       this.dispose();

@@ -3,7 +3,7 @@
 import type { StepResult } from '@lockstep/compute';
 import type { TargetField } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import type { DatasetEvaluator, Evaluation, Evaluator } from '@lockstep/nn';
+import { type DatasetEvaluator, type Evaluation, type Evaluator, type Metrics, monitors } from '@lockstep/nn';
 import { type CoordinatorState, hasEnded, type RunEvent, type RunPlan } from '@lockstep/rules';
 import type {
   Checkpoint,
@@ -128,6 +128,14 @@ const stopMessages: Readonly<Record<StopCode, string>> = {
   planned: 'the run starts with a batch for the workers that have joined',
 };
 
+/** Weights with their metrics on the test and validation samples. */
+interface MeasuredWeights {
+  readonly weights: Float32Array;
+  readonly test: Metrics | null;
+  /** Undefined without validation samples. */
+  readonly validation: Metrics | null | undefined;
+}
+
 /** Record of the steps before one to which the run may go back. */
 interface KeptRecord
   extends Pick<
@@ -160,6 +168,8 @@ export class Recorder {
   #evaluations: Promise<void> = Promise.resolve();
   /** Weights of the last evaluation that this process requested. */
   #newest: { readonly steps: number; readonly weights: Float32Array<ArrayBuffer> } | undefined;
+  /** The last evaluation that had metrics. */
+  #metrics: MeasuredWeights | undefined;
   #stopCode: StopCode | undefined;
   /** Whether nothing that is still to be evaluated matters. */
   #isSettled = false;
@@ -418,7 +428,7 @@ export class Recorder {
    * this saves another copy of a large model
    */
   async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
-    const { plan, signal, evaluator, validation, writing } = this.#options;
+    const { plan, signal, writing } = this.#options;
     const { steps, count } = this.#data;
     // A run that ends within an epoch is evaluated at that point, unless it must end at once.
     const isWithinEpoch = count > 0 && steps < plan.steps;
@@ -426,16 +436,34 @@ export class Recorder {
       if (writing && steps % writing.every !== 0) this.#writeHere();
       this.#endEpoch(Math.floor(steps / plan.stepsPerEpoch), this.#weightsHere());
     }
-    await this.#evaluations
-      .catch((error: unknown) => {
-        if (!signal.aborted || error !== signal.reason) throw error;
-      })
-      .finally(() => {
-        evaluator.dispose();
-        validation?.evaluator.dispose();
-        writing?.writer.dispose();
-      });
+    await this.#evaluations.catch((error: unknown) => {
+      if (!signal.aborted || error !== signal.reason) throw error;
+    });
     return this.#choice?.weights ?? (this.#newest?.steps === steps ? this.#newest.weights : undefined);
+  }
+
+  /**
+   * Measures the weights to end with after `finish`, unless the last evaluation has.
+   * @returns metrics on the test and validation samples: null if an output is not finite, or the run must end at once
+   */
+  async metricsOf(weights: Float32Array): Promise<Pick<MeasuredWeights, 'test' | 'validation'>> {
+    const { evaluator, validation, signal } = this.#options;
+    if (this.#metrics?.weights === weights) return this.#metrics;
+    try {
+      signal.throwIfAborted();
+      const { metrics: test = null } = await this.#measure(evaluator, weights, true);
+      const evaluation = validation && (await this.#measure(validation.evaluator, weights, true));
+      return { test, validation: evaluation?.metrics };
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+      return { test: null, validation: validation && null };
+    }
+  }
+
+  /** Ends all evaluators. */
+  dispose(): void {
+    const { evaluator, validation, writing } = this.#options;
+    for (const each of [evaluator, validation?.evaluator, writing?.writer]) each?.dispose();
   }
 
   /** Emits an event to the program and to all listeners. */
@@ -530,7 +558,7 @@ export class Recorder {
     const { writer, prompt, every } = writing!;
     const { step, weights } = unwritten;
     if (!this.#unwritten.has(unwritten)) return;
-    const { text = '', ...evaluation } = await this.#measure(writer, weights);
+    const { text = '', ...evaluation } = await this.#measure(writer, weights, this.#choosesByMetrics);
     // Meanwhile the run may have gone back.
     if (!this.#unwritten.has(unwritten)) return;
     const epoch = Math.ceil(step / plan.stepsPerEpoch);
@@ -548,14 +576,17 @@ export class Recorder {
   }
 
   async #evaluate(unevaluated: UnevaluatedEpoch): Promise<void> {
-    const { evaluator, validation, writing, onEpoch } = this.#options;
+    const { plan, evaluator, validation, writing, onEpoch } = this.#options;
     const { epoch: trained, weights } = unevaluated;
     const { epoch } = trained;
     if (!this.#unevaluated.has(unevaluated)) return;
-    const { loss, accuracy, r2, rmse } = await this.#measure(evaluator, weights);
-    const evaluation = validation && (await this.#measure(validation.evaluator, weights));
+    const mayBeLast = this.#data.ending !== undefined || this.#endOf(epoch) === plan.steps;
+    const { loss, accuracy, r2, rmse, metrics: test } = await this.#measure(evaluator, weights, mayBeLast);
+    const evaluation =
+      validation && (await this.#measure(validation.evaluator, weights, mayBeLast || this.#choosesByMetrics));
     // Meanwhile the run may have gone back.
     if (!this.#unevaluated.has(unevaluated)) return;
+    if (test !== undefined) this.#metrics = { weights, test, validation: evaluation?.metrics };
     const metrics: EpochReport = {
       ...{ ...trained, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse },
       ...(evaluation && { validation: figuresOf(evaluation) }),
@@ -584,12 +615,18 @@ export class Recorder {
     this.#data.kept = this.#choice?.kept;
   }
 
-  #measure<Result>(evaluator: DatasetEvaluator<Result>, weights: Float32Array): Promise<Result> {
+  get #choosesByMetrics(): boolean {
+    const { validation } = this.#options;
+    return validation !== undefined && monitors[validation.config.monitor].needsMetrics === true;
+  }
+
+  #measure<Result>(evaluator: DatasetEvaluator<Result>, weights: Float32Array, hasMetrics: boolean): Promise<Result> {
     const { pause, signal } = this.#options;
-    return evaluator.evaluate(weights, async () => {
+    const pauseOrThrow = async (): Promise<void> => {
       await pause();
       signal.throwIfAborted();
-    });
+    };
+    return evaluator.evaluate(weights, pauseOrThrow, hasMetrics);
   }
 
   /** Ends the run, and returns its record to the end of its last epoch, however far it has gone since. */

@@ -2,7 +2,7 @@
 
 import { createPause, type ParameterServer } from '@lockstep/compute';
 import { type Dataset, fieldOf } from '@lockstep/data';
-import { type DatasetEvaluator, type Metrics, monitors, parameterCount, type WeightsMemory } from '@lockstep/nn';
+import { type DatasetEvaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -18,7 +18,7 @@ import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
 import type { Transcriber } from '../transcript/transcriber.ts';
-import { createMeasurement, type Evaluated, type Measured } from '../writing.ts';
+import { createMeasurement, type Evaluated, type Measured, type WritingSetup } from '../writing.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
 export interface TrainingJob {
@@ -80,11 +80,10 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
     const isMeasured = isWorthKeeping && recorder.data.epochs.length > 0;
-    const metricsOn = (data: Dataset): Promise<Metrics | null> | null =>
-      isMeasured ? measure(job, opened.backend, created, data, weights) : null;
-    const { test, validation } = prepared;
-    const metrics = await metricsOn(test);
-    const validationMetrics = validation && (await metricsOn(validation));
+    const unmeasured = { test: null, validation: prepared.validation && null };
+    const { test: metrics, validation: validationMetrics } = isMeasured
+      ? await recorder.metricsOf(weights)
+      : unmeasured;
     const report = createReport({
       ...{ startedAt, machine: platform.machine, wire, turnedAway, metrics, validationMetrics },
       data: { name: prepared.data.name ?? null, sha256: dataSha256 },
@@ -100,6 +99,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const checkpoint = isWorthKeeping ? checkpoints?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
+    recorder.dispose();
     transcript?.close();
     if (!prepared.listen?.stay) await close();
   }
@@ -238,19 +238,15 @@ async function createRecordedRun(
   const { prepared, platform, emit, onStep, onEpoch, onStart, signal } = job;
   const { plan, config, validation, listen, workers, colocate } = prepared;
   const { resumeFrom, resumed } = checkpoints ?? {};
-  const evaluatorOf = (data: Dataset, { hasMetrics = false, writing }: Partial<Measured> = {}) =>
-    createRunEvaluator(job, backend, { model: prepared.model, data, hasMetrics, writing }, () => parameterServer);
+  const evaluatorOf = (data: Dataset, writing?: WritingSetup) =>
+    createRunEvaluator(job, backend, { model: prepared.model, data, writing }, () => parameterServer);
   const { writing } = prepared;
-  const needsMetrics = validation !== undefined && monitors[config.validation!.monitor].needsMetrics === true;
   const recorder = new Recorder({
     ...{ plan, signal, resumeFrom, resumed, emit, onStep, onEpoch },
     evaluator: evaluatorOf(prepared.test),
-    validation: validation && {
-      evaluator: evaluatorOf(validation, { hasMetrics: needsMetrics }),
-      config: config.validation!,
-    },
+    validation: validation && { evaluator: evaluatorOf(validation), config: config.validation! },
     writing: writing && {
-      writer: evaluatorOf(validation ?? prepared.test, { hasMetrics: needsMetrics, writing }),
+      writer: evaluatorOf(validation ?? prepared.test, writing),
       ...{ prompt: config.prompt!, every: config.sampleEvery! },
     },
     targetField: fieldOf(prepared.test.targets),
@@ -317,32 +313,6 @@ function createInlineEvaluator(
   };
   const isLarge = parameterCount(measured.model) > mostParametersBeside;
   return createMeasurement(backend, measured, isLarge ? vectors : undefined);
-}
-
-/** Measures the final weights; null if an output is not finite, or the run must end at once. */
-async function measure(
-  { prepared, signal }: TrainingJob,
-  backend: HostBackend,
-  { parameterServer }: CreatedRun,
-  data: Dataset,
-  weights: Float32Array,
-): Promise<Metrics | null> {
-  const measured = { model: prepared.model, data, hasMetrics: true };
-  const evaluator = createInlineEvaluator(backend, measured, () => parameterServer);
-  const pause = createPause(prepared.listen === undefined, systemClock);
-  try {
-    signal.throwIfAborted();
-    const { metrics = null } = await evaluator.evaluate(weights, async () => {
-      await pause();
-      signal.throwIfAborted();
-    });
-    return metrics;
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
-    return null;
-  } finally {
-    evaluator.dispose();
-  }
 }
 
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
