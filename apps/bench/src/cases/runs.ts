@@ -285,17 +285,18 @@ async function coordinatorCase(count: number): Promise<Case> {
   };
 }
 
-const [replicas, innerSteps, innerBatch] = [8, 50, 16];
+const [replicas, innerSteps, innerBatch] = [8, 50, 64];
 const roundImages = replicas * innerSteps * innerBatch;
-const warmUpRounds = 3;
+const warmUpRounds = 10;
 
 const diloco: Benchmark = {
   name: 'diloco',
   title: `784-128-10 on MNIST: rounds of ${replicas} replicas with ${innerSteps} inner steps (DiLoCo) against synchronous steps`,
   method: [
     `A step of this table is ${thousands(roundImages)} images: a round of replicas, whose inner steps take ${innerBatch} images, or ${innerSteps} synchronous steps`,
-    `of ${replicas * innerBatch}. Each burst is a run of its own, whose first ${thousands(warmUpRounds * roundImages)} images are not timed: samples travel meanwhile. One`,
-    'thread in each process. "Off by" is the distance of the change of the weights from that of the same run in one process.',
+    `of ${replicas * innerBatch}. Each burst is a run of its own, whose first ${warmUpRounds} rounds are not timed: the samples travel, and code`,
+    'that has just begun is slow. One thread in each process. "Off by" is the distance of the change of the weights from',
+    'that of the same run in one process.',
   ],
   async cases() {
     const data = await firstImages(roundImages);
