@@ -269,7 +269,7 @@ describe('values', () => {
     } as const;
     const { display, taken } = setUp({ isTTY: false, data });
     display.epoch({ ...epochReport, trainAccuracy: null, testAccuracy: null, testRmse: 28_284.2712 });
-    expect(taken()).toContain('train loss 0.2500, RMSE 40000   test loss 0.1250, RMSE 28280');
+    expect(taken()).toContain('train loss 0.2500, RMSE 40,000   test loss 0.1250, RMSE 28,280');
     display.epoch({ ...epochReport, trainLoss: 2e31, trainAccuracy: null, testAccuracy: null, testRmse: 1e-7 });
     expect(taken()).toContain('train loss 2e+31, RMSE 3.578e+20   test loss 0.1250, RMSE 1e-7');
   });

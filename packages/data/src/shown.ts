@@ -117,13 +117,13 @@ export function significant(value: number, digits = 4): string {
   return size !== 0 && (size >= 1e9 || size < 1e-4) ? rounded.toExponential() : `${rounded}`;
 }
 
-/** Formats a measured value to four significant digits, with trailing zeros: 65 -> "65.00". */
+/** Formats a measured value to four significant digits, with trailing zeros: 65 -> "65.00", 65432 -> "65,430". */
 export function measured(value: number, digits = 4): string {
   const short = significant(value, digits);
   const rounded = Number(short);
   if (short.includes('e') || !Number.isFinite(value)) return short;
   const integerDigits = rounded === 0 ? 1 : Math.floor(Math.log10(Math.abs(rounded))) + 1;
-  return rounded.toFixed(Math.max(0, digits - integerDigits));
+  return integerDigits < digits ? rounded.toFixed(digits - integerDigits) : thousands(rounded);
 }
 
 /** Formats a count, such as `60,000`; a fraction is rounded. An engine's own formatter takes 10 ms to load. */
