@@ -112,6 +112,25 @@ describePage('the page of a run on text', ({ browser }) => {
     },
   );
 
+  it('fits a long list of names on a projector', async () => {
+    const { server, addresses } = await openTextRun([{ step: 20, text: names.slice(0, 300).join('\n') }]);
+    const tab = await browser.open({ ...addresses, owner: `${addresses.owner}&room` }, 'owner');
+    const { page } = tab;
+    await server.startWorker();
+    await server.ready(1);
+    await tab.press('Start');
+    await page.locator('.room-text').waitFor();
+    for (const [width, height] of [
+      [1920, 1080],
+      [1280, 800],
+    ] as const) {
+      await page.setViewportSize({ width, height });
+      expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
+      // Enough of it for a dozen lines.
+      expect((await page.locator('.room-text').boundingBox())!.height).toBeGreaterThan(height / 3);
+    }
+  });
+
   it('shows the newest text to a room', async () => {
     const { server, addresses } = await openTextRun();
     const tab = await browser.open({ ...addresses, owner: `${addresses.owner}&room` }, 'owner', screens[0]);

@@ -84,6 +84,9 @@ interface WeightsPartProps {
   readonly chosen: Signal<number>;
 }
 
+/** More histograms than these would push everything else off the screen, so they stay folded at first. */
+const mostOpen = 8;
+
 /** The weights of the first layer as pictures, or histograms of all layers' weights. */
 export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
   // The histograms that were shown first stay until the tensors change.
@@ -114,7 +117,10 @@ export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
       ) : (
         <>
           <p>{view.reason}</p>
-          {histograms}
+          <details open={view.histograms.length <= mostOpen}>
+            <summary>All layers as histograms</summary>
+            {histograms}
+          </details>
         </>
       )}
     </PartCard>

@@ -45,10 +45,15 @@ export function Texts({ label, samples }: TextsProps) {
   );
 }
 
+/** Longest line of a text that is shown in columns, such as a list of names. */
+const longestItem = 24;
+
 /** The beginning, marked, and what the model wrote after it. */
 export function SampleText({ sample: { prompt = '', text } }: { readonly sample: Omit<WrittenText, 'step'> }) {
+  const lines = text.split('\n');
+  const isList = lines.length > 3 && lines.every(({ length }) => length <= longestItem);
   return (
-    <bdi class="sample-text">
+    <bdi class={isList ? 'sample-text sample-list' : 'sample-text'}>
       {prompt !== '' && <mark>{prompt}</mark>}
       {text}
     </bdi>
