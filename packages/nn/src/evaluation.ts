@@ -438,9 +438,14 @@ function createDatasetEvaluator<Result>(
   };
 }
 
+/** Returns parameters times samples, or times tokens: about the multiplications of dense layers. */
+export function evaluationWork(model: Model, samples = 1): number {
+  checkArguments('evaluationWork', [kinds.model, model]);
+  return parameterCount(model) * samples * (embeddingOf(model) ? inputSize(model) : 1);
+}
+
 function sliceSizeOf(model: Model): number {
-  const positions = embeddingOf(model) ? inputSize(model) : 1;
-  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model) / positions)));
+  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / evaluationWork(model))));
 }
 
 /** Manages the weights of an evaluation, and the plans that read them. */

@@ -12,6 +12,7 @@ export {
   type DatasetEvaluator,
   type Evaluation,
   type Evaluator,
+  evaluationWork,
   largestScore,
   type Monitor,
   type MonitorName,

@@ -52,6 +52,7 @@ askEvery(
     defaultOptimizer: ['sgd'],
     describeModel: [{ samples: classes.samples, targets: classes.targets }, origin],
     embeddingOf: [model],
+    evaluationWork: [model],
     everyLayer: [model],
     gpt2Config: [nn.resolveModel('gpt-nano')],
     fitFault: [model, classes.samples, classes.targets],

@@ -2,7 +2,7 @@
 
 import { createPause, type ParameterServer } from '@lockstep/compute';
 import { type Dataset, fieldOf } from '@lockstep/data';
-import { type DatasetEvaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
+import { type DatasetEvaluator, evaluationWork, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -283,6 +283,9 @@ async function createRecordedRun(
 /** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
+/** Evaluations of more work, about half a second, take several threads, which need 20 ms to start. */
+const mostWorkOfThread = 2 ** 33;
+
 /** In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models. */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
@@ -293,7 +296,10 @@ function createRunEvaluator(
   const { listen } = prepared;
   const inline = () => createInlineEvaluator(backend, measured, parameterServer);
   if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
-  const { name, threads = 1 } = backend;
+  const isLong = evaluationWork(measured.model, measured.data.count) > mostWorkOfThread;
+  const { name, threads: own = 1 } = backend;
+  // Steps go first, so more threads than free cores slow them down no more, and for a shorter time.
+  const threads = isLong ? Math.min(mostThreads, platform.cores) : own;
   return platform.host.createEvaluator({ backend: name, threads, ...measured }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
