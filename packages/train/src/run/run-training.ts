@@ -298,7 +298,7 @@ function createRunEvaluator(
   if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
   const isLong = evaluationWork(measured.model, measured.data.count) > mostWorkOfThread;
   const { name, threads: own = 1 } = backend;
-  // Steps go first, so more threads than free cores slow them down no more, and for a shorter time.
+  // They have a lower priority than steps: beside two workers of gpt on two cores, two took no time from the steps.
   const threads = isLong ? Math.min(mostThreads, platform.cores) : own;
   return platform.host.createEvaluator({ backend: name, threads, ...measured }, (reason) => {
     const message = `evaluations share a thread with training: ${reason}`;
