@@ -146,7 +146,7 @@ describe('a model of tables', () => {
     expect(blue).toBeGreaterThan(0);
     expect(loss).toBeCloseTo((0.25 * blue) / samples!, 6);
     expect(rmse).toBeCloseTo(40_000 * Math.sqrt(blue / samples!), 1);
-    expect(measured.stdout).toContain(`RMSE ${Number(rmse!.toPrecision(4))}`);
+    expect(measured.stdout).toContain(`RMSE ${Number(rmse!.toPrecision(4)).toLocaleString('en-US')}`);
   });
 
   it('is measured on the test rows of its seed, with its own scaling', async () => {

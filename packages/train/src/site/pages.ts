@@ -204,8 +204,9 @@ export function openPageFiles(
 
 /** The page's files by URL path; undefined if the folder has no page. */
 function readPageFiles(folder: string): Map<string, PageFile> | undefined {
-  if (!existsSync(join(folder, 'index.html'))) return undefined;
   const contents = contentsOf(folder);
+  // A build may have removed it, and be about to write another one.
+  if (!contents.has('/index.html')) return undefined;
   const encoded = (path: string): Encoded | undefined => {
     const bytes = contents.get(path);
     return bytes && { bytes };
@@ -226,9 +227,10 @@ function readPageFiles(folder: string): Map<string, PageFile> | undefined {
   return files;
 }
 
-/** Contents of all files by URL path, without hidden ones. */
+/** Contents of all files by URL path, without hidden ones; empty if the folder does not exist. */
 function contentsOf(folder: string): Map<string, Buffer> {
   const contents = new Map<string, Buffer>();
+  if (!existsSync(folder)) return contents;
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     const parts = name.split(sep);
     if (parts.some((part) => part.startsWith('.'))) continue;
