@@ -1,4 +1,5 @@
 /** The events of a worker, as lines for the person who started it. */
+import { plural, thousands } from '@lockstep/command';
 import type { WorkerEvent } from '@lockstep/worker';
 
 const goneCoordinator = 'the run is over or the coordinator is down; waiting for the coordinator to return';
@@ -75,11 +76,10 @@ export class WorkProgress {
     if (elapsedMs < this.#everyMs) return undefined;
     const { shards: shardsBefore, samples: samplesBefore, computeMs: computeMsBefore } = this.#before;
     const busy = Math.round((100 * (computeMs - computeMsBefore)) / elapsedMs);
-    const counted = `${(shards - shardsBefore).toLocaleString('en-US')} ${shards - shardsBefore === 1 ? 'shard' : 'shards'}`;
-    const newSamples = (samples - samplesBefore).toLocaleString('en-US');
+    const counted = `${plural(shards - shardsBefore, 'shard')} with ${thousands(samples - samplesBefore)} samples`;
     this.#sinceMs = nowMs;
     this.#before = { shards, samples, computeMs };
     const seconds = Math.round(elapsedMs / 1000);
-    return `step ${step}: ${counted} with ${newSamples} samples in ${seconds} s, computing ${busy} % of the time`;
+    return `step ${step}: ${counted} in ${seconds} s, computing ${busy} % of the time`;
   }
 }

@@ -1,5 +1,14 @@
 /** The command line of every app: options as a table, files, one sentence for bad input, results in columns. */
-export { decimals, durationText, measured, percent, shownLine, significant, thousands } from '@lockstep/data/shown';
+export {
+  decimals,
+  durationText,
+  measured,
+  percent,
+  plural,
+  shownLine,
+  significant,
+  thousands,
+} from '@lockstep/data/shown';
 export {
   commandLineNames,
   helpText,
