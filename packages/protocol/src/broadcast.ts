@@ -4,8 +4,8 @@ import type { CoordinatorMessage } from './messages.ts';
 import type { VectorStream } from './transport.ts';
 import { chunkRanges, type ValueRange } from './vectors.ts';
 
-/** Frames kept for connections that lag behind, 4 MB of the usual chunks; connections further behind get new frames. */
-const mostKeptFrames = 8;
+/** Frames kept for connections that lag behind, and their bytes; connections further behind get new frames. */
+const [mostKeptFrames, mostKeptBytes] = [8, 4 * 1024 * 1024];
 
 /** Vector to broadcast, and how to frame it. */
 interface BroadcastOptions {
@@ -14,17 +14,16 @@ interface BroadcastOptions {
   /** The vector's bytes: a view to be read at once, because memory that grows moves. */
   readonly bytes: () => Uint8Array;
   readonly chunkBytes: number;
-  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message needs one */
-  readonly messageOf: (bytes: Uint8Array, from: number, memory: Uint8Array) => CoordinatorMessage;
+  /** Makes a chunk's message. @param from its first value @param pool of memory for its frame */
+  readonly messageOf: (bytes: Uint8Array, from: number, pool: FramePool) => CoordinatorMessage;
   readonly pool: FramePool;
   /** Called when no connection has anything left to send. */
   readonly onIdle?: () => void;
 }
 
-/** A chunk's message and its frame's memory, which returns to the pool without users. */
+/** A chunk's message, whose frame's memory returns to the pool without users. */
 interface Frame {
   readonly message: CoordinatorMessage;
-  readonly memory: Uint8Array;
   /** Connections that may be sending the frame; one more while it is kept. */
   users: number;
 }
@@ -117,13 +116,13 @@ export class VectorBroadcast {
     const { bytes, messageOf, pool } = this.#options;
     const { from, to } = this.#ranges[index]!;
     const rest = this.#rest ?? { at: 0, bytes: bytes() };
-    const memory = pool.take();
-    const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, memory);
-    const frame: Frame = { message, memory, users: 0 };
+    const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, pool);
+    const frame: Frame = { message, users: 0 };
     this.#inUse.set(message, frame);
     if (this.#hasChanged) return frame;
     const [oldest] = this.#kept.keys();
-    if (oldest !== undefined && this.#kept.size >= mostKeptFrames) this.#forget(oldest);
+    const mostFrames = Math.min(mostKeptFrames, mostKeptBytes / this.#options.chunkBytes);
+    if (oldest !== undefined && this.#kept.size + 1 > mostFrames) this.#forget(oldest);
     this.#kept.set(index, frame);
     frame.users += 1;
     return frame;
@@ -140,7 +139,7 @@ export class VectorBroadcast {
     frame.users -= 1;
     if (frame.users > 0) return;
     this.#inUse.delete(frame.message);
-    this.#options.pool.give(frame.memory);
+    if ('bytes' in frame.message) this.#options.pool.give(frame.message.bytes);
   }
 
   #end(stream: OutgoingVector): void {

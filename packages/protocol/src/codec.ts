@@ -21,10 +21,10 @@ export class ProtocolError extends Error {
 /**
  * Encodes a message as a frame. A message object is encoded once, however many peers it goes to, so neither it nor its
  * bytes may change after the first call. The frame is shared as well: never write to it.
- * @param memory for the frame of a message that goes to one peer only, which may then change; new memory by default
+ * @param pool of memory for the frame of a message that goes to one peer only; new memory by default
  */
-export function encode(message: Message, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
-  return memory ? (frames.get(message) ?? pack(message, memory)) : frameOf(message);
+export function encode(message: Message, pool?: FramePool): Uint8Array<ArrayBuffer> {
+  return pool ? (frames.get(message) ?? pack(message, pool)) : frameOf(message);
 }
 
 /** Like `encode`, for a message of the dashboard. */
@@ -51,14 +51,14 @@ export function decodeWatch<S extends WatchSide>(frame: Uint8Array, from: S): Wa
 /**
  * Returns the message with its bytes copied into its frame, which `encode` then returns. This is the only copy: the
  * memory of `bytes` may change afterwards, as a backend's does.
- * @param memory for the frame, replacing its previous frame; new memory by default, or if the frame does not fit
+ * @param pool of memory for the frame; new memory by default
  */
 export function framed<M extends Extract<Message, { readonly bytes: Uint8Array }>>(
   { bytes, ...fields }: M,
-  memory?: Uint8Array,
+  pool?: FramePool,
 ): M {
   // The last field of a map ends at the end of the frame.
-  const frame = pack({ ...fields, bytes }, memory);
+  const frame = pack({ ...fields, bytes }, pool);
   const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
   frames.set(message, frame);
   return message;
@@ -67,36 +67,35 @@ export function framed<M extends Extract<Message, { readonly bytes: Uint8Array }
 /** Node's Buffer, if it exists: its memory need not be zeroed first. */
 declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
 
-/** Usual upper bound for the fields of a frame other than its bulk bytes. */
-const smallFieldsBytes = 1_024;
+/** Memory of frames is this much longer than the first one, since their fields differ in length. */
+const spareBytes = 1_024;
 
-/** Returns memory for a frame with as many bulk bytes. */
-export function frameMemory(bulkBytes: number): Uint8Array {
-  const size = bulkBytes + smallFieldsBytes;
-  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
+function newMemory(bytes: number): ArrayBuffer {
+  const size = bytes + spareBytes;
+  return typeof Buffer === 'undefined' ? new ArrayBuffer(size) : (Buffer.allocUnsafeSlow(size).buffer as ArrayBuffer);
 }
 
 /** Enough for the connections of a step, which mostly send the same chunks. */
-const mostFreeMemories = 16;
+const mostFreeBytes = 8 * 1024 * 1024;
 
 /** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
 export class FramePool {
-  readonly #frameBytes: number;
-  readonly #free: Uint8Array[] = [];
+  readonly #own = new WeakSet<ArrayBuffer>();
+  readonly #free: ArrayBuffer[] = [];
 
-  /** @param frameBytes most bulk bytes of a frame */
-  constructor(frameBytes: number) {
-    this.#frameBytes = frameBytes;
+  /** Memory for a frame of at most so many bytes. */
+  take(bytes: number): ArrayBuffer {
+    const free = this.#free.pop();
+    const memory = free && free.byteLength >= bytes ? free : newMemory(bytes);
+    this.#own.add(memory);
+    return memory;
   }
 
-  /** Memory for one frame. */
-  take(): Uint8Array {
-    return this.#free.pop() ?? frameMemory(this.#frameBytes);
-  }
-
-  /** Takes back the memory of a frame that nothing reads any more. */
-  give(memory: Uint8Array): void {
-    if (this.#free.length < mostFreeMemories) this.#free.push(memory);
+  /** Takes back the memory of a frame that nothing reads any more; does nothing if it is of another pool. */
+  give({ buffer }: Uint8Array): void {
+    if (!(buffer instanceof ArrayBuffer) || !this.#own.has(buffer)) return;
+    const freeBytes = this.#free.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (this.#free.length === 0 || freeBytes + buffer.byteLength <= mostFreeBytes) this.#free.push(buffer);
   }
 }
 
@@ -121,7 +120,7 @@ function frameOf(message: object): Uint8Array<ArrayBuffer> {
 }
 
 /** Packs a message. Its longest bytes come last, and are copied only once, from shared memory as well. */
-function pack(message: object, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
+function pack(message: object, pool?: FramePool): Uint8Array<ArrayBuffer> {
   let [longest, bulk] = ['', noBytes];
   for (const [key, value] of Object.entries(message)) {
     if (value instanceof Uint8Array && value.length > bulk.length) [longest, bulk] = [key, value];
@@ -131,13 +130,13 @@ function pack(message: object, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
   const head = packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE).slice(0, -emptyHeaderBytes);
   const bulkAt = head.length + headerBytes;
   const length = bulkAt + bulk.length;
-  const place = memory && memory.length >= length + wordBytes ? memory : frameMemory(length);
+  const memory = pool ? pool.take(length + wordBytes) : newMemory(length);
   // Aligned like the bytes, for a fast copy.
-  const from = place.byteOffset + ((bulk.byteOffset - place.byteOffset - bulkAt) & (wordBytes - 1));
-  const frame = new Uint8Array(place.buffer as ArrayBuffer, from, length);
+  const from = (bulk.byteOffset - bulkAt) & (wordBytes - 1);
+  const frame = new Uint8Array(memory, from, length);
   frame.set(head);
   frame[head.length] = binary32;
-  new DataView(frame.buffer, from).setUint32(head.length + 1, bulk.length);
+  new DataView(memory, from).setUint32(head.length + 1, bulk.length);
   copyBytes(frame.subarray(bulkAt), bulk);
   return frame;
 }

@@ -88,8 +88,6 @@ const vectorTypes: ReadonlySet<Message['type']> = new Set<Message['type']>([
 export interface Parcel<Payload> {
   readonly payload: Payload;
   readonly byteLength: number;
-  /** Memory of the payload that may change once the payload is handed over. */
-  readonly memory?: Uint8Array | undefined;
   /** Called once the connection no longer needs the payload, if it can tell. */
   readonly sent?: (() => void) | undefined;
 }
@@ -394,12 +392,11 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
   }
 
   protected parcelOf(message: Message): Parcel<Uint8Array<ArrayBuffer>> {
-    const memory = vectorTypes.has(message.type) ? this.#options.frames?.take() : undefined;
-    const payload = encode(message, memory);
-    return { payload, byteLength: payload.byteLength, memory };
+    const payload = encode(message, vectorTypes.has(message.type) ? this.#options.frames : undefined);
+    return { payload, byteLength: payload.byteLength };
   }
 
-  protected hand({ payload, byteLength, memory, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+  protected hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
@@ -410,11 +407,11 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     this.#socket.send(place ?? payload, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
-      if (memory && !isCopied) frames?.give(memory);
+      if (!isCopied) frames?.give(payload);
       sent?.();
       this.resume();
     });
-    if (memory && isCopied) frames?.give(memory);
+    if (isCopied) frames?.give(payload);
   }
 
   protected endPeer(code: number, reason: string): void {

@@ -12,17 +12,22 @@ const mostKeptFrames = 8;
 
 /** Counts the frames in use, and overwrites those given back. */
 class CountingPool extends FramePool {
-  inUse = 0;
+  readonly #taken = new Set<ArrayBufferLike>();
 
-  override take(): Uint8Array {
-    this.inUse += 1;
-    return super.take();
+  get inUse(): number {
+    return this.#taken.size;
   }
 
-  override give(memory: Uint8Array): void {
-    this.inUse -= 1;
-    memory.fill(0xee);
-    super.give(memory);
+  override take(bytes: number): ArrayBuffer {
+    const memory = super.take(bytes);
+    this.#taken.add(memory);
+    return memory;
+  }
+
+  override give(frame: Uint8Array): void {
+    this.#taken.delete(frame.buffer);
+    new Uint8Array(frame.buffer).fill(0xee);
+    super.give(frame);
   }
 }
 
@@ -64,7 +69,7 @@ class Connection {
 /** A run that sends the weights of many steps and changes them in place. */
 class Sender {
   readonly weights: Float32Array;
-  readonly pool = new CountingPool(chunkBytes);
+  readonly pool = new CountingPool();
   readonly connections: Connection[] = [];
   step = 0;
   broadcast: VectorBroadcast;
@@ -90,7 +95,7 @@ class Sender {
     const bytes = (): Uint8Array => bytesOf(this.weights);
     return new VectorBroadcast({
       ...{ length, bytes, chunkBytes, pool: this.pool },
-      messageOf: (part, at, memory) => framed({ type: 'chunk', at, bytes: part }, memory),
+      messageOf: (part, at, pool) => framed({ type: 'chunk', at, bytes: part }, pool),
     });
   }
 }

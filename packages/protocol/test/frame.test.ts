@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { unpack } from 'msgpackr/unpack';
 import { describe, expect, it } from 'vitest';
-import { checkFrame, decode, encode, framed, frameMemory, maxDepth, maxValues, ProtocolError } from '../src/codec.ts';
+import { checkFrame, decode, encode, FramePool, framed, maxDepth, maxValues, ProtocolError } from '../src/codec.ts';
 import { pack } from './refusals.ts';
 
 const maxStringBytes = 16_384;
@@ -96,28 +96,37 @@ describe('checkFrame', () => {
 const chunk = (at: number, length: number) =>
   ({ type: 'chunk', at, bytes: Uint8Array.from({ length }, (_, index) => (at + index) % 251) }) as const;
 
-describe('frame memory', () => {
-  it('holds the same frame as memory of its own, however long the bytes are', () => {
-    for (const length of [0, 4, 8_188, 8_192]) {
-      const memory = frameMemory(8_192);
-      const own = encode(framed(chunk(2_048, length)));
-      expect(Buffer.compare(encode(framed(chunk(2_048, length), memory)), own)).toBe(0);
-    }
+describe('the memory of frames', () => {
+  it('is used again by frames of any length, and by one of those in use at a time', () => {
+    const action = fc.record({ length: fc.constantFrom(0, 4, 8_188, 8_192, 100_000), gives: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+        const pool = new FramePool();
+        const inUse: { readonly frame: Uint8Array; readonly own: Uint8Array }[] = [];
+        for (const [at, { length, gives }] of actions.entries()) {
+          const own = encode(framed(chunk(at, length)));
+          inUse.push({ frame: encode(framed(chunk(at, length), pool)), own });
+          if (gives) pool.give(inUse.shift()!.frame.fill(0xee));
+          for (const { frame, own } of inUse) expect(Buffer.compare(frame, own)).toBe(0);
+        }
+      }),
+    );
   });
 
-  it('holds the next frame in place of the one before', () => {
-    const memory = frameMemory(8_192);
-    const first = encode(framed(chunk(0, 8_192), memory));
-    const second = encode(framed(chunk(7, 8_192), memory));
-    expect(second.buffer).toBe(first.buffer);
-    expect(decode(second, 'coordinator')).toMatchObject({ at: 7, bytes: chunk(7, 8_192).bytes });
+  it('is that of a frame that was given back, if it is long enough', () => {
+    const pool = new FramePool();
+    const first = encode(framed(chunk(0, 8_192), pool));
+    pool.give(first);
+    const [shorter, longer] = [8_000, 20_000].map((length) => encode(framed(chunk(7, length), pool)));
+    expect(shorter!.buffer).toBe(first.buffer);
+    expect(longer!.buffer).not.toBe(first.buffer);
   });
 
-  it('leaves a frame that does not fit to memory of its own', () => {
-    const memory = frameMemory(8_192);
-    const frames = [1, 2].map((at) => encode(framed(chunk(at, 3 * 8_192), memory)));
-    expect(frames[0]!.buffer).not.toBe(frames[1]!.buffer);
-    for (const at of [1, 2])
-      expect(decode(frames[at - 1]!, 'coordinator')).toMatchObject({ at, bytes: chunk(at, 3 * 8_192).bytes });
+  it('is taken back only from frames of the pool, and up to 8 MiB', () => {
+    const [pool, other] = [new FramePool(), new FramePool()];
+    const frames = [pool, pool, pool, other].map((each) => encode(framed(chunk(1, 3_500_000), each)));
+    for (const frame of frames) pool.give(frame);
+    const again = frames.map(() => encode(framed(chunk(2, 3_500_000), pool)).buffer);
+    expect(frames.map(({ buffer }) => again.includes(buffer))).toEqual([true, true, false, false]);
   });
 });

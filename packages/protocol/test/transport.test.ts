@@ -35,8 +35,8 @@ async function dispose(): Promise<void> {
 
 /** Overwrites memory that is given back. */
 class StrictPool extends FramePool {
-  override give(memory: Uint8Array): void {
-    super.give(memory.fill(0xee));
+  override give(frame: Uint8Array): void {
+    super.give(frame.fill(0xee));
   }
 }
 
@@ -206,7 +206,7 @@ describe('webSocketTransport', () => {
     const { port, accepted, connected } = await listen();
     const socket = socketTo(port, Kind);
     await once(socket, 'open');
-    const worker = workerOver(socket, { frames: new StrictPool(2 ** 19), copies });
+    const worker = workerOver(socket, { frames: new StrictPool(), copies });
     const recorder = new Recorder(await accepted);
     const [slow] = await connected;
     slow.pause();

@@ -47,6 +47,7 @@ export {
   formatOf,
   type Limits,
   limitsFor,
+  localChunkBytes,
   type Participation,
   type RunSetup,
 } from './setup.ts';

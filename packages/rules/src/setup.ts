@@ -103,6 +103,12 @@ export const defaultLimits: Limits = {
   chunkBytes: 512 * 1024,
 };
 
+/**
+ * Bytes of a chunk if all workers are on the coordinator's machine, where no message waits long for a vector. Two of
+ * these fit into the memory through which frames pass.
+ */
+export const localChunkBytes = 4_000_000;
+
 /** Bytes of a message besides the numbers of a vector. */
 const messageOverheadBytes = 64 * 1024;
 

@@ -5,7 +5,6 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { FramePool, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
-import { defaultLimits } from '@lockstep/rules';
 import { WebSocket } from 'ws';
 import { FrameMemory, frameMemoryHeader } from './frame-memory.ts';
 import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
@@ -223,7 +222,7 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
     remote: url,
     maxFrameBytes,
     receivedBytes: () => (stream?.bytesRead ?? 0) + (memory?.receivedBytes ?? 0),
-    frames: tellsSent ? new FramePool(defaultLimits.chunkBytes) : undefined,
+    frames: tellsSent ? new FramePool() : undefined,
     shared: memory,
   });
   await new Promise<void>((resolve, reject) => {

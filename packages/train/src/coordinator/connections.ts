@@ -153,7 +153,7 @@ export class RemoteSources {
   readonly #numericsCheck: NumericsCheck;
   readonly #parameterServer: Parameters;
   readonly #chunkBytes: number;
-  readonly #pool: FramePool;
+  readonly #pool = new FramePool();
   #check: VectorBroadcast | undefined;
   #weights: VectorBroadcast | undefined;
 
@@ -162,7 +162,6 @@ export class RemoteSources {
     this.#parameterServer = parameterServer;
     this.#chunkBytes = setup.limits.chunkBytes;
     this.#numericsCheck = numericsCheck;
-    this.#pool = new FramePool(Math.min(this.#vectorBytes, this.#chunkBytes));
     parameterServer.beforeChange(() => this.#weights?.keepRest());
   }
 
@@ -193,7 +192,7 @@ export class RemoteSources {
     const { backend, parameters } = this.#parameterServer;
     return this.#broadcast(
       () => bytesOf(backend.view(parameters)),
-      (bytes, fields, memory) => framed({ type: 'weights', step, ...fields, bytes }, memory),
+      (bytes, fields, pool) => framed({ type: 'weights', step, ...fields, bytes }, pool),
     );
   }
 
@@ -215,17 +214,17 @@ export class RemoteSources {
   /** @param begin returns the first message */
   #broadcast(
     bytes: () => Uint8Array,
-    begin: (bytes: Uint8Array, fields: { readonly values?: number }, memory: Uint8Array) => CoordinatorMessage,
+    begin: (bytes: Uint8Array, fields: { readonly values?: number }, pool: FramePool) => CoordinatorMessage,
     onIdle = (): void => {},
   ): VectorBroadcast {
     const length = this.#parameterServer.parameterCount;
     const chunkBytes = this.#chunkBytes;
     return new VectorBroadcast({
       ...{ length, bytes, chunkBytes, onIdle, pool: this.#pool },
-      messageOf: (part, from, memory) =>
+      messageOf: (part, from, pool) =>
         from === 0
-          ? begin(part, announced(length, chunkBytes), memory)
-          : framed({ type: 'chunk', at: from, bytes: part }, memory),
+          ? begin(part, announced(length, chunkBytes), pool)
+          : framed({ type: 'chunk', at: from, bytes: part }, pool),
     });
   }
 }

@@ -18,7 +18,7 @@ import {
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, optimizerRule, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
-import { formatOf, type Limits, limitsFor } from '@lockstep/rules';
+import { formatOf, type Limits, limitsFor, localChunkBytes } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
@@ -72,7 +72,9 @@ export async function createRun(options: CreateRunOptions) {
     ...(firstStep !== undefined && { firstStep }),
   });
   const samples = createShardSource(train, plan, seed, augment);
-  const limits = limitsFor(parameterCount(model), bounds);
+  // A run that others than this machine can join has a token.
+  const ofThisMachine = prepared.token === undefined ? { chunkBytes: localChunkBytes } : {};
+  const limits = limitsFor(parameterCount(model), { ...ofThisMachine, ...bounds });
   const run = new Run({
     setup: {
       ...{ startWorkers, startWithinMs, limits, plan, model, seed },

@@ -10,7 +10,6 @@ import {
   type WorkerTransport,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { defaultLimits } from '@lockstep/rules';
 import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -230,7 +229,7 @@ function close(backend: Backend & { close?: () => void }): void {
 /** Opens the browser's WebSocket to a coordinator. @throws Error without a cause, which browsers do not tell scripts */
 async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
-  const frames = new FramePool(defaultLimits.chunkBytes);
+  const frames = new FramePool();
   const ends = { side: 'worker', remote: url, maxFrameBytes, frames, copies: true } as const;
   const transport = webSocketTransport(socket as WebSocketLike, ends);
   await new Promise<void>((resolve, reject) => {
