@@ -1,4 +1,4 @@
-/** One vector to many connections: each chunk is framed once, in memory that is used again. */
+/** One vector to many connections: each chunk is framed once for all sockets, in memory that is used again. */
 import type { FramePool } from './codec.ts';
 import type { CoordinatorMessage } from './messages.ts';
 import type { VectorStream } from './transport.ts';
@@ -14,8 +14,8 @@ interface BroadcastOptions {
   /** The vector's bytes: a view to be read at once, because memory that grows moves. */
   readonly bytes: () => Uint8Array;
   readonly chunkBytes: number;
-  /** Makes a chunk's message. @param from its first value @param pool of memory for its frame */
-  readonly messageOf: (bytes: Uint8Array, from: number, pool: FramePool) => CoordinatorMessage;
+  /** Makes a chunk's message. @param from its first value @param pool of memory for its frame; omitted: no frame yet */
+  readonly messageOf: (bytes: Uint8Array, from: number, pool?: FramePool) => CoordinatorMessage;
   readonly pool: FramePool;
   /** Called when no connection has anything left to send. */
   readonly onIdle?: () => void;
@@ -71,14 +71,17 @@ export class VectorBroadcast {
     return this.#given;
   }
 
-  /** Returns a stream of the vector for one more connection. */
-  stream(): OutgoingVector {
+  /**
+   * Returns a stream of the vector for one more connection.
+   * @param isCopied whether the connection copies each message before the next is made; then none is framed for it
+   */
+  stream(isCopied = false): OutgoingVector {
     const places = this.#places;
     const stream: OutgoingVector = {
       get isOpen() {
         return places.has(stream);
       },
-      next: () => this.#next(stream),
+      next: () => this.#next(stream, isCopied),
       sent: (message) => this.#release(this.#inUse.get(message)),
       drop: () => this.#end(stream),
     };
@@ -101,22 +104,30 @@ export class VectorBroadcast {
     for (const index of this.#kept.keys()) this.#forget(index);
   }
 
-  #next(stream: OutgoingVector): CoordinatorMessage | undefined {
+  #next(stream: OutgoingVector, isCopied: boolean): CoordinatorMessage | undefined {
     const index = this.#places.get(stream);
     if (index === undefined) return undefined;
-    const frame = this.#kept.get(index) ?? this.#make(index);
-    frame.users += 1;
+    const message = isCopied ? this.#messageOf(index) : this.#framed(index);
     this.#given += 1;
     if (index + 1 < this.#ranges.length) this.#places.set(stream, index + 1);
     else this.#end(stream);
+    return message;
+  }
+
+  #messageOf(index: number, pool?: FramePool): CoordinatorMessage {
+    const { from, to } = this.#ranges[index]!;
+    const rest = this.#rest ?? { at: 0, bytes: this.#options.bytes() };
+    return this.#options.messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, pool);
+  }
+
+  #framed(index: number): CoordinatorMessage {
+    const frame = this.#kept.get(index) ?? this.#make(index);
+    frame.users += 1;
     return frame.message;
   }
 
   #make(index: number): Frame {
-    const { bytes, messageOf, pool } = this.#options;
-    const { from, to } = this.#ranges[index]!;
-    const rest = this.#rest ?? { at: 0, bytes: bytes() };
-    const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, pool);
+    const message = this.#messageOf(index, this.#options.pool);
     const frame: Frame = { message, users: 0 };
     this.#inUse.set(message, frame);
     if (this.#hasChanged) return frame;

@@ -27,6 +27,19 @@ export function encode(message: Message, pool?: FramePool): Uint8Array<ArrayBuff
   return pool ? (frames.get(message) ?? pack(message, pool)) : frameOf(message);
 }
 
+/** A frame in two parts, one after the other. */
+export interface FrameParts {
+  readonly head: Uint8Array<ArrayBuffer>;
+  /** The message's own bytes, not a copy. */
+  readonly bulk: Uint8Array;
+}
+
+/** Like `encode`, without a copy of the message's bytes: read the parts before those bytes change. */
+export function encodeParts(message: Message): FrameParts {
+  const known = frames.get(message);
+  return known ? { head: known, bulk: noBytes } : partsOf(message);
+}
+
 /** Like `encode`, for a message of the dashboard. */
 export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
   return frameOf(message);
@@ -121,23 +134,36 @@ function frameOf(message: object): Uint8Array<ArrayBuffer> {
 
 /** Packs a message. Its longest bytes come last, and are copied only once, from shared memory as well. */
 function pack(message: object, pool?: FramePool): Uint8Array<ArrayBuffer> {
+  return joinParts(partsOf(message), pool);
+}
+
+function partsOf(message: object): FrameParts {
   let [longest, bulk] = ['', noBytes];
   for (const [key, value] of Object.entries(message)) {
     if (value instanceof Uint8Array && value.length > bulk.length) [longest, bulk] = [key, value];
   }
-  if (bulk.length < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  if (bulk.length < bulkFrom) {
+    return { head: new Uint8Array(packr.pack(message, RESET_BUFFER_MODE)), bulk: noBytes };
+  }
   const { [longest]: _, ...fields } = message as Record<string, unknown>;
-  const head = packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE).slice(0, -emptyHeaderBytes);
-  const bulkAt = head.length + headerBytes;
-  const length = bulkAt + bulk.length;
+  const packed = packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE).slice(0, -emptyHeaderBytes);
+  const head = new Uint8Array(packed.length + headerBytes);
+  head.set(packed);
+  head[packed.length] = binary32;
+  new DataView(head.buffer).setUint32(packed.length + 1, bulk.length);
+  return { head, bulk };
+}
+
+/** Returns the whole frame, with a copy of its bulk bytes if it has any. */
+export function joinParts({ head, bulk }: FrameParts, pool?: FramePool): Uint8Array<ArrayBuffer> {
+  if (bulk.length === 0) return head;
+  const length = head.length + bulk.length;
   const memory = pool ? pool.take(length + wordBytes) : newMemory(length);
   // Aligned like the bytes, for a fast copy.
-  const from = (bulk.byteOffset - bulkAt) & (wordBytes - 1);
+  const from = (bulk.byteOffset - head.length) & (wordBytes - 1);
   const frame = new Uint8Array(memory, from, length);
   frame.set(head);
-  frame[head.length] = binary32;
-  new DataView(memory, from).setUint32(head.length + 1, bulk.length);
-  copyBytes(frame.subarray(bulkAt), bulk);
+  copyBytes(frame.subarray(head.length), bulk);
   return frame;
 }
 

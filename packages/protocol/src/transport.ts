@@ -1,5 +1,5 @@
 /** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
-import { decode, encode, type FramePool, ProtocolError } from './codec.ts';
+import { decode, encode, encodeParts, type FrameParts, type FramePool, joinParts, ProtocolError } from './codec.ts';
 import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
 
@@ -51,6 +51,8 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   readonly receivedBytes?: number | undefined;
   /** Bytes of the messages handed to the network; undefined if not counted. */
   readonly sentBytes?: number | undefined;
+  /** Whether the bytes of a stream's message are copied before its next message is made, to where the peer reads them. */
+  readonly copiesStreams?: boolean | undefined;
   /** Starts delivery; called once. Throws an Error if called again. */
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change afterwards. Does nothing on a connection that has ended. */
@@ -125,7 +127,8 @@ export abstract class TransportEnd<Receives extends Message, Sends extends Messa
   protected abstract readonly isReady: boolean;
   /** Runs a function soon, but never before `defer` returns. */
   protected abstract defer(run: () => void): void;
-  protected abstract parcelOf(message: Sends): Parcel<Payload>;
+  /** @param isHanded whether the parcel is handed over at once, so that it may use the message's own bytes */
+  protected abstract parcelOf(message: Sends, isHanded: boolean): Parcel<Payload>;
   /** Hands a message to the connection. */
   protected abstract hand(parcel: Parcel<Payload>): void;
   /** Closes the connection from this end. */
@@ -147,9 +150,10 @@ export abstract class TransportEnd<Receives extends Message, Sends extends Messa
 
   send(message: Sends): void {
     if (this.hasEnded) return;
-    const parcel = this.parcelOf(message);
     const isUrgent = !vectorTypes.has(message.type);
-    if (this.isReady && (isUrgent || (!this.isWaiting && !this.isFull))) {
+    const isHanded = this.isReady && (isUrgent || (!this.isWaiting && !this.isFull));
+    const parcel = this.parcelOf(message, isHanded);
+    if (isHanded) {
       this.hand(parcel);
       return;
     }
@@ -161,7 +165,7 @@ export abstract class TransportEnd<Receives extends Message, Sends extends Messa
     if (this.hasEnded) return;
     this.#waiting.push(() => {
       const message = stream.next();
-      return message && { ...this.parcelOf(message), sent: stream.sent && (() => stream.sent!(message)) };
+      return message && { ...this.parcelOf(message, true), sent: stream.sent && (() => stream.sent!(message)) };
     });
     this.resume();
   }
@@ -258,7 +262,7 @@ export interface WebSocketLike {
 /** Memory that both ends of a connection on one machine read and write: long frames pass through it. */
 export interface SharedFrames {
   /** Writes a frame. @returns its place, which is sent instead; undefined if the frame is short, or there is no room */
-  write(frame: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
+  write(frame: FrameParts): Uint8Array<ArrayBuffer> | undefined;
   /** Returns the frame at a place that has arrived; undefined for other data. */
   frameAt(data: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined;
   /** Whether new memory was taken for the newest frame. */
@@ -327,7 +331,7 @@ function countGarbage(bytes: number): void {
   collect?.();
 }
 
-class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> {
+class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
   readonly #socket: WebSocketLike;
   readonly #options: WebSocketTransportOptions<Side>;
   /** Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes the network took at once. */
@@ -358,6 +362,10 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
 
   get sentBytes(): number {
     return this.#sentBytes;
+  }
+
+  get copiesStreams(): boolean {
+    return this.#options.shared !== undefined;
   }
 
   protected get handedBytes(): number {
@@ -391,12 +399,17 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     queueMicrotask(run);
   }
 
-  protected parcelOf(message: Message): Parcel<Uint8Array<ArrayBuffer>> {
-    const payload = encode(message, vectorTypes.has(message.type) ? this.#options.frames : undefined);
-    return { payload, byteLength: payload.byteLength };
+  protected parcelOf(message: Message, isHanded: boolean): Parcel<FrameParts> {
+    const { frames, shared } = this.#options;
+    const isVector = vectorTypes.has(message.type);
+    const payload =
+      isVector && isHanded && shared
+        ? encodeParts(message)
+        : { head: encode(message, isVector ? frames : undefined), bulk: new Uint8Array() };
+    return { payload, byteLength: payload.head.length + payload.bulk.length };
   }
 
-  protected hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+  protected hand({ payload, byteLength, sent }: Parcel<FrameParts>): void {
     const isCounted = sent !== undefined && this.#tellsSent;
     if (isCounted) this.#unsentBytes += byteLength;
     this.#sentBytes += byteLength;
@@ -404,14 +417,15 @@ class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> 
     const place = shared?.write(payload);
     if (!place) countGarbage(byteLength);
     const isCopied = copies || place !== undefined;
-    this.#socket.send(place ?? payload, () => {
+    const frame = place ? payload.head : joinParts(payload, frames);
+    this.#socket.send(place ?? frame, () => {
       this.#tellsSent = true;
       if (isCounted) this.#unsentBytes -= byteLength;
-      if (!isCopied) frames?.give(payload);
+      if (!isCopied) frames?.give(frame);
       sent?.();
       this.resume();
     });
-    if (isCopied) frames?.give(payload);
+    if (isCopied) frames?.give(frame);
   }
 
   protected endPeer(code: number, reason: string): void {

@@ -3,9 +3,9 @@
  * places. A copy into the file and one out of it take a tenth of the time that a loopback connection takes.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SharedFrames } from '@lockstep/protocol';
+import type { FrameParts, SharedFrames } from '@lockstep/protocol';
 
 /** Header of the upgrade request that names the worker's file; in the response, it says that the file is in use. */
 export const frameMemoryHeader = 'lockstep-frame-memory';
@@ -108,8 +108,8 @@ export class FrameMemory implements SharedFrames {
   }
 
   /** Writes a frame. @returns its place, for the peer; undefined if the frame is short or there is no room for it */
-  write(frame: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-    const { length } = frame;
+  write({ head, bulk }: FrameParts): Uint8Array<ArrayBuffer> | undefined {
+    const length = head.length + bulk.length;
     if (length < leastFrameBytes || length > ringBytes || !this.isShared || this.#isClosed) return undefined;
     const from = this.#written % ringBytes;
     // A frame never wraps around.
@@ -117,7 +117,7 @@ export class FrameMemory implements SharedFrames {
     const end = begin + length;
     if (end - this.#readByPeer > ringBytes) this.#readByPeer = this.#count(this.#outgoing);
     if (!(end - this.#readByPeer <= ringBytes)) return undefined;
-    if (!writeAll(this.#file, frame, this.#outgoing.at + (begin % ringBytes))) return undefined;
+    if (!writeAll(this.#file, [head, bulk], this.#outgoing.at + (begin % ringBytes))) return undefined;
     this.#written = end;
     this.sentBytes += length;
     const place = new DataView(new ArrayBuffer(placeBytes));
@@ -146,7 +146,7 @@ export class FrameMemory implements SharedFrames {
     // The frame is copied before anything is checked, so the peer cannot change it afterwards.
     const bytes = new Uint8Array(this.#newest, 0, length);
     if (readSync(this.#file, bytes, 0, length, this.#incoming.at + begin) < length) return undefined;
-    writeAll(this.#file, new Uint8Array(Float64Array.of(end).buffer), this.#incoming.countAt);
+    writeAll(this.#file, [Float64Array.of(end)], this.#incoming.countAt);
     this.receivedBytes += length;
     return bytes;
   }
@@ -169,9 +169,10 @@ export class FrameMemory implements SharedFrames {
 }
 
 /** @returns false if the memory is full */
-function writeAll(file: number, bytes: Uint8Array, position: number): boolean {
+function writeAll(file: number, parts: readonly NodeJS.ArrayBufferView[], position: number): boolean {
+  const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
   try {
-    return writeSync(file, bytes, 0, bytes.length, position) === bytes.length;
+    return writevSync(file, parts, position) === byteLength;
   } catch {
     return false;
   }

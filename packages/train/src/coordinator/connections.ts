@@ -82,7 +82,7 @@ export class RemoteConnection implements WorkerConnection {
   }
 
   sendWeights(step: number): void {
-    this.#sendVector(this.#sources.weights(step));
+    this.#sendVector(this.#sources.weights(step, this.#transport.copiesStreams));
   }
 
   forwardWeights(part: WeightsMessage): void {
@@ -171,11 +171,11 @@ export class RemoteSources {
     return this.#check.stream();
   }
 
-  /** The newest weights, which must be those of `step`. */
-  weights(step: number): OutgoingVector {
+  /** The newest weights, which must be those of `step`. @param isCopied whether the connection copies each message */
+  weights(step: number, isCopied?: boolean): OutgoingVector {
     // Not by the step's number: a run that goes back takes a step again with other weights.
     if (this.#weights?.hasChanged !== false) this.#weights = this.#newWeights(step);
-    return this.#weights.stream();
+    return this.#weights.stream(isCopied);
   }
 
   /** Whether connections still wait for chunks of the newest weights, and how many chunks they were given. */
@@ -192,7 +192,7 @@ export class RemoteSources {
     const { backend, parameters } = this.#parameterServer;
     return this.#broadcast(
       () => bytesOf(backend.view(parameters)),
-      (bytes, fields, pool) => framed({ type: 'weights', step, ...fields, bytes }, pool),
+      (bytes, fields, pool) => inFrame({ type: 'weights', step, ...fields, bytes }, pool),
     );
   }
 
@@ -214,7 +214,7 @@ export class RemoteSources {
   /** @param begin returns the first message */
   #broadcast(
     bytes: () => Uint8Array,
-    begin: (bytes: Uint8Array, fields: { readonly values?: number }, pool: FramePool) => CoordinatorMessage,
+    begin: (bytes: Uint8Array, fields: { readonly values?: number }, pool?: FramePool) => CoordinatorMessage,
     onIdle = (): void => {},
   ): VectorBroadcast {
     const length = this.#parameterServer.parameterCount;
@@ -224,9 +224,13 @@ export class RemoteSources {
       messageOf: (part, from, pool) =>
         from === 0
           ? begin(part, announced(length, chunkBytes), pool)
-          : framed({ type: 'chunk', at: from, bytes: part }, pool),
+          : inFrame({ type: 'chunk', at: from, bytes: part }, pool),
     });
   }
+}
+
+function inFrame<M extends MessageOf<'weights' | 'chunk'>>(message: M, pool: FramePool | undefined): M {
+  return pool ? framed(message, pool) : message;
 }
 
 /** Builds the task messages of a run. A worker with a sample cache is sent each sample only once. */

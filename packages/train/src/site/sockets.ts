@@ -246,6 +246,10 @@ export class GuardedTransport implements CoordinatorTransport {
     return this.#inner.sentBytes;
   }
 
+  get copiesStreams(): boolean | undefined {
+    return this.#inner.copiesStreams;
+  }
+
   listen(listener: TransportListener<WorkerMessage>): void {
     this.#inner.listen({
       onMessage: (message) => {
