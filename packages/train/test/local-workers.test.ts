@@ -10,6 +10,7 @@ import type { TrainOptions } from '../src/index.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { TrainingRun } from '../src/training-run.ts';
 import { temporaryFolder } from './folder.ts';
+import { hello, openRawClient } from './raw-client.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
@@ -57,10 +58,15 @@ it('they load while the data are read, and train', async () => {
   expect(running()).toBe(0);
 });
 
-it.skipIf(!existsSync('/dev/shm'))(
-  'long vectors pass through memory, with the same weights as in one process',
-  async () => {
-    const model = { ...tinyModel, layers: [{ type: 'dense', units: 1_024 }, ...tinyModel.layers.slice(1)] } as const;
+it.skipIf(!existsSync('/dev/shm')).each([
+  ['that travel whole', [1_024], true],
+  ['in several messages', [1_024, 1_024], true],
+  ['in chunks, as others could join', [1_024, 1_024], false],
+] as const)(
+  'long vectors %s pass through memory, with the same weights as in one process',
+  async (_name, units, isOfThisMachine) => {
+    const wide = units.map((each) => ({ type: 'dense', units: each }) as const);
+    const model = { ...tinyModel, layers: [...wide, ...tinyModel.layers.slice(1)] };
     const opened: (FrameMemory | undefined)[] = [];
     const open = FrameMemory.open.bind(FrameMemory);
     const spy = vi.spyOn(FrameMemory, 'open').mockImplementation((name) => {
@@ -68,7 +74,7 @@ it.skipIf(!existsSync('/dev/shm'))(
       return opened.at(-1);
     });
     onTestFinished(() => spy.mockRestore());
-    const { report } = await runOf({ model }).run.result;
+    const { report } = await runOf({ model, ...(isOfThisMachine && { listen: { port: 0 } }) }).run.result;
     const { report: alone } = await runOf({ model, workers: 0 }).run.result;
     expect(report.weightsSha256).toBe(alone.weightsSha256);
     const passed = { sent: 0, received: 0 };
@@ -76,7 +82,7 @@ it.skipIf(!existsSync('/dev/shm'))(
       passed.sent += memory!.sentBytes;
       passed.received += memory!.receivedBytes;
     }
-    // Both workers take part in a step, whose vectors have 82 KB; the first step checks the workers.
+    // Both workers take part in a step, whose vectors have 82 KB or 4.3 MB; the first step checks the workers.
     const vectorBytes = 4 * report.model.parameters * report.steps;
     expect(opened).toHaveLength(2);
     expect(passed.sent).toBeGreaterThanOrEqual(vectorBytes);
@@ -85,6 +91,17 @@ it.skipIf(!existsSync('/dev/shm'))(
     expect(report.wire.bytesReceived).toBeGreaterThan(passed.received);
   },
 );
+
+it.each([
+  ['4 MB if only this machine can join', {}, 4_000_000],
+  ['512 KiB if others can', { token: 'a token that is long enough' }, 512 * 1024],
+] as const)('workers are told to send vectors in chunks of %s', async (_name, listen, chunkBytes) => {
+  const { run } = runOf({ workers: 0, listen: { port: 0, waitForStart: true, ...listen } });
+  onTestFinished(() => run[Symbol.asyncDispose]());
+  const client = await openRawClient((await run.addresses).worker);
+  client.send({ ...hello, ...listen });
+  expect((await client.next('welcome')).chunkBytes).toBe(chunkBytes);
+});
 
 it('the next run on the server goes on with them', async () => {
   const { run } = runOf({ listen: { port: 0, stay: true } });
