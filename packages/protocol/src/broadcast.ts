@@ -73,7 +73,7 @@ export class VectorBroadcast {
 
   /**
    * Returns a stream of the vector for one more connection.
-   * @param isCopied whether the connection copies each message before the next is made; then none is framed for it
+   * @param isCopied whether the connection copies each message before the next one is made, which then needs no frame
    */
   stream(isCopied = false): OutgoingVector {
     const places = this.#places;

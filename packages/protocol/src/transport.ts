@@ -51,7 +51,7 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   readonly receivedBytes?: number | undefined;
   /** Bytes of the messages handed to the network; undefined if not counted. */
   readonly sentBytes?: number | undefined;
-  /** Whether the bytes of a stream's message are copied before its next message is made, to where the peer reads them. */
+  /** Whether each message of a stream is copied into memory that the peer reads, before the next one is made. */
   readonly copiesStreams?: boolean | undefined;
   /** Starts delivery; called once. Throws an Error if called again. */
   listen(listener: TransportListener<Receives>): void;
