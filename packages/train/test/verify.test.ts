@@ -47,9 +47,10 @@ it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: 
 
 it('--verify that is interrupted says so, and leaves the report', async () => {
   const file = join(folder, 'interrupted.json');
-  const args = ['--single', '--backend', 'reference', '--epochs', '20', '--verify', '--report', file];
+  // Both runs take seconds, so that the signal arrives in time on a busy machine too.
+  const args = ['--single', '--model', 'cnn-large', '--epochs', '800', '--verify', '--report', file];
   const program = startCoordinator('start', [...tiny.slice(0, 4), ...args]);
-  await program.printed(/Verifying: the same 40 steps in one process/);
+  await program.printed(/Verifying: the same 1,600 steps in one process/);
   program.kill('SIGINT');
   const { code, stdout, stderr } = await program.ended;
   expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
