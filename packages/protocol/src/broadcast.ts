@@ -1,5 +1,5 @@
 /** One vector to many connections: each chunk is framed once for all sockets, in memory that is used again. */
-import type { FramePool } from './codec.ts';
+import { type FramePool, framed } from './codec.ts';
 import type { CoordinatorMessage } from './messages.ts';
 import type { VectorStream } from './transport.ts';
 import { chunkRanges, type ValueRange } from './vectors.ts';
@@ -14,8 +14,9 @@ interface BroadcastOptions {
   /** The vector's bytes: a view to be read at once, because memory that grows moves. */
   readonly bytes: () => Uint8Array;
   readonly chunkBytes: number;
-  /** Makes a chunk's message. @param from its first value @param pool of memory for its frame; omitted: no frame yet */
-  readonly messageOf: (bytes: Uint8Array, from: number, pool?: FramePool) => CoordinatorMessage;
+  /** Makes a chunk's message. @param from its first value */
+  readonly messageOf: (bytes: Uint8Array, from: number) => CoordinatorMessage;
+  /** Memory of frames. */
   readonly pool: FramePool;
   /** Called when no connection has anything left to send. */
   readonly onIdle?: () => void;
@@ -114,10 +115,10 @@ export class VectorBroadcast {
     return message;
   }
 
-  #messageOf(index: number, pool?: FramePool): CoordinatorMessage {
+  #messageOf(index: number): CoordinatorMessage {
     const { from, to } = this.#ranges[index]!;
     const rest = this.#rest ?? { at: 0, bytes: this.#options.bytes() };
-    return this.#options.messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, pool);
+    return this.#options.messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from);
   }
 
   #framed(index: number): CoordinatorMessage {
@@ -127,7 +128,8 @@ export class VectorBroadcast {
   }
 
   #make(index: number): Frame {
-    const message = this.#messageOf(index, this.#options.pool);
+    const unframed = this.#messageOf(index);
+    const message = 'bytes' in unframed ? framed(unframed, this.#options.pool) : unframed;
     const frame: Frame = { message, users: 0 };
     this.#inUse.set(message, frame);
     if (this.#hasChanged) return frame;

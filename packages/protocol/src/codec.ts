@@ -80,7 +80,7 @@ export function framed<M extends Extract<Message, { readonly bytes: Uint8Array }
 /** Node's Buffer, if it exists: its memory need not be zeroed first. */
 declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
 
-/** Memory of frames is this much longer than the first one, since their fields differ in length. */
+/** Extra bytes of a frame's memory: the fields of the next frame may be longer. */
 const spareBytes = 1_024;
 
 function newMemory(bytes: number): ArrayBuffer {
@@ -96,7 +96,7 @@ export class FramePool {
   readonly #own = new WeakSet<ArrayBuffer>();
   readonly #free: ArrayBuffer[] = [];
 
-  /** Memory for a frame of at most so many bytes. */
+  /** Returns memory for a frame. @param bytes its length at most */
   take(bytes: number): ArrayBuffer {
     const free = this.#free.pop();
     const memory = free && free.byteLength >= bytes ? free : newMemory(bytes);
@@ -116,7 +116,7 @@ export class FramePool {
 const packr = new Packr({ useRecords: false, int64AsType: 'number' });
 /** Number of bulk bytes from which a frame is worth memory of its own. */
 const bulkFrom = 4_096;
-const noBytes: Uint8Array = new Uint8Array(0);
+export const noBytes: Uint8Array = new Uint8Array(0);
 /** Length of msgpack's header of no bytes, and the type byte and length of its header of up to 4 GB. */
 const [emptyHeaderBytes, binary32, headerBytes] = [2, 0xc6, 5];
 

@@ -1,5 +1,14 @@
 /** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
-import { decode, encode, encodeParts, type FrameParts, type FramePool, joinParts, ProtocolError } from './codec.ts';
+import {
+  decode,
+  encode,
+  encodeParts,
+  type FrameParts,
+  type FramePool,
+  joinParts,
+  noBytes,
+  ProtocolError,
+} from './codec.ts';
 import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
 
@@ -405,7 +414,7 @@ class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
     const payload =
       isVector && isHanded && shared
         ? encodeParts(message)
-        : { head: encode(message, isVector ? frames : undefined), bulk: new Uint8Array() };
+        : { head: encode(message, isVector ? frames : undefined), bulk: noBytes };
     return { payload, byteLength: payload.head.length + payload.bulk.length };
   }
 

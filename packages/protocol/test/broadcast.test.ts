@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type OutgoingVector, VectorBroadcast } from '../src/broadcast.ts';
 import { bytesOf } from '../src/bytes.ts';
-import { encode, FramePool, framed } from '../src/codec.ts';
+import { encode, FramePool } from '../src/codec.ts';
 import type { CoordinatorMessage } from '../src/messages.ts';
 
 const chunkBytes = 4_096;
@@ -95,7 +95,7 @@ class Sender {
     const bytes = (): Uint8Array => bytesOf(this.weights);
     return new VectorBroadcast({
       ...{ length, bytes, chunkBytes, pool: this.pool },
-      messageOf: (part, at, pool) => framed({ type: 'chunk', at, bytes: part }, pool),
+      messageOf: (part, at) => ({ type: 'chunk', at, bytes: part }),
     });
   }
 }

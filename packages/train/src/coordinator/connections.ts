@@ -8,7 +8,6 @@ import {
   type CoordinatorTransport,
   enclosed,
   FramePool,
-  framed,
   type MessageOf,
   type OutgoingVector,
   VectorBroadcast,
@@ -192,7 +191,7 @@ export class RemoteSources {
     const { backend, parameters } = this.#parameterServer;
     return this.#broadcast(
       () => bytesOf(backend.view(parameters)),
-      (bytes, fields, pool) => inFrame({ type: 'weights', step, ...fields, bytes }, pool),
+      (bytes, fields) => ({ type: 'weights', step, ...fields, bytes }),
     );
   }
 
@@ -214,23 +213,17 @@ export class RemoteSources {
   /** @param begin returns the first message */
   #broadcast(
     bytes: () => Uint8Array,
-    begin: (bytes: Uint8Array, fields: { readonly values?: number }, pool?: FramePool) => CoordinatorMessage,
+    begin: (bytes: Uint8Array, fields: { readonly values?: number }) => CoordinatorMessage,
     onIdle = (): void => {},
   ): VectorBroadcast {
     const length = this.#parameterServer.parameterCount;
     const chunkBytes = this.#chunkBytes;
     return new VectorBroadcast({
       ...{ length, bytes, chunkBytes, onIdle, pool: this.#pool },
-      messageOf: (part, from, pool) =>
-        from === 0
-          ? begin(part, announced(length, chunkBytes), pool)
-          : inFrame({ type: 'chunk', at: from, bytes: part }, pool),
+      messageOf: (part, from) =>
+        from === 0 ? begin(part, announced(length, chunkBytes)) : { type: 'chunk', at: from, bytes: part },
     });
   }
-}
-
-function inFrame<M extends MessageOf<'weights' | 'chunk'>>(message: M, pool: FramePool | undefined): M {
-  return pool ? framed(message, pool) : message;
 }
 
 /** Builds the task messages of a run. A worker with a sample cache is sent each sample only once. */

@@ -72,7 +72,7 @@ export async function createRun(options: CreateRunOptions) {
     ...(firstStep !== undefined && { firstStep }),
   });
   const samples = createShardSource(train, plan, seed, augment);
-  // A run that others than this machine can join has a token.
+  // A run that other machines can join has a token.
   const ofThisMachine = prepared.token === undefined ? { chunkBytes: localChunkBytes } : {};
   const limits = limitsFor(parameterCount(model), { ...ofThisMachine, ...bounds });
   const run = new Run({
