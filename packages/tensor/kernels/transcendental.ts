@@ -138,11 +138,7 @@ export function powLoop(target: usize, a: usize, b: usize, _: usize, count: i32)
   for (; count > 0; count -= powersTogether, target += powerBytes >> 1, a += powerBytes >> 1, b += powerBytes >> 1) {
     const bytes = <usize>((min(powersTogether, count) + 3) & ~3) << 2;
     const end = work + 2 * bytes;
-    for (let at: usize = 0, to = work; to < end; at += 16, to += 32) {
-      const x = f32x4.abs(v128.load(a + at));
-      splitExponent(lower(x), to);
-      splitExponent(upper(x), to + 16);
-    }
+    for (let at: usize = 0, to = work; to < end; at += 16, to += 32) splitExponents(f32x4.abs(v128.load(a + at)), to);
     atanh2Polynomials(work, end);
     for (let at: usize = 0, to = work; to < end; at += 16, to += 32) {
       const y = v128.load(b + at);
@@ -170,20 +166,27 @@ function joined(low: v128, high: v128): v128 {
   return v128.shuffle<f64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
 }
 
-/** Stores `s^2`, `s = (m - 1) / (m + 1)` and n of `x = m * 2^n`, which is positive and finite. */
+/** Stores `s^2`, `s = (m - 1) / (m + 1)` and n of four values `x = m * 2^n`, which are positive and finite. */
 // @ts-ignore: decorator
-@inline function splitExponent(x: v128, to: usize): void {
-  // With the exponent's bits as its lowest, 2^52 becomes a float64 of that value.
-  const biased = v128.or(i64x2.shr_u(x, 52), i64x2.splat(0x4330000000000000));
-  const exponent = f64x2.sub(biased, f64x2.splat(4503599627371519.0));
-  const m = v128.or(v128.and(x, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3ff0000000000000));
-  const large = f64x2.gt(m, f64x2.splat(1.4142135623730951));
-  const half = v128.bitselect(f64x2.mul(m, f64x2.splat(0.5)), m, large);
+@inline function splitExponents(x: v128, to: usize): void {
+  const subnormal = f32x4.lt(x, f32x4.splat(1.1754943508222875e-38));
+  const bits = v128.bitselect(f32x4.mul(x, f32x4.splat(16777216.0)), x, subnormal);
+  // Subtracting the bits of the float32 above sqrt(0.5) leaves n in the exponent's bits: m is in [sqrt(0.5), sqrt(2)].
+  const exponent = i32x4.shr_s(i32x4.sub(bits, i32x4.splat(0x3f3504f4)), 23);
+  const m = i32x4.sub(bits, i32x4.shl(exponent, 23));
+  const n = i32x4.sub(exponent, v128.and(subnormal, i32x4.splat(24)));
+  storeRatio(lower(m), to);
+  storeRatio(upper(m), to + 16);
+  v128.store(to, f64x2.convert_low_i32x4_s(n), THIRD);
+  v128.store(to, f64x2.convert_low_i32x4_s(v128.shuffle<i32>(n, n, 2, 3, 2, 3)), THIRD + 16);
+}
+
+// @ts-ignore: decorator
+@inline function storeRatio(m: v128, to: usize): void {
   const one = f64x2.splat(1.0);
-  const s = f64x2.div(f64x2.sub(half, one), f64x2.add(half, one));
+  const s = f64x2.div(f64x2.sub(m, one), f64x2.add(m, one));
   v128.store(to, f64x2.mul(s, s));
   v128.store(to, s, SECOND);
-  v128.store(to, f64x2.add(exponent, v128.and(large, one)), THIRD);
 }
 
 /** Replaces `atanh(s) / s`, s and n by r and `2^n` of `x^y = e^r 2^n`. */

@@ -20,16 +20,15 @@ export const polynomials = {
     7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
     2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
   ].map(fround),
-  /** 1/12!, …, 1/1!, 1. */
+  /** `e^x` for |x| <= log(2) / 2, to a relative error of 3e-16; fitted by minimax. */
   exp2: [
-    2.08767569878681e-9, 2.505210838544172e-8, 2.755731922398589e-7, 2.7557319223985893e-6, 2.48015873015873e-5,
-    0.0001984126984126984, 0.001388888888888889, 0.008333333333333333, 0.041666666666666664, 0.16666666666666666, 0.5,
-    1.0, 1.0,
+    2.777937101323388e-7, 2.764509810630759e-6, 2.4801115955421004e-5, 0.00019841157896164862, 0.0013888889256263319,
+    0.008333333395865032, 0.04166666666559333, 0.16666666666524035, 0.5000000000000083, 1.000000000000009, 1.0,
   ],
-  /** 1/23, …, 1/3, 1. */
+  /** `atanh(s) / s` in s^2, for |s| <= 0.1716, to a relative error of 2e-16; fitted by minimax. */
   atanh2: [
-    0.043478260869565216, 0.047619047619047616, 0.05263157894736842, 0.058823529411764705, 0.06666666666666667,
-    0.07692307692307693, 0.09090909090909091, 0.1111111111111111, 0.14285714285714285, 0.2, 0.3333333333333333, 1.0,
+    0.08409650210461846, 0.09061843925826954, 0.11111685110115069, 0.14285708575626074, 0.20000000026068135,
+    0.33333333333293746, 1.0,
   ],
   /** 1/13, …, 1/3, 1. */
   atanh4: [1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1].map(fround),
@@ -185,8 +184,8 @@ function geluSlope32(x: number): number {
 }
 
 // Powers are computed in float64 with only IEEE operations, and rounded once: kernels/transcendental.ts has the same
-// operations in the same order. exp is range reduction and Taylor's polynomial, log is the series of
-// 2 atanh((m - 1) / (m + 1)). Both are accurate to 1e-14, far below the final rounding to float32.
+// operations in the same order. exp is range reduction and a polynomial, log is 2 atanh((m - 1) / (m + 1)), also
+// a polynomial. Both are accurate to 1e-14, far below the final rounding to float32.
 
 /** Beyond these bounds a float32 result is 0 or infinity. */
 const [lowestPower, highestPower] = [-150, 150];
@@ -204,7 +203,7 @@ function exp64(x: number): number {
   return horner(polynomials.exp2, r) * doubleBits[0]!;
 }
 
-/** `atanh(s)` for |s| <= 1/3. */
+/** `atanh(s)` for |s| <= 0.1716. */
 function atanh64(s: number): number {
   return horner(polynomials.atanh2, s * s) * s;
 }

@@ -66,7 +66,7 @@ describe.skipIf(missing !== undefined)(`vectors of 256 bits${missing ? ` (skippe
 const paired = [
   ...['tile/packedTile', 'convolution/windowTileOf', 'sparse/extendChains', 'sparse/addChains'],
   ...['pool/poolWindow', 'pool/unpoolWindow', 'reductions/sumColumns', 'map/momentumStep'],
-  ...['vector-product/sumOfRows', 'rows/softmax', 'generated/programs/exp2Polynomials'],
+  ...['vector-product/sumOfRows', 'rows/softmax', 'transcendental/powLoop'],
   ...['codec/takeBlocks', 'convert/bytesToFloats', 'convert/rowsToFloats', 'generated/programs/runInstruction'],
   ...['exp', 'log', 'tanh', 'sigmoid', 'softplus', 'normalCdf', 'geluSlope'].map(
     (name) => `generated/programs/${name}Loop`,
