@@ -18,7 +18,8 @@ import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
 const largestFormula = 24;
 
 /**
- * Removes calls that no output needs, reads through copies, and fuses maps, into products as well (epilogues).
+ * Removes calls that no output needs, reads through copies, and fuses maps: into products as epilogues, into sums as
+ * factors.
  * `outputs` are the storages whose values are wanted.
  *
  * A storage is written by one call, or in parts by calls with an output layout, the first of which may follow one call
@@ -27,7 +28,7 @@ const largestFormula = 24;
 export function simplify(recorded: readonly KernelCall[], outputs: readonly Storage[]): KernelCall[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
-  for (const change of [throughViews, withFusedMaps, throughCopies, withEpilogues]) {
+  for (const change of [throughViews, withFusedMaps, throughCopies, withEpilogues, withFactors]) {
     calls = withoutDeadCalls(rewriteCalls(calls, wanted, change), wanted);
   }
   return calls;
@@ -289,6 +290,19 @@ function withEpilogues(call: KernelCall, { producerOf, isReadOnce }: Surrounding
     if (epilogue !== undefined) return { ...product, output: call.output, epilogue };
   }
   return call;
+}
+
+/** Makes a sum multiply its terms, instead of a map of products that nothing else reads. */
+function withFactors(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {
+  if (call.kind !== 'reduce' || call.reduction !== 'sum' || call.factor !== undefined) return call;
+  const map = producerOf(call.input);
+  if (map?.kind !== 'map' || map.outputLayout !== undefined || !isReadOnce(call.input)) return call;
+  const { formula, inputs, shape } = map;
+  if (formula.kind !== 'apply' || formula.primitive !== 'mul') return call;
+  if (!inputs.every((view) => readsContiguously(map, view))) return call;
+  if (sizeOf(shape) !== call.outer * call.length * call.inner) return call;
+  const [input, factor] = formula.operands.map((operand) => operand.kind === 'input' && inputs[operand.index]!.storage);
+  return input && factor ? { ...call, input, factor } : call;
 }
 
 function takesEpilogue(call: KernelCall): call is Product {

@@ -183,6 +183,13 @@ describe.each(backends)('$name', (backend) => {
       'map: input 0 needs 4 values, but its storage has 3',
     );
     expect(() => backend.prepare([{ ...copy, inputs: [] }])).toThrow('the formula reads input 0, but there are 0');
+    const largest = { kind: 'reduce', reduction: 'max', outer: 1, length: 6, inner: 1 } as const;
+    expect(() => backend.prepare([{ ...largest, input: storage, factor: storage, output: slice }])).toThrow(
+      'max: takes no factor',
+    );
+    expect(() =>
+      backend.prepare([{ ...largest, reduction: 'sum', input: storage, factor: slice, output: storage }]),
+    ).toThrow('sum: the factor needs 6 values, but its storage has 3');
     for (const other of backends) {
       if (other !== backend) expect(() => other.view(storage)).toThrow('belongs to another backend');
     }

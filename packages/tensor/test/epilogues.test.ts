@@ -1,4 +1,4 @@
-/** Epilogues: the remaining calls, the bits of fused calls, and calls that must not be fused. */
+/** Epilogues, and factors of sums: the remaining calls, the bits of fused calls, and calls that must not be fused. */
 import { describe, expect, it } from 'vitest';
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
 import { add, compile, conv2d, fromArray, matmul, mul, relu, reshape, sum, tidy, valueAndGrad } from '../src/index.ts';
@@ -48,6 +48,42 @@ describe.each(backends)('$name', (backend) => {
     expect(callsOf(backend, given, (x, w, b) => relu(add(matmul(x!, w!), b!)))).toEqual(['matmul']);
     expect(callsOf(backend, given, (x, w, b) => add(b!, matmul(x!, w!)))).toEqual(['matmul']);
     expect(callsOf(backend, given, (x, w) => relu(matmul(x!, w!)))).toEqual(['matmul']);
+  });
+
+  it.each([
+    { shape: [0], axes: [0] },
+    { shape: [1], axes: [0] },
+    { shape: [7], axes: [0] },
+    { shape: [16], axes: [0] },
+    { shape: [30], axes: [0] },
+    { shape: [65_536], axes: [0] },
+    { shape: [65_537], axes: [0] },
+    { shape: [70_001], axes: [0] },
+    { shape: [5, 31], axes: [1] },
+    { shape: [3, 70_003], axes: [1] },
+    { shape: [12, 29], axes: [0], microbatches: 4 },
+    { shape: [40, 3], axes: [0], microbatches: 5 },
+    { shape: [3, 4, 25], axes: [1] },
+    { shape: [65_600, 19], axes: [0] },
+  ])('a sum of products $shape over axes $axes multiplies its terms', ({ shape, axes, microbatches }) => {
+    const options = microbatches === undefined ? { axes } : { axes, microbatches };
+    const given = [{ shape }, { shape }];
+    expect(callsOf(backend, given, (x, y) => sum(mul(x!, y!), options))).toEqual(['reduce']);
+    expect(callsOf(backend, given, (x) => sum(mul(x!, x!), options))).toEqual(['reduce']);
+  });
+
+  it('a sum leaves other maps alone: of a broadcast, of three factors, and of products that are read elsewhere', () => {
+    const given = [{ shape: [6, 5] }, { shape: [5] }];
+    const kinds = ['map', 'reduce'];
+    expect(callsOf(backend, given, (x, y) => sum(mul(x!, y!)))).toEqual(kinds);
+    expect(callsOf(backend, given, (x) => sum(mul(x!, 3)))).toEqual(kinds);
+    expect(callsOf(backend, given, (x) => sum(mul(mul(x!, x!), x!)))).toEqual(kinds);
+    expect(callsOf(backend, given, (x) => sum(add(x!, x!)))).toEqual(kinds);
+    const both = callsOf(backend, given, (x) => {
+      const squares = mul(x!, x!);
+      return [sum(squares), squares];
+    });
+    expect(both).toEqual(kinds);
   });
 
   it('a convolution takes bias and relu', () => {

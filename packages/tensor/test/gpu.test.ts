@@ -158,6 +158,24 @@ describe.each(devices)('$title', ({ device, examples }) => {
   });
 
   run.each([
+    { outer: 1, length: 5000, inner: 1 },
+    { outer: 3, length: 70, inner: 8 },
+    { outer: 2, length: 9, inner: 5 },
+  ])('sums products over $length, wherever the factors lie', async ({ outer, length, inner }) => {
+    const size = outer * length * inner;
+    for (const offsets of [[0, 0], [4, 8], [0, 3], 'one storage'] as const) {
+      const summed = (on: Backend): Promise<Float32Array> => {
+        const part = (offset: number, seed: number) => on.slice(filled(on, size + offset, seed), offset, size);
+        const input = part(offsets === 'one storage' ? 0 : offsets[0], 1);
+        const factor = offsets === 'one storage' ? input : part(offsets[1], 2);
+        const output = on.allocate(outer * inner);
+        return computed(on, { kind: 'reduce', reduction: 'sum', outer, length, inner, input, factor, output });
+      };
+      await expectAgreement(backend!, summed, `from values ${offsets} on`);
+    }
+  });
+
+  run.each([
     { m: 64, k: 12, n: 64, transposes: [false, false], bias: true, relu: true },
     { m: 64, k: 12, n: 64, transposes: [false, true], bias: true, relu: false },
     { m: 68, k: 20, n: 96, transposes: [true, true], bias: false, relu: true },

@@ -32,7 +32,7 @@ export type Role =
   | ('logits' | 'labels' | 'losses' | 'gradient')
   | ('key' | 'samples')
   | ('probabilities' | 'normalized' | 'inverseDeviations');
-type TensorRole = 'input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
+type TensorRole = 'input' | 'factor' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
 
 /** All calls but maps, whose operands have layouts. */
 type PlainCall = Exclude<KernelCall, MapCall>;
@@ -50,12 +50,14 @@ interface CallKind<Call extends PlainCall> {
 
 const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall, { kind: Kind }>> } = {
   reduce: {
-    reads: ['input'],
+    reads: ['input', 'factor'],
     writes: ['output'],
     sizes({ outer, length, inner }) {
-      return { input: outer * length * inner, output: outer * inner };
+      const size = outer * length * inner;
+      return { input: size, factor: size, output: outer * inner };
     },
-    check({ reduction, outer, length, microbatches }) {
+    check({ reduction, outer, length, factor, microbatches }) {
+      if (factor !== undefined && reduction !== 'sum') throw new RangeError(`${reduction}: takes no factor`);
       if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
       checkMicrobatches(reduction, microbatches, length, reduction === 'sum' && outer === 1);
     },

@@ -165,8 +165,9 @@ type Reducer = (values: Float32Array, start: number, length: number, stride: num
 const reducers = { sum, argmax: indexOfLargest, max: extreme(Math.max), min: extreme(Math.min) };
 
 function reduce(call: Placed<ReduceCall, Float32Array>): void {
-  const { reduction, outer, length, inner, input, output } = call;
+  const { reduction, outer, length, inner, factor, output } = call;
   const reducer = reducers[reduction];
+  const input = factor === undefined ? call.input : call.input.map((value, index) => value * factor[index]!);
   for (let row = 0; row < outer; row++) {
     for (let column = 0; column < inner; column++) {
       output[row * inner + column] = reducer(input, row * length * inner + column, length, inner);

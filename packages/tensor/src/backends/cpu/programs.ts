@@ -21,7 +21,7 @@ export const kernelCalls = {
   /** Runs another program. */
   program: ['address', 'end'],
   map: ['descriptor'],
-  sum: reduction,
+  sum: ['outer', 'length', 'inner', 'input', 'factor', 'output'],
   argmax: reduction,
   max: reduction,
   min: reduction,
@@ -174,7 +174,7 @@ export function programWords(calls: readonly Placed<KernelCall, number>[], conte
 
 const writers: ByKind<number, [context: CallContext], number[]> = {
   map: (call, context) => mapWords([call], context),
-  reduce: (call) => callWords(call.reduction, call),
+  reduce: (call) => callWords(call.reduction, { ...call, factor: call.factor ?? 0 }),
   matmul: matmulWords,
   crossEntropy(call, { reserve }) {
     const rowBytes = call.classes * bytesPerValue;

@@ -99,20 +99,21 @@ const manyResults = 2048;
 const longestRun = 65_536;
 
 function lowerReduce(call: Placed<ReduceCall, Stretch>, runner: Runner): () => void {
-  const { outer, length, inner, reduction, input, output } = call;
+  const { outer, length, inner, reduction, input, factor, output } = call;
   if (length === 0) return runner.fill(output, 0);
   const sizes = { outer, length, inner };
+  const inputs = factor === undefined ? [input] : [input, factor];
   const onePass = length <= longSum || (output.length >= manyResults && length <= longestRun);
   if (reduction !== 'sum' || onePass) {
-    const compute = runner.over([input], ([source]) => {
-      const read = { ...sizes, source: source! };
+    const compute = runner.over(inputs, ([source, by]) => {
+      const read = { ...sizes, source: source!, factor: by };
       return reduction === 'sum' ? sumShader(read, runner.device) : selectShader(read, reduction, runner.device);
     });
     return () => runner.write(output, compute());
   }
   const parts = Math.ceil(Math.sqrt(length));
-  const partial = runner.over([input], ([source]) =>
-    partialSumShader({ ...sizes, source: source! }, parts, Math.ceil(length / parts), runner.device),
+  const partial = runner.over(inputs, ([source, by]) =>
+    partialSumShader({ ...sizes, source: source!, factor: by }, parts, Math.ceil(length / parts), runner.device),
   );
   const sum = runner.device.compile(
     sumShader({ outer, length: parts, inner, source: { input: 0, offset: 0 } }, runner.device),
