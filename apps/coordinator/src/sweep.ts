@@ -1,6 +1,5 @@
 /** `--sweep`, `--seeds` and `--folds`: several runs on the same workers, with a table of them at the end. */
 import {
-  CommandFailure,
   formatTable,
   interruptedCode,
   measured,
@@ -84,10 +83,8 @@ export async function sweepRuns(asked: TrainOptions, options: RunValues, found: 
       await saveJson(file, { lockstep: version, ...report });
       display.line(`report written to ${file}`);
     }
-    return asked.signal?.aborted ? interruptedCode : 0;
-  } catch (error) {
-    if (error instanceof TrainingError) throw new CommandFailure(error.message, 1);
-    throw error;
+    if (asked.signal?.aborted) return interruptedCode;
+    return report.rows.every(({ fault }) => fault !== undefined) ? 1 : 0;
   } finally {
     display.end();
   }
@@ -99,7 +96,13 @@ const shownOnce: ReadonlySet<string> = new Set(['note', 'joined']);
 async function follow(run: TrainingRun, about: SweptRun, display: RunDisplay): Promise<void> {
   const isFirst = about.number === 1;
   display.line(`${isFirst ? '' : '\n'}Run ${about.number} of ${about.runs}: ${aboutText(about)}`);
-  for await (const event of run) if (isFirst || !shownOnce.has(event.type)) display.show(event);
+  try {
+    for await (const event of run) if (isFirst || !shownOnce.has(event.type)) display.show(event);
+  } catch (error) {
+    // The sweep goes on with the next run.
+    if (!(error instanceof TrainingError)) throw error;
+    display.line(error.message);
+  }
 }
 
 const number = (header: string): PrintedColumn => ({ header, align: 'right' });
@@ -110,13 +113,15 @@ function sweepLines({ rows, combinations, best, monitor, measuredOn }: SweepRepo
   if (!first) return ['No run was finished.'];
   const { label } = monitors[monitor];
   const paths = Object.keys(first.values);
-  const isClassifier = first.test.accuracy !== null || first.test.rmse === null;
+  const isClassifier = rows.every(({ test }) => test.rmse === null);
   const shown = (value: number | null): string => (value === null ? 'diverged' : measured(value));
   const columns: { readonly column: PrintedColumn; readonly text: (row: SweepRow) => string }[] = [
     ...paths.map((path) => ({ column: { header: nameOf(path) }, text: ({ values }: SweepRow) => `${values[path]}` })),
     { column: number('seed'), text: ({ seed }) => `${seed}` },
     ...(first.fold === undefined ? [] : [{ column: number('fold'), text: ({ fold }: SweepRow) => `${fold}` }]),
-    ...(first.kept ? [{ column: number('kept epoch'), text: ({ kept }: SweepRow) => `${kept?.epoch ?? '-'}` }] : []),
+    ...(rows.some(({ kept }) => kept)
+      ? [{ column: number('kept epoch'), text: ({ kept }: SweepRow) => `${kept?.epoch ?? '-'}` }]
+      : []),
     { column: number('test loss'), text: ({ test }) => shown(Number.isFinite(test.loss) ? test.loss : null) },
     isClassifier
       ? { column: number('test accuracy'), text: ({ test }) => (test.accuracy === null ? '-' : percent(test.accuracy)) }

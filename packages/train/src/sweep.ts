@@ -9,9 +9,10 @@ import { textFor } from './defaults.ts';
 import { checkTrainOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { defaultSeed } from './prepare.ts';
+import { defaultSeed, prepare } from './prepare.ts';
 import type { KeptEpoch } from './record/epoch-choice.ts';
 import { keptEpochOf, type Report } from './record/report.ts';
+import { TrainingError } from './training-result.ts';
 import { splitBy, TrainingRun } from './training-run.ts';
 import { newSecret } from './words.ts';
 
@@ -50,7 +51,9 @@ type Figures = Pick<Evaluation, 'loss' | 'accuracy' | 'r2' | 'rmse'>;
 export interface SweepRow extends Omit<SweptRun, 'runs'> {
   /** The measure of the sweep; null if the run diverged. */
   readonly score: number | null;
-  /** Quality of the kept weights. */
+  /** Why the run could not go on. */
+  readonly fault?: string;
+  /** Quality of the kept weights; the loss is infinite if the run could not go on. */
   readonly test: Figures;
   /** Omitted without validation samples. */
   readonly validation?: Figures;
@@ -96,6 +99,7 @@ export async function sweepOn(options: SweepOptions, platform: Platform): Promis
   const plans = plansOf(grid, base, seeds, folds);
   for (const { values } of plans) checkTrainOptions(withValues(base, values));
   const dataOf = await sourceOf(base, platform, folds);
+  await checkCombinations(plans, base, dataOf, platform);
   const rows: SweepRow[] = [];
   let first: TrainingRun | undefined;
   let last: TrainingRun | undefined;
@@ -105,12 +109,17 @@ export async function sweepOn(options: SweepOptions, platform: Platform): Promis
       const settled = { ...run, data: await dataOf(about) };
       last = last ? await last.runAgain(settled) : new TrainingRun(settled, platform);
       first ??= last;
-      // A failure of the run is thrown below.
+      // A failure of the run becomes a row below.
       last.result.catch(() => {});
-      await onRun?.(last, about);
-      const { report, outcome } = await last.result;
-      if (outcome === 'stopped') break;
-      rows.push(rowOf(report, about, base.monitor ?? 'loss'));
+      try {
+        await onRun?.(last, about);
+        const { report, outcome } = await last.result;
+        if (outcome === 'stopped') break;
+        rows.push(rowOf(report, about, base.monitor ?? 'loss'));
+      } catch (error) {
+        if (!(error instanceof TrainingError)) throw error;
+        rows.push(failedRow(error, about));
+      }
     }
   } finally {
     await first?.[Symbol.asyncDispose]();
@@ -135,6 +144,22 @@ function plansOf(
     Array.from({ length: seeds }, (_, index) => parts.map((part) => ({ values, seed: seed + index, ...part }))).flat(),
   );
   return plans.map((plan, index) => ({ number: index + 1, runs: plans.length, ...plan }));
+}
+
+/** Prepares each combination once, so that none is found impossible after hours of training. @throws ConfigurationError */
+async function checkCombinations(
+  plans: readonly SweptRun[],
+  base: TrainOptions,
+  dataOf: Source,
+  platform: Platform,
+): Promise<void> {
+  const { seed, fold } = plans[0]!;
+  const firsts = plans.filter((plan) => plan.seed === seed && plan.fold === fold);
+  if (firsts.length === 1) return;
+  for (const about of firsts) {
+    const options = withValues({ ...base, listen: false, workers: 0, seed }, about.values);
+    await prepare({ ...options, data: await dataOf(about) }, platform);
+  }
 }
 
 /** The options with a value at each path; `a.b` is the option `b` in the object `a`. */
@@ -197,6 +222,12 @@ function rowOf(report: Report, { runs: _, ...about }: SweptRun, monitor: Monitor
     ...(kept && { kept }),
     ...{ steps, wallSeconds, weightsSha256 },
   };
+}
+
+function failedRow({ message, result: { report } }: TrainingError, { runs: _, ...about }: SweptRun): SweepRow {
+  const test = { loss: Number.POSITIVE_INFINITY, accuracy: null, r2: null, rmse: null };
+  const { steps, wallSeconds, weightsSha256 } = report;
+  return { ...about, score: null, fault: message, test, steps, wallSeconds, weightsSha256 };
 }
 
 function sweepReportOf(rows: readonly SweepRow[], monitor: MonitorName): SweepReport {

@@ -121,11 +121,14 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 
   /**
-   * Starts another run after the end of this one, with the workers and viewers of this one if `listen.stay` keeps them.
-   * @throws Error if another run follows already, or there can be no such run
+   * Starts another run after the end of this one, even if this one could not go on, with its workers and viewers if
+   * `listen.stay` keeps them.
+   * @throws Error if this run never began, another run follows already, or there can be no such run
    */
   async runAgain(options: TrainOptions): Promise<TrainingRun> {
-    await this.#ended;
+    await this.#ended.catch((error: unknown) => {
+      if (!(error instanceof TrainingError)) throw error;
+    });
     return this.#beginNext(() => options);
   }
 

@@ -1,11 +1,13 @@
 /** Several runs in a row: the grid, seeds and folds, each run with the weights that it has alone, and the best of them. */
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError, openDataset, sweep, type TrainOptions, train } from '../src/index.ts';
+import { ConfigurationError, openDataset, type SweepRow, sweep, type TrainOptions, train } from '../src/index.ts';
 import { tiny } from './open-run.ts';
 
 const iris = await openDataset(new URL('../../../docs/iris.csv', import.meta.url).pathname);
 const grid = { 'optimizer.learningRate': [0.001, 0.1], batch: [16, 32] };
 const alone = async (options: TrainOptions): Promise<string> => (await train(options).result).report.weightsSha256;
+
+const finiteLoss = ({ test: { loss } }: SweepRow): number => (Number.isFinite(loss) ? loss : Number.NaN);
 
 describe('a sweep', () => {
   it('multiplies its values and seeds, and gives each run the weights that it has alone', async () => {
@@ -68,6 +70,23 @@ describe('a sweep', () => {
     expect(combinations).toMatchObject([{ values: {}, runs: 4, deviation: expect.any(Number) }]);
   });
 
+  it('goes on after a run that cannot, on the same workers, and compares the others', async () => {
+    const joined = new Set<string>();
+    const { rows, combinations, best } = await sweep({
+      ...{ ...tiny, workers: 2, threads: 1, grid: { 'optimizer.learningRate': [1e30, 0.1] }, seeds: 2 },
+      async onRun(run) {
+        for await (const event of run) if (event.type === 'joined') joined.add(event.worker.name);
+      },
+    });
+    const fault = expect.stringMatching(/^step \d+: the .*is not finite/);
+    expect(rows.map((row) => row.fault ?? row.test.loss)).toEqual([fault, fault, ...rows.slice(2).map(finiteLoss)]);
+    expect(rows.map(({ score }) => score === null)).toEqual([true, true, false, false]);
+    expect(combinations.map(({ mean }) => mean === null)).toEqual([true, false]);
+    expect(best).toBe(combinations[1]);
+    expect(joined.size).toBe(2);
+    expect(rows[2]!.weightsSha256).toBe(await alone({ ...tiny, optimizer: { learningRate: 0.1 } }));
+  });
+
   it('that is stopped has the runs up to then', async () => {
     const stop = new AbortController();
     const { rows } = await sweep({
@@ -82,6 +101,8 @@ describe('a sweep', () => {
   it.each<[object, string]>([
     [{ grid: { 'optimizer.learningRate': [0.1, -1] } }, 'optimizer.learningRate: expected a number above 0, got -1'],
     [{ grid: { batch: 16 } }, 'batch: expected a list of values, got 16'],
+    [{ grid: { batch: [16, 1_000_000] } }, 'batch: expected'],
+    [{ grid: { model: ['mlp', 'gpt'] } }, 'model: '],
     [{ folds: 1 }, 'folds: expected a whole number from 2 to 1000, got 1'],
     [{ data: 'upload' }, 'data: expected data that are there at the start of a sweep, got upload'],
   ])('of %j is refused before its first run', async (options, message) => {
