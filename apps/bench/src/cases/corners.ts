@@ -16,6 +16,7 @@ import {
   pow,
   randomStream,
   type Shape,
+  sizeOf,
   softmax,
   sum,
   type Tensor,
@@ -34,8 +35,9 @@ import {
 
 interface Corner {
   readonly name: string;
-  /** Shapes of the operands a and b. */
-  readonly shapes: readonly [a: Shape, b?: Shape];
+  /** Shapes of the operands. */
+  readonly a: Shape;
+  readonly b?: Shape;
   readonly compute: (a: Tensor, b: Tensor) => Tensor;
   /** The same in Python, in terms of the tensors a and b. */
   readonly python: string;
@@ -44,92 +46,62 @@ interface Corner {
 const million = 2 ** 20;
 
 const corners: readonly Corner[] = [
-  { name: 'matrix times vector', shapes: [[1024, 1024], [1024]], compute: matmul, python: 'a @ b' },
-  {
-    name: 'matrix times one column',
-    shapes: [
-      [8192, 64],
-      [64, 1],
-    ],
-    compute: matmul,
-    python: 'a @ b',
-  },
+  { name: 'matrix times vector', a: [1024, 1024], b: [1024], compute: matmul, python: 'a @ b' },
+  { name: 'matrix times one column', a: [8192, 64], b: [64, 1], compute: matmul, python: 'a @ b' },
   {
     name: 'transposed matrix times one column',
-    shapes: [
-      [1024, 1024],
-      [1024, 1],
-    ],
+    a: [1024, 1024],
+    b: [1024, 1],
     compute: (a, b) => matmul(a, b, { transposeLeft: true }),
     python: 'a.T @ b',
   },
-  { name: 'vector times matrix', shapes: [[1024], [1024, 1024]], compute: matmul, python: 'a @ b' },
+  { name: 'vector times matrix', a: [1024], b: [1024, 1024], compute: matmul, python: 'a @ b' },
   {
     name: 'one sample of 65,536 values, 128 units',
-    shapes: [
-      [1, 65_536],
-      [65_536, 128],
-    ],
+    a: [1, 65_536],
+    b: [65_536, 128],
     compute: matmul,
     python: 'a @ b',
   },
-  {
-    name: 'outer product',
-    shapes: [
-      [1024, 1],
-      [1, 1024],
-    ],
-    compute: matmul,
-    python: 'a @ b',
-  },
-  { name: 'dot product', shapes: [[million], [million]], compute: dot, python: 'a @ b' },
-  { name: 'pow', shapes: [[million], [million]], compute: (a, b) => pow(a, b), python: 'a ** b' },
-  { name: 'pow of 2.5', shapes: [[million]], compute: (a) => pow(a, 2.5), python: 'a ** 2.5' },
-  { name: 'tanh', shapes: [[million]], compute: (a) => tanh(a), python: 'a.tanh()' },
-  { name: 'softmax of 100,000 columns', shapes: [[10, 100_000]], compute: (a) => softmax(a), python: 'a.softmax(-1)' },
-  { name: 'max over an axis of 3', shapes: [[100_000, 3]], compute: (a) => max(a, { axes: [1] }), python: 'a.amax(1)' },
-  { name: 'argmax over an axis of 10', shapes: [[100_000, 10]], compute: (a) => argmax(a, 1), python: 'a.argmax(1)' },
-  { name: 'sum over an axis of 3', shapes: [[100_000, 3]], compute: (a) => sum(a, { axes: [1] }), python: 'a.sum(1)' },
-  {
-    name: '[n, 3] + [n, 1]',
-    shapes: [
-      [100_000, 3],
-      [100_000, 1],
-    ],
-    compute: (a, b) => add(a, b),
-    python: 'a + b',
-  },
-  { name: '[n, 3] x [3]', shapes: [[100_000, 3], [3]], compute: (a, b) => mul(a, b), python: 'a * b' },
+  { name: 'outer product', a: [1024, 1], b: [1, 1024], compute: matmul, python: 'a @ b' },
+  { name: 'dot product', a: [million], b: [million], compute: dot, python: 'a @ b' },
+  { name: 'pow', a: [million], b: [million], compute: (a, b) => pow(a, b), python: 'a ** b' },
+  { name: 'pow of 2.5', a: [million], compute: (a) => pow(a, 2.5), python: 'a ** 2.5' },
+  { name: 'tanh', a: [million], compute: (a) => tanh(a), python: 'a.tanh()' },
+  { name: 'softmax of 100,000 columns', a: [10, 100_000], compute: (a) => softmax(a), python: 'a.softmax(-1)' },
+  { name: 'max over an axis of 3', a: [100_000, 3], compute: (a) => max(a, { axes: [1] }), python: 'a.amax(1)' },
+  { name: 'argmax over an axis of 10', a: [100_000, 10], compute: (a) => argmax(a, 1), python: 'a.argmax(1)' },
+  { name: 'sum over an axis of 3', a: [100_000, 3], compute: (a) => sum(a, { axes: [1] }), python: 'a.sum(1)' },
+  { name: '[n, 3] + [n, 1]', a: [100_000, 3], b: [100_000, 1], compute: (a, b) => add(a, b), python: 'a + b' },
+  { name: '[n, 3] x [3]', a: [100_000, 3], b: [3], compute: (a, b) => mul(a, b), python: 'a * b' },
   {
     name: 'concat along rows',
-    shapes: [
-      [512, 1024],
-      [512, 1024],
-    ],
+    a: [512, 1024],
+    b: [512, 1024],
     compute: (a, b) => concat([a, b]),
     python: 'torch.cat([a, b])',
   },
   {
     name: 'concat of 3 and 1 columns',
-    shapes: [
-      [100_000, 3],
-      [100_000, 1],
-    ],
+    a: [100_000, 3],
+    b: [100_000, 1],
     compute: (a, b) => concat([a, b], 1),
     python: 'torch.cat([a, b], 1)',
   },
 ];
 
-/** Values in (0, 1). */
-function operandsOf({ shapes }: Corner): Float32Array[] {
-  const random = randomStream(1);
-  return shapes.map((shape = []) =>
-    Float32Array.from({ length: shape.reduce((size, length) => size * length, 1) }, () => random()),
-  );
+function shapesOf({ a, b }: Corner): Shape[] {
+  return b === undefined ? [a] : [a, b];
 }
 
-function planOf(backend: Backend, { compute, shapes }: Corner, values: readonly Float32Array[]) {
-  const plan = compile(backend, (...tensors) => compute(tensors[0]!, tensors[1]!), shapes as readonly Shape[]);
+/** Values in (0, 1). */
+function operandsOf(corner: Corner): Float32Array[] {
+  const random = randomStream(1);
+  return shapesOf(corner).map((shape) => Float32Array.from({ length: sizeOf(shape) }, () => random()));
+}
+
+function planOf(backend: Backend, corner: Corner, values: readonly Float32Array[]) {
+  const plan = compile(backend, (...tensors) => corner.compute(tensors[0]!, tensors[1]!), shapesOf(corner));
   for (const [index, { storage }] of plan.inputs.entries()) backend.upload(storage, values[index]!);
   return plan;
 }
@@ -169,7 +141,7 @@ async function openPyTorch(corner: Corner): Promise<Implementation | Absent> {
   const ask = async (request: object, ...bytes: readonly Uint8Array[]) =>
     (await child.ask(`${JSON.stringify(request)}\n`, ...bytes)) as Answer;
   const bytes = operandsOf(corner).map(({ buffer }) => new Uint8Array(buffer));
-  await ask({ do: 'open', python: corner.python, shapes: corner.shapes }, ...bytes);
+  await ask({ do: 'open', python: corner.python, shapes: shapesOf(corner) }, ...bytes);
   return {
     version: hello.version ?? 'unknown',
     notes: ['eager, 1 thread'],
@@ -182,14 +154,16 @@ async function openPyTorch(corner: Corner): Promise<Implementation | Absent> {
 }
 
 async function caseOf(corner: Corner): Promise<Case> {
-  const { name, shapes, python } = corner;
+  const { name, python } = corner;
   const plan = planOf((await openBackend('reference')).backend, corner, operandsOf(corner));
   plan.run();
   const expected = (await plan.outputs[0]!.values()).slice();
   plan.dispose();
   const values = operandsOf(corner).reduce((size, { length }) => size + length, expected.length);
   return {
-    name: `${name}: ${python}, ${shapes.map((shape) => `[${shape}]`).join(', ')}`,
+    name: `${name}: ${python}, ${shapesOf(corner)
+      .map((shape) => `[${shape}]`)
+      .join(', ')}`,
     workPerStep: { amount: values / 1e6, unit: 'million values' },
     checkedSteps: 1,
     tolerance: 1e-5,
