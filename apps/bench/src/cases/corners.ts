@@ -1,5 +1,4 @@
 /** Benchmark of single operations in shapes that suit vectors badly, next to PyTorch. */
-import { fileURLToPath } from 'node:url';
 import { version } from '@lockstep/command';
 import {
   add,
@@ -26,12 +25,11 @@ import {
   type Absent,
   type Benchmark,
   type Case,
-  type Child,
   type Implementation,
   relativeDistance,
-  startChild,
   timeSteps,
 } from '../harness.ts';
+import { pytorchInstallation, startPython, valuesIn } from '../peers/python.ts';
 
 interface Corner {
   readonly name: string;
@@ -118,38 +116,20 @@ async function openLockstep(corner: Corner): Promise<Implementation> {
   };
 }
 
-const script = fileURLToPath(new URL('../../peers/pytorch_expression.py', import.meta.url));
-const installation = 'python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
-
-/** The fields of the script's answers, as its docstring says. */
-type Answer = Readonly<Partial<{ absent: string; version: string; ms: number; base64: string }>>;
-
 /** One process for all cases, since Python takes seconds to start. It starts on first use. */
-let pytorch: Promise<{ readonly child: Child; readonly hello: Answer }> | undefined;
-
-async function startPyTorch() {
-  const environment = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1' };
-  const child = startChild('python3', [script], environment);
-  const hello = await child.ask().catch((error: Error): Answer => ({ absent: error.message }));
-  return { child, hello: hello as Answer };
-}
+let pytorch: ReturnType<typeof startPython> | undefined;
 
 async function openPyTorch(corner: Corner): Promise<Implementation | Absent> {
-  pytorch ??= startPyTorch();
-  const { child, hello } = await pytorch;
-  if (hello.absent !== undefined) return { absent: `${hello.absent}; PyTorch comes with: ${installation}` };
-  const ask = async (request: object, ...bytes: readonly Uint8Array[]) =>
-    (await child.ask(`${JSON.stringify(request)}\n`, ...bytes)) as Answer;
+  pytorch ??= startPython('pytorch_expression.py', { installation: pytorchInstallation });
+  const python = await pytorch;
+  if ('absent' in python) return python;
   const bytes = operandsOf(corner).map(({ buffer }) => new Uint8Array(buffer));
-  await ask({ do: 'open', python: corner.python, shapes: shapesOf(corner) }, ...bytes);
+  await python.ask({ do: 'open', python: corner.python, shapes: shapesOf(corner) }, ...bytes);
   return {
-    version: hello.version ?? 'unknown',
+    version: python.version,
     notes: ['eager, 1 thread'],
-    run: async (steps) => (await ask({ do: 'run', steps })).ms ?? Number.NaN,
-    async result() {
-      const { base64 = '' } = await ask({ do: 'result' });
-      return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
-    },
+    run: async (steps) => (await python.ask({ do: 'run', steps })).ms ?? Number.NaN,
+    result: async () => valuesIn(await python.ask({ do: 'result' })),
   };
 }
 
@@ -185,9 +165,9 @@ export default [
     ],
     cases: () => Promise.all(corners.map(caseOf)),
     async close() {
-      const started = pytorch;
+      const python = await pytorch;
       pytorch = undefined;
-      await (await started)?.child.close();
+      if (python && !('absent' in python)) await python.close();
     },
   },
 ] satisfies readonly Benchmark[];

@@ -3,21 +3,14 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { version } from '@lockstep/command';
 import { openDataset } from '@lockstep/data/node';
 import { parseDelimited } from '@lockstep/data/readers';
 import { thousands } from '@lockstep/data/shown';
 import { randomStream } from '@lockstep/tensor';
 import { train } from '@lockstep/train';
-import {
-  type Absent,
-  type Benchmark,
-  type Case,
-  type Implementation,
-  relativeDistance,
-  startChild,
-} from '../harness.ts';
+import { type Absent, type Benchmark, type Case, type Implementation, relativeDistance } from '../harness.ts';
+import { startPython } from '../peers/python.ts';
 
 const [rows, columns] = [200_000, 30];
 const [hidden, batch] = [128, 256];
@@ -61,17 +54,15 @@ async function writeTable(): Promise<Table> {
 
 let table: Promise<Table> | undefined;
 
-const peer = fileURLToPath(new URL('../../peers/scikit.py', import.meta.url));
-const installation = 'they come with: python3 -m pip install pandas scikit-learn';
-
 type Work = 'read' | 'prepare' | 'train';
-interface Answer {
+
+interface Measured {
   readonly ms: number;
   readonly values: readonly number[];
 }
 
 /** @param work measured `times` times; returns the milliseconds and what to check */
-function implementation(note: string, work: (times: number) => Promise<Answer>): Implementation {
+function implementation(note: string, work: (times: number) => Promise<Measured>): Implementation {
   let values: readonly number[] = [];
   return {
     version,
@@ -85,30 +76,16 @@ function implementation(note: string, work: (times: number) => Promise<Answer>):
   };
 }
 
-/** @param threads of the BLAS library */
-async function openPython(work: Work, threads: number): Promise<Implementation | Absent> {
-  const child = startChild('python3', [peer], {
-    ...{ OMP_NUM_THREADS: `${threads}`, OPENBLAS_NUM_THREADS: `${threads}`, MKL_NUM_THREADS: `${threads}` },
-    PYTHONDONTWRITEBYTECODE: '1',
-  });
-  const { file } = await table!;
-  const hello = (await child.ask().catch((error: Error) => ({ absent: error.message }))) as {
-    readonly absent?: string;
-    readonly version: string;
+async function openPython(work: Work): Promise<Implementation | Absent> {
+  const installation = 'they come with: python3 -m pip install pandas scikit-learn';
+  const python = await startPython('scikit.py', { installation });
+  if ('absent' in python) return python;
+  const request = { do: work, file: (await table!).file, hidden, batch };
+  const measured = async (times: number): Promise<Measured> => {
+    const { ms = Number.NaN, values = [] } = await python.ask({ ...request, times });
+    return { ms, values };
   };
-  if (hello.absent !== undefined) {
-    await child.close();
-    return { absent: `${hello.absent}; ${installation}` };
-  }
-  const request = { do: work, file, hidden, batch };
-  return {
-    ...implementation(
-      `one process, ${threads} thread${threads === 1 ? '' : 's'}`,
-      async (times) => (await child.ask(`${JSON.stringify({ ...request, times })}\n`)) as Answer,
-    ),
-    version: hello.version,
-    close: () => child.close(),
-  };
+  return { ...implementation('one process, 1 thread', measured), version: python.version, close: python.close };
 }
 
 async function repeat<Result>(times: number, work: () => Result | Promise<Result>) {
@@ -206,7 +183,7 @@ export default [
           distance: (result) => relativeDistance(result, sums),
           candidates: [
             { name: 'Lockstep', open: openReading },
-            { name: 'pandas', open: () => openPython('read', 1) },
+            { name: 'pandas', open: () => openPython('read') },
           ],
         },
         {
@@ -214,7 +191,7 @@ export default [
           distance: (result) => relativeDistance(result, ready),
           candidates: [
             { name: 'Lockstep', open: openPreparing },
-            { name: 'scikit-learn', open: () => openPython('prepare', 1) },
+            { name: 'scikit-learn', open: () => openPython('prepare') },
           ],
         },
       ];
@@ -235,7 +212,7 @@ export default [
         distance: (result) => relativeDistance(result, [bestAccuracy]),
         candidates: [
           { name: 'Lockstep', open: openTraining },
-          { name: 'scikit-learn', open: () => openPython('train', 1) },
+          { name: 'scikit-learn', open: () => openPython('train') },
         ],
       },
     ],

@@ -2,20 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { errorMessage } from '@lockstep/data/shown';
-import { type Absent, type Child, type Implementation, startChild } from '../harness.ts';
+import { plural } from '@lockstep/data/shown';
+import type { Absent, Implementation } from '../harness.ts';
 import { gptSizes, type Peer, type TrainingStep } from '../work.ts';
-
-const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta.url));
-const installation =
-  'PyTorch comes with: python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
-
-/** The fields of the script's answers, as its docstring says; which are present depends on the request. */
-type Answer = Readonly<Partial<{ absent: string; version: string; ms: number; base64: string }>>;
+import { type Python, pytorchInstallation, startPython, valuesIn } from './python.ts';
 
 interface Started {
-  readonly ranks: readonly Child[];
+  readonly ranks: readonly Python[];
   readonly version: string;
   /** The ranks find each other through a file in this folder. */
   readonly folder: string;
@@ -49,25 +42,26 @@ export class PytorchGroup {
     if ('absent' in started) return started;
     if (this.#loaded !== work) {
       this.#loaded = work;
-      await askAll(started.ranks, ...workChunks(work));
+      const [header, bytes] = messageOf(work);
+      await Promise.all(started.ranks.map((rank) => rank.ask(header, ...bytes)));
     }
     const ranks = started.ranks.slice(0, size);
     const threads = typeof mode === 'string' ? 1 : mode.threads;
     const name = typeof mode === 'string' ? mode : 'threads';
-    const request = (message: { readonly do: 'reset' | 'run' | 'result'; readonly steps?: number }) =>
-      askAll(ranks, `${JSON.stringify({ ...message, mode: name, threads })}\n`);
+    /** Asks every rank at once. Returns the first rank's answer. */
+    const request = async (message: { readonly do: 'reset' | 'run' | 'result'; readonly steps?: number }) => {
+      const answers = await Promise.all(ranks.map((rank) => rank.ask({ ...message, mode: name, threads })));
+      return answers[0]!;
+    };
     const processes = mode === 'ddp' ? `DistributedDataParallel, gloo, ${size} processes` : 'one process';
     return {
       version: started.version,
-      notes: [`${processes} of ${threads} thread${threads === 1 ? '' : 's'}`, 'eager, torch.optim.SGD, from float32'],
+      notes: [`${processes} of ${plural(threads, 'thread')}`, 'eager, torch.optim.SGD, from float32'],
       async reset() {
         await request({ do: 'reset' });
       },
       run: async (steps) => (await request({ do: 'run', steps })).ms ?? Number.NaN,
-      async result() {
-        const { base64 = '' } = await request({ do: 'result' });
-        return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
-      },
+      result: async () => valuesIn(await request({ do: 'result' })),
     };
   }
 
@@ -81,22 +75,19 @@ export class PytorchGroup {
 
 async function start(size: number): Promise<Started | Absent> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-gloo-'));
-  const environment = {
-    OMP_NUM_THREADS: '1',
-    MKL_NUM_THREADS: '1',
-    // Prevents compiled scripts next to their sources.
-    PYTHONDONTWRITEBYTECODE: '1',
-    // Otherwise gloo resolves the host name of this machine, which fails on some machines.
-    GLOO_SOCKET_IFNAME: process.platform === 'darwin' ? 'lo0' : 'lo',
-  };
-  const ranks = Array.from({ length: size }, (_, rank) =>
-    startChild('python3', [script, `${rank}`, `${size}`, join(folder, 'rendezvous')], environment),
+  // Otherwise gloo resolves the host name of this machine, which fails on some machines.
+  const environment = { GLOO_SOCKET_IFNAME: process.platform === 'darwin' ? 'lo0' : 'lo' };
+  const started = await Promise.all(
+    Array.from({ length: size }, (_, rank) => {
+      const args = [`${rank}`, `${size}`, join(folder, 'rendezvous')];
+      return startPython('pytorch_group.py', { installation: pytorchInstallation, args, environment });
+    }),
   );
-  const answer = await askAll(ranks).catch((error: unknown): Answer => ({ absent: errorMessage(error) }));
-  const { absent, version = 'unknown' } = answer;
-  if (absent === undefined) return { ranks, version, folder };
+  const ranks = started.filter((rank): rank is Python => 'ask' in rank);
+  const absent = started.find((rank) => 'absent' in rank);
+  if (absent === undefined) return { ranks, version: ranks[0]!.version, folder };
   await end({ ranks, folder });
-  return { absent: `${absent}; ${installation}` };
+  return absent;
 }
 
 async function end({ ranks, folder }: Pick<Started, 'ranks' | 'folder'>): Promise<void> {
@@ -104,21 +95,16 @@ async function end({ ranks, folder }: Pick<Started, 'ranks' | 'folder'>): Promis
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Asks every rank at once. Returns the first rank's answer. */
-async function askAll(ranks: readonly Child[], ...chunks: readonly (string | Uint8Array)[]): Promise<Answer> {
-  const answers = await Promise.all(ranks.map((rank) => rank.ask(...chunks)));
-  return answers[0] as Answer;
-}
-
 /** The work in the format that `pytorch_work.py` reads: a header, then raw bytes. */
-function workChunks({ net, batchSize, batches, initial, learningRate }: TrainingStep): (string | Uint8Array)[] {
-  const header = { do: 'open', batch: batchSize, batches: batches.length, learningRate };
-  return [
-    `${JSON.stringify({ ...header, net: net.name, shapes: net.shapes, heads: gptSizes(net).heads })}\n`,
+function messageOf({ net, batchSize, batches, initial, learningRate }: TrainingStep) {
+  const { name, shapes } = net;
+  const sizes = { batch: batchSize, batches: batches.length, shapes, heads: gptSizes(net).heads };
+  const bytes = [
     new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength),
     ...batches.map((batch) => batch.samples),
     ...batches.map((batch) => Uint8Array.from(batch.labels)),
   ];
+  return [{ do: 'open', learningRate, net: name, ...sizes }, bytes] as const;
 }
 
 export const pytorchName = 'PyTorch, 1 thread';
