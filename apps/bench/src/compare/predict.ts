@@ -3,7 +3,7 @@
  * workers; estimates for 1, 2 and 4 workers are checked.
  */
 import { CommandFailure, usageFailure, version } from '@lockstep/command';
-import { thousands } from '@lockstep/data/shown';
+import { plural, thousands } from '@lockstep/data/shown';
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/rules';
 import type { Report, StepTimes } from '@lockstep/train';
 import {
@@ -330,16 +330,8 @@ function estimateLines(name: string, costs: Costs, { predictions }: ScalingEstim
   ];
 }
 
-interface PredictionError {
-  readonly workers: number;
-  readonly predictedImagesPerSecond: number;
-  readonly measuredImagesPerSecond: number;
-  /** Predicted over measured, minus 1. */
-  readonly error: number;
-}
-
-function errorLines(errors: readonly PredictionError[]): string[] {
-  const rows = errors.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => {
+function errorLines(checks: ReturnType<typeof checksOf>): string[] {
+  const rows = checks.map(({ workers, predictedImagesPerSecond, measuredImagesPerSecond, error }) => {
     const figures = [predictedImagesPerSecond, measuredImagesPerSecond].map(thousands);
     return [`${workers}`, ...figures, `${error >= 0 ? '+' : ''}${(error * 100).toFixed(0)} %`];
   });
@@ -352,10 +344,10 @@ function errorLines(errors: readonly PredictionError[]): string[] {
 /** The answer for the requested workers, and how many workers pay off. */
 function answerFor(costs: Costs, asked: PredictedTimes, estimate: ScalingEstimate, { speeds, link }: Scenario) {
   const { best, pays } = estimate;
-  const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;
   const where = link === undefined ? 'on this machine' : 'behind that link';
-  const answer = `${count(asked.workers)} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${ratioText(asked.speedUp)} one process.`;
-  if (pays) return `${answer} More than ${count(best.workers)} (${ratioText(best.speedUp)}) add almost nothing.`;
+  const answer = `${plural(asked.workers, 'worker')} ${where}: ${thousands(asked.imagesPerSecond)} images/s, ${ratioText(asked.speedUp)} one process.`;
+  if (pays)
+    return `${answer} More than ${plural(best.workers, 'worker')} (${ratioText(best.speedUp)}) add almost nothing.`;
   if (link === undefined) return `${answer} No number of workers is faster than one process: use a larger batch.`;
   const bandwidth = breakEvenBandwidth(costs, speeds, link.latencyMs);
   const need =

@@ -33,9 +33,10 @@ export function curveDistance(first: readonly CurvePoint[], second: readonly Cur
   }, 0);
 }
 
-/** Speed-up over the baseline, round by round. */
+/** Speed-up over the baseline, round by round, in the rounds that both took part in. */
 export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readonly number[]): Spread {
-  return spread(pairedRatios(baselineMsPerStep.slice(0, msPerStep.length), msPerStep));
+  const rounds = Math.min(msPerStep.length, baselineMsPerStep.length);
+  return spread(pairedRatios(baselineMsPerStep.slice(0, rounds), msPerStep.slice(0, rounds)));
 }
 
 export const stepParts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'] as const;
@@ -128,19 +129,15 @@ function peerFigures(row: MeasuredPeer, measured: readonly MeasuredTraining[]) {
     (other): other is MeasuredLockstep =>
       other.kind === 'lockstep' && other.workers.kind === equal?.kind && other.workers.count === equal.count,
   );
-  const ratios = (numerators: readonly number[], denominators: readonly number[]): Spread => {
-    const rounds = Math.min(numerators.length, denominators.length);
-    return spread(pairedRatios(numerators.slice(0, rounds), denominators.slice(0, rounds)));
-  };
   return {
     kind,
     version,
     notes,
     distance,
     /** A peer with several threads or processes over its row of one thread; null for other peers. */
-    speedUp: oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
+    speedUp: oneThread && row !== oneThread ? speedUps(msPerStep, oneThread.msPerStep) : null,
     /** Throughput of Lockstep with as many threads or processes over the peer's; null if it is not like for like. */
-    lockstepAgainstIt: ours ? ratios(msPerStep, ours.msPerStep) : null,
+    lockstepAgainstIt: ours ? speedUps(ours.msPerStep, msPerStep) : null,
   };
 }
 
