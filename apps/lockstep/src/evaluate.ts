@@ -8,6 +8,7 @@ import {
   measured,
   type PrintedColumn,
   percent,
+  plural,
   readCommandLine,
   requireOutputs,
   saveJson,
@@ -63,7 +64,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const parameters = parameterCount(architecture);
   const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
   process.stdout.write(
-    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}${test.count === 1 ? 'sample' : 'samples'}${sizeText(test.samples.shape)}\n`,
+    `${which}: ${plural(test.count, options.all ? 'sample' : 'test sample')}${sizeText(test.samples.shape)}\n`,
   );
   const evaluation = await model.evaluate(test);
   model.dispose();
@@ -76,9 +77,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
 }
 
 function sizeText(shape: readonly number[]): string {
-  return shape.length === 1
-    ? `, ${thousands(shape[0]!)} ${shape[0] === 1 ? 'value' : 'values'} each`
-    : ` of ${shape.join(' x ')}`;
+  return shape.length === 1 ? `, ${plural(shape[0]!, 'value')} each` : ` of ${shape.join(' x ')}`;
 }
 
 function requireFit(model: LoadedModel, data: Dataset, path: string | undefined): void {

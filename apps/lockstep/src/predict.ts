@@ -6,13 +6,13 @@ import {
   generalOptions,
   operands,
   percent,
+  plural,
   readCommandLine,
   requireOutputs,
   saveFile,
   shownLine,
   significant,
   textKind,
-  thousands,
   usageFailure,
   wholeKind,
 } from '@lockstep/command';
@@ -73,10 +73,7 @@ export async function predictFiles(args: readonly string[]): Promise<number> {
   model.dispose();
   if (out !== undefined) await saveFile(out, csvOf(rowsOf(model, samples, results, probabilities)));
   if (out === undefined || json) process.stdout.write(textOf(samples, results, json));
-  else
-    process.stdout.write(
-      `${thousands(samples.length)} ${samples.length === 1 ? 'prediction' : 'predictions'} written to ${out}\n`,
-    );
+  else process.stdout.write(`${plural(samples.length, 'prediction')} written to ${out}\n`);
   return 0;
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { version } from '@lockstep/command';
 import { createShardSource } from '@lockstep/compute';
 import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
-import { thousands } from '@lockstep/data/shown';
+import { plural, thousands } from '@lockstep/data/shown';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -272,7 +272,7 @@ async function coordinatorCase(count: number): Promise<Case> {
   const open = (relays: number) => () =>
     openRun({ options, workers: { processes: 1, each: count, relays }, stepsOfOne: 1, warmUp: warmUpSteps });
   return {
-    name: count === 1 ? '1 worker' : `${count} workers`,
+    name: plural(count, 'worker'),
     workPerStep: { amount: (2 * count * vectorBytes) / 1e6, unit: 'MB' },
     checkedSteps,
     tolerance: 1e-4,

@@ -16,7 +16,7 @@ import {
   version,
   wholeKind,
 } from '@lockstep/command';
-import { thousands } from '@lockstep/data/shown';
+import { plural, thousands } from '@lockstep/data/shown';
 import { computeChoices } from '@lockstep/worker';
 import { reportOption } from '../bench.ts';
 import { describeMachine, type Output } from '../harness.ts';
@@ -155,7 +155,7 @@ export async function compare({ options, grid, sources, folder, output, signal }
   const { machine, lines } = describeMachine();
   output.print(
     ...lines,
-    `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
+    `Medians of ${plural(rounds, 'interleaved round')}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
     `start-up and first two thirds; it evaluates ${thousands(evaluatedImages)} images, or a tenth of a text. Peers take the same batches from the same`,
     'weights, ready as float32 or tokens, in their fastest form; a round of theirs is the median of some bursts.',
   );

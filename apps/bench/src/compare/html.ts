@@ -1,6 +1,6 @@
 /** The page of a comparison: one self-contained file with the report, and its figures as views of the run's page. */
 import { readFileSync } from 'node:fs';
-import { thousands } from '@lockstep/data/shown';
+import { plural, thousands } from '@lockstep/data/shown';
 import type { Bars, Curves, Exhibit, Table } from '@lockstep/lesson';
 import { milliseconds, ratioText } from '../harness.ts';
 import type { CompareReport } from './compare.ts';
@@ -55,7 +55,7 @@ function contentOf(report: CompareReport) {
     [
       {
         title: 'Images or tokens per second',
-        text: `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Next to it: the speed relative to one thread of Lockstep.`,
+        text: `Medians of ${plural(rounds, 'interleaved round')}; the thin line spans them. Next to it: the speed relative to one thread of Lockstep.`,
         exhibits: each(throughputBars),
       },
       {

@@ -1,4 +1,5 @@
 /** The first weights: their size decides how much of a signal is left after many layers. */
+import { plural } from '@lockstep/data/shown';
 import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
 import { count, defineChapter, range, seedControl } from '../chapter.ts';
 import { curves, decimal, table } from '../exhibit.ts';
@@ -54,7 +55,7 @@ export const initialization = defineChapter({
       true,
     ),
     table(
-      `Sizes after ${depth} ${depth === 1 ? 'layer' : 'layers'}, relative to the first`,
+      `Sizes after ${plural(depth, 'layer')}, relative to the first`,
       ['weights', 'deviation times √inputs', 'signal', 'gradient'],
       signals.map(({ label, gain, sizes, gradient }) => [
         label,

@@ -1,4 +1,5 @@
 /** From SGD to momentum and Adam: the same loop with one line of configuration changed. */
+import { plural } from '@lockstep/data/shown';
 import { count, defineChapter, seedControl } from '../chapter.ts';
 import { batchesOf, Classifier, digitsOf } from '../digits.ts';
 import { curves, decimal, percent, table } from '../exhibit.ts';
@@ -73,7 +74,7 @@ export const optimizersChapter = defineChapter({
         true,
       ),
       table(
-        `After ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
+        `After ${plural(epochs, 'epoch')}`,
         ['optimizer', 'learning rate', 'test loss', 'test accuracy'],
         trained.map(({ config, test }) => [
           config.type,
