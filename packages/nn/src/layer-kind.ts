@@ -116,6 +116,14 @@ export interface LayerKind<Config> {
   readonly stepwise?: Stepwise<Config>;
 }
 
+/** Defines a kind of layer by its schema, and by methods that take what the schema accepts. */
+export function defineLayer<Schema extends GenericSchema>(
+  schema: Schema,
+  methods: Omit<LayerKind<v.InferOutput<Schema>>, 'schema'>,
+) {
+  return { schema, ...methods };
+}
+
 /** Initial weights, by name, of a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
 const weightInitializers = {
   kaiming: (fanIn: number) => uniform(Math.sqrt(6 / fanIn)),

@@ -16,7 +16,7 @@ import {
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
 import { fraction, fractionBelowOne, wholeNumberFrom } from './check.ts';
-import { init, initializersOf, type LayerKind, matrixParameter, parameter } from './layer-kind.ts';
+import { defineLayer, init, initializersOf, type LayerKind, matrixParameter, parameter } from './layer-kind.ts';
 import { sequenceLayers } from './sequence-layers.ts';
 
 /** Size of a window, or of the stride between two windows. */
@@ -50,11 +50,8 @@ function outputSize([height, width]: Shape, { size, stride, padding }: Window): 
   return [rows, columns];
 }
 
-const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init });
-
 /** Works on the last axis, as `torch.nn.Linear` does. */
-const dense = {
-  schema: denseSchema,
+const dense = defineLayer(v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init }), {
   outputShape({ units }, input) {
     inputUnits(input);
     return [...input.slice(0, -1), units];
@@ -71,7 +68,7 @@ const dense = {
   forward(_, input, [weight, bias]) {
     return add(matmul(input, weight!), bias!);
   },
-} satisfies LayerKind<v.InferOutput<typeof denseSchema>>;
+});
 
 /** PyTorch's images have their width last, so a dense layer on an image would mean something else there. */
 function inputUnits(shape: Shape): number {
@@ -93,8 +90,7 @@ const conv2dSchema = v.strictObject({
 
 type Config = v.InferOutput<typeof conv2dSchema>;
 
-const conv2d = {
-  schema: conv2dSchema,
+const conv2d = defineLayer(conv2dSchema, {
   outputShape: (config, input) => [...outputSize(imageShape(input), windowOf(config)), config.filters],
   parameters(config, input) {
     const { filters, kernel } = config;
@@ -109,7 +105,7 @@ const conv2d = {
     const { stride, padding } = windowOf(config);
     return add(conv2dOp(input, weight!, { stride, padding }), bias!);
   },
-} satisfies LayerKind<Config>;
+});
 
 function windowOf({ kernel, stride = 1, padding = 0 }: Config): Window {
   return { size: kernel, stride, padding };
@@ -125,8 +121,7 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
     /** 0 by default; at most half the window. */
     padding: v.exactOptional(paddingSize),
   });
-  return {
-    schema,
+  return defineLayer(schema, {
     outputShape({ window, stride = window, padding = 0 }, input) {
       const [height, width, channels] = imageShape(input);
       if (padding > window / 2) {
@@ -135,7 +130,7 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
       return [...outputSize([height, width], { size: window, stride, padding }), channels];
     },
     forward: ({ window, stride = window, padding = 0 }, input) => pool(input, window, { stride, padding }),
-  } satisfies LayerKind<v.InferOutput<typeof schema>>;
+  });
 }
 
 /** Same as `torch.nn.MaxPool2d`. */
@@ -144,17 +139,13 @@ const maxPool2d = pooling('maxPool2d', maxPool2dOp);
 /** Same as `torch.nn.AvgPool2d`: padding counts as zeros. */
 const averagePool2d = pooling('averagePool2d', averagePool2dOp);
 
-const flattenSchema = v.strictObject({ type: v.literal('flatten') });
-
-const flatten = {
-  schema: flattenSchema,
+const flatten = defineLayer(v.strictObject({ type: v.literal('flatten') }), {
   outputShape: (_, input) => [sizeOf(input)],
   forward: (_, input) => reshape(input, [input.shape[0]!, -1]),
-} satisfies LayerKind<v.InferOutput<typeof flattenSchema>>;
+});
 
 function activation<const Type extends string>(type: Type, fn: (x: ops.Tensor) => ops.Tensor) {
-  const schema = v.strictObject({ type: v.literal(type) });
-  return { schema, forward: (_, input) => fn(input) } satisfies LayerKind<v.InferOutput<typeof schema>>;
+  return defineLayer(v.strictObject({ type: v.literal(type) }), { forward: (_, input) => fn(input) });
 }
 
 /** `max(x, 0)`. */
@@ -181,18 +172,14 @@ const leakySchema = v.strictObject({
 });
 
 /** `x` if x > 0, else `slope * x`. */
-const leakyRelu = {
-  schema: leakySchema,
+const leakyRelu = defineLayer(leakySchema, {
   forward: ({ slope = 0.01 }, input) => ops.leakyRelu(input, slope),
-} satisfies LayerKind<v.InferOutput<typeof leakySchema>>;
+});
 
-const dropoutSchema = v.strictObject({ type: v.literal('dropout'), rate: fractionBelowOne });
-
-const dropout = {
-  schema: dropoutSchema,
+const dropout = defineLayer(v.strictObject({ type: v.literal('dropout'), rate: fractionBelowOne }), {
   isRandom: ({ rate }) => rate > 0,
   forward: ({ rate }, input, _, { random }) => (random === undefined ? input : dropoutOp(input, rate, random)),
-} satisfies LayerKind<v.InferOutput<typeof dropoutSchema>>;
+});
 
 /** The layers that hold no others. */
 const leafLayers = {
@@ -244,8 +231,7 @@ function layersSchema(depth: number): GenericSchema<unknown, readonly Layer[]> {
 export const layerListSchema = layersSchema(maximumDepth);
 
 /** `x + layers(x)`. */
-const residual = {
-  schema: residualSchema(maximumDepth - 1),
+const residual = defineLayer(residualSchema(maximumDepth - 1), {
   outputShape(_, input, { nested, image }) {
     if (nested.join() !== input.join()) {
       throw new Error(`expected layers that keep the shape ${formatShape(input)}, got ${formatShape(nested)}`);
@@ -257,7 +243,7 @@ const residual = {
     return input;
   },
   forward: (_, input, __, { nested }) => add(input, nested(input)),
-} satisfies LayerKind<ResidualLayer>;
+});
 
 /** The table of layers, by type. */
 export const layers = { ...leafLayers, residual };

@@ -31,9 +31,9 @@ import * as v from 'valibot';
 import { fractionBelowOne, positive, wholeNumberFrom } from './check.ts';
 import {
   constant,
+  defineLayer,
   init,
   initializersOf,
-  type LayerKind,
   type LayerParameter,
   matrixParameter,
   normal,
@@ -58,8 +58,7 @@ const embeddingSchema = v.strictObject({
 });
 
 /** Maps each token to its row of the weight, as `torch.nn.Embedding` does. */
-const embedding = {
-  schema: embeddingSchema,
+const embedding = defineLayer(embeddingSchema, {
   outputShape(config, input, { isFirst }) {
     if (!isFirst) throw new Error('expected an embedding as the first layer of a model, which reads the tokens');
     if (input.length !== 1) throw new Error(`expected a sample of [positions], got ${formatShape(input)}`);
@@ -69,13 +68,10 @@ const embedding = {
     parameter('weight', [tokens, width], init ? initializersOf(init, tokens, width).weight : normal(1)),
   ],
   forward: (_, input, [weight]) => indexSelect(weight!, input),
-} satisfies LayerKind<v.InferOutput<typeof embeddingSchema>>;
-
-const positionsSchema = v.strictObject({ type: v.literal('positions'), init });
+});
 
 /** Adds a learned row for each position. */
-const positions = {
-  schema: positionsSchema,
+const positions = defineLayer(v.strictObject({ type: v.literal('positions'), init }), {
   parameters({ init }, input) {
     const [count, width] = rowsShape(input);
     return [parameter('weight', [count, width], init ? initializersOf(init, count, width).weight : normal(1))];
@@ -85,7 +81,7 @@ const positions = {
     isBounded: true,
     next: (_, input, [weight], __, { position }) => [add(input, indexSelect(weight!, position))],
   },
-} satisfies LayerKind<v.InferOutput<typeof positionsSchema>>;
+});
 
 const layerNormSchema = v.strictObject({
   type: v.literal('layerNorm'),
@@ -94,8 +90,7 @@ const layerNormSchema = v.strictObject({
 });
 
 /** `(x - mean) / sqrt(variance + epsilon) * weight + bias` of each row, as `torch.nn.LayerNorm` over the last axis. */
-const layerNorm = {
-  schema: layerNormSchema,
+const layerNorm = defineLayer(layerNormSchema, {
   parameters: (_, input) => [
     parameter('weight', input.slice(-1), constant(1)),
     parameter('bias', input.slice(-1), constant(0)),
@@ -103,7 +98,7 @@ const layerNorm = {
   forward({ epsilon = 1e-5 }, input, [weight, bias]) {
     return add(mul(layerNormOp(input, { epsilon }), weight!), bias!);
   },
-} satisfies LayerKind<v.InferOutput<typeof layerNormSchema>>;
+});
 
 const attentionSchema = v.strictObject({
   type: v.literal('attention'),
@@ -117,14 +112,11 @@ const attentionSchema = v.strictObject({
   projectionInit: init,
 });
 
-type AttentionConfig = v.InferOutput<typeof attentionSchema>;
-
 /** Most attention scores of a sample. */
 const maximumScores = 2 ** 28;
 
 /** Self-attention with the parameters of GPT-2: `c_attn` makes queries, keys and values, `c_proj` joins the heads. */
-const attention = {
-  schema: attentionSchema,
+const attention = defineLayer(attentionSchema, {
   parameters({ init, projectionInit = init, heads }, input) {
     const [positions, width] = rowsShape(input);
     if (width % heads !== 0) throw new Error(`expected a width that ${heads} heads divide, got ${width}`);
@@ -165,7 +157,7 @@ const attention = {
       return [output, keys!, values!];
     },
   },
-} satisfies LayerKind<AttentionConfig>;
+});
 
 /** Score of a position that is not read yet: its power is 0 next to that of any real score. */
 const unread = -1e30;
@@ -187,11 +179,8 @@ function joinHeads(heads: Tensor): Tensor {
   return reshape(permute(heads, [0, 2, 1, 3]), [samples, positions, -1]);
 }
 
-const tiedOutputSchema = v.strictObject({ type: v.literal('tiedOutput') });
-
 /** Scores of the tokens at each position: the product with the embedding's weight, which it shares. */
-const tiedOutput = {
-  schema: tiedOutputSchema,
+const tiedOutput = defineLayer(v.strictObject({ type: v.literal('tiedOutput') }), {
   outputShape(_, input, { embedding }) {
     const [positions, width] = rowsShape(input);
     if (!embedding) throw new Error('expected a model whose first layer is an embedding, which the output shares');
@@ -199,13 +188,10 @@ const tiedOutput = {
     throw new Error(`expected the width ${embedding.width} of the embedding, got ${width}`);
   },
   forward: (_, input, __, { text }) => matmul(input, text!.embedding, { transposeRight: true }),
-} satisfies LayerKind<v.InferOutput<typeof tiedOutputSchema>>;
-
-const meanPositionsSchema = v.strictObject({ type: v.literal('meanPositions') });
+});
 
 /** Mean over the positions, without those whose token is 0, which fills short texts. */
-const meanPositions = {
-  schema: meanPositionsSchema,
+const meanPositions = defineLayer(v.strictObject({ type: v.literal('meanPositions') }), {
   outputShape: (_, input) => [rowsShape(input)[1]],
   forward(_, input, __, { text }) {
     if (!text) return mean(input, { axes: [1] });
@@ -214,7 +200,7 @@ const meanPositions = {
     const count = maximum(sum(isToken, { axes: [1], keepAxes: true }), 1);
     return div(sum(shown, { axes: [1] }), count);
   },
-} satisfies LayerKind<v.InferOutput<typeof meanPositionsSchema>>;
+});
 
 /** Parameters of a recurrent layer with `gates` gates, as in `torch.nn.LSTM` and `torch.nn.GRU`. */
 function recurrentParameters(gates: number, units: number, input: Shape): LayerParameter[] {
@@ -238,8 +224,7 @@ function gate(gates: Tensor, units: number, index: number): Tensor {
 
 function recurrent<const Type extends string>(type: Type, gates: number, states: number, cell: Cell) {
   const schema = v.strictObject({ type: v.literal(type), units: unitsSetting });
-  return {
-    schema,
+  return defineLayer(schema, {
     outputShape: ({ units }, input) => [rowsShape(input)[0], units],
     parameters: ({ units }, input) => recurrentParameters(gates, units, input),
     forward({ units }, input, [inputWeight, weight, inputBias, bias]) {
@@ -262,7 +247,7 @@ function recurrent<const Type extends string>(type: Type, gates: number, states:
         return [reshape(state[0]!, [1, 1, -1]), ...state];
       },
     },
-  } satisfies LayerKind<v.InferOutput<typeof schema>>;
+  });
 }
 
 /** Same as `torch.nn.LSTM` with one layer, from a state of zeros. */
