@@ -14,6 +14,7 @@ import {
   compile,
   createByteInput,
   fromStorage,
+  type Plan,
   type Program,
   type RandomKeys,
   randomKey,
@@ -219,15 +220,24 @@ export function createLabeledPlan(
     return sampleInput.take(values);
   };
 
+  return loadedPlan(plan, sampleInput, load);
+}
+
+/** A compiled plan with the input of its samples. @param load loads the inputs of a run */
+function loadedPlan<Batch extends readonly unknown[]>(
+  plan: Plan,
+  sampleInput: SampleInput,
+  load: (...batch: Batch) => readonly Program[],
+) {
   return {
     output: plan.output,
     load,
-    into: (storage) => plan.into(storage),
-    run(...batch) {
+    into: (storage: Storage) => plan.into(storage),
+    run(...batch: Batch): void {
       for (const program of load(...batch)) program.run();
       plan.run();
     },
-    dispose() {
+    dispose(): void {
       plan.dispose();
       sampleInput.dispose();
     },
@@ -352,17 +362,5 @@ export function createPrediction(backend: Backend, model: Model, samples: number
   const tensors = parameterTensors(backend, model, parameters);
   const sampleInput = inputOf(backend, model, samples);
   const plan = compile(backend, (x, ...weights) => [forward(model, x!, weights)], [sampleInput.x, ...tensors]);
-  return {
-    output: plan.output,
-    load: (values) => sampleInput.take(values),
-    into: (storage) => plan.into(storage),
-    run(values) {
-      for (const program of sampleInput.take(values)) program.run();
-      plan.run();
-    },
-    dispose() {
-      plan.dispose();
-      sampleInput.dispose();
-    },
-  };
+  return loadedPlan(plan, sampleInput, sampleInput.take);
 }
