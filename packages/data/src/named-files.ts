@@ -23,7 +23,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { shownLine } from './shown.ts';
+import { errorMessage, shownLine } from './shown.ts';
 
 /** The message names the file and what is wrong with it. */
 export class FileError extends Error {
@@ -64,14 +64,27 @@ const reasons: Readonly<Record<string, string>> = {
   ERR_INVALID_ARG_VALUE: 'the name contains a NUL character',
 };
 
+/** The system's code of an error; undefined if the system did not cause it. */
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
 /** Says why the system refused a file. */
 export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+  return reasons[codeOf(error) ?? ''] ?? errorMessage(error);
 }
 
 function refused(path: string, error: unknown): FileError {
   return new FileError(`${shownPath(path)}: ${reasonOf(error)}`);
+}
+
+/** Uses a file. @throws FileError if the system refuses it */
+function orRefused<Value>(path: string, use: () => Value): Value {
+  try {
+    return use();
+  } catch (error) {
+    throw codeOf(error) === undefined ? error : refused(path, error);
+  }
 }
 
 function kindOf(stats: Stats): string {
@@ -100,7 +113,7 @@ export type Look = (chunk: Uint8Array, totalBytes: number) => void;
  * @throws FileError if it is not a regular file, has more than `maxBytes`, or cannot be read
  */
 export function readRegularFile(path: string, maxBytes: number, look?: Look): Uint8Array {
-  try {
+  return orRefused(path, () => {
     const file = openRegularFile(path, maxBytes);
     try {
       const stats = fstatSync(file);
@@ -109,11 +122,7 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
     } finally {
       closeSync(file);
     }
-  } catch (error) {
-    const isOfSystem = error instanceof Error && 'code' in error;
-    if (error instanceof FileError || !isOfSystem) throw error;
-    throw refused(path, error);
-  }
+  });
 }
 
 /**
@@ -121,33 +130,33 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
  * @throws FileError as `readRegularFile` does
  */
 export function* readParts(path: string, maxBytes: number): Generator<Uint8Array> {
-  const file = openRegularFile(path, maxBytes);
+  const file = orRefused(path, () => openRegularFile(path, maxBytes));
   try {
-    for (let size = 0; ; ) {
-      const part = new Uint8Array(chunkBytes);
-      const count = readSync(file, part, 0, chunkBytes, null);
-      if (count === 0) return;
-      size += count;
-      if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');
-      yield part.subarray(0, count);
-    }
+    yield* partsOf(path, file, maxBytes);
   } finally {
     closeSync(file);
   }
 }
 
-function openRegularFile(path: string, maxBytes: number): number {
-  try {
-    const file = openSync(path, constants.O_RDONLY | nonBlocking);
-    const stats = fstatSync(file);
-    if (stats.isFile() && stats.size <= maxBytes) return file;
-    closeSync(file);
-    if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
-    throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
-  } catch (error) {
-    if (error instanceof FileError) throw error;
-    throw refused(path, error);
+/** Reads an open file of any size to its end. @throws FileError if it has more than `maxBytes` */
+function* partsOf(path: string, file: number, maxBytes: number): Generator<Uint8Array> {
+  for (let size = 0; ; ) {
+    const part = new Uint8Array(chunkBytes);
+    const count = readSync(file, part, 0, chunkBytes, null);
+    if (count === 0) return;
+    size += count;
+    if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');
+    yield part.subarray(0, count);
   }
+}
+
+function openRegularFile(path: string, maxBytes: number): number {
+  const file = openSync(path, constants.O_RDONLY | nonBlocking);
+  const stats = fstatSync(file);
+  if (stats.isFile() && stats.size <= maxBytes) return file;
+  closeSync(file);
+  if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
+  throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
 }
 
 /** Reads in chunks. The system provides the zeroed memory page by page, as it is written to. */
@@ -164,16 +173,13 @@ function readSized(file: number, size: number, look?: Look): Uint8Array {
 }
 
 function readUnsized(path: string, file: number, maxBytes: number, look?: Look): Uint8Array {
-  const chunks: Uint8Array[] = [];
-  const chunk = new Uint8Array(chunkBytes);
-  for (let size = 0; ; ) {
-    const count = readSync(file, chunk, 0, chunkBytes, null);
-    if (count === 0) return Buffer.concat(chunks);
-    size += count;
-    if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');
-    look?.(chunk.subarray(0, count), 0);
-    chunks.push(chunk.slice(0, count));
+  const parts: Uint8Array[] = [];
+  for (const part of partsOf(path, file, maxBytes)) {
+    look?.(part, 0);
+    // A copy as long as the part: the system may give few bytes at a time.
+    parts.push(part.slice());
   }
+  return Buffer.concat(parts);
 }
 
 /** The destination of an output, after its links. */
@@ -200,7 +206,7 @@ function targetOf(path: string): Target {
     place = join(folderOf(path, place), basename(place));
     const inFolder = descriptorOf(place);
     if (inFolder !== undefined) return descriptorTarget(path, inFolder);
-    const stats = statsOf(path, place);
+    const stats = orRefused(path, () => lstatSync(place, { throwIfNoEntry: false }));
     if (!stats) return { place };
     if (!stats.isSymbolicLink()) {
       if (stats.isFile() || stats.isFIFO() || stats.isCharacterDevice()) return { place, stats };
@@ -234,14 +240,6 @@ function folderOf(path: string, place: string): string {
     return realpathSync(folder);
   } catch (error) {
     throw new FileError(`${shownPath(path)}: cannot use the folder ${shownPath(folder)}: ${reasonOf(error)}`);
-  }
-}
-
-function statsOf(path: string, place: string): Stats | undefined {
-  try {
-    return lstatSync(place, { throwIfNoEntry: false });
-  } catch (error) {
-    throw refused(path, error);
   }
 }
 
@@ -370,8 +368,7 @@ async function keepOwnerAndMode(file: FileHandle, { uid, gid, mode }: Stats): Pr
 
 /** Whether the folder, not the file, is the problem: it takes no new files, or the file is a mount point. */
 function isFolderFault(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return ['EACCES', 'EBUSY', 'EPERM', 'EROFS', 'EXDEV'].includes(code);
+  return ['EACCES', 'EBUSY', 'EPERM', 'EROFS', 'EXDEV'].includes(codeOf(error) ?? '');
 }
 
 /** Overwrites in place; not atomic. Opens without O_CREAT, so that a device that has gone becomes no file. */
