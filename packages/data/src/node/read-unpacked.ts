@@ -1,5 +1,6 @@
-/** Reads files, plain or gzip, only as far as a reader accepts them; needs Node. */
-import { basename } from 'node:path';
+/** Reads files, plain or gzip, only as far as a reader accepts them; finds those of packages; needs Node. */
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { DataError, limitOf, maxFileBytes, unexpected } from '../data-error.ts';
 import { FileError, inMiB, readRegularFile, reasonOf } from '../named-files.ts';
@@ -46,6 +47,15 @@ export async function readUnpacked(path: string, gate: Gate): Promise<UnpackedFi
     at += chunk.length;
   });
   return { bytes, fileBytes };
+}
+
+/** Returns the folder `data` of an installed package. @throws DataError with this message if it is not installed */
+export function folderOfPackage(name: string, missing: string): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), 'data');
+  } catch {
+    throw new DataError(missing);
+  }
 }
 
 /** Reads a file, with its errors as DataError. @throws DataError */
