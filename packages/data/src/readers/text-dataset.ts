@@ -1,7 +1,7 @@
 /** Turns a text into samples: windows of running text, or lines; and learns its vocabulary. */
 
 import { argumentKinds, checkArguments, checkWhole, DataError, objectWith, unexpected } from '../data-error.ts';
-import { type Dataset, maxTokens, nextTargets, tokenArray, tokenSamples } from '../dataset.ts';
+import { type Dataset, maxTokens, nextTargets, type Targets, tokenArray, tokenSamples } from '../dataset.ts';
 import { defaultSplitSeed, heldOutCount, type SplitOptions, splitIndices } from '../order.ts';
 import { plural, thousands } from '../shown.ts';
 import { foundLine, type OpenedDataset } from './table-dataset.ts';
@@ -88,10 +88,8 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
   const testCount = heldOutCount(windows, testFraction);
   const trainCount = windows - testCount;
   const size = vocabularySize(vocabulary);
-  const [train, test] = [trainCount, testCount].map((samples) => tokenArray(samples * (context + 1), size)) as [
-    Uint8Array | Uint16Array,
-    Uint8Array | Uint16Array,
-  ];
+  const train = tokenArray(trainCount * (context + 1), size);
+  const test = tokenArray(testCount * (context + 1), size);
   let [window, column] = [0, 0];
   const put = (token: number): void => {
     const at = (window < trainCount ? window : window - trainCount) * (context + 1) + column;
@@ -108,11 +106,7 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
   });
   requireSame(source, count, again);
   const targets = nextTargets(tokenNames(vocabulary), context);
-  const part = (values: Uint8Array | Uint16Array): Dataset => ({
-    samples: tokenSamples(values, context + 1, size),
-    targets,
-    count: values.length / (context + 1),
-  });
+  const part = partOf(targets, context, size);
   const parts = `${thousands(trainCount)} to train, the last ${thousands(testCount)} to validate`;
   const what = `text of ${thousands(count)} ${units[vocabulary.kind]}, ${thousands(size)} different; ${plural(windows, 'window')} of ${context}, ${parts}`;
   return {
@@ -120,6 +114,15 @@ function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDat
     found: foundLine([source], what),
     reading: { type: 'text', vocabulary },
   };
+}
+
+/** Returns a function that makes a data set of samples, each of which predicts at a number of positions. */
+function partOf(targets: Targets, positions: number, tokens: number) {
+  return (values: Uint8Array | Uint16Array): Dataset => ({
+    samples: tokenSamples(values, positions + 1, tokens),
+    targets,
+    count: values.length / (positions + 1),
+  });
 }
 
 /** @returns the number of tokens */
@@ -279,24 +282,21 @@ function datasetFromLines(given: TextSource, options: TextOptions): OpenedDatase
   const places = new Uint32Array(count);
   for (const [at, line] of [...split.train, ...split.test].entries()) places[line] = at;
   const trainCount = split.train.length;
-  const [train, test] = [trainCount, split.test.length].map((samples) => tokenArray(samples * (positions + 1), size));
+  const train = tokenArray(trainCount * (positions + 1), size);
+  const test = tokenArray(split.test.length * (positions + 1), size);
   let line = 0;
   const lines = eachLine(source, vocabulary, (tokens) => {
     const place = places[line]!;
-    const [values, at] = place < trainCount ? [train!, place] : [test!, place - trainCount];
+    const [values, at] = place < trainCount ? [train, place] : [test, place - trainCount];
     values.set(tokens, at * (positions + 1) + 1);
     line += 1;
   });
   requireSame(source, count, lines);
-  const part = (values: Uint8Array | Uint16Array): Dataset => ({
-    samples: tokenSamples(values, positions + 1, size),
-    targets,
-    count: values.length / (positions + 1),
-  });
+  const part = partOf(targets, positions, size);
   const parts = `${thousands(trainCount)} to train, ${thousands(count - trainCount)} to validate (split by seed ${options.seed ?? defaultSplitSeed})`;
   const what = `${plural(count, 'line')} of up to ${longest} characters, ${thousands(size)} different; ${parts}`;
   return {
-    ...{ train: part(train!), test: part(test!) },
+    ...{ train: part(train), test: part(test) },
     found: foundLine([source], what),
     reading: { type: 'text', vocabulary, lines: true },
   };
