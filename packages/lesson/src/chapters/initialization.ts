@@ -1,7 +1,7 @@
 /** The first weights: their size decides how much of a signal is left after many layers. */
 import { plural } from '@lockstep/data/shown';
 import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
-import { count, defineChapter, range, seedControl } from '../chapter.ts';
+import { count, defineChapter, range, type SettingsOf, seedControl } from '../chapter.ts';
 import { curves, decimal, table } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
@@ -14,6 +14,15 @@ const gains = [
   { label: 'He', gain: Math.SQRT2 },
   { label: 'twice He', gain: 2 * Math.SQRT2 },
 ] as const;
+
+const controls = {
+  depth: count({ label: 'Layers of relu', from: 1, to: 30, fallback: 10 }),
+  width: count({ label: 'Neurons per layer', from: 4, to: 256, fallback: 128 }),
+  gain: range({ label: 'Deviation times √inputs', from: 0.1, to: 5, fallback: 1, step: 0.05 }),
+  seed: seedControl,
+};
+
+type Settings = SettingsOf<typeof controls>;
 
 export const initialization = defineChapter({
   id: 'initialization',
@@ -30,21 +39,14 @@ export const initialization = defineChapter({
     names: ['data', 'start', 'depth', 'lr', 'seed'],
     first: { start: 'all zero', depth: 6 },
   }),
-  controls: {
-    depth: count({ label: 'Layers of relu', from: 1, to: 30, fallback: 10 }),
-    width: count({ label: 'Neurons per layer', from: 4, to: 256, fallback: 128 }),
-    gain: range({ label: 'Deviation times √inputs', from: 0.1, to: 5, fallback: 1, step: 0.05 }),
-    seed: seedControl,
-  },
-  *run({ backend }, { depth, width, gain, seed }) {
-    const all = [...gains, { label: 'yours', gain }];
-    const signals = all.map(({ label, gain: own }) => ({
-      label,
-      gain: own,
-      sizes: signalSizes(backend, { depth, width, gain: own, seed }),
-      gradient: gradientLeft(backend, { depth, width, gain: own, seed }),
-    }));
-    yield { depth, signals };
+  controls,
+  *run({ backend }, settings) {
+    const all = [...gains, { label: 'yours', gain: settings.gain }];
+    const signals = all.map(({ label, gain }) => {
+      const own = { ...settings, gain };
+      return { label, gain, sizes: signalSizes(backend, own), gradient: gradientLeft(backend, own) };
+    });
+    yield { depth: settings.depth, signals };
   },
   show: ({ depth, signals }) => [
     curves(
@@ -67,15 +69,8 @@ export const initialization = defineChapter({
   ],
 });
 
-interface SignalOptions {
-  readonly depth: number;
-  readonly width: number;
-  readonly gain: number;
-  readonly seed: number;
-}
-
 /** Returns the root mean square of the values before the first layer and after each layer. */
-function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalOptions): number[] {
+function signalSizes(backend: HostBackend, { depth, width, gain, seed }: Settings): number[] {
   let values = valuesOf(backend, () => normal(backend, [samples, width], seed * 100));
   const sizes = [rootMeanSquare(values)];
   for (let layer = 1; layer <= depth; layer++) {
@@ -87,14 +82,17 @@ function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalO
   return sizes;
 }
 
-type LayerOptions = Omit<SignalOptions, 'depth'>;
-
-function layerOf(backend: HostBackend, x: Tensor, { width, gain, seed }: LayerOptions, layer: number): Tensor {
+function layerOf(
+  backend: HostBackend,
+  x: Tensor,
+  { width, gain, seed }: Omit<Settings, 'depth'>,
+  layer: number,
+): Tensor {
   return relu(matmul(x, mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width))));
 }
 
 /** Returns the size of a random gradient at the first layer, relative to its size at the last one. */
-function gradientLeft(backend: HostBackend, { depth, ...options }: SignalOptions): number {
+function gradientLeft(backend: HostBackend, { depth, ...options }: Settings): number {
   const { width, seed } = options;
   const outer = (): Tensor => normal(backend, [samples, width], seed * 100 + 99);
   const { gradients } = gradientsOf(

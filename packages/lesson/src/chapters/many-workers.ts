@@ -4,7 +4,7 @@ import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
 import { planRun, type Shard, shardKey, shardsOfRange } from '@lockstep/rules';
 import { add, fromArray, type HostBackend, randomStream, type Storage } from '@lockstep/tensor';
-import { choice, count, defineChapter, type LessonContext, range, seedControl } from '../chapter.ts';
+import { choice, count, defineChapter, type LessonContext, range, type SettingsOf, seedControl } from '../chapter.ts';
 import { digitModel, digitsOf, type LabeledImages, pickImages } from '../digits.ts';
 import { decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { valuesOf } from '../values.ts';
@@ -15,6 +15,15 @@ const compared = [1, 2, 3, 4, 8];
 const named = ['worker 1', 'worker 2', 'worker 3'] as const;
 /** Bandwidth of a common wired network. */
 const linkBitsPerSecond = 100e6;
+
+const controls = {
+  steps: count({ label: 'Steps', from: 1, to: 40, fallback: 10 }),
+  liar: choice('Who lies in the second half', ['nobody', ...named], 'worker 2'),
+  rate: range({ label: 'Lowest rate of checks', from: 0.05, to: 1, step: 0.05, fallback: 0.15 }),
+  seed: seedControl,
+};
+
+type Settings = SettingsOf<typeof controls>;
 
 export const manyWorkers = defineChapter({
   id: 'many-workers',
@@ -27,12 +36,7 @@ export const manyWorkers = defineChapter({
     'Exact does not mean faster. Each step sends every weight to every worker, and every gradient back. For a small model the network link takes longer than the arithmetic that it saves. Workers pay off with larger batches and larger models.',
     'A worker may also send wrong sums, and nobody can see that a sum is wrong. But the coordinator can compute it again. It checks every result of a new worker, and each confirmed result halves the rate of its checks, down to a lowest rate. Once a check finds a wrong result, the run returns to the weights from before the first result of this worker that was not checked, and takes the steps again without the worker. The lie has cost time, and the weights are those of one worker again.',
   ],
-  controls: {
-    steps: count({ label: 'Steps', from: 1, to: 40, fallback: 10 }),
-    liar: choice('Who lies in the second half', ['nobody', ...named], 'worker 2'),
-    rate: range({ label: 'Lowest rate of checks', from: 0.05, to: 1, step: 0.05, fallback: 0.15 }),
-    seed: seedControl,
-  },
+  controls,
   *run(context, { steps, liar, rate, seed }) {
     const { backend } = context;
     const images = digitsOf(context, 'few').train;
@@ -77,11 +81,7 @@ export const manyWorkers = defineChapter({
   ],
 });
 
-interface TrainOptions {
-  readonly workers: number;
-  readonly steps: number;
-  readonly seed: number;
-}
+type TrainOptions = Pick<Settings, 'steps' | 'seed'> & { readonly workers: number };
 
 /** Trains with the shards of each worker's share, which arrive in random order. */
 function train(context: LessonContext, images: LabeledImages, { workers, steps, seed }: TrainOptions) {
@@ -105,11 +105,7 @@ function train(context: LessonContext, images: LabeledImages, { workers, steps, 
   return { weights, stepMs };
 }
 
-function openRun(
-  { backend }: LessonContext,
-  images: LabeledImages,
-  { steps, seed }: Pick<TrainOptions, 'steps' | 'seed'>,
-) {
+function openRun({ backend }: LessonContext, images: LabeledImages, { steps, seed }: Pick<Settings, 'steps' | 'seed'>) {
   const plan = planRun({ samples: images.labels.length, batch, epochs: 1, steps, microbatchSize });
   const server = new ParameterServer({
     backend,
@@ -125,18 +121,12 @@ function openRun(
   return { server, samplesOf };
 }
 
-interface LiarOptions extends Pick<TrainOptions, 'steps' | 'seed'> {
-  /** Name of the worker that changes a bit of each of its sums in the second half of the run. */
-  readonly liar: string;
-  /** Lowest fraction of results that are checked. */
-  readonly rate: number;
-}
-
 /**
- * Trains with three workers, whose results the coordinator checks as in any run.
+ * Trains with three workers, whose results the coordinator checks as in any run. The liar changes a bit of each of its
+ * sums in the second half of the run.
  * @param honest weights of the run without a liar
  */
-function trainWithLiar(context: LessonContext, images: LabeledImages, options: LiarOptions, honest: Float32Array) {
+function trainWithLiar(context: LessonContext, images: LabeledImages, options: Settings, honest: Float32Array) {
   const { liar, rate, steps, seed } = options;
   const { backend } = context;
   const { server, samplesOf } = openRun(context, images, { steps, seed });
@@ -225,7 +215,7 @@ function changeBit(sum: Float32Array): void {
   new Uint32Array(sum.buffer, sum.byteOffset, sum.length)[sum.length - 3]! ^= 1 << 20;
 }
 
-interface Story extends ReturnType<typeof trainWithLiar>, Pick<LiarOptions, 'liar' | 'steps'> {}
+interface Story extends ReturnType<typeof trainWithLiar>, Pick<Settings, 'liar' | 'steps'> {}
 
 function storyOf({ liar, steps, caught, lies, differing }: Story): [step: number, event: string][] {
   const rows: [number, string][] = [];

@@ -22,7 +22,7 @@ import {
   sum,
   type Tensor,
 } from '@lockstep/tensor';
-import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
+import { choice, count, defineChapter, range, type SettingsOf, seedControl } from '../chapter.ts';
 import { curves, decimal, figures, percent, thousands } from '../exhibit.ts';
 import { countPairs, letterOf, lossOfPairs, nameEnd, names, nameTokens, tokensOfName } from '../names.ts';
 import { gradientPlan, Trainer } from '../trainer.ts';
@@ -72,6 +72,18 @@ export const blockLines = [
   { code: 'return matmul(x, last!);', note: 'logits of the next token' },
 ] as const;
 
+const controls = {
+  steps: count({ label: 'Steps', from: 100, to: 2000, fallback: 1000, step: 100 }),
+  batch: count({ label: 'Names in a batch', from: 1, to: 16, fallback: 4 }),
+  lr: range({ label: 'Learning rate', from: 0.0001, to: 0.1, fallback: 0.01, step: 0.05, scale: 'log' }),
+  temperature: range({ label: 'Temperature of writing', from: 0.1, to: 2, fallback: 0.7, step: 0.1 }),
+  beginning: choice('Names begin with', beginnings, 'none'),
+  name: choice('Attention on', shownNames, 'mariana'),
+  seed: seedControl,
+};
+
+type Settings = SettingsOf<typeof controls>;
+
 export const transformer = defineChapter({
   id: 'transformer',
   title: 'A transformer that writes names',
@@ -81,15 +93,7 @@ export const transformer = defineChapter({
     'To write, the model starts with the end of a name, draws a letter from its probabilities, appends it, and asks again. At first every letter is as likely as any other: a [[loss]] of ln 27. Counting pairs of letters in the list gives the loss of a model that sees one letter only. A transformer falls below it, since it sees all letters before.',
     'GPT-2 and its successors have the same lines, with more layers, more heads and wider vectors. Trained on books instead of names, the same loop writes text.',
   ],
-  controls: {
-    steps: count({ label: 'Steps', from: 100, to: 2000, fallback: 1000, step: 100 }),
-    batch: count({ label: 'Names in a batch', from: 1, to: 16, fallback: 4 }),
-    lr: range({ label: 'Learning rate', from: 0.0001, to: 0.1, fallback: 0.01, step: 0.05, scale: 'log' }),
-    temperature: range({ label: 'Temperature of writing', from: 0.1, to: 2, fallback: 0.7, step: 0.1 }),
-    beginning: choice('Names begin with', beginnings, 'none'),
-    name: choice('Attention on', shownNames, 'mariana'),
-    seed: seedControl,
-  },
+  controls,
   *run({ backend }, settings) {
     const model = new NameModel(backend, settings);
     try {
@@ -138,16 +142,6 @@ function isNew(name: string): boolean {
 
 function marked(name: string): string {
   return isNew(name) ? name : `${name}*`;
-}
-
-interface Settings {
-  readonly steps: number;
-  readonly batch: number;
-  readonly lr: number;
-  readonly temperature: number;
-  readonly beginning: (typeof beginnings)[number];
-  readonly name: (typeof shownNames)[number];
-  readonly seed: number;
 }
 
 /** Names as the model reads them: tokens, next tokens, and 1 at the places that count; each [names, places]. */

@@ -13,7 +13,7 @@ import {
   type Tensor,
   uniform,
 } from '@lockstep/tensor';
-import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
+import { choice, count, defineChapter, range, type SettingsOf, seedControl } from '../chapter.ts';
 import { decimal, figures, lossCurves, type Plane, thousands } from '../exhibit.ts';
 import { type ActivationName, activationFunctions, fit, tensorsOf } from '../trainer.ts';
 import { planeGrid, valuesOf } from '../values.ts';
@@ -51,6 +51,17 @@ const shapesOf: Readonly<Record<'1' | '3', readonly Shape[]>> = {
   '3': [[2, 2], [2], [2, 1], [1]],
 };
 
+const controls = {
+  neurons: choice('Neurons', ['1', '3'], '3'),
+  activation: choice('Hidden activation', ['tanh', 'relu', 'none'], 'tanh'),
+  lr: range({ label: 'Learning rate', from: 0.001, to: 1, fallback: 0.05, step: 0.05, scale: 'log' }),
+  steps: count({ label: 'Steps', from: 100, to: 3000, fallback: 1500, step: 100 }),
+  // Three neurons with tanh learn XOR from this seed, and so do three with relu.
+  seed: { ...seedControl, fallback: 7 },
+};
+
+type Settings = SettingsOf<typeof controls>;
+
 export const xor = defineChapter({
   id: 'xor',
   title: 'XOR with one neuron and with three',
@@ -60,19 +71,12 @@ export const xor = defineChapter({
     'Each of the two hidden neurons draws a line of its own. Their outputs are new coordinates for the four corners, and in these coordinates one line is enough: that is the purpose of a [[hidden layer]]. Without an [[activation function]] between the layers, the network is a product of matrices, which equals a single matrix and cannot learn XOR.',
     'The result of a small network depends on its initial weights. With another [[seed]], training may end with one or two corners wrong. That happens more often with relu, whose neurons can die, than with tanh: try both, and see how many of ten seeds learn XOR.',
   ],
-  controls: {
-    neurons: choice('Neurons', ['1', '3'], '3'),
-    activation: choice('Hidden activation', ['tanh', 'relu', 'none'], 'tanh'),
-    lr: range({ label: 'Learning rate', from: 0.001, to: 1, fallback: 0.05, step: 0.05, scale: 'log' }),
-    steps: count({ label: 'Steps', from: 100, to: 3000, fallback: 1500, step: 100 }),
-    // Three neurons with tanh learn XOR from this seed, and so do three with relu.
-    seed: { ...seedControl, fallback: 7 },
-  },
-  *run({ backend }, { neurons, activation, lr, steps, seed }) {
-    const options = { backend, neurons, activation, lr, steps };
+  controls,
+  *run({ backend }, settings) {
+    const options = { backend, ...settings };
     let tried: readonly Verdict[] = [];
     let own = {} as XorResult;
-    for (own of train({ ...options, seed, showEvery: 25 })) yield { ...own, tried };
+    for (own of train({ ...options, showEvery: 25 })) yield { ...own, tried };
     for (const each of triedSeeds) {
       tried = [...tried, [...train({ ...options, seed: each })].at(-1)!.verdict];
       yield { ...own, tried };
@@ -91,13 +95,8 @@ export const xor = defineChapter({
   ],
 });
 
-interface TrainOptions {
+interface TrainOptions extends Settings {
   readonly backend: HostBackend;
-  readonly neurons: '1' | '3';
-  readonly activation: ActivationName;
-  readonly lr: number;
-  readonly steps: number;
-  readonly seed: number;
   /** Steps between results. By default there is one before training and one after. */
   readonly showEvery?: number;
 }
