@@ -3,6 +3,7 @@ import { type Dataset, permutation, targetWords } from '@lockstep/data';
 import { createEvaluation, createMicrobatchGradient, initialize, type Model, resolveModel } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { type OptimizerChoice, Trainer } from './trainer.ts';
+import type { Measured } from './values.ts';
 
 /** Pixels [count * 784], 0 to 255, and labels [count], 0 to 9. */
 export interface LabeledImages {
@@ -89,12 +90,6 @@ export const plainSgd = { type: 'sgd', learningRate: 0.1 } as const;
 /** Number of images evaluated at once. */
 const evaluationBatch = 500;
 
-/** Mean loss and accuracy, from 0 to 1, over images. */
-export interface Measured {
-  readonly loss: number;
-  readonly accuracy: number;
-}
-
 const planKinds = { gradient: createMicrobatchGradient, evaluation: createEvaluation } as const;
 
 export class Classifier {
@@ -113,7 +108,7 @@ export class Classifier {
 
   /** Takes one optimizer step on the mean gradient of a batch. @returns the batch's mean loss before the step */
   step(batch: LabeledImages): number {
-    const sums = this.#sums(batch);
+    const sums = this.#run('gradient', batch);
     const loss = this.#trainer.lossIn(sums) / batch.labels.length;
     this.#trainer.step(sums, batch.labels.length);
     return loss;
@@ -121,7 +116,7 @@ export class Classifier {
 
   /** Returns the mean gradient over images, [parameters]. */
   gradient(images: LabeledImages): Float32Array {
-    const sums = this.#backend.view(this.#sums(images)).slice(0, this.parameters.length);
+    const sums = this.#backend.view(this.#run('gradient', images)).slice(0, this.parameters.length);
     return sums.map((value) => value / images.labels.length);
   }
 
@@ -141,11 +136,7 @@ export class Classifier {
     this.#trainer.dispose();
   }
 
-  /** Computes the sums over a batch of gradients and losses. */
-  #sums(batch: LabeledImages): Storage {
-    return this.#run('gradient', batch);
-  }
-
+  /** Computes the sums over images of gradients and losses, or of losses and correct predictions. */
   #run(name: keyof typeof planKinds, { pixels, labels }: LabeledImages): Storage {
     const plan = this.#trainer.plan(`${name} of ${labels.length}`, () =>
       planKinds[name](this.#backend, digitModel, labels.length, this.parameters),

@@ -1,5 +1,6 @@
 /** Exhibits of a chapter as plain data and as text: a terminal prints the text, a page draws the data. */
 import { percent, thousands } from '@lockstep/data/shown';
+import type { Measured } from './values.ts';
 import type { Verdict } from './verdict.ts';
 
 export { percent, thousands } from '@lockstep/data/shown';
@@ -78,7 +79,7 @@ export interface LiveCurve {
   /** Changes of settings, with the number of steps taken before each. */
   readonly changes: readonly { readonly step: number; readonly text: string }[];
   /** Test loss and test accuracy before the first step. */
-  readonly untrained: { readonly loss: number; readonly accuracy: number };
+  readonly untrained: Measured;
   /** Present once the curve has ended. */
   readonly verdict?: Verdict;
 }

@@ -24,7 +24,7 @@ import {
   zeros,
 } from '@lockstep/tensor';
 import { bars, decimal, type Exhibit, type Plane, percent, shapeText, sixDigits, table, thousands } from './exhibit.ts';
-import { meanOf } from './values.ts';
+import { attentionMaps, meanOf } from './values.ts';
 
 export interface InsidePart {
   /** Name in addresses. */
@@ -195,15 +195,9 @@ export function textExhibits(
     const next = scores.subarray((own.length - 1) * names.length, own.length * names.length);
     const tokens = own.map((token) => names[token]!);
     const attention = seen.map((probabilities, layer): Exhibit => {
-      const all = backend.view(probabilities.storage);
-      const maps = Array.from({ length: probabilities.shape[1]! }, (_, head) => ({
-        label: `head ${head + 1}`,
-        weights: Float32Array.from({ length: own.length ** 2 }, (_, index) => {
-          const [row, column] = [Math.floor(index / own.length), index % own.length];
-          return all[(head * context + row) * context + column]!;
-        }),
-      }));
-      return { kind: 'attention', caption: `Attention in block ${layer + 1}`, tokens, maps };
+      const maps = attentionMaps(backend.view(probabilities.storage), context, own.length);
+      const labeled = maps.map((weights, head) => ({ label: `head ${head + 1}`, weights }));
+      return { kind: 'attention', caption: `Attention in block ${layer + 1}`, tokens, maps: labeled };
     });
     return [...attention, probabilityBars(probabilitiesOf(next), names), embeddingPlane(model, weights, names)];
   });

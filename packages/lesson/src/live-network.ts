@@ -21,12 +21,14 @@ import {
   uniform,
 } from '@lockstep/tensor';
 import {
+  type Control,
   type Controls,
   choice,
   count,
   type LessonContext,
   type LiveDefinition,
   range,
+  type Setting,
   type SettingsOf,
 } from './chapter.ts';
 import { digitsOf, type LabeledImages, pixelsPerDigit } from './digits.ts';
@@ -35,9 +37,12 @@ import { valuesOf } from './values.ts';
 
 const activations = Object.keys(activationFunctions) as ActivationName[];
 
+/** Two-dimensional data. */
+const planeData = ['spirals', 'rings', 'quadrants'] as const;
+
 /** The controls of live runs; each chapter offers some of them. */
 export const liveControls = {
-  data: choice('Data', ['spirals', 'rings', 'quadrants', 'digits'], 'spirals'),
+  data: choice('Data', [...planeData, 'digits'], 'spirals'),
   activation: choice('Activation', activations, 'relu'),
   depth: count({ label: 'Hidden layers', from: 1, to: 8, fallback: 2 }),
   width: count({ label: 'Neurons per layer', from: 1, to: 64, fallback: 16 }),
@@ -77,23 +82,15 @@ interface LiveOptions {
 
 /** Defines a live run. If `names` has `data`, the user can choose two-dimensional data; only `first` can set digits. */
 export function defineLive({ caption, hint, names, first = {} }: LiveOptions): LiveDefinition {
-  const settings = Object.entries(liveControls).map(([name, control]) => ({
-    name: name as LiveName,
-    control: { ...control, fallback: first[name as LiveName] ?? control.fallback },
-  }));
-  const offered = settings.filter(({ name }) => names.includes(name));
-  const fixed = settings.filter(({ name }) => !names.includes(name));
-  const controls = Object.fromEntries(offered.map(({ name, control }) => [name, control])) as Controls;
-  const { data } = controls;
-  return {
-    caption,
-    hint,
-    controls:
-      data?.kind === 'choice'
-        ? { ...controls, data: { ...data, names: data.names.filter((name) => name !== 'digits') } }
-        : controls,
-    fixed: Object.fromEntries(fixed.map(({ name, control }) => [name, control.fallback])),
-  };
+  const controls: Record<string, Control> = {};
+  const fixed: Record<string, Setting> = {};
+  for (const name of Object.keys(liveControls) as LiveName[]) {
+    const control = { ...liveControls[name], fallback: first[name] ?? liveControls[name].fallback } as Control;
+    if (!names.includes(name)) fixed[name] = control.fallback;
+    else if (name === 'data') controls[name] = { ...liveControls.data, names: planeData };
+    else controls[name] = control;
+  }
+  return { caption, hint, controls, fixed };
 }
 
 interface LabeledValues {
@@ -121,7 +118,7 @@ export const planeExtent = [-3.2, 3.2] as const;
 /** Maps a class, 0 or 1, and two random numbers from 0 to 1 to a place in the plane. */
 type Sampler = (label: number, along: number, across: number) => readonly [x: number, y: number];
 
-const samplers: Readonly<Record<Exclude<LiveSettings['data'], 'digits'>, Sampler>> = {
+const samplers: Readonly<Record<(typeof planeData)[number], Sampler>> = {
   spirals(label, along, across) {
     const radius = 0.3 + 2.6 * along;
     const angle = 1.5 * Math.PI * along + Math.PI * label;

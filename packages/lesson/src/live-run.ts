@@ -11,7 +11,7 @@ import {
   planeExtent,
   valuesOfAll,
 } from './live-network.ts';
-import { meanOf, type PlaneGrid, planeGrid } from './values.ts';
+import { type Measured, meanOf, type PlaneGrid, planeGrid } from './values.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 
 type Given = Readonly<Record<string, Setting | undefined>>;
@@ -26,10 +26,7 @@ const leastSteps = 50;
 
 /** Number of training samples shown in the plane, of test digits next to a curve, and of neurons in each layer. */
 const [shownPoints, shownDigits, shownNeurons] = [120, 10, 16];
-const [fieldGrid, neuronGrid] = [32, 16].map((cells) => planeGrid(planeExtent, planeExtent, cells)) as [
-  PlaneGrid,
-  PlaneGrid,
-];
+const [fieldGrid, neuronGrid] = [32, 16].map((cells) => planeGrid(planeExtent, cells)) as [PlaneGrid, PlaneGrid];
 const smallestProbability = 1e-38;
 
 /** A growing curve, and the settings that it began with. */
@@ -39,14 +36,8 @@ interface Growing {
   readonly losses: number[];
   readonly accuracies: number[];
   readonly changes: { step: number; text: string }[];
-  readonly untrained: Tested;
+  readonly untrained: Measured;
   verdict?: Verdict;
-}
-
-/** Loss and accuracy on the test samples. */
-interface Tested {
-  readonly loss: number;
-  readonly accuracy: number;
 }
 
 export class LiveRun {
@@ -167,7 +158,7 @@ export class LiveRun {
     return { first, steps: [], losses: [], accuracies: [], changes: [], untrained: this.#tested() };
   }
 
-  #tested(): Tested {
+  #tested(): Measured {
     const { test, classes } = this.#data;
     const outputs = this.#network.probabilities(this.#testValues);
     let [correct, lossSum] = [0, 0];

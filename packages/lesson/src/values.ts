@@ -1,6 +1,12 @@
 /** Numbers of the engine: read from tensors, and computed over the plane. */
 import { type HostBackend, type Tensor, tidy, valueAndGrad } from '@lockstep/tensor';
 
+/** Mean loss and accuracy, from 0 to 1, over samples. */
+export interface Measured {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
 /** Returns the values of the tensor that `body` computes, and frees everything that `body` allocated. */
 export function valuesOf(backend: HostBackend, body: () => Tensor): Float32Array {
   return tidy(() => backend.view(body().storage).slice());
@@ -36,6 +42,19 @@ export function meanOf(values: ArrayLike<number>): number {
   return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/**
+ * Returns the attention weights of each head among the first `shown` tokens, [shown, shown].
+ * @param weights of all tokens, [heads, tokens, tokens]
+ */
+export function attentionMaps(weights: Float32Array, tokens: number, shown: number): Float32Array[] {
+  return Array.from({ length: weights.length / tokens ** 2 }, (_, head) =>
+    Float32Array.from({ length: shown ** 2 }, (_, index) => {
+      const [row, column] = [Math.floor(index / shown), index % shown];
+      return weights[(head * tokens + row) * tokens + column]!;
+    }),
+  );
+}
+
 export interface PlaneGrid {
   readonly rows: number;
   readonly columns: number;
@@ -43,17 +62,14 @@ export interface PlaneGrid {
   readonly centers: Float32Array;
 }
 
-export function planeGrid(
-  [left, right]: readonly [number, number],
-  [bottom, top]: readonly [number, number],
-  cells: number,
-): PlaneGrid {
+/** @param extent ends of both axes @param cells number along each axis */
+export function planeGrid([from, to]: readonly [number, number], cells: number): PlaneGrid {
   const centers = new Float32Array(cells * cells * 2);
   for (let row = 0; row < cells; row++) {
     for (let column = 0; column < cells; column++) {
       const at = 2 * (row * cells + column);
-      centers[at] = left + ((right - left) * (column + 0.5)) / cells;
-      centers[at + 1] = top - ((top - bottom) * (row + 0.5)) / cells;
+      centers[at] = from + ((to - from) * (column + 0.5)) / cells;
+      centers[at + 1] = to - ((to - from) * (row + 0.5)) / cells;
     }
   }
   return { rows: cells, columns: cells, centers };

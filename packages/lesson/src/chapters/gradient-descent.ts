@@ -35,7 +35,7 @@ export function slopesAt(backend: HostBackend, landscape: Landscape, { x, y }: P
 }
 
 const [from, to] = [-4, 4];
-const grid = planeGrid([from, to], [from, to], 48);
+const grid = planeGrid([from, to], 48);
 /** A path ends at a loss above this. */
 const tooHigh = 1e6;
 const comparedRates = [0.001, 0.1, 0.3];

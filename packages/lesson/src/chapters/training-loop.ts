@@ -13,19 +13,11 @@ import {
   valueAndGrad,
 } from '@lockstep/tensor';
 import { count, defineChapter, type LessonContext, range, seedControl } from '../chapter.ts';
-import {
-  batchesOf,
-  Classifier,
-  digitModel,
-  digitsOf,
-  firstOf,
-  type LabeledImages,
-  type Measured,
-  pixelsPerDigit,
-} from '../digits.ts';
+import { batchesOf, Classifier, digitModel, digitsOf, firstOf, type LabeledImages, pixelsPerDigit } from '../digits.ts';
 import { curves, decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
 import { tensorsOf } from '../trainer.ts';
+import type { Measured } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;

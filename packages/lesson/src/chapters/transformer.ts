@@ -23,10 +23,10 @@ import {
   type Tensor,
 } from '@lockstep/tensor';
 import { choice, count, defineChapter, range, type SettingsOf, seedControl } from '../chapter.ts';
-import { curves, decimal, figures, percent, thousands } from '../exhibit.ts';
+import { bars, curves, decimal, figures, percent, thousands } from '../exhibit.ts';
 import { countPairs, letterOf, lossOfPairs, nameEnd, names, nameTokens, tokensOfName } from '../names.ts';
 import { gradientPlan, Trainer } from '../trainer.ts';
-import { meanOf, valuesOf } from '../values.ts';
+import { attentionMaps, meanOf, valuesOf } from '../values.ts';
 import { attentionWeights } from './attention.ts';
 
 /** Numbers of a token, attention heads, and tokens that the model reads at once. */
@@ -126,12 +126,11 @@ export const transformer = defineChapter({
       tokens: tokensOfName(settings.name).slice(0, -1).map(letterOf),
       maps: weights.map((own, head) => ({ label: `head ${head + 1}`, weights: own })),
     },
-    {
-      kind: 'bars',
-      caption: `Probabilities of the ${settings.beginning === 'none' ? 'first letter' : `letter after "${settings.beginning}"`}`,
-      areProbabilities: true,
-      bars: likely.map(({ letter, value }) => ({ label: letter, value, text: percent(value) })),
-    },
+    bars(
+      `Probabilities of the ${settings.beginning === 'none' ? 'first letter' : `letter after "${settings.beginning}"`}`,
+      likely.map(({ letter, value }) => ({ label: letter, value, text: percent(value) })),
+      true,
+    ),
     { kind: 'code', caption: 'A transformer in four lines', lines: blockLines },
   ],
 });
@@ -242,13 +241,7 @@ class NameModel {
     tokens.set(own);
     this.#upload(this.#attend, 0, tokens);
     this.#attend.run();
-    const all = this.#backend.view(this.#attend.output);
-    return Array.from({ length: heads }, (_, head) => {
-      const at = (row: number, column: number): number => all[(head * places + row) * places + column]!;
-      return Float32Array.from({ length: own.length ** 2 }, (_, index) =>
-        at(Math.floor(index / own.length), index % own.length),
-      );
-    });
+    return attentionMaps(this.#backend.view(this.#attend.output), places, own.length);
   }
 
   /** Returns the probabilities of the token after a place, for tokens [places]. */

@@ -25,7 +25,7 @@ export const xorInputs = [0, 0, 0, 1, 1, 0, 1, 1];
 export const xorTargets = [0, 1, 1, 0];
 
 const [from, to] = [-0.5, 1.5];
-export const xorGrid = planeGrid([from, to], [from, to], 41);
+export const xorGrid = planeGrid([from, to], 41);
 
 /** Shows the four points over the values of a function at the centers of `xorGrid`. */
 export function xorPlane(caption: string, values: Float32Array, low: number, high: number): Plane {
