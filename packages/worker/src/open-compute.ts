@@ -8,7 +8,6 @@ import {
   createLocalCompute,
   type GradientOptions,
   type ShardGradient,
-  type ShardSamples,
 } from '@lockstep/compute';
 import type { SampleValues, TargetValues } from '@lockstep/data';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
@@ -62,7 +61,7 @@ export async function startBackgroundCompute(choice: ComputeChoice): Promise<Sta
   const answerOf = createAnswers(worker);
   try {
     const started = (await answerOf()) as Started;
-    return { ...started, compute: new BackgroundCompute(worker, answerOf, started) };
+    return { ...started, compute: backgroundCompute(worker, answerOf, started) };
   } catch (error) {
     await worker.terminate();
     throw error;
@@ -92,46 +91,26 @@ function createAnswers(worker: Worker): () => Promise<unknown> {
 }
 
 /** A compute in its own thread, so that the socket's thread always answers. */
-class BackgroundCompute implements Compute {
-  readonly backend: string;
-  readonly numericMode: string;
-  readonly threads = 1;
-  readonly #worker: Worker;
-  readonly #answer: () => Promise<unknown>;
-
-  constructor(worker: Worker, answer: () => Promise<unknown>, { backend, numericMode }: Started) {
-    this.#worker = worker;
-    this.#answer = answer;
-    this.backend = backend;
-    this.numericMode = numericMode;
-  }
-
-  async open(setup: ComputeSetup): Promise<void> {
-    await this.#ask({ type: 'open', setup });
-  }
-
-  setWeights(bytes: Uint8Array): void {
-    this.#worker.postMessage({ type: 'weights', bytes } satisfies BackgroundCall);
-  }
-
-  async gradient(
-    samples: ShardSamples,
-    targets: TargetValues,
-    { key, halfUnit }: GradientOptions = {},
-  ): Promise<ShardGradient> {
-    if (halfUnit !== undefined)
-      throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
-    if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
-    const options = key === undefined ? {} : { key };
-    return (await this.#ask({ type: 'gradient', samples, targets, options })) as ShardGradient;
-  }
-
-  async close(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #ask(call: BackgroundCall): Promise<unknown> {
-    this.#worker.postMessage(call);
-    return this.#answer();
-  }
+function backgroundCompute(worker: Worker, answer: () => Promise<unknown>, { backend, numericMode }: Started): Compute {
+  const post = (call: BackgroundCall): void => worker.postMessage(call);
+  const ask = (call: BackgroundCall): Promise<unknown> => {
+    post(call);
+    return answer();
+  };
+  return {
+    ...{ backend, numericMode, threads: 1 },
+    async open(setup) {
+      await ask({ type: 'open', setup });
+    },
+    setWeights: (bytes) => post({ type: 'weights', bytes }),
+    async gradient(samples, targets, { key, halfUnit } = {}) {
+      if (halfUnit !== undefined) throw new Error(`${backend}: expected a run that rounds no sums: compute on the CPU`);
+      if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
+      const options = key === undefined ? {} : { key };
+      return (await ask({ type: 'gradient', samples, targets, options })) as ShardGradient;
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
 }
