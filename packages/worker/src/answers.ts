@@ -13,7 +13,6 @@ import {
 import { gatherRows, numbersLike, type SampleBatch } from '@lockstep/data';
 import {
   bytesOf,
-  type Checksum,
   type Clock,
   type CoordinatorMessage,
   enclosed,
@@ -42,55 +41,38 @@ export interface AnswerOptions {
 type Answer = MessageOf<'gradient' | 'taskError'>;
 
 /** Answers the tasks of one run, one after another. */
-export class TaskAnswerer {
-  readonly #options: AnswerOptions;
-  readonly #faults: FaultInjector;
-  readonly #seed: number;
-  readonly #halfUnit: number | undefined;
-  /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
-  readonly #isLocal: boolean;
-  readonly #encoder: GradientEncoder;
-  readonly #checksum: Checksum;
-  readonly #chunkBytes: number;
+export type TaskAnswerer = ReturnType<typeof createTaskAnswerer>;
 
-  constructor(
-    options: AnswerOptions,
-    faults: FaultInjector,
-    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'halfUnit' | 'chunkBytes'>,
-  ) {
-    const { seed = 0, halfUnit, chunkBytes } = welcome;
-    this.#options = options;
-    this.#faults = faults;
-    this.#seed = seed;
-    this.#isLocal = options.identity.kind === 'local';
-    this.#chunkBytes = chunkBytes;
-    this.#halfUnit = halfUnit;
-    this.#encoder = new GradientEncoder(!this.#isLocal, halfUnit, options.compute.codec);
-    this.#checksum = checksumBy(options.compute.codec);
-  }
+export function createTaskAnswerer(
+  { compute, identity, clock }: AnswerOptions,
+  faults: FaultInjector,
+  { seed = 0, halfUnit, chunkBytes }: Pick<MessageOf<'welcome'>, 'seed' | 'halfUnit' | 'chunkBytes'>,
+) {
+  /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
+  const isLocal = identity.kind === 'local';
+  const encoder = new GradientEncoder(!isLocal, halfUnit, compute.codec);
+  const checksum = checksumBy(compute.codec);
 
   /**
    * @param weightsAtMs when the weights of its step arrived
    * @returns the messages of the answer, each created on demand; none if the task was canceled meanwhile
    */
-  async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
-    const faults = this.#faults;
+  return async (task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> => {
     const { step, lo, n, firstSample } = task;
     let result: ShardGradient;
     try {
-      const key = { seed: this.#seed, step, firstSample };
       const options: GradientOptions = {
-        key,
-        halfUnit: this.#halfUnit,
+        key: { seed, step, firstSample },
+        halfUnit,
         shard: { step, lo, n, numbers: task.numbers },
         // The answer is copied into frames before the next shard is computed.
-        inPlace: !this.#isLocal,
+        inPlace: !isLocal,
         isCanceled: () => task.isCanceled,
         onCancel: (listener) => {
           task.onCancel = listener;
         },
       };
-      result = await faults.slowed(() => this.#options.compute.gradient(task.samples, task.targets, options));
+      result = await faults.slowed(() => compute.gradient(task.samples, task.targets, options));
     } catch (error) {
       await faults.thawed();
       if (task.isCanceled) return [];
@@ -99,26 +81,20 @@ export class TaskAnswerer {
     }
     await faults.thawed();
     if (task.isCanceled) return [];
-    if (!Number.isFinite(result.lossSum)) {
-      const message = `the loss of this shard is ${result.lossSum}`;
+    const { gradient, lossSum, correct, count, computeMs } = result;
+    if (!Number.isFinite(lossSum)) {
+      const message = `the loss of this shard is ${lossSum}`;
       return [{ type: 'taskError', step, lo, n, code: 'non-finite', message }];
     }
-    return this.#gradientMessages(task, result, weightsAtMs);
-  }
-
-  #gradientMessages(task: Task, result: ShardGradient, weightsAtMs: number): Iterable<MessageOf<'gradient' | 'chunk'>> {
-    const { clock } = this.#options;
-    const { step, lo, n } = task;
-    const { lossSum, correct, count, computeMs } = result;
     return gradientMessages({
       sum: { step, lo, n, lossSum, correct, count },
-      parameterCount: result.gradient.length / 4,
-      chunkBytes: this.#chunkBytes,
-      checksum: this.#checksum,
-      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to),
+      parameterCount: gradient.length / 4,
+      chunkBytes,
+      checksum,
+      encode: (from, to) => encoder.encode(floatsOf(gradient), from, to),
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });
-  }
+  };
 }
 
 interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, LabeledShard {
@@ -203,47 +179,43 @@ export class GradientEncoder {
 type Check = Pick<SampleBatch, 'samples' | 'targets'> & { readonly weights: Uint8Array };
 
 /** Answers the numerics checks of one run: one when the worker joins, and another after each task that failed. */
-export class NumericsAnswerer {
-  readonly #options: Pick<AnswerOptions, 'compute' | 'hash'>;
-  readonly #setup: ComputeSetup;
-  readonly #chunkBytes: number;
-  #isOpenForCheck = false;
+export type NumericsAnswerer = ReturnType<typeof createNumericsAnswerer>;
 
-  constructor(options: Pick<AnswerOptions, 'compute' | 'hash'>, setup: ComputeSetup, chunkBytes: number) {
-    this.#options = options;
-    this.#setup = setup;
-    this.#chunkBytes = chunkBytes;
-  }
+export function createNumericsAnswerer(
+  { compute, hash }: Pick<AnswerOptions, 'compute' | 'hash'>,
+  setup: ComputeSetup,
+  chunkBytes: number,
+) {
+  let isOpenForCheck = false;
 
   /** Opens the compute for a check, unless it already is. */
-  async open(): Promise<void> {
-    if (this.#isOpenForCheck) return;
-    await this.#options.compute.open(checkedSetup(this.#setup));
-    this.#isOpenForCheck = true;
+  async function open(): Promise<void> {
+    if (isOpenForCheck) return;
+    await compute.open(checkedSetup(setup));
+    isOpenForCheck = true;
   }
 
-  /** Computes a check. @returns the messages of the answer; the compute is then open for the tasks of the run */
-  async answer(
-    { weights, samples, targets }: Check,
-    isCanceled: () => boolean,
-  ): Promise<Iterable<MessageOf<'numericsResult' | 'chunk'>>> {
-    const { compute, hash } = this.#options;
-    await this.open();
-    compute.setWeights(weights);
-    // The first run compiles kernels; the second is timed.
-    await compute.gradient(samples, targets, { isCanceled });
-    const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, { isCanceled });
-    await this.#openForRun();
-    const result = { type: 'numericsResult', hash: hash(gradient), lossSum, correct, computeMs } as const;
-    return vectorMessages(gradient, this.#chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }));
-  }
-
-  /** Reopens the compute with the run's inner steps, which the check is computed without. */
-  async #openForRun(): Promise<void> {
-    if (!this.#setup.innerSteps) return;
-    await this.#options.compute.open(this.#setup);
-    this.#isOpenForCheck = false;
-  }
+  return {
+    open,
+    /** Computes a check. @returns the messages of the answer; the compute is then open for the tasks of the run */
+    async answer(
+      { weights, samples, targets }: Check,
+      isCanceled: () => boolean,
+    ): Promise<Iterable<MessageOf<'numericsResult' | 'chunk'>>> {
+      await open();
+      compute.setWeights(weights);
+      // The first run compiles kernels; the second is timed.
+      await compute.gradient(samples, targets, { isCanceled });
+      const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, { isCanceled });
+      if (setup.innerSteps) {
+        // The check is computed without the run's inner steps.
+        await compute.open(setup);
+        isOpenForCheck = false;
+      }
+      const result = { type: 'numericsResult', hash: hash(gradient), lossSum, correct, computeMs } as const;
+      return vectorMessages(gradient, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }));
+    },
+  };
 }
 
 /** Slowdown of a slow worker's computation. */

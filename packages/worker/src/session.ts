@@ -17,10 +17,12 @@ import {
 import { type DataFormat, decodeBatch } from '@lockstep/rules';
 import {
   type AnswerOptions,
+  createNumericsAnswerer,
+  createTaskAnswerer,
   FaultInjector,
-  NumericsAnswerer,
+  type NumericsAnswerer,
   SampleCache,
-  TaskAnswerer,
+  type TaskAnswerer,
   TaskQueue,
 } from './answers.ts';
 
@@ -63,6 +65,14 @@ const silentHeartbeats = 8;
 /** Longest silence before `welcome` sets the heartbeat interval. */
 const handshakeMs = 15_000;
 
+/** Parts of a session that depend on the run. */
+interface RunParts {
+  readonly format: DataFormat;
+  readonly numerics: NumericsAnswerer;
+  readonly answer: TaskAnswerer;
+  readonly newSamples: () => SampleCache;
+}
+
 export class Session {
   readonly ended: Promise<SessionEnd>;
   readonly #options: SessionOptions;
@@ -71,11 +81,9 @@ export class Session {
   readonly #tasks = new TaskQueue();
   readonly #vectors: ArrivingVectors;
   #stopHeartbeat = (): void => {};
-  #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
-  #newSamples = (): SampleCache => this.#samples;
-  #format: DataFormat | undefined;
-  #numerics: NumericsAnswerer | undefined;
+  /** Undefined before the welcome, which no check and no task may precede. */
+  #run: RunParts | undefined;
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
@@ -97,7 +105,6 @@ export class Session {
     this.#faults = new FaultInjector(clock, (message) => {
       if (!this.#end) this.#receive(message);
     });
-    this.#answerer = new TaskAnswerer(options, this.#faults, { chunkBytes: Number.MAX_SAFE_INTEGER });
     transport.listen({
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),
@@ -172,15 +179,17 @@ export class Session {
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#stopHeartbeat();
     this.#stopHeartbeat = every(this.#options.clock, heartbeatMs, () => this.#ping());
-    this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
-    this.#format = welcome;
     const createByteCache = compute.createByteCache?.bind(compute);
-    this.#newSamples = () => new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
+    const setup = { model, microbatchSize, targetField, innerSteps };
+    const numerics = createNumericsAnswerer(this.#options, setup, welcome.chunkBytes);
+    this.#run = {
+      format: welcome,
+      numerics,
+      answer: createTaskAnswerer(this.#options, this.#faults, welcome),
+      newSamples: () => new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache }),
+    };
     onWelcome?.(welcome);
     onEvent?.({ type: 'welcomed', id, resumeKey });
-    const setup = { model, microbatchSize, targetField, innerSteps };
-    const numerics = new NumericsAnswerer(this.#options, setup, welcome.chunkBytes);
-    this.#numerics = numerics;
     this.#enqueue(() => numerics.open());
   }
 
@@ -215,11 +224,11 @@ export class Session {
   #checkNumerics({ weights, ...batch }: MessageOf<'numericsCheck'>): void {
     const { transport, onEvent } = this.#options;
     const check = { weights, ...this.#decode(batch) };
-    const numerics = this.#numerics!;
+    const { numerics, newSamples } = this.#run!;
     this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
     this.#weightsStep = -1;
     // The compute may have lost its cached samples, so the coordinator sends all samples again.
-    this.#samples = this.#newSamples();
+    this.#samples = newSamples();
     this.#enqueue(async () => {
       for (const message of await numerics.answer(check, () => this.#end !== undefined)) transport.send(message);
       onEvent?.({ type: 'ready' });
@@ -261,8 +270,8 @@ export class Session {
   }
 
   #decode(batch: Parameters<typeof decodeBatch>[1]): SampleBatch {
-    if (!this.#format) throw new Error('expected a welcome before samples');
-    return decodeBatch(this.#format, batch);
+    if (!this.#run) throw new Error('expected a welcome before samples');
+    return decodeBatch(this.#run.format, batch);
   }
 
   #computeNext(): void {
@@ -274,7 +283,7 @@ export class Session {
       try {
         // Newer weights or a cancel may have arrived before this job began.
         if (task.step !== this.#weightsStep || task.isCanceled) return;
-        this.#send(await this.#answerer.answer(task, this.#weightsAtMs));
+        this.#send(await this.#run!.answer(task, this.#weightsAtMs));
       } finally {
         this.#isComputing = false;
         this.#computeNext();
@@ -347,20 +356,12 @@ function lostMessage({ code, reason, by }: Closing): string {
 /** First message of a vector from the coordinator. */
 type First = MessageOf<'weights' | 'numericsCheck'>;
 
-/** A vector that arrives in several messages. */
-class ArrivingVector extends VectorAssembly {
-  readonly first: First;
-
-  constructor(first: First, values: number, memory: Uint8Array<ArrayBuffer> | undefined) {
-    super(values, memory);
-    this.first = first;
-  }
-}
-
 /** Assembles the coordinator's vectors from their first messages and chunks. */
 class ArrivingVectors {
   readonly #onWeightsPart: (message: WeightsMessage) => void;
-  readonly #receiver = new VectorReceiver<FloatChunk, ArrivingVector>();
+  readonly #receiver = new VectorReceiver<FloatChunk, VectorAssembly>();
+  /** First message of the newest vector that arrives in several. */
+  #first: First | undefined;
   /** Memory of the newest complete vector. */
   #lent: Uint8Array<ArrayBuffer> | undefined;
   /** Memory of a vector that is no longer needed. */
@@ -381,15 +382,13 @@ class ArrivingVectors {
       this.#receiver.drop();
       return message;
     }
-    const vector = message.type === 'chunk' ? this.#receiver.open : this.#begin(message, message.values!);
-    const part = message.type === 'numericsCheck' ? { at: 0, bytes: message.weights } : { at: 0, ...message };
-    const arrival = message.type === 'chunk' ? this.#receiver.next(part) : this.#receiver.begin(vector!, part);
-    const { first, bytes } = vector!;
+    const arrival = message.type === 'chunk' ? this.#receiver.next(message) : this.#begin(message, message.values!);
+    const first = this.#first!;
     if (arrival?.fault !== undefined) throw new Error(`${first.type}: ${arrival.fault}`);
-    if (arrival) this.#lent = bytes;
-    if (message.type === 'weights' || (message.type === 'chunk' && first.type === 'weights'))
-      this.#onWeightsPart(message);
+    if (arrival) this.#lent = arrival.sink.bytes;
+    if (first.type === 'weights' && message.type !== 'numericsCheck') this.#onWeightsPart(message);
     if (!arrival) return undefined;
+    const { bytes } = arrival.sink;
     return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
   }
 
@@ -400,10 +399,12 @@ class ArrivingVectors {
     return true;
   }
 
-  #begin(first: First, values: number): ArrivingVector {
-    const vector = new ArrivingVector(first, values, this.#spare);
+  #begin(first: First, values: number) {
+    this.#first = first;
+    const vector = new VectorAssembly(values, this.#spare);
     this.#spare = undefined;
-    return vector;
+    const part = first.type === 'numericsCheck' ? { at: 0, bytes: first.weights } : { at: 0, ...first };
+    return this.#receiver.begin(vector, part);
   }
 }
 
