@@ -401,15 +401,32 @@ function createDatasetEvaluator<Result>(
   accumulate: (hasMetrics: boolean) => Accumulator<Result>,
   memory?: WeightsMemory,
 ): DatasetEvaluator<Result> {
-  const opened = openPlans(backend, model, createPlan, memory);
   const { count } = data;
   const [samples, targets] = [data.samples.values, data.targets.values];
   const [size, targetSize] = [samples.length / count, targets.length / count];
   const { threads = 1 } = backend;
   const sliceSize = sliceSizeOf(model);
+  const weightCount = parameterCount(model);
+  let taken: Storage | undefined;
+  /** Plans by thread and number of samples, which differs for the shorter last slice. */
+  const plans = new Map<string, LabeledPlan | PredictionPlan>();
+  const planFor = (thread: number, samples: number, parameters: Storage) => {
+    const key = `${thread} ${samples}`;
+    const plan = plans.get(key) ?? createPlan(backend, model, samples, parameters);
+    plans.set(key, plan);
+    return plan;
+  };
+  const release = (): void => {
+    for (const plan of plans.values()) plan.dispose();
+    plans.clear();
+    if (taken) (memory?.give ?? backend.free.bind(backend))(taken);
+    taken = undefined;
+  };
   return {
     async evaluate(weights, pause, hasMetrics = false) {
-      const plans = opened.begin(weights);
+      taken ??= memory?.take() ?? backend.allocate(weightCount);
+      const parameters = taken.length === weightCount ? taken : backend.slice(taken, 0, weightCount);
+      backend.upload(parameters, weights);
       const accumulator = accumulate(hasMetrics);
       try {
         for (let from = 0; from < count; from += threads * sliceSize) {
@@ -417,7 +434,7 @@ function createDatasetEvaluator<Result>(
             .filter((first) => first < count)
             .map((first, thread) => {
               const to = Math.min(count, first + sliceSize);
-              const plan = plans(thread, to - first);
+              const plan = planFor(thread, to - first, parameters);
               const own = samples.subarray(first * size, to * size);
               const loading = plan.load(own, targets.subarray(first * targetSize, to * targetSize));
               return { first, output: plan.output, programs: [...loading, plan.into(plan.output)] };
@@ -430,11 +447,11 @@ function createDatasetEvaluator<Result>(
           if (from + threads * sliceSize < count) await pause();
         }
       } finally {
-        if (memory) opened.release();
+        if (memory) release();
       }
       return accumulator.result();
     },
-    dispose: opened.release,
+    dispose: release,
   };
 }
 
@@ -446,37 +463,4 @@ export function evaluationWork(model: Model, samples = 1): number {
 
 function sliceSizeOf(model: Model): number {
   return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / evaluationWork(model))));
-}
-
-/** Manages the weights of an evaluation, and the plans that read them. */
-function openPlans<Plan extends { dispose(): void }>(
-  backend: Backend,
-  model: Model,
-  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => Plan,
-  memory: WeightsMemory | undefined,
-) {
-  const size = parameterCount(model);
-  let taken: Storage | undefined;
-  /** Plans by thread and number of samples, which differs for the shorter last slice. */
-  const plans = new Map<string, Plan>();
-  return {
-    /** Copies the weights. @returns a function that returns the plan of a thread for a number of samples */
-    begin(weights: Float32Array): (thread: number, samples: number) => Plan {
-      taken ??= memory?.take() ?? backend.allocate(size);
-      const parameters = taken.length === size ? taken : backend.slice(taken, 0, size);
-      backend.upload(parameters, weights);
-      return (thread, samples) => {
-        const key = `${thread} ${samples}`;
-        const plan = plans.get(key) ?? createPlan(backend, model, samples, parameters);
-        plans.set(key, plan);
-        return plan;
-      };
-    },
-    release(): void {
-      for (const plan of plans.values()) plan.dispose();
-      plans.clear();
-      if (taken) (memory?.give ?? backend.free.bind(backend))(taken);
-      taken = undefined;
-    },
-  };
 }
