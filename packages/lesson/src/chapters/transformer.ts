@@ -95,11 +95,15 @@ export const transformer = defineChapter({
   ],
   controls,
   *run({ backend }, settings) {
-    const model = new NameModel(backend, settings);
+    const start = valuesOf(backend, () =>
+      normal(backend, [parameters], settings.seed, { standardDeviation: deviation }),
+    );
+    const schedule = { type: 'cosine', steps: settings.steps, minimum: 0 } as const;
+    const trainer = new Trainer(backend, { type: 'adam', learningRate: settings.lr, schedule }, start);
     try {
-      yield* model.train();
+      yield* train(backend, trainer, settings);
     } finally {
-      model.dispose();
+      trainer.dispose();
     }
   },
   show: ({ places: at, losses, texts, likely, settings, weights }) => [
@@ -156,124 +160,99 @@ function batchOf(chosen: readonly string[]) {
   return [tokens, next, counts] as const;
 }
 
-class NameModel {
-  readonly #backend: HostBackend;
-  readonly #settings: Settings;
-  readonly #trainer: Trainer;
-  readonly #step: Plan;
-  readonly #write: Plan;
-  readonly #attend: Plan;
+/** Tokens at the first places, as a plan reads them: [places]. */
+function padded(tokens: readonly number[]): Float32Array {
+  const all = new Float32Array(places);
+  all.set(tokens);
+  return all;
+}
 
-  constructor(backend: HostBackend, settings: Settings) {
-    this.#backend = backend;
-    this.#settings = settings;
-    const start = valuesOf(backend, () =>
-      normal(backend, [parameters], settings.seed, { standardDeviation: deviation }),
-    );
-    const schedule = { type: 'cosine', steps: settings.steps, minimum: 0 } as const;
-    this.#trainer = new Trainer(backend, { type: 'adam', learningRate: settings.lr, schedule }, start);
-    const tensors = this.#trainer.tensors(shapes);
-    const row: Shape = [settings.batch, places];
-    this.#step = this.#trainer.plan('step', () =>
+/** Compiles a step, the probabilities of the token after each place, and the attention of each head. */
+function plansOf(backend: HostBackend, trainer: Trainer, { batch, temperature }: Settings) {
+  const tensors = trainer.tensors(shapes);
+  const row: Shape = [batch, places];
+  const split = (all: readonly Tensor[]) => [all.slice(0, -1), all.at(-1)!] as const;
+  const weightsOf = (...all: Tensor[]): Tensor => {
+    let seen: Tensor | undefined;
+    logitsOf(...split(all), (each) => {
+      seen = each;
+    });
+    return seen!;
+  };
+  return {
+    step: trainer.plan('step', () =>
       gradientPlan(backend, tensors, [row, row, row], (own, [tokens, next, counts]) => {
         const losses = crossEntropy(logitsOf(own, tokens!), next!, { reduction: 'none' });
         return div(sum(mul(losses, counts!)), sum(counts!));
       }),
-    );
-    const split = (all: readonly Tensor[]) => [all.slice(0, -1), all.at(-1)!] as const;
-    this.#write = this.#trainer.plan('write', () =>
-      compile(backend, (...all) => softmax(logitsOf(...split(all)), { temperature: settings.temperature }), [
-        ...tensors,
-        [1, places],
-      ]),
-    );
-    this.#attend = this.#trainer.plan('attend', () => {
-      const weights = (...all: Tensor[]): Tensor => {
-        let seen: Tensor | undefined;
-        logitsOf(...split(all), (each) => {
-          seen = each;
-        });
-        return seen!;
-      };
-      return compile(backend, weights, [...tensors, [1, places]]);
-    });
-  }
+    ),
+    write: trainer.plan('write', () =>
+      compile(backend, (...all) => softmax(logitsOf(...split(all)), { temperature }), [...tensors, [1, places]]),
+    ),
+    attend: trainer.plan('attend', () => compile(backend, weightsOf, [...tensors, [1, places]])),
+  };
+}
 
-  *train() {
-    const settings = this.#settings;
-    const random = randomStream(settings.seed);
-    const nextName = (): string => names[Math.floor(random() * names.length)]!;
-    const [at, losses]: [number[], number[]] = [[], []];
-    const texts: { readonly step: number; readonly names: readonly string[] }[] = [];
-    let newest: number[] = [];
-    for (let step = 0; step <= settings.steps; step++) {
-      const inputs = batchOf(Array.from({ length: settings.batch }, nextName));
-      for (const [index, values] of inputs.entries()) this.#upload(this.#step, index, values);
-      this.#step.run();
-      newest.push(this.#trainer.lossIn(this.#step.output));
-      if (step % showEvery === 0) {
-        at.push(step);
-        losses.push(meanOf(newest));
-        newest = [];
-        if (step % (4 * showEvery) === 0) texts.push({ step, names: this.#written(step) });
-        const [likely, weights] = [this.#likely(), this.#weights()];
-        yield { places: [...at], losses: [...losses], texts: [...texts], likely, weights, settings };
-      }
-      if (step < settings.steps) this.#trainer.step(this.#step.output);
+/** Trains the model, and yields what it writes and sees in between. */
+function* train(backend: HostBackend, trainer: Trainer, settings: Settings) {
+  const { step: stepPlan, write, attend } = plansOf(backend, trainer, settings);
+  /** Uploads inputs of a plan, which follow the parameters, and runs it. */
+  const run = (plan: Plan, inputs: readonly Float32Array[]): void => {
+    for (const [index, values] of inputs.entries()) {
+      backend.upload(plan.inputs[shapes.length + index]!.storage, values);
     }
+    plan.run();
+  };
+  const probabilitiesAfter = (tokens: readonly number[]): Float32Array => {
+    run(write, [padded(tokens)]);
+    const from = (tokens.length - 1) * nameTokens;
+    return backend.view(write.output).slice(from, from + nameTokens);
+  };
+  /** Returns the attention weights of each head on the name of the settings: [letters, letters]. */
+  const weights = (): Float32Array[] => {
+    const own = tokensOfName(settings.name).slice(0, -1);
+    run(attend, [padded(own)]);
+    return attentionMaps(backend.view(attend.output), places, own.length);
+  };
+  const random = randomStream(settings.seed);
+  const nextName = (): string => names[Math.floor(random() * names.length)]!;
+  const [at, losses]: [number[], number[]] = [[], []];
+  const texts: { readonly step: number; readonly names: readonly string[] }[] = [];
+  let newest: number[] = [];
+  for (let step = 0; step <= settings.steps; step++) {
+    run(stepPlan, batchOf(Array.from({ length: settings.batch }, nextName)));
+    newest.push(trainer.lossIn(stepPlan.output));
+    if (step % showEvery === 0) {
+      at.push(step);
+      losses.push(meanOf(newest));
+      newest = [];
+      if (step % (4 * showEvery) === 0) texts.push({ step, names: writtenNames(settings, step, probabilitiesAfter) });
+      const likely = likeliestLetters(probabilitiesAfter(beginningOf(settings)));
+      yield { places: [...at], losses: [...losses], texts: [...texts], likely, weights: weights(), settings };
+    }
+    if (step < settings.steps) trainer.step(stepPlan.output);
   }
+}
 
-  /** The most likely letters after the beginning. */
-  #likely() {
-    const start = beginningOf(this.#settings);
-    const tokens = new Float32Array(places);
-    tokens.set(start);
-    const all = Array.from(this.#probabilities(tokens, start.length - 1), (value, token) => {
-      return { letter: letterOf(token), value };
-    });
-    return all.sort((left, right) => right.value - left.value).slice(0, likeliest);
-  }
+function likeliestLetters(probabilities: Float32Array) {
+  const all = Array.from(probabilities, (value, token) => ({ letter: letterOf(token), value }));
+  return all.sort((left, right) => right.value - left.value).slice(0, likeliest);
+}
 
-  /** The attention weights of each head on the name of the settings: [letters, letters]. */
-  #weights(): Float32Array[] {
-    const tokens = new Float32Array(places);
-    const own = tokensOfName(this.#settings.name).slice(0, -1);
-    tokens.set(own);
-    this.#upload(this.#attend, 0, tokens);
-    this.#attend.run();
-    return attentionMaps(this.#backend.view(this.#attend.output), places, own.length);
-  }
-
-  /** Returns the probabilities of the token after a place, for tokens [places]. */
-  #probabilities(tokens: Float32Array, place: number): Float32Array {
-    this.#upload(this.#write, 0, tokens);
-    this.#write.run();
-    const from = place * nameTokens;
-    return this.#backend.view(this.#write.output).slice(from, from + nameTokens);
-  }
-
-  /** Writes names letter by letter, each drawn from the model's probabilities. */
-  #written(step: number): string[] {
-    const random = randomStream(1000 * this.#settings.seed + step);
-    return Array.from({ length: written }, () => {
-      const own = beginningOf(this.#settings);
-      const tokens = new Float32Array(places);
-      while (own.length < places && (own.length === 1 || own.at(-1) !== nameEnd)) {
-        tokens.set(own);
-        own.push(draw(this.#probabilities(tokens, own.length - 1), random()));
-      }
-      return own.slice(1).map(letterOf).join('').replace('.', '');
-    });
-  }
-
-  /** Uploads an input of a plan, counted from the first one after the parameters. */
-  #upload(plan: Plan, input: number, values: Float32Array): void {
-    this.#backend.upload(plan.inputs[shapes.length + input]!.storage, values);
-  }
-
-  dispose(): void {
-    this.#trainer.dispose();
-  }
+/** Writes names letter by letter, each drawn from the model's probabilities. */
+function writtenNames(
+  settings: Settings,
+  step: number,
+  probabilitiesAfter: (tokens: readonly number[]) => Float32Array,
+): string[] {
+  const random = randomStream(1000 * settings.seed + step);
+  return Array.from({ length: written }, () => {
+    const own = beginningOf(settings);
+    while (own.length < places && (own.length === 1 || own.at(-1) !== nameEnd)) {
+      own.push(draw(probabilitiesAfter(own), random()));
+    }
+    return own.slice(1).map(letterOf).join('').replace('.', '');
+  });
 }
 
 /** Returns the index at which the sum of probabilities exceeds `at`, from 0 to 1. */
