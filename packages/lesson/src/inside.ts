@@ -314,9 +314,8 @@ export function predictionTable(
   names: readonly string[],
   standardization: Standardization | undefined,
 ): Exhibit {
-  const [predicted, right] = [layers.at(-1)!.values, target as Float32Array].map((values) =>
-    restoreValues(values, standardization),
-  ) as [Float32Array, Float32Array];
+  const predicted = restoreValues(layers.at(-1)!.values, standardization);
+  const right = restoreValues(target as Float32Array, standardization);
   const rows = Array.from(right, (value, index) => [
     names[index] ?? `${index}`,
     ...[predicted[index]!, value, predicted[index]! - value].map((number) => sixDigits(number)),

@@ -11,7 +11,7 @@ import {
   planeExtent,
   valuesOfAll,
 } from './live-network.ts';
-import { type Measured, meanOf, type PlaneGrid, planeGrid } from './values.ts';
+import { type Measured, meanOf, planeGrid } from './values.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 
 type Given = Readonly<Record<string, Setting | undefined>>;
@@ -26,7 +26,8 @@ const leastSteps = 50;
 
 /** Number of training samples shown in the plane, of test digits next to a curve, and of neurons in each layer. */
 const [shownPoints, shownDigits, shownNeurons] = [120, 10, 16];
-const [fieldGrid, neuronGrid] = [32, 16].map((cells) => planeGrid(planeExtent, cells)) as [PlaneGrid, PlaneGrid];
+const fieldGrid = planeGrid(planeExtent, 32);
+const neuronGrid = planeGrid(planeExtent, 16);
 const smallestProbability = 1e-38;
 
 /** A growing curve, and the settings that it began with. */

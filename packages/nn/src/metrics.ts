@@ -117,8 +117,11 @@ export function classificationMetrics(
   const [count, classes] = [labels.length, names.length];
   const scores = count * classes <= maxScores ? new Float32Array(count * classes) : undefined;
   /** Largest score of each sample, and the sum of `exp(score - largest)`: the softmax of all its scores. */
-  const [largest, total] = [0, 1].map(() => new Float64Array(scores ? count : 0)) as [Float64Array, Float64Array];
-  const [support, predicted, correct] = [0, 1, 2].map(() => new Float64Array(classes)) as Triple;
+  const largest = new Float64Array(scores ? count : 0);
+  const total = new Float64Array(largest.length);
+  const support = new Float64Array(classes);
+  const predicted = new Float64Array(classes);
+  const correct = new Float64Array(classes);
   let logLossSum = 0;
   return {
     add(output, first) {
@@ -158,8 +161,6 @@ export function classificationMetrics(
   };
 }
 
-type Triple = [Float64Array, Float64Array, Float64Array];
-
 function ratesOf(correct: number, predicted: number, support: number) {
   return {
     precision: predicted === 0 ? 0 : correct / predicted,
@@ -169,13 +170,8 @@ function ratesOf(correct: number, predicted: number, support: number) {
 }
 
 function macroOf(classes: readonly ClassRates[]): ClassRates {
-  const mean = (rate: 'precision' | 'recall' | 'f1'): number => meanOf(classes.map((own) => own[rate]))!;
-  const meanArea = (area: 'rocAuc' | 'prAuc'): number | null =>
-    meanOf(classes.map((own) => own[area]).filter((value) => value !== null));
-  return {
-    ...{ precision: mean('precision'), recall: mean('recall'), f1: mean('f1') },
-    ...{ rocAuc: meanArea('rocAuc'), prAuc: meanArea('prAuc') },
-  };
+  const means = rates.map((rate) => [rate, meanOf(classes.map((own) => own[rate]).filter((value) => value !== null))]);
+  return Object.fromEntries(means);
 }
 
 type Areas = Pick<ClassRates, 'rocAuc' | 'prAuc'>;
@@ -224,7 +220,8 @@ export function regressionMetrics(
 ): Accumulator<RegressionMetrics | null> {
   const columns = names.length;
   const count = targets.length / columns;
-  const [absolute, squared] = [0, 1].map(() => new Float64Array(columns)) as [Float64Array, Float64Array];
+  const absolute = new Float64Array(columns);
+  const squared = new Float64Array(columns);
   return {
     add(output, first) {
       for (const [at, value] of output.entries()) {

@@ -21,15 +21,14 @@ export interface Mnist {
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   checkArguments('loadMnist', [argumentKinds.path, directory]);
   const names = await listDirectory(directory);
-  const parts = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
-  const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;
-  if (classes < 2) throw unexpected(parts[0].labels.name, 'labels of at least 2 classes', '0 alone');
-  const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
-  const [expected, got] = [train, test].map(({ samples }) => imageSizeText(samples.shape));
-  if (got !== expected) {
-    throw unexpected(shownPath(directory), `test images of ${expected} pixels as in the training set`, got);
-  }
-  return { train, test };
+  const [train, test] = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
+  const classes = train.labels.values.reduce((largest, label) => Math.max(largest, label), 0) + 1;
+  if (classes < 2) throw unexpected(train.labels.name, 'labels of at least 2 classes', '0 alone');
+  const parts = { train: joinDataset(train, classes), test: joinDataset(test, classes) };
+  const expected = imageSizeText(parts.train.samples.shape);
+  const got = imageSizeText(parts.test.samples.shape);
+  if (got === expected) return parts;
+  throw unexpected(shownPath(directory), `test images of ${expected} pixels as in the training set`, got);
 }
 
 /** Formats the shape of an image, such as `28 x 28`; only color images have channels. */
@@ -78,26 +77,22 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
  * Joins images and their labels into a data set of `classes` classes, named by their numbers.
  * @throws DataError if the counts differ, or a label is not below `classes`
  */
-function joinDataset(
-  images: ReturnType<typeof parseImages>,
-  labels: ReturnType<typeof parseLabels>,
-  classes: number,
-): Dataset {
+function joinDataset({ images, labels }: Awaited<ReturnType<typeof readPart>>, classes: number): Dataset {
   if (labels.count !== images.count) {
     throw unexpected(labels.name, `${images.count} labels, one for each image of ${images.name}`, labels.count);
   }
-  const sample = labels.labels.findIndex((label) => label >= classes);
+  const sample = labels.values.findIndex((label) => label >= classes);
   if (sample >= 0) {
     throw unexpected(
       labels.name,
       `labels from 0 to ${classes - 1}, as in the training labels`,
-      `${labels.labels[sample]} at sample ${sample}`,
+      `${labels.values[sample]} at sample ${sample}`,
     );
   }
   const names = Array.from({ length: classes }, (_, index) => `${index}`);
   return {
     samples: samplesOf(images.pixels, [images.rows, images.columns, images.channels]),
-    targets: classTargets(Uint16Array.from(labels.labels), names),
+    targets: classTargets(Uint16Array.from(labels.values), names),
     count: images.count,
   };
 }
@@ -122,10 +117,10 @@ function parseImages(file: Uint8Array, name: string) {
   return { name, count: count!, rows: rows!, columns: columns!, channels, pixels: elements };
 }
 
-/** Reads u8 labels, `[count]`; `labels` is a view. @throws DataError whose message begins with `name` */
+/** Reads u8 labels, `[count]`; `values` is a view. @throws DataError whose message begins with `name` */
 function parseLabels(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'labels');
-  return { name, count: dimensions[0]!, labels: elements };
+  return { name, count: dimensions[0]!, values: elements };
 }
 
 /** Creates a check of a file while it is read, which stops early if the file contradicts its header or is too large. */
