@@ -83,11 +83,9 @@ export function commandOf(training: Training, workers: Workers, settings: Omit<R
   return [npm, ...trainingArguments(training, workers, settings)].join(' ');
 }
 
-/** @throws CommandFailure */
-export async function runLockstep(training: Training, workers: Workers, settings: RunSettings): Promise<Report> {
-  const run = new TrainingRun(training, workers, settings);
-  await run.ended;
-  return run.report();
+/** @throws CommandFailure with the last sentence of the coordinator's output */
+export function runLockstep(training: Training, workers: Workers, settings: RunSettings): Promise<Report> {
+  return startRun(training, workers, settings).report;
 }
 
 const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
@@ -99,74 +97,60 @@ export function stopAll(): void {
   for (const child of running) child.kill('SIGTERM');
 }
 
-/** A training by a coordinator in a separate process. With tabs as workers, it waits for a start. */
-class TrainingRun {
-  /** Resolves when the training ends successfully. @throws CommandFailure with the last sentence of its output */
-  readonly ended: Promise<void>;
-  readonly #file: string;
-  readonly #child: ChildProcess;
-  #stdout = '';
-  #onOutput = (): void => {};
-
-  constructor(training: Training, workers: Workers, settings: RunSettings) {
-    reports += 1;
-    this.#file = join(settings.folder, `run-${reports}.json`);
-    const isOfTabs = workers.kind === 'tabs';
-    const args = [
-      isOfTabs ? 'coordinator' : 'start',
-      ...trainingArguments(training, workers, settings),
-      ...(workers.kind === 'threads' ? [] : ['--port', '0']),
-      ...(isOfTabs ? ['--wait-for-start'] : []),
-      ...['--report', this.#file],
-    ];
-    const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+/** Starts a training by a coordinator in a separate process. With tabs as workers, it waits for a start. */
+function startRun(training: Training, workers: Workers, settings: RunSettings) {
+  reports += 1;
+  const file = join(settings.folder, `run-${reports}.json`);
+  const isOfTabs = workers.kind === 'tabs';
+  const args = [
+    isOfTabs ? 'coordinator' : 'start',
+    ...trainingArguments(training, workers, settings),
+    ...(workers.kind === 'threads' ? [] : ['--port', '0']),
+    ...(isOfTabs ? ['--wait-for-start'] : []),
+    ...['--report', file],
+  ];
+  const child = spawn(process.execPath, [...process.execArgv, program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
+  });
+  running.add(child);
+  let [stdout, stderr] = ['', ''];
+  let onOutput = (): void => {};
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    onOutput();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-2_000);
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    const fail = (message: string): void => reject(new CommandFailure(message, 1));
+    child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
+    child.once('close', (code, signal) => {
+      running.delete(child);
+      if (code === 0) resolve();
+      else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${reasonIn(stderr)}`);
     });
-    this.#child = child;
-    running.add(child);
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.#stdout += text;
-      this.#onOutput();
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr = (stderr + text).slice(-2_000);
-    });
-    this.ended = new Promise((resolve, reject) => {
-      const fail = (message: string): void => reject(new CommandFailure(message, 1));
-      child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
-      child.once('close', (code, signal) => {
-        running.delete(child);
-        if (code === 0) resolve();
-        else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${reasonIn(stderr)}`);
-      });
-    });
-    // A caller that awaits only `printed` gets the failure from there.
-    this.ended.catch(() => undefined);
-  }
-
-  /** The first group of the pattern, once the output matches it. @throws CommandFailure if the process ends first */
-  printed(pattern: RegExp): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.#onOutput = () => {
-        const found = pattern.exec(this.#stdout)?.[1];
-        if (found !== undefined) resolve(found);
-      };
-      this.#onOutput();
-      const missing = new CommandFailure(`the coordinator ended before it printed ${pattern}`, 1);
-      this.ended.then(() => reject(missing), reject);
-    });
-  }
-
-  /** The results, after the training has ended successfully. */
-  async report(): Promise<Report> {
-    return JSON.parse(await readFile(this.#file, 'utf8'));
-  }
-
-  stop(): void {
-    this.#child.kill('SIGTERM');
-  }
+  });
+  const report = ended.then(async (): Promise<Report> => JSON.parse(await readFile(file, 'utf8')));
+  // A caller that awaits only `printed` gets the failure from there.
+  report.catch(() => undefined);
+  return {
+    /** Resolves with the results when the training has ended. */
+    report,
+    /** The first group of the pattern, once the output matches it. @throws CommandFailure if the process ends first */
+    printed: (pattern: RegExp) =>
+      new Promise<string>((resolve, reject) => {
+        onOutput = () => {
+          const found = pattern.exec(stdout)?.[1];
+          if (found !== undefined) resolve(found);
+        };
+        onOutput();
+        const missing = new CommandFailure(`the coordinator ended before it printed ${pattern}`, 1);
+        ended.then(() => reject(missing), reject);
+      }),
+    stop: (): void => void child.kill('SIGTERM'),
+  };
 }
 
 /** The sentence that says why a program failed. A crash ends with the engine's version, below its error. */
@@ -227,7 +211,7 @@ export async function openTabs() {
 }
 
 async function trainInTabs(browser: Browser, training: Training, count: number, settings: RunSettings) {
-  const run = new TrainingRun(training, { kind: 'tabs', count }, settings);
+  const run = startRun(training, { kind: 'tabs', count }, settings);
   const session = await browser.newBrowserCDPSession();
   const profiles: string[] = [];
   try {
@@ -245,8 +229,7 @@ async function trainInTabs(browser: Browser, training: Training, count: number, 
     await dashboard.goto(await run.printed(/Dashboard: (\S+)/));
     await dashboard.getByRole('button', { name: 'Start', exact: true }).click();
     await dashboard.close();
-    await within(longestRunMs, run.ended, 'the run with tabs did not end');
-    return await run.report();
+    return await within(longestRunMs, run.report, 'the run with tabs did not end');
   } finally {
     run.stop();
     const close = (browserContextId: string) => session.send('Target.disposeBrowserContext', { browserContextId });
