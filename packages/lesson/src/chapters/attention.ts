@@ -160,16 +160,12 @@ function vectorText(vector: Iterable<number>, digits = 2): string {
   return `(${Array.from(vector, (value) => Number(value.toFixed(digits)) + 0).join(', ')})`;
 }
 
-interface AttentionOptions {
-  /** Divisor of the scores; by default √d for vectors of d numbers. */
-  readonly divisor?: number;
-  /** Whether each token sees only itself and the tokens before it. */
-  readonly isMasked?: boolean;
-}
-
-/** Returns attention weights [..., tokens, tokens] of queries and keys [..., tokens, d]: a row for each query. */
-export function attentionWeights(queries: Tensor, keys: Tensor, options: AttentionOptions = {}): Tensor {
-  const { divisor = Math.sqrt(queries.shape.at(-1)!), isMasked = false } = options;
+/**
+ * Returns attention weights [..., tokens, tokens] of queries and keys [..., tokens, d]: a row for each query.
+ * @param isMasked whether each token sees only itself and the tokens before it
+ */
+export function attentionWeights(queries: Tensor, keys: Tensor, isMasked: boolean): Tensor {
+  const divisor = Math.sqrt(queries.shape.at(-1)!);
   const scores = div(matmul(queries, keys, { transposeRight: true }), divisor);
   if (!isMasked) return softmax(scores);
   const places = arange(queries.backend, queries.shape.at(-2)!);
@@ -183,7 +179,7 @@ function attend(backend: HostBackend, head: Head, isMasked: boolean) {
     const vectors = sentences[head].map((each) => each[part]);
     return fromArray(backend, vectors.flat(), [words.length, width]);
   };
-  const weights = valuesOf(backend, () => attentionWeights(rowsOf('query'), rowsOf('key'), { isMasked }));
+  const weights = valuesOf(backend, () => attentionWeights(rowsOf('query'), rowsOf('key'), isMasked));
   const square = [words.length, words.length];
   const results = valuesOf(backend, () => matmul(fromArray(backend, weights, square), rowsOf('value')));
   return { weights, results };

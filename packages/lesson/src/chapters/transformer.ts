@@ -291,7 +291,7 @@ function attention(x: Tensor, [query, key, value, output]: readonly Tensor[], se
   const batch = x.shape[0]!;
   const split = (matrix: Tensor): Tensor =>
     permute(reshape(matmul(x, matrix), [batch, places, heads, width / heads]), [0, 2, 1, 3]);
-  const weights = attentionWeights(split(query!), split(key!), { isMasked: true });
+  const weights = attentionWeights(split(query!), split(key!), true);
   see(weights);
   const joined = permute(matmul(weights, split(value!)), [0, 2, 1, 3]);
   return matmul(reshape(joined, [batch, places, width]), output!);
