@@ -142,7 +142,7 @@ export function* readParts(path: string, maxBytes: number): Generator<Uint8Array
 function* partsOf(path: string, file: number, maxBytes: number): Generator<Uint8Array> {
   for (let size = 0; ; ) {
     const part = new Uint8Array(chunkBytes);
-    const count = readSync(file, part, 0, chunkBytes, null);
+    const count = orRefused(path, () => readSync(file, part, 0, chunkBytes, null));
     if (count === 0) return;
     size += count;
     if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../train/test/folder.ts';
-import { checkOutput, FileError, readRegularFile, writeOutput } from '../src/named-files.ts';
+import { checkOutput, FileError, readParts, readRegularFile, writeOutput } from '../src/named-files.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** Named pipes, devices and modes are tested only if the system has them. */
@@ -51,6 +51,13 @@ describe('readRegularFile', () => {
   ])('refuses %s', (_what, path, message) => {
     writeFileSync(place('file'), 'text');
     expect(() => readRegularFile(path, 100)).toThrow(message);
+  });
+
+  it.runIf(existsSync('/proc/self/mem'))('says why the system refuses to read a file that it has opened', () => {
+    const message = /mem: input\/output error$/;
+    expect(() => readRegularFile('/proc/self/mem', 100)).toThrow(message);
+    expect(() => [...readParts('/proc/self/mem', 100)]).toThrow(message);
+    expect(() => [...readParts('/proc/self/mem', 100)]).toThrow(FileError);
   });
 
   it.runIf(existsSync('/proc/self/maps'))('reads a file that does not report its size, up to the bound', () => {
