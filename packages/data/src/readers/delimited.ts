@@ -2,12 +2,9 @@
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
 import { argumentKinds, checkArguments, type DataError, maxColumns, unexpected } from '../data-error.ts';
-import { Cells, checkColumnNames, columnsOf, shownText, type TableFile } from './table.ts';
-import { notUtf8, TextGate, textBytes } from './text.ts';
+import { Cells, checkColumnNames, columnsOf, exactDigits, shownText, type TableFile } from './table.ts';
+import { lineFeed, notUtf8, quote, space, TextGate, textBytes } from './text.ts';
 
-const lineFeed = 0x0a;
-const space = 0x20;
-const quote = 0x22;
 const plus = 0x2b;
 const minus = 0x2d;
 const dot = 0x2e;
@@ -100,8 +97,6 @@ const exactPowers = Float64Array.from({ length: 23 }, (_, power) => Number(`1e${
 const mostDecimals = exactPowers.length - 1;
 /** Digits that a 32-bit integer holds, digits of the high part of a longer number, and digits of both parts. */
 const [int32Digits, highDigits, mostDigits] = [9, 10, 19];
-/** Any whole number of this many digits is a float64. */
-const exactDigits = 15;
 /** Bound of the relative error of a correction. */
 const rounding = 2 ** -48;
 

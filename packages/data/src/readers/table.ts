@@ -89,7 +89,7 @@ const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 /** Maximum values in a block of rows, unless a single row has more. */
 const blockValues = 2 ** 16;
 /** A float64 holds any whole number of this many digits. */
-const exactDigits = 15;
+export const exactDigits = 15;
 const zero = 0x30;
 
 /** Whether a number in this form is another text than its shortest form: 007, or 9007199254740993. */

@@ -5,10 +5,13 @@ import { type Dataset, maxTokens, nextTargets, type Targets, tokenArray, tokenSa
 import { defaultSplitSeed, heldOutCount, type SplitOptions, splitIndices } from '../order.ts';
 import { plural, thousands } from '../shown.ts';
 import { foundLine, type OpenedDataset } from './table-dataset.ts';
+import { byteOrderMark, startsWith } from './text.ts';
 import {
   createTextEncoder,
   decodePoints,
   mergePair,
+  pairBase,
+  pairKey,
   splitPieces,
   tokenNames,
   type Vocabulary,
@@ -145,7 +148,6 @@ function requireSame({ name }: TextSource, count: number, again: number): void {
 
 /** Drops the byte order mark at the beginning of a text. */
 function* withoutMark(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
-  const mark = [0xef, 0xbb, 0xbf];
   /** The beginning of the text, until it is as long as the mark. */
   let begin: number[] | undefined = [];
   for (const part of parts) {
@@ -153,10 +155,10 @@ function* withoutMark(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
       yield part;
       continue;
     }
-    const taken: number = Math.min(part.length, mark.length - begin.length);
+    const taken: number = Math.min(part.length, byteOrderMark.length - begin.length);
     begin.push(...part.subarray(0, taken));
-    if (begin.length < mark.length) continue;
-    if (!mark.every((byte, index) => begin![index] === byte)) yield Uint8Array.from(begin);
+    if (begin.length < byteOrderMark.length) continue;
+    if (!startsWith(begin, byteOrderMark)) yield Uint8Array.from(begin);
     begin = undefined;
     yield part.subarray(taken);
   }
@@ -212,7 +214,7 @@ function learnMerges(source: TextSource, size: number): (readonly [number, numbe
   const change = (index: number, sign: 1 | -1): void => {
     const tokens = pieces[index]!;
     for (let at = 1; at < tokens.length; at += 1) {
-      const key = tokens[at - 1]! * pairBase + tokens[at]!;
+      const key = pairKey(tokens[at - 1]!, tokens[at]!);
       const pair = pairs.get(key) ?? { count: 0, pieces: new Set() };
       pair.count += sign * frequencies[index]!;
       if (sign > 0) pair.pieces.add(index);
@@ -238,8 +240,6 @@ function learnMerges(source: TextSource, size: number): (readonly [number, numbe
   }
   return merges;
 }
-
-const pairBase = 65_536;
 
 function pieceCounts({ parts }: TextSource): Map<string, number> {
   const counts = new Map<string, number>();

@@ -3,11 +3,11 @@
 import { DataError, maxLineBytes, maxTextBytes, requireColumns, requireRows, unexpected } from '../data-error.ts';
 import { thousands } from '../shown.ts';
 
-const lineFeed = 0x0a;
+export const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const space = 0x20;
-const quote = 0x22;
-const byteOrderMark = [0xef, 0xbb, 0xbf];
+export const space = 0x20;
+export const quote = 0x22;
+export const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 const delimiters = [',', ';', '\t'] as const;
 /** Separates the cells of a row. */
@@ -143,7 +143,7 @@ export class TextGate {
   }
 }
 
-export function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+export function startsWith(bytes: ArrayLike<number>, magic: readonly number[]): boolean {
   return magic.every((byte, index) => bytes[index] === byte);
 }
 

@@ -195,7 +195,9 @@ export function splitPieces(emit: (piece: string) => void): TextEncoding {
 
 /** Pieces whose tokens are remembered; texts repeat their words. */
 const mostRememberedPieces = 65_536;
-const pairKey = (left: number, right: number): number => left * 65_536 + right;
+/** Above any token. */
+export const pairBase = 65_536;
+export const pairKey = (left: number, right: number): number => left * pairBase + right;
 
 /** In each piece, the earliest learned pair is merged first, as when the vocabulary was learned. */
 function encodeMerges(merges: readonly (readonly [number, number])[], emit: (token: number) => void): TextEncoding {
