@@ -405,7 +405,7 @@ function createDatasetEvaluator<Result>(
   const [samples, targets] = [data.samples.values, data.targets.values];
   const [size, targetSize] = [samples.length / count, targets.length / count];
   const { threads = 1 } = backend;
-  const sliceSize = sliceSizeOf(model);
+  const sliceSize = Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / evaluationWork(model))));
   const weightCount = parameterCount(model);
   let taken: Storage | undefined;
   /** Plans by thread and number of samples, which differs for the shorter last slice. */
@@ -459,8 +459,4 @@ function createDatasetEvaluator<Result>(
 export function evaluationWork(model: Model, samples = 1): number {
   checkArguments('evaluationWork', [kinds.model, model]);
   return parameterCount(model) * samples * (embeddingOf(model) ? inputSize(model) : 1);
-}
-
-function sliceSizeOf(model: Model): number {
-  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / evaluationWork(model))));
 }
