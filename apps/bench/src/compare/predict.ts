@@ -63,7 +63,7 @@ export interface Scenario {
   readonly link: Link | undefined;
 }
 
-export interface PredictedTimes {
+interface PredictedTimes {
   readonly workers: number;
   readonly stepMs: number;
   readonly imagesPerSecond: number;
@@ -155,7 +155,7 @@ const mostWorkers = 64;
 /** A worker must raise the throughput by at least this factor to be worth adding. */
 const worthwhile = 1.02;
 
-export type ScalingEstimate = ReturnType<typeof scalingEstimate>;
+type ScalingEstimate = ReturnType<typeof scalingEstimate>;
 
 /**
  * Predictions for 1, 2, 3, … workers of equal speed, up to one per microbatch. `best` is the least number of workers
@@ -184,7 +184,7 @@ export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], late
 }
 
 /** Runs that the costs are fitted to; the small batch of `oneSmall` separates the costs of a step and of a sample. */
-export type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
+type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
 
 /** Median milliseconds of a step of these runs, which a pause of the machine does not affect. */
 function medianStepMs(reports: readonly Report[]): number {

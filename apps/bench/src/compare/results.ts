@@ -40,7 +40,7 @@ export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readon
 }
 
 export const stepParts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'] as const;
-export type StepPart = (typeof stepParts)[number];
+type StepPart = (typeof stepParts)[number];
 
 /** Milliseconds of each part of a step: the median over rounds of each run's median. */
 export function stepPartsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
@@ -292,23 +292,18 @@ function reasonOf(results: readonly ComparedTraining[]): string[] {
 }
 
 function peerComparisons(results: readonly ComparedTraining[]): string[] {
-  const peers = results.flatMap(({ training, rows }) =>
-    rows.flatMap((row) => (row.kind === 'peer' && row.lockstepAgainstIt ? [{ training, row }] : [])),
+  const ratios = results.flatMap(({ training, rows }) =>
+    rows.flatMap((row) =>
+      row.kind === 'peer' && row.lockstepAgainstIt
+        ? [{ peer: row.name, text: `${ratioText(row.lockstepAgainstIt.median)} at ${training.name}` }]
+        : [],
+    ),
   );
-  const names = [...new Set(peers.map(({ row }) => row.name))].sort((a, b) => rankOf(a) - rankOf(b));
-  return names.map((name) => {
-    const ratios = peers.flatMap(({ training, row }) => (row.name === name ? [ratioAt(training.name, row)] : []));
-    return `Like for like, throughput over that of ${name}: ${list(ratios)}.`;
+  // A training may lack a peer, so the order is the table's.
+  return peers.flatMap(({ name }) => {
+    const own = ratios.filter(({ peer }) => peer === name).map(({ text }) => text);
+    return own.length === 0 ? [] : [`Like for like, throughput over that of ${name}: ${list(own)}.`];
   });
-}
-
-/** A training may lack a peer, so the order is the table's. */
-function rankOf(peerName: string): number {
-  return peers.findIndex(({ name }) => name === peerName);
-}
-
-function ratioAt(training: string, { lockstepAgainstIt }: PeerRow): string {
-  return `${ratioText(lockstepAgainstIt!.median)} at ${training}`;
 }
 
 /** "0.40 to 2.1 ms" */
