@@ -25,6 +25,7 @@ const texts = {
   'short.txt': 'ab'.repeat(16),
   'not-utf-8.txt': Uint8Array.of(0x61, 0x62, 0xff),
   'prose.txt': 'the whale and the sea\n'.repeat(20),
+  'reviews.csv': `review,good\n${Array.from({ length: 300 }, (_, row) => `one bad film ${row},${row % 2}`).join('\n')}`,
 };
 
 beforeAll(async () => {
@@ -97,6 +98,10 @@ describe('an impossible request', () => {
       /--data: no-json\.json: the option gray does not apply to a file of rows: omit it/,
     ],
     ['--size 32', /--size: expected a size like 32x32, up to 4096x4096, got 32/],
+    [
+      '--data {reviews.csv} --vocabulary bytes',
+      /--vocabulary: expected a number of words for the texts of a table, got "bytes"$/m,
+    ],
     ['--data {incomplete}', /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
     ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: expected 64 x 28 x 28 bytes .*, got 4984/],
     ['--data {swapped}', /--data: train-(images|labels)-.*: are two files swapped\?/],

@@ -1,7 +1,7 @@
 /** Every function that reads a person's data refuses wrong arguments in one sentence. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as data from '../src/index.ts';
 import * as node from '../src/node.ts';
 import * as readers from '../src/readers.ts';
@@ -95,4 +95,11 @@ describe('node', () => {
     },
     ['openSharpDecoder'],
   );
+
+  test('openDataset refuses options that it does not know', async () => {
+    const options = { lable: 'species' } as node.OpenOptions;
+    await expect(node.openDataset(file, options)).rejects.toThrow(
+      /^openDataset: expected the options label, .*, got lable$/,
+    );
+  });
 });

@@ -130,6 +130,7 @@ describe('CSV', () => {
       ],
     ],
     ['quotes in quotes', 'a,b\n1,"x ""y"""\n', [['1', 'x "y"']]],
+    ['quoted cells that are empty', 'a\nx\n""\n\n \ny\n""\n', [['x'], [''], ['y'], ['']]],
     ['a quoted line break', 'a,b\n1,"x\ny"\n', [['1', 'x\ny']]],
     ['a delimiter in a quoted name', '"a;c;d",b\n1,x\n', [['1', 'x']]],
     [

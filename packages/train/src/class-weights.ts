@@ -68,7 +68,7 @@ export function parseClassWeights(text: string): ClassWeights {
 
 /** The first row may be a header, whose second cell is not a number. */
 function weightsOfRows(text: string): ClassWeights {
-  const weights: [name: string, weight: number][] = [];
+  const weights = new Map<string, number>();
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === '') continue;
     const [, quoted, plain = '', cell] = /^\s*(?:"((?:[^"]|"")*)"|(.*?))\s*[,;\t]\s*([^,;\t]*?)\s*$/.exec(line) ?? [];
@@ -79,7 +79,11 @@ function weightsOfRows(text: string): ClassWeights {
         `line ${index + 1}: expected a class and its weight, such as cat,2.5, got ${JSON.stringify(line)}`,
       );
     }
-    weights.push([quoted?.replaceAll('""', '"') ?? plain, weight]);
+    const name = quoted?.replaceAll('""', '"') ?? plain;
+    if (weights.has(name))
+      throw new Error(`line ${index + 1}: expected each class once, got ${JSON.stringify(name)} again`);
+    weights.set(name, weight);
   }
+  if (weights.size === 0) throw new Error('expected a class and its weight, such as cat,2.5, got none');
   return Object.fromEntries(weights);
 }

@@ -200,6 +200,9 @@ async function sourceOf(
   const { train, test, ...rest }: TrainingData =
     typeof data === 'object' ? data : await platform.loadData(data, seed, textFor(model));
   const all = concatDatasets(train, test);
+  if (folds > all.count) {
+    throw configurationError`${optionName('folds')}: expected a whole number from 2 to ${all.count}, the number of samples, got ${folds}`;
+  }
   return async ({ fold = 1 }) => ({
     ...{ ...rest, splitBy: undefined },
     ...foldDataset(all, { folds, fold: fold - 1, seed }),

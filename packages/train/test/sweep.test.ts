@@ -103,6 +103,7 @@ describe('a sweep', () => {
     [{ grid: { batch: 16 } }, 'batch: expected a list of values, got 16'],
     [{ grid: { batch: [16, 1_000_000] } }, 'batch: expected'],
     [{ grid: { model: ['mlp', 'gpt'] } }, 'model: '],
+    [{ data: iris, folds: 151 }, 'folds: expected a whole number from 2 to 150, the number of samples, got 151'],
     [{ folds: 1 }, 'folds: expected a whole number from 2 to 1000, got 1'],
     [{ data: 'upload' }, 'data: expected data that are there at the start of a sweep, got upload'],
   ])('of %j is refused before its first run', async (options, message) => {

@@ -34,6 +34,10 @@ const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 const tableOptions = ['label', 'ignore', 'task', 'missing'] as const;
 const pictureOptions = ['size', 'gray', 'fit', 'skipBad'] as const;
 const textOptions = ['vocabulary', 'context', 'lines'] as const;
+const allOptions: readonly (keyof OpenOptions)[] = [
+  ...[...tableOptions, ...pictureOptions, ...textOptions],
+  ...(['testFraction', 'seed', 'model', 'classes', 'like'] as const),
+];
 const textName = /\.(?:txt|md)(?:\.gz)?$/i;
 
 /**
@@ -46,6 +50,9 @@ const textName = /\.(?:txt|md)(?:\.gz)?$/i;
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
+  const unknown = Object.keys(options).find((name) => !allOptions.includes(name as keyof OpenOptions));
+  if (unknown !== undefined)
+    throw unexpected('openDataset', `the options ${allOptions.join(', ')}`, shownName(unknown));
   if (!isDirectory(path)) {
     if (isText(path, options)) return openText(path, [path], options);
     refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);

@@ -44,9 +44,11 @@ export function parseDelimited(
   const nextRow = (): Row | undefined => {
     while (at < content.length) {
       const row = readRow(source, at, line);
+      const isQuoted = content[at] === quote;
       at = row.end + 1;
       line += row.lines;
-      if (row.count > 1 || row.cells[0]!.trim() !== '') return row;
+      // A blank line is no row, but an empty cell in quotes is one.
+      if (row.count > 1 || isQuoted || row.cells[0]!.trim() !== '') return row;
     }
     return undefined;
   };
