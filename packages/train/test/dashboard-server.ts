@@ -79,7 +79,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
     signal: new AbortController().signal,
     emit: () => {},
   });
-  const { run, parameterServer, limits } = await createRun({
+  const { run, parameterServer } = await createRun({
     prepared,
     platform: nodePlatform,
     backend,
@@ -102,7 +102,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
   const site = new Site(() => {});
   const { addresses } = await site.open({ listen, token, code, adminToken, tls });
   const attached = await site.attach({
-    ...{ run, limits, parameterServer, backend, recorder, viewerLimits },
+    ...{ run, parameterServer, backend, recorder, viewerLimits },
     prepared: { ...prepared, listen },
     emit: (event) => event.type === 'warning' && console.error(event.message),
     onRunAgain: undefined,

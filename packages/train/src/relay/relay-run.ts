@@ -18,7 +18,6 @@ import { bytesPerSample, gatherRows, type SampleBatch } from '@lockstep/data';
 import { initialize, type Model, parameterCount, parseModel } from '@lockstep/nn';
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import {
-  type DataFormat,
   firstSample,
   type Limits,
   limitsFor,
@@ -77,9 +76,6 @@ function planOf({ run, microbatchSize, innerSteps, halfUnit }: Welcome): RunPlan
   return { ...plan, ...(halfUnit !== undefined && { halfUnit }) };
 }
 
-const sampleBytesOf = ({ sampleField, targetField }: DataFormat): number =>
-  bytesPerSample({ samples: sampleField, targets: targetField });
-
 function setupOf(
   { welcome, backend, newHash, token, addresses, verifySalt, limits }: RelayRunOptions,
   model: Model,
@@ -92,7 +88,9 @@ function setupOf(
     ...{ plan, model, format, token, verifySalt, addresses },
     ...(seed === undefined ? {} : { seed }),
     // Unless the coordinator above sends sample numbers, every task carries its samples.
-    ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format) }),
+    ...(cachedSamples === undefined
+      ? {}
+      : { sampleBytes: bytesPerSample({ samples: sampleField, targets: targetField }) }),
     limits: limitsFor(parameterCount(model), { ...limits, chunkBytes }),
     verifyRate: run?.verifyRate ?? 0,
     participation: run?.participation ?? 'fastest',
@@ -117,8 +115,6 @@ interface Pending {
 export class RelayRun {
   readonly run: Run;
   readonly setup: RunSetup;
-  /** Bytes of a sample and its target. */
-  readonly sampleBytes: number;
   readonly key: string;
   readonly #options: RelayRunOptions;
   readonly #parameters: Parameters;
@@ -143,7 +139,6 @@ export class RelayRun {
     this.#options = options;
     this.key = runKey(welcome);
     this.setup = setupOf(options, model, plan, gradient);
-    this.sampleBytes = sampleBytesOf(this.setup.format);
     const weights = initialize(model, seed);
     const parameterServer = new Parameters({ backend, plan, weights });
     const samples = new AskedSamples(plan);

@@ -3,7 +3,6 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions, type
 import { request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
 import { type FoundAddress, systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
@@ -12,7 +11,7 @@ import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders 
 import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
 import { bareHost, type Tls } from '../site/secrets.ts';
 import { listeningEvent, openServer, rejectUpgrade } from '../site/server.ts';
-import { createSockets, type Door, helloSizes } from '../site/sockets.ts';
+import { createSockets, type Door, helloSizes, runSizes } from '../site/sockets.ts';
 import type { Relay } from './relay-core.ts';
 import type { RelayRun } from './relay-run.ts';
 
@@ -55,7 +54,7 @@ export async function openRelayServer(options: RelayServerOptions): Promise<Rela
   const use = (run: RelayRun | undefined): void => {
     const sockets = createSockets(
       {
-        ...{ ...door, ...(run ? sizesOf(run) : helloSizes) },
+        ...{ ...door, ...(run ? runSizes(run.setup) : helloSizes) },
         onConnection: (transport, address) => relay()?.accept(transport, address),
         // Not reached: viewers are proxied before.
         onViewer: (socket) => socket.close(1011),
@@ -79,13 +78,6 @@ export async function openRelayServer(options: RelayServerOptions): Promise<Rela
       await server.close();
     },
   };
-}
-
-function sizesOf({ setup, sampleBytes }: RelayRun) {
-  const { limits, model, plan } = setup;
-  const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
-  const vectorBytes = parameterCount(parseModel(model)) * 4;
-  return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes: plan.batch * sampleBytes, heartbeatMs };
 }
 
 const unreached = 'the coordinator behind this relay does not answer';

@@ -109,7 +109,7 @@ export async function createRun(options: CreateRunOptions) {
       ...{ dataset: train, clock: systemClock },
     });
   return {
-    ...{ run, parameterServer, limits },
+    ...{ run, parameterServer },
     /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
     async startInlineWorker(compute?: Compute): Promise<WorkerPool> {
       const computeSetup = { model, microbatchSize, targetField, innerSteps };

@@ -218,12 +218,12 @@ function isOver({ state }: Run): boolean {
 async function startWorkers(job: TrainingJob, { backend, inline }: Opened, created: CreatedRun, recorder: Recorder) {
   const { site, emit, onRunAgain, prepared } = job;
   const { listen, workers, colocate } = prepared;
-  const { run, limits, parameterServer, startInlineWorker, startColocatedWorker } = created;
+  const { run, parameterServer, startInlineWorker, startColocatedWorker } = created;
   if (!listen || !site) return startInlineWorker(inline?.compute);
   if (isOver(run) && !listen.stay) return idlePool;
   // If every step has been taken, nothing is left for local workers.
   const attached = { ...prepared, listen, workers: isOver(run) ? 0 : workers };
-  const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain, prepared: attached };
+  const serving = { run, parameterServer, backend, recorder, emit, onRunAgain, prepared: attached };
   const pool = await site.attach(serving);
   if (colocate && !isOver(run)) startColocatedWorker();
   return pool;

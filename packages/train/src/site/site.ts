@@ -1,10 +1,8 @@
 /** A server with everything that persists across runs: workers of this machine, viewers, uploaded data, earlier runs. */
 
 import type { ParameterServer } from '@lockstep/compute';
-import { bytesPerSample } from '@lockstep/data';
-import { parameterCount } from '@lockstep/nn';
 import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { hasEnded, type Limits } from '@lockstep/rules';
+import { hasEnded } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Run } from '../coordinator/run.ts';
@@ -22,13 +20,12 @@ import { clientOf, Guesses, newTurnedAwayCounts } from './limiter.ts';
 import { LocalWorkers } from './local-workers.ts';
 import { createMetrics, createPages, type PageOptions } from './pages.ts';
 import { attachServer, hasTls, listeningEvent, openServer } from './server.ts';
-import { createSockets, type Door, helloSizes, type SocketOptions } from './sockets.ts';
+import { createSockets, type Door, helloSizes, runSizes, type SocketOptions } from './sockets.ts';
 import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
 
 /** A run to be served by its site. */
 interface Serving {
   readonly run: Run;
-  readonly limits: Limits;
   readonly parameterServer: ParameterServer;
   readonly backend: HostBackend;
   readonly prepared: Prepared & Pick<NetworkSettings, 'listen'>;
@@ -233,9 +230,9 @@ function openPhase(
 
 /** The page and the sockets of a run. */
 function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns) {
-  const { run, limits, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
+  const { run, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
   const { permission, door, joinAddresses, waiting } = standing;
-  const { listen, plan, train } = prepared;
+  const { listen } = prepared;
   const { turnedAway } = door;
   const dashboard = new Dashboard({
     ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
@@ -247,13 +244,10 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
     if (listen.stay && hasEnded(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
     else run.connect(transport, address);
   };
-  const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
-  const vectorBytes = parameterCount(prepared.model) * 4;
-  const batchBytes = plan.batch * bytesPerSample(train);
   const phase: Phase = openPhase(
     standing,
     {
-      ...{ maxFrameBytes, chunkBytes, vectorBytes, batchBytes, heartbeatMs, onConnection },
+      ...{ ...runSizes(run.state.setup), onConnection },
       onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
     },
     {

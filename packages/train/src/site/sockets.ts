@@ -2,6 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { bytesPerSample } from '@lockstep/data';
+import { parameterCount, parseModel } from '@lockstep/nn';
 import {
   type Clock,
   type Closing,
@@ -17,7 +19,7 @@ import {
   watchSubprotocol,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { defaultLimits, leastBytesPerMs } from '@lockstep/rules';
+import { defaultLimits, leastBytesPerMs, type RunSetup } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { FrameMemory, frameMemoryHeader } from '@lockstep/worker/internal';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -74,6 +76,14 @@ export const helloSizes = {
   ...{ maxFrameBytes: helloBytes, vectorBytes: 0, chunkBytes: helloBytes, batchBytes: 0 },
   heartbeatMs: defaultLimits.heartbeatMs,
 };
+
+/** Sizes of the sockets of a run's workers. */
+export function runSizes({ limits, model, plan, format: { sampleField, targetField } }: RunSetup) {
+  const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
+  const vectorBytes = parameterCount(parseModel(model)) * 4;
+  const batchBytes = plan.batch * bytesPerSample({ samples: sampleField, targets: targetField });
+  return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes, heartbeatMs };
+}
 
 /** A viewer sends only actions and its token. */
 const maxViewerFrameBytes = 4 * 1024;
