@@ -1,14 +1,12 @@
 /** A relay: to the coordinator above a worker, to the workers below a coordinator. */
-import { type Compute, createLocalCompute, hashWith, type NewHash } from '@lockstep/compute';
+import { type Compute, createLocalCompute, hashWith } from '@lockstep/compute';
 import type { Clock, CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
-import type { CoordinatorState, Limits, RunEvent, WorkerRecord } from '@lockstep/rules';
-import type { HostBackend } from '@lockstep/tensor';
+import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
 import { Membership, type MembershipEnd, type MembershipEvent, type WorkerStatus } from '@lockstep/worker/internal';
-import type { Trace } from '../coordinator/run-options.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
-import { createRelayCompute, openRelayRun, type RelayRun, runKey, type Welcome } from './relay-run.ts';
+import { createRelayCompute, openRelayRun, type RelayRun, type RunBelow, runKey, type Welcome } from './relay-run.ts';
 
-export interface RelayCoreOptions {
+export interface RelayCoreOptions extends RunBelow {
   readonly name: string;
   /** Token for joining the coordinator above. */
   readonly token?: string | undefined;
@@ -24,27 +22,15 @@ export interface RelayCoreOptions {
   readonly addresses?: readonly string[];
   /** Address at which workers with the run's token can join the relay; sent to the coordinator, so without secrets. */
   readonly address?: string | undefined;
-  /** Adds gradients, and computes shards as the referee of the relay's workers. */
-  readonly backend: HostBackend;
   /** Computes numerics checks; by default on `backend`. */
   readonly createCompute?: () => Compute;
-  readonly clock: Clock;
-  /** Begins the hash of a numerics check's gradient. */
-  readonly newHash: NewHash;
   /** Random number from 0 to 1; spreads the reconnects of many workers over time. */
   readonly random: () => number;
-  /** Returns an unguessable secret by which a worker can return under its identity. */
-  readonly newResumeKey: () => string;
-  /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
-  readonly verifySalt: number;
   /** Maximum bytes of cached samples. */
   readonly sampleCacheBytes?: number;
-  /** Limits of the run below. */
-  readonly limits?: Partial<Limits>;
   /** Called with each new run below, once workers can join it. */
   readonly onRun?: (run: RelayRun) => void;
   readonly onEvent?: (event: RelayCoreEvent) => void;
-  readonly onTrace?: (trace: Trace) => void;
 }
 
 export type RelayCoreEvent =
@@ -68,6 +54,7 @@ export class Relay {
   readonly #membership: Membership;
   readonly #waiting: WaitingWorkers;
   readonly #workers: WorkersBehind;
+  readonly #createCompute: () => Compute;
   #upward: WorkerTransport | undefined;
   #welcome: Welcome | undefined;
   #run: RelayRun | undefined;
@@ -79,8 +66,9 @@ export class Relay {
   #hasEnded = false;
 
   constructor(options: RelayCoreOptions) {
-    const { clock, workerToken, backend, createCompute = () => createLocalCompute(backend, clock) } = options;
+    const { clock, workerToken, backend } = options;
     this.#options = options;
+    this.#createCompute = options.createCompute ?? (() => createLocalCompute(backend, clock));
     this.#waiting = new WaitingWorkers(clock, workerToken);
     this.#workers = new WorkersBehind({
       clock,
@@ -92,7 +80,7 @@ export class Relay {
         this.#dropUpward('none of the workers behind this relay is ready');
       },
     });
-    this.#membership = this.#join(createCompute);
+    this.#membership = this.#join();
     this.ended = this.#membership.ended.then((end) => this.#end(end));
   }
 
@@ -115,7 +103,7 @@ export class Relay {
     this.#workers.stop();
   }
 
-  #join(createCompute: () => Compute): Membership {
+  #join(): Membership {
     const { name, token, clock, newHash, random, sampleCacheBytes, waitForCoordinator } = this.#options;
     const workers = this.#workers;
     return new Membership({
@@ -124,11 +112,11 @@ export class Relay {
       ...(sampleCacheBytes === undefined ? {} : { sampleCacheBytes }),
       ...(waitForCoordinator === undefined ? {} : { waitForCoordinator }),
       compute: createRelayCompute({
-        local: createCompute(),
+        local: this.#createCompute(),
         threads: () => workers.threads,
         run: () => this.#run,
-        open: () => this.#openRun(createCompute),
-        renew: () => this.#renew(createCompute),
+        open: () => this.#openRun(),
+        renew: () => this.#renew(),
         present: () => workers.present(),
       }),
       identity: { kind: 'relay', name, token },
@@ -147,28 +135,27 @@ export class Relay {
     return this.#upward;
   }
 
-  async #openRun(createCompute: () => Compute): Promise<void> {
+  async #openRun(): Promise<void> {
     const welcome = this.#welcome;
     if (!welcome) throw new Error('expected a welcome first');
-    if (this.#run?.key !== runKey(welcome)) await this.#renew(createCompute);
+    if (this.#run?.key !== runKey(welcome)) await this.#renew();
     if (!this.#workers.arePresent) this.#options.onEvent?.({ type: 'idle' });
   }
 
   /** Begins another run below; the workers of the previous run are told to reconnect. */
-  async #renew(createCompute: () => Compute): Promise<void> {
+  async #renew(): Promise<void> {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
     this.#opened += 1;
     const opened = this.#opened;
-    const { workerToken: token, addresses = [], onRun, onTrace } = this.#options;
-    const { backend, clock, newHash, newResumeKey, verifySalt, limits } = this.#options;
+    const { workerToken: token, addresses = [], onRun } = this.#options;
     const run = await openRelayRun({
-      ...{ welcome, backend, clock, newHash, newResumeKey, verifySalt, limits, token },
+      ...this.#options,
+      ...{ welcome, token },
       addresses: [...new Set([...addresses, ...(welcome.addresses ?? [])])].slice(0, mostAddresses),
-      compute: createCompute(),
+      compute: this.#createCompute(),
       onEvent: (event) => this.#noteBelow(event),
       onFailed: (message) => this.#startOver(message),
-      ...(onTrace && { onTrace }),
     });
     // If the connection above broke meanwhile, the next welcome has begun another run.
     if (this.#hasEnded || opened !== this.#opened) {

@@ -34,19 +34,24 @@ import type { AskedRunOptions } from '../coordinator/run-options.ts';
 
 export type Welcome = MessageOf<'welcome'>;
 
-interface RelayRunOptions extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+/** Options that all runs below a relay have in common. */
+export interface RunBelow extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onTrace'> {
+  /** Adds gradients, and computes shards as the referee of the relay's workers. */
+  readonly backend: HostBackend;
+  /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
+  readonly verifySalt: number;
+  readonly limits?: Partial<Limits> | undefined;
+}
+
+interface RelayRunOptions extends RunBelow, Pick<AskedRunOptions, 'onEvent'> {
   /** Welcome from the coordinator above. */
   readonly welcome: Welcome;
-  readonly backend: HostBackend;
   /** Computes the numerics check, whose bits every worker must reproduce. */
   readonly compute: Compute;
   /** Token that the relay's workers must know; if undefined, they need none. */
   readonly token: string | undefined;
   /** Other addresses at which the relay's workers may join the run. */
   readonly addresses: readonly string[];
-  /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
-  readonly verifySalt: number;
-  readonly limits?: Partial<Limits> | undefined;
   /** Called if the run ends by itself: this process could not compute a shard about which its workers disagree. */
   readonly onFailed: (message: string) => void;
 }
