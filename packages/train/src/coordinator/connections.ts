@@ -13,7 +13,7 @@ import {
   VectorBroadcast,
   type WorkerMessage,
 } from '@lockstep/protocol';
-import type { Command, ConnectionId, CoordinatorState, RunSetup, Shard } from '@lockstep/rules';
+import type { Command, ConnectionId, RunSetup, Shard } from '@lockstep/rules';
 import { encodeBatch, firstSample, type RunPlan } from '@lockstep/rules';
 
 /** A message of the rules to one worker. */
@@ -112,30 +112,6 @@ export class RemoteConnection implements WorkerConnection {
   }
 }
 
-/** Forwards a step's weights, frame by frame as they arrive, to the workers that the rules have chosen. */
-export class WeightsForwarder {
-  readonly #connections: ReadonlyMap<ConnectionId, WorkerConnection>;
-  #receivers = new Set<ConnectionId>();
-
-  constructor(connections: ReadonlyMap<ConnectionId, WorkerConnection>) {
-    this.#connections = connections;
-  }
-
-  /** Sets the receivers of the weights whose first message follows. */
-  begin(connections: readonly ConnectionId[]): void {
-    this.#receivers = new Set(connections);
-  }
-
-  send(state: Pick<CoordinatorState, 'connections'>, step: number, part: WeightsMessage): void {
-    if (this.#receivers.size === 0) return;
-    for (const connection of this.#receivers) {
-      // A worker that must pass the numerics check again is sent all weights later.
-      if (state.connections.get(connection)?.weightsStep !== step) this.#receivers.delete(connection);
-      else this.#connections.get(connection)?.forwardWeights?.(part);
-    }
-  }
-}
-
 interface RemoteSourcesOptions {
   readonly setup: Pick<RunSetup, 'plan' | 'limits'>;
   readonly samples: ShardSource;
@@ -183,10 +159,6 @@ export class RemoteSources {
     return { isAny: isOpen, given };
   }
 
-  get #vectorBytes(): number {
-    return this.#parameterServer.parameterCount * 4;
-  }
-
   #newWeights(step: number): VectorBroadcast {
     const { backend, parameters } = this.#parameterServer;
     return this.#broadcast(
@@ -200,14 +172,12 @@ export class RemoteSources {
     return this.#broadcast(
       () => checked,
       (weights, fields) => ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }),
-      () => this.#forgetLongCheck(),
+      () => {
+        if (checked.byteLength <= mostKeptBytes) return;
+        this.#check?.forgetFrames();
+        this.#check = undefined;
+      },
     );
-  }
-
-  #forgetLongCheck(): void {
-    if (this.#vectorBytes <= mostKeptBytes) return;
-    this.#check?.forgetFrames();
-    this.#check = undefined;
   }
 
   /** @param begin returns the first message */

@@ -20,13 +20,7 @@ import type {
   WorkerCommand,
 } from '@lockstep/rules';
 import { Rules, type Shard, samplesInShard, shardKey } from '@lockstep/rules';
-import {
-  RemoteConnection,
-  RemoteSources,
-  receivedBytesOf,
-  WeightsForwarder,
-  type WorkerConnection,
-} from './connections.ts';
+import { RemoteConnection, RemoteSources, receivedBytesOf, type WorkerConnection } from './connections.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
 import { type Arrival, ResultReceiver } from './results.ts';
@@ -43,7 +37,8 @@ export class Run {
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
   readonly #connections = new Map<ConnectionId, WorkerConnection>();
-  readonly #forwarder = new WeightsForwarder(this.#connections);
+  /** Workers that the rules have chosen to receive the arriving weights. */
+  #weightsReceivers = new Set<ConnectionId>();
   #lastConnection: ConnectionId = 0;
   /** How often the run has gone back: what was begun before does not count. */
   #timesBack = 0;
@@ -123,7 +118,12 @@ export class Run {
   forwardWeights(step: number, part: WeightsMessage | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
-    if (part) this.#forwarder.send(this.state, step, part);
+    if (part === undefined) return;
+    for (const connection of this.#weightsReceivers) {
+      // A worker that must pass the numerics check again is sent all weights later.
+      if (this.state.connections.get(connection)?.weightsStep !== step) this.#weightsReceivers.delete(connection);
+      else this.#connections.get(connection)?.forwardWeights?.(part);
+    }
   }
 
   /** Ends the run at once; every worker gets the message. @param anotherMayFollow by default the setup's */
@@ -192,7 +192,7 @@ export class Run {
         this.#traceAsked(command.connection, command.step);
         return;
       case 'forwardWeights':
-        this.#forwarder.begin(command.connections);
+        this.#weightsReceivers = new Set(command.connections);
         return;
       case 'sendTask':
         this.#sendTask(command);
