@@ -310,8 +310,6 @@ export const runOptions = {
       `change training pictures at random in each epoch: ${augmentations.join(', ')}, separated by commas`,
       { library: 'augment' },
     ),
-  }),
-  ...inGroup('data', {
     validation: option(
       validation,
       'samples for choosing an epoch, in addition to the test samples: a fraction of the training samples, drawn by the seed, or a file or folder like that of --data',
@@ -320,8 +318,6 @@ export const runOptions = {
         library: 'validation',
       },
     ),
-  }),
-  ...inGroup('data', {
     'class-weights': option(
       textKind,
       `factor of the loss for the training samples of each class: ${balanced}, which gives each class the same total weight, or a file with a weight for each class name, as JSON or CSV`,

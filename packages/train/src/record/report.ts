@@ -233,34 +233,21 @@ export interface ReportOptions
 
 export function createReport(options: ReportOptions): Report {
   const { model, state, record, turnedAway = nothingTurnedAway, ...origin } = options;
-  const {
-    initialLoss,
-    epochs,
-    samples,
-    steps,
-    kept,
-    stoppedAfterEpoch,
-    resumedAtSteps,
-    rewinds,
-    seconds,
-    images,
-    timing,
-    curve,
-  } = record;
+  const { epochs, samples, steps, kept, stoppedAfterEpoch, seconds } = record;
   return {
     lockstep: version,
     ...origin,
     model: { name: model.name, parameters: parameterCount(model) },
-    initialLoss,
+    initialLoss: record.initialLoss,
     epochs,
     ...(samples && { samples }),
     steps,
     ...(kept && { kept }),
     ...(stoppedAfterEpoch !== undefined && { stoppedAfterEpoch }),
-    resumedAtSteps,
-    rewinds,
+    resumedAtSteps: record.resumedAtSteps,
+    rewinds: record.rewinds,
     wallSeconds: seconds,
-    imagesPerSecond: seconds > 0 ? images / seconds : 0,
+    imagesPerSecond: seconds > 0 ? record.images / seconds : 0,
     ...claimOf(state),
     checked: state.checked,
     verified: null,
@@ -268,8 +255,8 @@ export function createReport(options: ReportOptions): Report {
     // A copy: the rules change theirs in place.
     faults: { ...state.faults },
     turnedAway,
-    stepTimes: timing.times() ?? null,
-    curve: curve.points(),
+    stepTimes: record.timing.times() ?? null,
+    curve: record.curve.points(),
   };
 }
 
