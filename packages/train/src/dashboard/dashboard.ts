@@ -35,7 +35,7 @@ import {
 import { OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
-interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
+export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
   readonly prepared: Prepared;
   /** The server's runs before this one. */
   readonly earlierRuns: EarlierRuns;

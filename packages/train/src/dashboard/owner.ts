@@ -27,8 +27,6 @@ export interface OwnerActionsOptions {
   readonly recorder: Recorder;
   readonly parameterServer: ParameterServer;
   readonly prepared: Prepared;
-  /** File that `save` writes; by default in the working directory, named after the model and the step. */
-  readonly saveTo: string | undefined;
   /** Starts another run in place of this one; resolves with the reason if that is impossible. */
   readonly onRunAgain: OnRunAgain | undefined;
 }
@@ -113,8 +111,9 @@ export class OwnerActions {
     if (this.#isSaving) return refused('the model is already being saved');
     this.#isSaving = true;
     try {
-      const { run, recorder, parameterServer, prepared, saveTo } = this.#options;
-      const { model } = prepared;
+      const { run, recorder, parameterServer, prepared } = this.#options;
+      const { model, listen } = prepared;
+      const { saveTo } = listen ?? {};
       const { final } = recorder.data;
       const steps = final?.step ?? run.state.current.step;
       const file = saveTo ?? `${model.name.replace(/[^a-z0-9-]+/gi, '-')}-step-${steps}.safetensors`;

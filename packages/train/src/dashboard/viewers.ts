@@ -13,8 +13,8 @@ import {
 import { defaultLimits } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
-import { busyMessage, type Guesses, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
-import type { Visit } from '../site/sockets.ts';
+import { busyMessage, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
+import type { Door, Visit } from '../site/sockets.ts';
 
 /** A request from an owner. */
 export type OwnerRequest = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' | 'wantWeights' | 'unlock' }>;
@@ -353,16 +353,11 @@ type Welcome =
   | { readonly role: ViewerRole; readonly fault?: string; readonly mayInvite: boolean }
   | { readonly refusal: string };
 
-interface PermissionOptions {
-  /** Token for joining, and for watching unless everybody may watch; the admin token allows both. */
-  readonly token: string | undefined;
-  /** Accepted in place of the token. */
-  readonly code: string | undefined;
+/** Unless everybody may watch, viewers need the same secrets as workers; the admin token allows everything. */
+interface PermissionOptions extends Door {
   readonly publicView: boolean;
   /** Generated, never chosen: too long to guess. */
   readonly adminToken: string;
-  readonly guesses: Guesses;
-  readonly turnedAway: TurnedAwayCounts;
 }
 
 /** Undefined if the token is right, otherwise a message with advice. */

@@ -9,19 +9,14 @@ import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
 import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from '../site/limiter.ts';
 import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
-import { bareHost, type Tls } from '../site/secrets.ts';
-import { listeningEvent, openServer, rejectUpgrade } from '../site/server.ts';
+import { bareHost } from '../site/secrets.ts';
+import { listeningEvent, type OwnServerOptions, openServer, rejectUpgrade } from '../site/server.ts';
 import { createSockets, type Door, helloSizes, runSizes } from '../site/sockets.ts';
 import type { Relay } from './relay-core.ts';
 import type { RelayRun } from './relay-run.ts';
 
-interface RelayServerOptions {
-  readonly host: string;
-  /** Undefined for the first free port from the default port on. */
-  readonly port: number | undefined;
+interface RelayServerOptions extends Omit<OwnServerOptions, 'turnedAway'> {
   readonly token: string | undefined;
-  readonly tls: Tls | undefined;
-  readonly allowedOrigins: readonly string[];
   readonly upstream: Upstream;
   readonly relay: () => Relay | undefined;
 }

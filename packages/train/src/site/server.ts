@@ -36,6 +36,12 @@ interface ServerOptions {
   readonly turnedAway: TurnedAwayCounts;
 }
 
+export interface OwnServerOptions extends ServerOptions {
+  /** Undefined for the first free port from the default port on. */
+  readonly port: number | undefined;
+  readonly tls: Tls | undefined;
+}
+
 const nothingYet = 'the server is still starting: try again';
 const noHandlers: Handlers = {
   answer: (_, response) => sendText(response, 503, nothingYet),
@@ -50,9 +56,7 @@ export const closeTimeoutMs = 1_000;
  * Opens a server, with or without TLS, for workers, viewers and browsers on one port.
  * @throws ConfigurationError if it cannot listen
  */
-export async function openServer(
-  options: ServerOptions & { readonly port: number | undefined; readonly tls: Tls | undefined },
-): Promise<SiteServer> {
+export async function openServer(options: OwnServerOptions): Promise<SiteServer> {
   const { host, port, tls, turnedAway } = options;
   let handlers = noHandlers;
   const connections = new Connections(turnedAway);
@@ -333,11 +337,8 @@ function connectionKey({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-interface OriginOptions {
-  readonly host: string;
+interface OriginOptions extends ServerOptions {
   readonly secure: boolean;
-  readonly allowedOrigins: readonly string[];
-  readonly turnedAway: TurnedAwayCounts;
 }
 
 /** Why a request is refused; undefined if it may go on. */

@@ -1,19 +1,14 @@
 /** A server with everything that persists across runs: workers of this machine, viewers, uploaded data, earlier runs. */
 
-import type { ParameterServer } from '@lockstep/compute';
 import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { hasEnded } from '@lockstep/rules';
-import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
-import type { Run } from '../coordinator/run.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
-import { Dashboard } from '../dashboard/dashboard.ts';
+import { Dashboard, type DashboardOptions } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
-import type { OnRunAgain } from '../dashboard/owner.ts';
-import { Permission, type ViewerLimits, Viewers } from '../dashboard/viewers.ts';
+import { Permission, Viewers } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
 import type { LocalWorkersSetup, NetworkSettings, Prepared } from '../prepared.ts';
-import type { Recorder } from '../record/recorder.ts';
 import type { Report, TurnedAway } from '../record/report.ts';
 import { version } from '../version.ts';
 import { clientOf, Guesses, newTurnedAwayCounts } from './limiter.ts';
@@ -24,16 +19,10 @@ import { createSockets, type Door, helloSizes, runSizes, type SocketOptions } fr
 import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
 
 /** A run to be served by its site. */
-interface Serving {
-  readonly run: Run;
-  readonly parameterServer: ParameterServer;
-  readonly backend: HostBackend;
+interface Serving
+  extends Pick<DashboardOptions, 'run' | 'recorder' | 'parameterServer' | 'backend' | 'onRunAgain' | 'viewerLimits'> {
   readonly prepared: Prepared & Pick<NetworkSettings, 'listen'>;
-  readonly recorder: Recorder;
   readonly emit: (event: TrainingEvent) => void;
-  /** Omitted if the server does not stay. */
-  readonly onRunAgain: OnRunAgain | undefined;
-  readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
 
 /** The workers of a run, wherever they compute. */
@@ -197,7 +186,7 @@ async function openStanding(settings: NetworkSettings, emit: (event: ListeningEv
     ...{ server, settings, addresses, door },
     /** Addresses for people, without secrets: for tabs, and for Node workers. */
     joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
-    permission: new Permission({ token, code, adminToken, guesses, turnedAway, publicView }),
+    permission: new Permission({ ...door, adminToken, publicView }),
     /** Workers that arrive while there is no run. */
     waiting: new WaitingWorkers(systemClock, token),
   };
@@ -230,13 +219,13 @@ function openPhase(
 
 /** The page and the sockets of a run. */
 function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns) {
-  const { run, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
+  const { run, recorder, prepared, emit } = serving;
   const { permission, door, joinAddresses, waiting } = standing;
   const { listen } = prepared;
   const { turnedAway } = door;
   const dashboard = new Dashboard({
-    ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
-    ...{ onRunAgain, viewerLimits, turnedAway, joinCode: door.code, saveTo: listen.saveTo },
+    ...serving,
+    ...{ permission, earlierRuns, joinAddresses, turnedAway, joinCode: door.code },
     // A failure of the dashboard does not end the run.
     onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
   });
