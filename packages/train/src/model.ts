@@ -46,12 +46,12 @@ import {
 import { writeOnnx } from '@lockstep/onnx';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
-import { configurationError, optionName } from '@lockstep/worker';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { checkpointFormat } from './checkpoint/checkpoint.ts';
 import type { Prepared } from './prepared.ts';
 import { version } from './version.ts';
+import { namingOption, shortHash } from './words.ts';
 import { generateOptions } from './writing.ts';
 
 export interface StoredModel extends ModelDescription {
@@ -79,7 +79,7 @@ export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   const weightsSha256 = bytesToHex(sha256(bytesOf(weights)));
   const { weightsSha256: expected } = metadata;
   if (expected !== undefined && expected !== weightsSha256) {
-    const [claimed, got] = [expected, weightsSha256].map((hash) => `${hash.slice(0, 16)}…`);
+    const [claimed, got] = [expected, weightsSha256].map(shortHash);
     throw new Error(`model file: expected weights with SHA-256 ${claimed}, got ${got}: the file was changed`);
   }
   return { ...description, weights, weightsSha256, metadata };
@@ -120,14 +120,12 @@ type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
  * @throws ConfigurationError if the file has none, or those of another model or vocabulary
  */
 export function readInitialWeights(bytes: Uint8Array, model: Model, reading?: StoredModel['reading']): InitialWeights {
-  try {
+  return namingOption('initialWeights', () => {
     const { weights, weightsSha256, reading: own } = readStoredModel(bytes, model);
     if (reading?.type === 'text' && own?.type === 'text') requireVocabulary(own.vocabulary, reading.vocabulary);
     requireFinite(weights);
     return { weights, weightsSha256 };
-  } catch (error) {
-    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
-  }
+  });
 }
 
 /** The initial weights of a run that takes some layers from a file. */
@@ -148,7 +146,7 @@ export function transferWeights(
   seed: number,
   reading?: StoredModel['reading'],
 ): TransferredWeights {
-  try {
+  return namingOption('initialWeights', () => {
     const { tensors, metadata } = readTensors(bytes);
     refuseCheckpoint(metadata);
     const own = metadata['reading'] === undefined ? undefined : parseDescription(metadata).reading;
@@ -171,9 +169,7 @@ export function transferWeights(
     if (taken.length === 0) throw new Error('expected a layer whose shape fits the model, got none');
     requireFinite(weights);
     return { weights, weightsSha256: bytesToHex(sha256(bytesOf(weights))), transfer: { taken, drawn } };
-  } catch (error) {
-    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
-  }
+  });
 }
 
 /**
@@ -182,7 +178,7 @@ export function transferWeights(
  * @throws ConfigurationError if the file has no layers
  */
 export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
-  try {
+  return namingOption('initialWeights', () => {
     const { metadata } = readTensors(bytes);
     refuseCheckpoint(metadata);
     const { model } = parseDescription(metadata);
@@ -190,9 +186,7 @@ export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
     const last = model.layers.at(-1)!;
     const layers = last.type === 'dense' ? model.layers.with(-1, { ...last, units: outputs }) : model.layers;
     return JSON.stringify({ ...model, layers });
-  } catch (error) {
-    throw configurationError`${optionName('initialWeights')}: ${errorMessage(error)}`;
-  }
+  });
 }
 
 function refuseCheckpoint(metadata: Readonly<Record<string, string>>): void {

@@ -12,7 +12,6 @@ import {
   targetWords,
 } from '@lockstep/data';
 import { splitDataset } from '@lockstep/data/readers';
-import { errorMessage } from '@lockstep/data/shown';
 import {
   everyLayer,
   fitFault,
@@ -40,7 +39,7 @@ import type { DataSummary, RunConfig } from './record/report.ts';
 import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
 import type { Site } from './site/site.ts';
-import { newSecret } from './words.ts';
+import { namingOption, newSecret } from './words.ts';
 import type { WritingSetup } from './writing.ts';
 
 export const defaultSeed = runOptions.seed.default;
@@ -193,11 +192,7 @@ function dataSummary(train: Dataset, reading: TrainingData['reading']): DataSumm
 
 /** @param fit shape that a built-in model gets @throws ConfigurationError */
 function modelOf(model: NonNullable<TrainOptions['model']>, fit?: Parameters<typeof resolveModel>[1]) {
-  try {
-    return typeof model === 'string' ? resolveModel(model, fit) : parseModel(model);
-  } catch (error) {
-    throw configurationError`${optionName('model')}: ${errorMessage(error)}`;
-  }
+  return namingOption('model', () => (typeof model === 'string' ? resolveModel(model, fit) : parseModel(model)));
 }
 
 /** The model of a training set. @throws ConfigurationError if its inputs or outputs differ */
@@ -249,12 +244,8 @@ export function frozenBy({ freeze = runOptions.freeze.default }: Pick<TrainOptio
 /** The augmentations in the order in which they apply. @throws ConfigurationError unless samples are pictures */
 function augmentOf({ augment = [] }: TrainOptions, train: Dataset): readonly Augmentation[] {
   if (augment.length === 0) return [];
-  try {
-    createAugmenter(fieldOf(train.samples), augment, defaultSeed);
-    return augmentations.filter((name) => augment.includes(name));
-  } catch (error) {
-    throw configurationError`${optionName('augment')}: ${errorMessage(error)}`;
-  }
+  namingOption('augment', () => createAugmenter(fieldOf(train.samples), augment, defaultSeed));
+  return augmentations.filter((name) => augment.includes(name));
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */
@@ -288,11 +279,8 @@ function writingOf(
   if (sampleEvery === 0) return undefined;
   const { vocabulary } = reading;
   const lines = targets.lines === true;
-  try {
-    return { vocabulary, prompt: promptTokens(vocabulary, lines, prompt), seed, lines };
-  } catch (error) {
-    throw configurationError`${optionName('prompt')}: ${errorMessage(error)}`;
-  }
+  const tokens = namingOption('prompt', () => promptTokens(vocabulary, lines, prompt));
+  return { vocabulary, prompt: tokens, seed, lines };
 }
 
 interface HeldOut {

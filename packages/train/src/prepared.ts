@@ -13,7 +13,7 @@ import type { CheckpointOptions, ListenOptions, TrainingData } from './options.t
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
-import { samplesText } from './words.ts';
+import { samplesText, shortHash } from './words.ts';
 import type { WritingSetup } from './writing.ts';
 
 /** How a server is reached, and by whom. */
@@ -66,7 +66,7 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedR
 
 /** Such as `Training mlp, 101,770 parameters: 5 epochs of 60,000 images, batch 128, momentum, learning rate 0.05`. */
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
-  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
+  const from = config.initSha256 === undefined ? '' : `, from weights ${shortHash(config.initSha256)}`;
   const { transfer, freeze = 0 } = config;
   const drawn = transfer && transfer.drawn.length > 0 ? ` (newly initialized: ${transfer.drawn.join(', ')})` : '';
   const kept = freeze === 0 ? '' : `, ${freeze === 1 ? 'the first layer' : `the first ${freeze} layers`} frozen`;

@@ -1,5 +1,6 @@
-/** Samples as words for people, and random secrets as text. */
-import { thousands } from '@lockstep/data/shown';
+/** Samples, hashes and faults as words for people, and random secrets as text. */
+import { errorMessage, thousands } from '@lockstep/data/shown';
+import { configurationError, optionName } from '@lockstep/worker';
 import type { DataSummary, RunConfig } from './record/report.ts';
 
 /** A number of samples, such as `60,000 images`: a shape [height, width, channels] is an image. Of text, its tokens count. */
@@ -11,6 +12,20 @@ export function samplesText(count: number, { sampleField, targetField, unit = 't
 /** Name of the samples that are evaluated after each epoch: of a text, it is `validation` unless there are others. */
 export function heldOutWord({ data, validation }: Pick<RunConfig, 'data' | 'validation'>): 'test' | 'validation' {
   return data.targetField.role === 'next' && !validation ? 'validation' : 'test';
+}
+
+/** The first digits of a hash or a key. */
+export function shortHash(hash: string): string {
+  return `${hash.slice(0, 16)}…`;
+}
+
+/** Returns what `work` returns. @throws ConfigurationError that names the option, if `work` throws */
+export function namingOption<Result>(option: string, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throw configurationError`${optionName(option)}: ${errorMessage(error)}`;
+  }
 }
 
 /** A random 128-bit secret, as 22 letters, digits, dashes and underscores. */

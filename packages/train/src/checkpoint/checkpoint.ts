@@ -4,6 +4,7 @@ import type { RunHistory } from '@lockstep/rules';
 import type { CurveState, SampleSums } from '../record/curve.ts';
 import type { SavedChoice, ValidationConfig } from '../record/epoch-choice.ts';
 import type { Report, TrainedEpoch } from '../record/report.ts';
+import { shortHash } from '../words.ts';
 
 /** Everything that determines the bits of a run: two runs with the same identity take the same steps. */
 export interface RunIdentity {
@@ -188,7 +189,7 @@ function verify(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): void 
   copy.set(new TextEncoder().encode(blank), place);
   const actual = sha256(copy);
   if (claimed === actual) return;
-  const [expected, got] = [claimed, actual].map((hash) => `${hash.slice(0, 16)}…`);
+  const [expected, got] = [claimed, actual].map(shortHash);
   throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is truncated or was changed`);
 }
 

@@ -12,6 +12,7 @@ import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.t
 import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { TrainingData } from '../options.ts';
+import { shortHash } from '../words.ts';
 import { type Finding, leaderIn, nameOf, sentenceOf } from './findings.ts';
 import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagBytes, tagOf } from './format.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type LedSteps,
   ledSteps,
   readTranscript,
-  shortKey,
   type Transcript,
   TranscriptError,
 } from './read-transcript.ts';
@@ -149,7 +149,7 @@ class Auditor {
     this.#toCompute = steps.length;
     const finding = this.#stateFault() ?? (await this.#checkTo(steps.length));
     if (finding) return this.#result(finding);
-    const weights = end && `, up to the weights ${end.weightsSha256.slice(0, 16)}…`;
+    const weights = end && `, up to the weights ${shortHash(end.weightsSha256)}`;
     if (end) {
       const others = steps.length > end.step ? ` that it kept after step ${thousands(end.step)}` : '';
       const ended = { finished: 'finished', stopped: 'was stopped', failed: 'failed' }[end.outcome];
@@ -378,18 +378,18 @@ function requireKeys({ leaders }: Transcript, expected: readonly string[] | unde
   const wanted = expected?.map((key) => key.toLowerCase());
   const other = wanted && leaders.find(({ publicKey }) => !wanted.includes(publicKey));
   if (!other) return;
-  const keys = wanted.map(shortKey).join(' or ');
+  const keys = wanted.map(shortHash).join(' or ');
   throw new TranscriptError(
-    `expected a transcript signed with the key ${keys}, got one signed with ${shortKey(other.publicKey)}`,
+    `expected a transcript signed with the key ${keys}, got one signed with ${shortHash(other.publicKey)}`,
   );
 }
 
 /** @throws TranscriptError unless the run ended with the expected weights */
 function requireEnding({ end }: Transcript, expected: string | undefined): void {
   if (expected === undefined || expected === end?.weightsSha256) return;
-  const got = end ? `one of weights ${end.weightsSha256.slice(0, 16)}…` : 'one of a run that has not ended';
+  const got = end ? `one of weights ${shortHash(end.weightsSha256)}` : 'one of a run that has not ended';
   throw new TranscriptError(
-    `expected the transcript of weights ${expected.slice(0, 16)}…, got ${got}: the model is of another run`,
+    `expected the transcript of weights ${shortHash(expected)}, got ${got}: the model is of another run`,
   );
 }
 

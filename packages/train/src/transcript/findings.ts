@@ -1,7 +1,8 @@
 /** Findings of an audit: which step of a run is wrong, who is to blame, and how people are told. */
 import { thousands } from '@lockstep/data/shown';
 import { type RunPlan, usedMicrobatches } from '@lockstep/rules';
-import { decodeShards, shortKey, type Transcript } from './read-transcript.ts';
+import { shortHash } from '../words.ts';
+import { decodeShards, type Transcript } from './read-transcript.ts';
 
 /**
  * A fault of a run that an audit has found; `step` counts from 1.
@@ -49,7 +50,7 @@ export function nameOf({ workers }: Transcript, number: number): string {
 /** Names a leader for a finding; nothing if there was only one. */
 export function leaderIn({ leaders }: Transcript, index: number): Pick<Finding, 'leader'> {
   const { name, publicKey } = leaders[index]!;
-  return leaders.length === 1 ? {} : { leader: `${name ?? '?'}, key ${shortKey(publicKey)}` };
+  return leaders.length === 1 ? {} : { leader: `${name ?? '?'}, key ${shortHash(publicKey)}` };
 }
 
 /** Returns a finding as one sentence for people. */

@@ -1,6 +1,7 @@
 /** Reads a transcript: checks its chain and its signatures, and returns the steps that stand. */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { errorMessage, thousands } from '@lockstep/data/shown';
+import { shortHash } from '../words.ts';
 import {
   Chain,
   formatPrefix,
@@ -249,7 +250,7 @@ class TranscriptReader {
     );
     if (!isSigned) {
       throw new TranscriptError(
-        `expected a signature with the key ${shortKey(this.#leaders.at(-1)!.publicKey)} at the seal after step ${thousands(steps)}, got a wrong one: somebody else has written it`,
+        `expected a signature with the key ${shortHash(this.#leaders.at(-1)!.publicKey)} at the seal after step ${thousands(steps)}, got a wrong one: somebody else has written it`,
         this.#sealedBytes,
       );
     }
@@ -324,11 +325,6 @@ export function ledSteps({ steps, leaders }: Transcript): LedSteps[] {
     else led.push({ publicKey, name, from: step + 1, to: step + 1 });
   }
   return led;
-}
-
-/** The first digits of a key, for people. */
-export function shortKey(publicKey: string): string {
-  return `${publicKey.slice(0, 16)}…`;
 }
 
 const areText = (value: Record<string, unknown>, ...names: string[]): boolean =>

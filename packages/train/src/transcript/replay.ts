@@ -22,6 +22,7 @@ import { newSha256, sha256 } from '../node/sha256.ts';
 import { frozenBy } from '../prepare.ts';
 import { dataHash } from '../prepared.ts';
 import { checkOwnNumerics } from '../run/create-run.ts';
+import { shortHash } from '../words.ts';
 import { sealedState, stateTagOf, type TrainingState, wordsOf } from './format.ts';
 import { decodeShards, type Transcript, TranscriptError } from './read-transcript.ts';
 
@@ -181,7 +182,7 @@ function describedRun({ header, plannedSteps: steps }: Transcript, given: Datase
 function requireData(train: Dataset, { data }: RunIdentity, name: string | null): void {
   const got = dataHash(train, newSha256);
   if (got === data) return;
-  const [expected, other] = [data, got].map((hash) => `${hash.slice(0, 16)}…`);
+  const [expected, other] = [data, got].map(shortHash);
   throw new TranscriptError(
     `expected the training samples of the run (${name ?? 'given by a program'}, SHA-256 ${expected}), got others (${other}): the transcript is of other data, or they were read in another way`,
   );
@@ -213,7 +214,7 @@ function beginningOf(
   if (initSha256 === undefined) return initialize(model, seed);
   if (given === undefined) {
     throw new TranscriptError(
-      `expected the file of initial weights with which the run began (SHA-256 of its weights ${initSha256.slice(0, 16)}…), got none`,
+      `expected the file of initial weights with which the run began (SHA-256 of its weights ${shortHash(initSha256)}), got none`,
     );
   }
   const readers = [() => readInitialWeights(given, model), () => transferWeights(given, model, seed, reading)];
@@ -226,6 +227,6 @@ function beginningOf(
     }
   }
   throw new TranscriptError(
-    `expected initial weights with SHA-256 ${initSha256.slice(0, 16)}…, got a file with other weights`,
+    `expected initial weights with SHA-256 ${shortHash(initSha256)}, got a file with other weights`,
   );
 }

@@ -24,6 +24,7 @@ import type { SharedCheckpoints, TranscriptPart } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
 import { keptSecret } from '../site/secrets.ts';
 import { version } from '../version.ts';
+import { shortHash } from '../words.ts';
 import {
   type BegunTag,
   Chain,
@@ -39,7 +40,7 @@ import {
   type WentBack,
   wordsOf,
 } from './format.ts';
-import { maxTranscriptBytes, readTranscript, shortKey, type Transcript, TranscriptError } from './read-transcript.ts';
+import { maxTranscriptBytes, readTranscript, type Transcript, TranscriptError } from './read-transcript.ts';
 
 /** Most steps in a segment; a killed coordinator loses the record of at most one segment. */
 const segmentSteps = 256;
@@ -137,7 +138,7 @@ function requireContinued({ header, steps, seals }: Transcript, { identity, publ
   const difference = identityDifference(identity, header.identity);
   if (difference !== undefined) throw new Error(`it belongs to another run: ${difference}`);
   if (header.publicKey !== publicKey) {
-    const [expected, got] = [publicKey, header.publicKey].map(shortKey);
+    const [expected, got] = [publicKey, header.publicKey].map(shortHash);
     throw new Error(`expected a transcript signed with the key in the folder of checkpoints, ${expected}, got ${got}`);
   }
   const { step } = resumeFrom;
