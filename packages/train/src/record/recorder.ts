@@ -36,7 +36,7 @@ import {
   TrainingCurve,
 } from './curve.ts';
 import { EpochChoice, earlyStopText, type KeptEpoch, type SavedChoice, type ValidationConfig } from './epoch-choice.ts';
-import type { EpochReport, Report, TextSample } from './report.ts';
+import { type EpochReport, noTraffic, type Report, type TextSample } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
@@ -118,7 +118,7 @@ const noSums = { lossSum: 0, correct: 0, count: 0 };
 const noProgress: SavedProgress = {
   ...{ ...noSums, epochs: [], initialLoss: null, images: 0, seconds: 0, epochSeconds: 0, resumedAtSteps: [] },
   curve: emptyCurve,
-  wire: { bytesSent: 0, bytesReceived: 0 },
+  wire: noTraffic,
 };
 
 /** Messages for workers and viewers when a run is ended on purpose. */

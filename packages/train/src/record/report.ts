@@ -192,6 +192,15 @@ export interface Report extends Claim {
   readonly curve: readonly CurvePoint[];
 }
 
+export const noTraffic: Report['wire'] = { bytesSent: 0, bytesReceived: 0 };
+
+export function addTraffic(one: Report['wire'], other: Report['wire']): Report['wire'] {
+  return {
+    bytesSent: one.bytesSent + other.bytesSent,
+    bytesReceived: one.bytesReceived + other.bytesReceived,
+  };
+}
+
 const turnedAwayReasons = [
   /** Connections cut before they had shown their purpose, because too many were open. */
   'silent',

@@ -2,7 +2,6 @@
 
 import {
   type Compute,
-  type ComputeSetup,
   checkedSetup,
   createLocalCompute,
   createNumericsCheck,
@@ -11,11 +10,10 @@ import {
   createYield,
   InlineCopy,
   InlineGradient,
-  type NumericsCheck,
   ParameterServer,
   referenceOf,
 } from '@lockstep/compute';
-import { bytesPerSample } from '@lockstep/data';
+import { bytesPerSample, fieldOf } from '@lockstep/data';
 import { initialize, optimizerRule, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import { formatOf, type Limits, limitsFor, localChunkBytes } from '@lockstep/rules';
@@ -27,6 +25,7 @@ import { Run } from '../coordinator/run.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
+import { noTraffic } from '../record/report.ts';
 import type { WorkerPool } from '../site/site.ts';
 import { newSecret } from '../words.ts';
 
@@ -42,7 +41,7 @@ interface CreateRunOptions
 
 /** The pool of a run with nothing left to compute. */
 export const idlePool: WorkerPool = {
-  traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
+  traffic: () => noTraffic,
   stop: async () => {},
   close: async () => {},
 };
@@ -60,11 +59,9 @@ export async function createRun(options: CreateRunOptions) {
   const { microbatchSize, innerSteps } = plan;
   // A run that had stopped early takes no further step.
   const firstStep = resumeFrom?.choice?.lastEpoch ? plan.steps : resumeFrom?.step;
-  const setup = checkedSetup({ model, microbatchSize, targetField, innerSteps });
-  const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
   // Done first, so that the parameter server's vectors reuse the memory it frees.
-  const numerics = await checkOwnNumerics(backend, setup, numericsCheck, platform.sha256);
-  const { gradient: referenceGradient } = numerics;
+  const numerics = await checkOwnNumerics(backend, prepared, platform.sha256);
+  const { numericsCheck, gradient: referenceGradient } = numerics;
   const parameterServer = new ParameterServer({
     ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model), frozen: prepared.frozen },
     ...beginning(prepared, resumeFrom),
@@ -153,16 +150,19 @@ function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Chec
 /** Computes the numerics check in this process, as the reference for the workers' answers and for the speed. */
 export async function checkOwnNumerics(
   backend: HostBackend,
-  setup: ComputeSetup,
-  { weights, samples, targets, count }: NumericsCheck,
+  { model, plan, train }: Pick<Prepared, 'model' | 'plan' | 'train'>,
   sha256: (bytes: Uint8Array) => string,
 ) {
+  const { microbatchSize, innerSteps } = plan;
+  const setup = checkedSetup({ model, microbatchSize, targetField: fieldOf(train.targets), innerSteps });
+  const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
   const compute = createLocalCompute(backend, systemClock);
   await compute.open(setup);
-  compute.setWeights(weights);
+  compute.setWeights(numericsCheck.weights);
+  const { samples, targets, count } = numericsCheck;
   const { gradient: bytes, computeMs } = await compute.gradient(samples, targets, { inPlace: true });
   const samplesPerMs = computeMs > 0 ? count / computeMs : 0;
-  const checked = { gradient: referenceOf(floatsOf(bytes)), hash: sha256(bytes), samplesPerMs };
+  const checked = { numericsCheck, gradient: referenceOf(floatsOf(bytes)), hash: sha256(bytes), samplesPerMs };
   await compute.close();
   return checked;
 }

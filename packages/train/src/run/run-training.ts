@@ -15,7 +15,7 @@ import type { OnEpoch, RunEnding, StepEvent, TrainingEvent } from '../events.ts'
 import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
-import { createReport, type Report } from '../record/report.ts';
+import { addTraffic, createReport, noTraffic, type Report } from '../record/report.ts';
 import type { Site, WorkerPool } from '../site/site.ts';
 import type { Transcriber } from '../transcript/transcriber.ts';
 import { createMeasurement, type Evaluated, type Measured, type WritingSetup } from '../writing.ts';
@@ -174,14 +174,8 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints, transcript);
   const { run, parameterServer } = created;
   let pool: WorkerPool = idlePool;
-  const before = checkpoints?.resumeFrom?.progress.wire;
-  const wireSoFar = (): Report['wire'] => {
-    const { bytesSent, bytesReceived } = pool.traffic();
-    return {
-      bytesSent: bytesSent + (before?.bytesSent ?? 0),
-      bytesReceived: bytesReceived + (before?.bytesReceived ?? 0),
-    };
-  };
+  const before = checkpoints?.resumeFrom?.progress.wire ?? noTraffic;
+  const wireSoFar = (): Report['wire'] => addTraffic(before, pool.traffic());
   // A run that had stopped early has nothing to add to its last checkpoint.
   const isSaved = recorder.data.stoppedAfterEpoch !== undefined;
   const running = { ...created, recorder, transcript, wireSoFar };

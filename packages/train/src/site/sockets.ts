@@ -23,7 +23,7 @@ import { defaultLimits, leastBytesPerMs, type RunSetup } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { FrameMemory, frameMemoryHeader } from '@lockstep/worker/internal';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Report } from '../record/report.ts';
+import { addTraffic, noTraffic, type Report } from '../record/report.ts';
 import {
   type AnswerSize,
   busyMessage,
@@ -442,17 +442,14 @@ export function cutInTime(
   webSocket.once('close', () => cancel());
 }
 
-/** Bytes between a coordinator and all workers. */
-export type Traffic = Report['wire'];
-
 /** Bun's sockets count no bytes once they are WebSockets. */
 const socketsCountBytes = process.versions['bun'] === undefined;
 
 /** Counts the bytes over sockets, including WebSocket frames and HTTP headers if the engine's sockets count them. */
 export class TrafficCounter {
   readonly #countsSockets: boolean;
-  readonly #open = new Set<() => Traffic>();
-  #closed: Traffic = { bytesSent: 0, bytesReceived: 0 };
+  readonly #open = new Set<() => Report['wire']>();
+  #closed = noTraffic;
 
   /** @param countsSockets whether sockets count their bytes; otherwise those of messages are counted */
   constructor(countsSockets = socketsCountBytes) {
@@ -474,19 +471,11 @@ export class TrafficCounter {
     this.#open.add(traffic);
     socket.once('close', () => {
       this.#open.delete(traffic);
-      this.#closed = sumOf(this.#closed, traffic());
+      this.#closed = addTraffic(this.#closed, traffic());
     });
   }
 
-  total(): Traffic {
-    return [...this.#open].reduce((total, traffic) => sumOf(total, traffic()), this.#closed);
+  total(): Report['wire'] {
+    return [...this.#open].reduce((total, traffic) => addTraffic(total, traffic()), this.#closed);
   }
-}
-
-/** Adds two amounts of traffic. */
-function sumOf(one: Traffic, other: Traffic): Traffic {
-  return {
-    bytesSent: one.bytesSent + other.bytesSent,
-    bytesReceived: one.bytesReceived + other.bytesReceived,
-  };
 }

@@ -1,18 +1,11 @@
 /** Computes the steps of a recorded run again in this process, from any of its states. */
-import {
-  checkedSetup,
-  createNumericsCheck,
-  createShardSource,
-  InlineGradient,
-  lanesIn,
-  ParameterServer,
-} from '@lockstep/compute';
-import { augmentations, type Dataset, fieldOf, weightClasses } from '@lockstep/data';
+import { createShardSource, InlineGradient, lanesIn, ParameterServer } from '@lockstep/compute';
+import { augmentations, type Dataset, weightClasses } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
 import { initialize, type Model, parameterLayout, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { formatOf, type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
+import { type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { RunIdentity } from '../checkpoint/checkpoint.ts';
@@ -71,11 +64,8 @@ export class Replay {
     const { seed } = identity;
     const { train, model, plan, optimizer, samples, frozen } = describedRun(transcript, given);
     const weights = beginningOf(identity, model, initialWeights, reading);
-    const { microbatchSize, innerSteps } = plan;
-    const setup = checkedSetup({ model, microbatchSize, targetField: fieldOf(train.targets), innerSteps });
     const { backend } = await openBackend('auto', nodePlatform.threads(threads));
-    const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
-    const numerics = await checkOwnNumerics(backend, setup, numericsCheck, sha256);
+    const numerics = await checkOwnNumerics(backend, { model, plan, train }, sha256);
     requireNumerics(transcript, backend, numerics.hash);
     const server = new ParameterServer({
       ...{ backend, plan, optimizer, weights, frozen, layout: parameterLayout(model) },
