@@ -9,6 +9,7 @@ import {
   type Schedule,
   type ScheduleType,
 } from '@lockstep/nn';
+import type { RunMessage } from '@lockstep/protocol';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/rules';
 import { configurationError, type NamedOption, optionName } from '@lockstep/worker';
 import {
@@ -26,14 +27,7 @@ import type { OptimizerOptions, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
 
 /** Settings of a batch that is chosen at the start of the run, for the workers that have joined by then. */
-interface PlanAtStart {
-  /** Samples of a step with few workers. */
-  readonly usualBatch: number;
-  /** Set if the size is not to be chosen. */
-  readonly microbatchSize?: number;
-  /** Smallest size to choose; omitted for that of single rows. */
-  readonly leastMicrobatch?: number;
-}
+type PlanAtStart = NonNullable<RunMessage['planAtStart']>;
 
 /** The steps of a run. */
 export interface PlannedRun {

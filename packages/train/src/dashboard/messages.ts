@@ -307,18 +307,12 @@ function stayed({ endedAtMs }: CoordinatorState, leftAtMs: number | undefined): 
   return endedAtMs !== undefined && leftAtMs === endedAtMs;
 }
 
-type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
+type ShownEarlierRun = WatchMessageOf<'earlierRuns'>['runs'][number];
+type RunSettings = ShownEarlierRun['settings'];
 
 /** An earlier run, shown in the chart of a later one. */
-export interface EarlierRun {
-  /** Settings of the run, and the number of workers that computed it. */
-  readonly settings: RunSettings;
-  readonly stepsPerEpoch: number;
-  readonly steps: number;
+export interface EarlierRun extends Omit<ShownEarlierRun, 'label' | 'points'> {
   readonly points: readonly CurvePoint[];
-  readonly epochs: readonly WatchMessageOf<'epoch'>['report'][];
-  /** Omitted if the run kept the last weights. */
-  readonly keptEpoch?: number;
 }
 
 const mostRuns = 8;
@@ -342,10 +336,7 @@ export class EarlierRuns {
   message(): WatchMessageOf<'earlierRuns'> | undefined {
     if (this.#runs.length === 0 || !this.#current) return undefined;
     const labels = labelsOf([...this.#runs, this.#current()].map(({ settings }) => settings));
-    const runs = this.#runs.map(({ points, epochs, ...run }, index) => ({
-      ...{ label: labels[index]!, ...run },
-      ...{ points: pointBytes(points), epochs: [...epochs] },
-    }));
+    const runs = this.#runs.map((run, index) => ({ label: labels[index]!, ...run, points: pointBytes(run.points) }));
     return { type: 'earlierRuns', label: labels.at(-1)!, runs };
   }
 }

@@ -19,7 +19,6 @@ import { initialize, type Model, parameterCount, parseModel } from '@lockstep/nn
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import {
   firstSample,
-  type Limits,
   limitsFor,
   planRun,
   type RunPlan,
@@ -35,12 +34,11 @@ import type { AskedRunOptions } from '../coordinator/run-options.ts';
 export type Welcome = MessageOf<'welcome'>;
 
 /** Options that all runs below a relay have in common. */
-export interface RunBelow extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onTrace'> {
+export interface RunBelow extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey'> {
   /** Adds gradients, and computes shards as the referee of the relay's workers. */
   readonly backend: HostBackend;
   /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
   readonly verifySalt: number;
-  readonly limits?: Partial<Limits> | undefined;
 }
 
 interface RelayRunOptions extends RunBelow, Pick<AskedRunOptions, 'onEvent'> {
@@ -82,7 +80,7 @@ function planOf({ run, microbatchSize, innerSteps, halfUnit }: Welcome): RunPlan
 }
 
 function setupOf(
-  { welcome, backend, newHash, token, addresses, verifySalt, limits }: RelayRunOptions,
+  { welcome, backend, newHash, token, addresses, verifySalt }: RelayRunOptions,
   model: Model,
   plan: RunPlan,
   reference: Float32Array,
@@ -96,7 +94,7 @@ function setupOf(
     ...(cachedSamples === undefined
       ? {}
       : { sampleBytes: bytesPerSample({ samples: sampleField, targets: targetField }) }),
-    limits: limitsFor(parameterCount(model), { ...limits, chunkBytes }),
+    limits: limitsFor(parameterCount(model), { chunkBytes }),
     verifyRate: run?.verifyRate ?? 0,
     participation: run?.participation ?? 'fastest',
     refereeHash: hashWith(newHash)(bytesOf(reference)),
@@ -138,7 +136,7 @@ export class RelayRun {
     numericsCheck: ReturnType<typeof createNumericsCheck>,
     gradient: Float32Array,
   ) {
-    const { welcome, backend, clock, newHash, newResumeKey, onEvent, onTrace } = options;
+    const { welcome, backend, clock, newHash, newResumeKey, onEvent } = options;
     const { seed = 0, targetField } = welcome;
     const plan = planOf(welcome);
     this.#options = options;
@@ -154,7 +152,6 @@ export class RelayRun {
       referenceGradient: referenceOf(gradient),
       ...{ clock, newHash, newResumeKey },
       ...(onEvent && { onEvent }),
-      ...(onTrace && { onTrace }),
       referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),

@@ -7,7 +7,7 @@ import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
-import { type MissingPolicy, type OpenedDataset, type Task, type TextOptions, tableOf } from '@lockstep/data/readers';
+import { type OpenedDataset, type TextOptions, tableOf } from '@lockstep/data/readers';
 import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 import type { TrainingData } from '../options.ts';
@@ -16,13 +16,8 @@ type DataSetup = WatchMessageOf<'dataSetup'>;
 type TablePreview = NonNullable<DataSetup['table']>;
 type Example = NonNullable<DataSetup['data']>['examples'][number];
 
-/** How to read a table. */
-export interface ReadingRequest {
-  /** Index of the target column; by default the reader chooses. */
-  readonly label?: number | undefined;
-  readonly task?: Task | undefined;
-  readonly missing?: MissingPolicy | undefined;
-}
+/** How to read a table; by default the reader chooses. */
+export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task' | 'missing'>;
 
 /** Input of a reading thread. */
 export interface ReadingTask {

@@ -100,10 +100,11 @@ export class Lobby {
   reply(request: OwnerRequest): Reply {
     const { phase, table } = this.#state;
     if (request.type === 'readData') {
-      const { label, task, missing } = request;
+      const { type: _type, token: _token, ...reading } = request;
       if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to read');
-      if (label !== undefined && label >= table.columns.length) return refused('there is no such column');
-      this.#startReading(this.#upload, { label, task, missing });
+      if (reading.label !== undefined && reading.label >= table.columns.length)
+        return refused('there is no such column');
+      this.#startReading(this.#upload, reading);
       return undefined;
     }
     if (request.type !== 'admin' || request.action !== 'start') return refused('the run has not started');
