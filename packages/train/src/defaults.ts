@@ -116,31 +116,26 @@ export function optimizerDefaults(setting: keyof OptimizerOptions, common: strin
 function recipeValues(read: (recipe: Recipe) => unknown): string[] {
   const all: Readonly<Record<string, Recipe>> = { ...recipes, ...tokenRecipes };
   const models = Object.keys(all).filter((model) => read(all[model]!) !== read(commonRecipe));
-  const values = [...new Set(models.map((model) => read(all[model]!)))];
-  return values.map((value) => `${value} for ${listed(models.filter((model) => read(all[model]!) === value))}`);
+  return valuesFor(models, (model) => read(all[model]!));
 }
 
-/** Such as `a, b and c`. */
-function listed(names: readonly string[]): string {
-  return names.length === 1 ? names[0]! : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+/** Such as `64 for cnn and cnn-large` for each value, in the order of the names. */
+function valuesFor<Name extends string>(names: readonly Name[], read: (name: Name) => unknown): string[] {
+  return [...new Set(names.map(read))].map((value) => {
+    const same = names.filter((name) => read(name) === value);
+    return `${value} for ${same.length === 1 ? same[0] : `${same.slice(0, -1).join(', ')} and ${same.at(-1)}`}`;
+  });
 }
 
 /** Such as `0, or 0.9 for momentum`, over the optimizers that have the setting. */
 export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
-  const others = optimizerTypes
-    .map((type) => ({ type, value: defaultSetting(type, setting) }))
-    .filter(({ value }) => value !== 0);
-  return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
+  const others = optimizerTypes.filter((type) => defaultSetting(type, setting) !== 0);
+  return ['0', ...valuesFor(others, (type) => defaultSetting(type, setting))].join(', or ');
 }
 
 /** Such as `0.05 for momentum, 0.002 for adam and adamw`. */
 export function defaultLearningRates(): string {
-  const rateOf = (type: OptimizerType): number => optimizers[type].defaultLearningRate;
-  const textOf = (rate: number): string => {
-    const types = optimizerTypes.filter((type) => rateOf(type) === rate);
-    return `${rate} for ${listed(types)}`;
-  };
-  return [...new Set(optimizerTypes.map(rateOf))].map(textOf).join(', ');
+  return valuesFor(optimizerTypes, (type) => optimizers[type].defaultLearningRate).join(', ');
 }
 
 /** The default of a setting that is 0 in most optimizers. */

@@ -1,12 +1,12 @@
 /** Several runs, one after another, on the same workers: a grid of values, several seeds, and folds of the data. */
 
-import { checkKinds, kindOf, wholeKind } from '@lockstep/command/options';
+import { checkKinds, kindOf } from '@lockstep/command/options';
 import { concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
 import { configurationError, optionName } from '@lockstep/worker';
 import { textFor } from './defaults.ts';
-import { checkTrainOptions, uploadedData } from './option-table.ts';
+import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { defaultSeed, prepare } from './prepare.ts';
@@ -87,8 +87,8 @@ export interface SweepReport {
 
 const list = kindOf<readonly unknown[]>('a list of values', (value) => Array.isArray(value) && value.length > 0);
 const kinds = {
-  seeds: wholeKind({ from: 1, to: 1_000 }),
-  folds: wholeKind({ from: 2, to: 1_000 }),
+  seeds: runOptions.seeds.kind,
+  folds: runOptions.folds.kind,
   onRun: kindOf<SweepOptions['onRun']>('a function', (value) => typeof value === 'function'),
 };
 

@@ -287,9 +287,14 @@ function createRunEvaluator(
   measured: Measured,
   parameterServer: () => ParameterServer,
 ): DatasetEvaluator<Evaluated> {
-  const { listen } = prepared;
-  const inline = () => createInlineEvaluator(backend, measured, parameterServer);
-  if (!listen || !platform.host || parameterCount(measured.model) > mostParametersBeside) return inline();
+  const isLarge = parameterCount(measured.model) > mostParametersBeside;
+  // Vectors of the parameter server hold the weights of a large model while it is evaluated.
+  const vectors: WeightsMemory = {
+    take: () => parameterServer().aggregator.reserveVector(),
+    give: (vector) => parameterServer().aggregator.release(vector),
+  };
+  const inline = () => createMeasurement(backend, measured, isLarge ? vectors : undefined);
+  if (!prepared.listen || !platform.host || isLarge) return inline();
   const isLong = evaluationWork(measured.model, measured.data.count) > mostWorkOfThread;
   const { name, threads: own = 1 } = backend;
   // They have a lower priority than steps: beside two workers of gpt on two cores, two took no time from the steps.
@@ -299,20 +304,6 @@ function createRunEvaluator(
     emit({ type: 'warning', message });
     return inline();
   });
-}
-
-/** Vectors of the parameter server hold the weights of a large model while it is evaluated. */
-function createInlineEvaluator(
-  backend: HostBackend,
-  measured: Measured,
-  parameterServer: () => ParameterServer,
-): DatasetEvaluator<Evaluated> {
-  const vectors: WeightsMemory = {
-    take: () => parameterServer().aggregator.reserveVector(),
-    give: (vector) => parameterServer().aggregator.release(vector),
-  };
-  const isLarge = parameterCount(measured.model) > mostParametersBeside;
-  return createMeasurement(backend, measured, isLarge ? vectors : undefined);
 }
 
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
