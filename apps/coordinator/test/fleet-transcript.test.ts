@@ -286,9 +286,9 @@ describe('a fleet part is found that', async () => {
     const { header } = readTranscript(honest.bytes);
     const { privateKey } = generateKeyPairSync('ed25519');
     const encoder = new TranscriptEncoder(privateKey);
-    encoder.header(header);
+    encoder.json('header', header);
     encoder.step(0, [], new Uint8Array(16));
-    encoder.back({ to: 1, cause: 'resumed', steps: 16, publicKey: header.publicKey, leader: 'here' });
+    encoder.json('back', { to: 1, cause: 'resumed', steps: 16, publicKey: header.publicKey, leader: 'here' });
     expect(() => readTranscript(encoder.seal(sealedState(1, initial)))).toThrow(
       /^expected a seal before another leader, got /,
     );

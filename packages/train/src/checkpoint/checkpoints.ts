@@ -340,10 +340,7 @@ export class Checkpointer {
     if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
     this.#isUrgent = false;
     this.#clock.copied(stepsTaken(), nowMs());
-    const writing = this.#save(copy(), '; training continues without it').finally(() => {
-      if (this.#writing === writing) this.#writing = undefined;
-    });
-    this.#writing = writing;
+    this.#begin(this.#save(copy(), '; training continues without it'));
   }
 
   /** Replaces the checkpoints of later steps, which contain wrong results, by one of the state now. */
@@ -353,11 +350,16 @@ export class Checkpointer {
     const copied = step === 0 ? undefined : copy();
     this.#clock.copied(step, nowMs());
     const before = this.#writing;
-    const writing = (async () => {
+    const replace = async (): Promise<void> => {
       await before;
       await this.#removeAfter(step);
       if (copied) await this.#save(copied, '; training continues without it');
-    })().finally(() => {
+    };
+    this.#begin(replace());
+  }
+
+  #begin(work: Promise<void>): void {
+    const writing = work.finally(() => {
       if (this.#writing === writing) this.#writing = undefined;
     });
     this.#writing = writing;

@@ -220,6 +220,14 @@ interface ReadShard extends Omit<RecordedShard, 'tag'> {
   readonly tag: BegunTag;
 }
 
+/** The records that are JSON. */
+interface JsonRecords {
+  readonly header: TranscriptHeader;
+  readonly worker: TranscriptWorker;
+  readonly back: WentBack;
+  readonly end: TranscriptEnd;
+}
+
 /** Writes the records of a transcript, one segment after another; each ends with a seal. */
 export class TranscriptEncoder {
   readonly #chain: Chain;
@@ -243,20 +251,8 @@ export class TranscriptEncoder {
     return this.#chain.hash.toString('hex');
   }
 
-  header(header: TranscriptHeader): void {
-    this.#json('header', header);
-  }
-
-  worker(worker: TranscriptWorker): void {
-    this.#json('worker', worker);
-  }
-
-  back(back: WentBack): void {
-    this.#json('back', back);
-  }
-
-  end(end: TranscriptEnd): void {
-    this.#json('end', end);
+  json<Type extends keyof JsonRecords>(type: Type, value: JsonRecords[Type]): void {
+    this.#record(type, Buffer.from(JSON.stringify(value)));
   }
 
   /** @param shards in the order of their numbers */
@@ -290,10 +286,6 @@ export class TranscriptEncoder {
     this.#key = randomBytes(hashBytes);
     this.tagger = new Tagger(this.#key);
     return segment;
-  }
-
-  #json(type: RecordType, value: object): void {
-    this.#record(type, Buffer.from(JSON.stringify(value)));
   }
 
   #record(type: RecordType, payload: Buffer): void {

@@ -225,7 +225,7 @@ export class Transcriber implements SumRecorder {
     const { numericMode, numericsHash } = run;
     const resumed = { to: firstStep, cause: 'resumed', steps: header.steps } as const;
     if (before) this.#back({ ...resumed, ...(store && { publicKey, leader }) });
-    else this.#encoder.header({ ...header, numericMode, numericsHash });
+    else this.#encoder.json('header', { ...header, numericMode, numericsHash });
     this.seal();
     if (this.#descriptor === undefined) return undefined;
     const place = store ? `in ${store.place}, at the end in ${shownPath(file)}` : shownPath(file);
@@ -294,7 +294,7 @@ export class Transcriber implements SumRecorder {
     const ended = store && !this.#hasTaken ? await endedTranscript(store) : undefined;
     if (!ended) {
       this.#encodeSteps();
-      this.#encoder.end(end);
+      this.#encoder.json('end', end);
       this.#write(true);
     }
     try {
@@ -324,7 +324,7 @@ export class Transcriber implements SumRecorder {
   #back(back: WentBack): void {
     this.#encodeSteps();
     this.restart();
-    this.#encoder.back(back);
+    this.#encoder.json('back', back);
     this.#steps = back.to;
   }
 
@@ -335,7 +335,7 @@ export class Transcriber implements SumRecorder {
     const key = JSON.stringify(worker);
     const known = this.#workers.get(key);
     if (known !== undefined) return known;
-    this.#encoder.worker(worker);
+    this.#encoder.json('worker', worker);
     this.#workers.set(key, this.#workersSoFar + 1);
     return this.#workersSoFar;
   }
