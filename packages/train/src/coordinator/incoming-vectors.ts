@@ -1,5 +1,5 @@
 /** Receives workers' vectors message by message; the rules are told of each vector once it is complete. */
-import { type IncrementalHash, type NewHash, NumericsComparison, type ReferenceGradient } from '@lockstep/compute';
+import { type IncrementalHash, NumericsComparison } from '@lockstep/compute';
 import {
   announced,
   type FloatChunk,
@@ -29,11 +29,13 @@ interface Received {
 }
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
+type Incoming = IncomingGradient | IncomingNumerics;
+type Receiver = VectorReceiver<VectorMessage, Incoming>;
 
 export class IncomingVectors {
   readonly #options: Options;
   readonly #results: ResultReceiver;
-  readonly #receivers = new Map<ConnectionId, VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics>>();
+  readonly #receivers = new Map<ConnectionId, Receiver>();
 
   constructor(options: Options, results: ResultReceiver) {
     this.#options = options;
@@ -42,14 +44,19 @@ export class IncomingVectors {
 
   /** Takes the next message of a vector; returns undefined until the vector is complete. */
   receive(state: CoordinatorState, connection: ConnectionId, message: VectorMessage): Received | undefined {
-    const receiver = this.#receiverOf(connection);
+    const receiver: Receiver = this.#receivers.get(connection) ?? new VectorReceiver();
+    this.#receivers.set(connection, receiver);
     const { open } = receiver;
     if (message.type === 'chunk') {
       if (!open) return invalid(connection, 'chunk: expected a vector that it is part of, got none');
       return this.#arrived(state, connection, receiver.next(message));
     }
     if (open) return invalid(connection, `${message.type}: expected the other chunks of a ${open.type} first`);
-    return this.#arrived(state, connection, receiver.begin(this.#sinkFor(state, connection, message), message));
+    const sink =
+      message.type === 'gradient'
+        ? this.#results.begin(state, connection, message)
+        : new IncomingNumerics(message, this.#options);
+    return this.#arrived(state, connection, receiver.begin(sink, message));
   }
 
   /** Drops a connection's incomplete vector. */
@@ -58,29 +65,7 @@ export class IncomingVectors {
     this.#receivers.delete(connection);
   }
 
-  #receiverOf(connection: ConnectionId): VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics> {
-    const known = this.#receivers.get(connection);
-    if (known) return known;
-    const receiver = new VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics>();
-    this.#receivers.set(connection, receiver);
-    return receiver;
-  }
-
-  #sinkFor(
-    state: CoordinatorState,
-    connection: ConnectionId,
-    header: MessageOf<'gradient' | 'numericsResult'>,
-  ): IncomingGradient | IncomingNumerics {
-    if (header.type === 'gradient') return this.#results.begin(state, connection, header);
-    const { referenceGradient: reference, setup, newHash } = this.#options;
-    return new IncomingNumerics(header, { reference, chunkBytes: setup.limits.chunkBytes, newHash });
-  }
-
-  #arrived(
-    state: CoordinatorState,
-    connection: ConnectionId,
-    arrived: VectorArrival<IncomingGradient | IncomingNumerics>,
-  ): Received | undefined {
+  #arrived(state: CoordinatorState, connection: ConnectionId, arrived: VectorArrival<Incoming>): Received | undefined {
     if (!arrived) return undefined;
     const { sink, fault } = arrived;
     if (fault !== undefined) {
@@ -97,9 +82,9 @@ export class IncomingVectors {
   #finishNumerics(connection: ConnectionId, numerics: IncomingNumerics): Received {
     const { numericsCheck } = this.#options;
     const { hash: claimed, computeMs } = numerics.result;
-    const fault = numerics.fault();
+    const fault = numerics.comparison.fault();
     if (fault !== undefined) return { event: { type: 'numericsMismatch', connection, message: fault } };
-    const hash = numerics.hash();
+    const hash = numerics.hash.digest('hex');
     if (hash !== claimed) return invalid(connection, `numerics check: expected hash ${hash}, got ${claimed}`);
     const samplesPerMs = computeMs > 0 ? numericsCheck.count / computeMs : 0;
     const message = { type: 'numericsResult', hash, samplesPerMs, computeMs } as const;
@@ -113,28 +98,21 @@ function invalid(connection: ConnectionId, message: string): Received {
 
 type NumericsResult = Omit<MessageOf<'numericsResult'>, 'gradient'>;
 
-interface IncomingNumericsOptions {
-  /** The coordinator's own gradient. */
-  readonly reference: ReferenceGradient;
-  readonly chunkBytes: number;
-  readonly newHash: NewHash;
-}
-
 /** A worker's answer to the numerics check, hashed and compared chunk by chunk as it arrives and never kept whole. */
 class IncomingNumerics implements VectorSink<VectorMessage> {
   readonly type = 'numericsResult';
   readonly result: NumericsResult;
-  readonly #options: IncomingNumericsOptions;
-  readonly #comparison: NumericsComparison;
-  readonly #hash: IncrementalHash;
+  readonly comparison: NumericsComparison;
+  readonly hash: IncrementalHash;
+  readonly #options: Options;
   /** Number of values so far. */
   #length = 0;
 
-  constructor({ gradient: _first, ...result }: MessageOf<'numericsResult'>, options: IncomingNumericsOptions) {
+  constructor({ gradient: _first, ...result }: MessageOf<'numericsResult'>, options: Options) {
     this.result = result;
     this.#options = options;
-    this.#comparison = new NumericsComparison(options.reference);
-    this.#hash = options.newHash();
+    this.comparison = new NumericsComparison(options.referenceGradient);
+    this.hash = options.newHash();
   }
 
   get isWhole(): boolean {
@@ -149,28 +127,19 @@ class IncomingNumerics implements VectorSink<VectorMessage> {
   }
 
   #begin({ values, gradient: bytes }: MessageOf<'numericsResult'>): string | undefined {
-    const { reference, chunkBytes } = this.#options;
-    return valuesFault({ values }, announced(reference.length, chunkBytes)) ?? this.#take({ at: 0, bytes });
+    const { referenceGradient, setup } = this.#options;
+    const expected = announced(referenceGradient.length, setup.limits.chunkBytes);
+    return valuesFault({ values }, expected) ?? this.#take({ at: 0, bytes });
   }
 
   #take(chunk: FloatChunk): string | undefined {
     const { values } = this.result;
     const fault = values === undefined ? undefined : floatChunkFault(chunk, this.#length, values);
     if (fault !== undefined) return fault;
-    this.#comparison.add(chunk.bytes);
-    this.#hash.update(chunk.bytes);
+    this.comparison.add(chunk.bytes);
+    this.hash.update(chunk.bytes);
     this.#length += chunk.bytes.length / 4;
     return undefined;
-  }
-
-  /** Returns the fault of the whole gradient as a sentence; undefined if it differs only by rounding. */
-  fault(): string | undefined {
-    return this.#comparison.fault();
-  }
-
-  /** Returns the hash of the whole gradient; call it once. */
-  hash(): string {
-    return this.#hash.digest('hex');
   }
 
   /** Does nothing: the check holds no memory of the aggregator. */
