@@ -78,15 +78,7 @@ export function createMeasurement(
   memory?: WeightsMemory,
 ): DatasetEvaluator<Evaluated> {
   if (!writing) return createEvaluator(backend, model, data, memory);
-  return createWriter(backend, model, createEvaluator(backend, model, partOf(data), memory), writing);
-}
-
-function createWriter(
-  backend: HostBackend,
-  model: Model,
-  evaluator: DatasetEvaluator<Evaluation>,
-  setup: WritingSetup,
-): DatasetEvaluator<Evaluated> {
+  const evaluator = createEvaluator(backend, model, partOf(data), memory);
   let parameters: Storage | undefined;
   return {
     async evaluate(weights, pause, hasMetrics) {
@@ -99,7 +91,7 @@ function createWriter(
       const generation = createGeneration(backend, model, parameters);
       let [text, tokens] = ['', 0];
       try {
-        for (const piece of continueText(generation, { ...setup, temperature })) {
+        for (const piece of continueText(generation, { ...writing, temperature })) {
           text += piece;
           tokens += 1;
           if (text.length >= sampleLength || tokens === sampleLength) break;
