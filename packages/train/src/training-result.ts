@@ -15,7 +15,6 @@ import type { Trained } from './run/run-training.ts';
 /** How a run ended: every step taken that it needed, stopped earlier by someone, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
 
-/** A run that has ended, with its data and settings. */
 export type TrainedRun = Trained & { readonly prepared: Prepared };
 
 /** The result of a run: weights, report, and the model with them. */

@@ -88,7 +88,6 @@ export interface SavedProgress
   readonly curve: CurveState;
 }
 
-/** A checkpoint that has been written. */
 export interface WrittenCheckpoint {
   readonly file: string;
   readonly step: number;

@@ -299,7 +299,6 @@ export class CheckpointClock {
 /** The run that a checkpointer copies. */
 interface CheckpointedRun {
   readonly nowMs: () => number;
-  /** Steps taken so far. */
   readonly stepsTaken: () => number;
   /** Copies everything the next step depends on; later steps do not change the copy. */
   readonly copy: () => Checkpoint;

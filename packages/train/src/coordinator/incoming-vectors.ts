@@ -24,7 +24,6 @@ interface Received {
   readonly event: UntimedEvent;
   /** First message of a complete gradient. */
   readonly gradient?: MessageOf<'gradient'>;
-  /** The result that the rules decide about. */
   readonly arrival?: Arrival | undefined;
 }
 

@@ -20,7 +20,6 @@ interface InlinePort {
   readonly finish: (message: InlineGradientMessage, sum: InlineSum | undefined) => void;
   /** Releases the memory of a sum that no longer counts. */
   readonly drop: (sum: InlineSum) => void;
-  /** Joins again, after the connection was ended. */
   readonly reconnect: () => void;
   /** Reports in one sentence why the worker cannot go on. */
   readonly fail: (message: string) => void;

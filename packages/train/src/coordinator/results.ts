@@ -223,10 +223,8 @@ interface Looked<Told> {
   readonly arrival?: Arrival;
 }
 
-/** A shard of a step. */
 type Place = Shard & { readonly step: number };
 
-/** A sum that was added. */
 interface AddedSum {
   readonly place: Place;
   readonly numericsHash: string;
@@ -262,7 +260,6 @@ export class HeldResults {
     return held.filter(isSame).map(({ connection }) => connection);
   }
 
-  /** Returns whether any result of a shard is held. */
   has(place: Place): boolean {
     return this.#held.has(placeKey(place));
   }
@@ -311,7 +308,6 @@ export class HeldResults {
     for (const [key, { place }] of this.#added) if (!isAwaited(place)) this.#added.delete(key);
   }
 
-  /** Whether any sums are kept. */
   get keepsAdded(): boolean {
     return this.#added.size > 0;
   }
@@ -424,7 +420,6 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
     return undefined;
   }
 
-  /** Releases the memory. */
   drop(): void {
     if (this.memory) this.#aggregator.release(this.memory);
   }

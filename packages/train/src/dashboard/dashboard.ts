@@ -37,7 +37,6 @@ import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
   readonly prepared: Prepared;
-  /** The server's runs before this one. */
   readonly earlierRuns: EarlierRuns;
   readonly permission: Permission;
   readonly turnedAway: TurnedAwayCounts;

@@ -16,7 +16,6 @@ import { WebSocket } from 'ws';
 import { busyMessage, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
 import type { Door, Visit } from '../site/sockets.ts';
 
-/** A request from an owner. */
 export type OwnerRequest = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' | 'wantWeights' | 'unlock' }>;
 
 /** Why an owner's request is refused, or what was done; undefined if the viewer sees that anyway. */
@@ -37,7 +36,6 @@ interface ViewersOptions {
   readonly onWelcome?: (sendSnapshot: () => void) => void;
   /** Code that viewers see who know how to join anyway; omitted if they see none. */
   readonly joinCode?: string | undefined;
-  /** Does what an owner asks. */
   readonly reply: (request: OwnerRequest) => Reply | Promise<Reply>;
   readonly onError?: (error: unknown) => void;
 }
@@ -250,7 +248,6 @@ class Viewer {
     else this.#socket.send(frame);
   }
 
-  /** Allows the viewer to watch. */
   admit(role: ViewerRole): void {
     this.role = role;
     this.#visit.settle();

@@ -91,7 +91,6 @@ export interface RecorderOptions {
   readonly resumed?: WrittenCheckpoint | undefined;
   /** Receives the events for the program that started the run. */
   readonly emit: (event: TrainingEvent) => void;
-  /** Called after each step. */
   readonly onStep?: ((event: StepEvent) => void) | undefined;
   readonly onEpoch?: OnEpoch | undefined;
 }
@@ -128,7 +127,6 @@ const stopMessages: Readonly<Record<StopCode, string>> = {
   planned: 'the run starts with a batch for the workers that have joined',
 };
 
-/** Weights with their metrics on the test and validation samples. */
 interface MeasuredWeights {
   readonly weights: Float32Array;
   readonly test: Metrics | null;
@@ -460,7 +458,6 @@ export class Recorder {
     }
   }
 
-  /** Ends all evaluators. */
   dispose(): void {
     const { evaluator, validation, writing } = this.#options;
     for (const each of [evaluator, validation?.evaluator, writing?.writer]) each?.dispose();

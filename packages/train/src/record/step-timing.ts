@@ -67,7 +67,6 @@ export class StepTiming {
   isWatched = false;
   /** The last step whose gradient is complete, while the run is watched; undefined before the first. */
   timeline: Timeline | undefined;
-  /** The current step. */
   #step = -1;
   #exchanges = new Map<string, Exchange>();
   #summed: SummedStep | undefined;

@@ -9,9 +9,7 @@ interface MemoryNeedOptions {
   readonly microbatchSize: number;
   /** Set if microbatches are replicas. */
   readonly diloco?: { readonly batch: number } | undefined;
-  /** Microbatches in a step. */
   readonly microbatches: number;
-  /** Number of local workers. */
   readonly workers: number | 'single';
   readonly threads: number;
   /** Whether the coordinator computes besides its workers. */

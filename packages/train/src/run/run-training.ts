@@ -149,7 +149,6 @@ function computingLine({ choice, inline }: Opened, { backend, workers, colocate 
   return backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
 
-/** The parts of a run that has begun. */
 interface Begun {
   readonly created: CreatedRun;
   readonly recorder: Recorder;
@@ -158,7 +157,6 @@ interface Begun {
   readonly pool: WorkerPool;
   /** Bytes of this process and of those before it. */
   readonly wireSoFar: () => Report['wire'];
-  /** Hash of the training samples. */
   readonly dataSha256: string;
 }
 

@@ -16,7 +16,6 @@ import type { Report } from '../record/report.ts';
 /** @param next answers if there is nothing here; by default, the client gets an error */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
-/** Reads all metrics. */
 type Metrics = () => Promise<{ readonly contentType: string; readonly text: string }>;
 
 export interface PageOptions {
@@ -159,7 +158,6 @@ function send(response: ServerResponse, status: number, contentType: string, tex
   response.end(text);
 }
 
-/** A file in one encoding. */
 interface Encoded {
   readonly bytes: Buffer;
   /** Computed when the file is first sent. */

@@ -19,7 +19,6 @@ type Example = NonNullable<DataSetup['data']>['examples'][number];
 /** How to read a table; by default the reader chooses. */
 export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task' | 'missing'>;
 
-/** Input of a reading thread. */
 export interface ReadingTask {
   /** Folder of the upload's files. */
   readonly folder: string;

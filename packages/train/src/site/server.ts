@@ -22,7 +22,6 @@ interface Handlers {
 export interface SiteServer {
   readonly port: number;
   readonly connections: Connections;
-  /** Uses these handlers from now on. */
   use(handlers: Handlers): void;
   /** Stops listening, or leaves the caller's server; cuts connections that do not end by themselves. */
   close(): Promise<void>;
@@ -306,7 +305,6 @@ export class Connections {
     this.#ending.add(connectionKey(socket));
   }
 
-  /** Resolves when no connection is open. */
   async allClosed(): Promise<void> {
     await Promise.all([...this.#open].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   }

@@ -101,7 +101,6 @@ export class Site {
     });
   }
 
-  /** Removes the uploaded files. */
   forgetData(): void {
     this.#forgetData();
   }
@@ -217,7 +216,6 @@ function openPhase(
   };
 }
 
-/** The page and the sockets of a run. */
 function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns) {
   const { run, recorder, prepared, emit } = serving;
   const { permission, door, joinAddresses, waiting } = standing;

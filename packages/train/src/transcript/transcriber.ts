@@ -200,7 +200,6 @@ export class Transcriber implements SumRecorder {
     this.#setStateTag(firstStep, Buffer.from(before?.stateTag ?? '', 'hex'));
   }
 
-  /** Hash of the training samples. */
   get dataSha256(): string {
     return this.#options.header.identity.data;
   }
