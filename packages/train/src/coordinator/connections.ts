@@ -77,6 +77,8 @@ export class RemoteConnection implements WorkerConnection {
   }
 
   sendNumericsCheck(): void {
+    // A worker begins a numerics check with an empty sample cache.
+    this.#sources.tasks.forget(this.#connection);
     this.#sendVector(this.#sources.numericsCheck());
   }
 
@@ -125,18 +127,15 @@ const mostKeptBytes = 4 * 1024 * 1024;
 /** Messages to all remote workers of a run. Workers that are sent a vector at the same time share encoded frames. */
 export class RemoteSources {
   readonly tasks: TaskSender;
-  readonly #numericsCheck: NumericsCheck;
-  readonly #parameterServer: Parameters;
-  readonly #chunkBytes: number;
+  readonly #options: RemoteSourcesOptions;
   readonly #pool = new FramePool();
   #check: VectorBroadcast | undefined;
   #weights: VectorBroadcast | undefined;
 
-  constructor({ setup, samples, parameterServer, numericsCheck }: RemoteSourcesOptions) {
+  constructor(options: RemoteSourcesOptions) {
+    const { setup, samples, parameterServer } = options;
+    this.#options = options;
     this.tasks = new TaskSender(samples, setup.plan);
-    this.#parameterServer = parameterServer;
-    this.#chunkBytes = setup.limits.chunkBytes;
-    this.#numericsCheck = numericsCheck;
     parameterServer.beforeChange(() => this.#weights?.keepRest());
   }
 
@@ -149,7 +148,13 @@ export class RemoteSources {
   /** The newest weights, which must be those of `step`. @param isCopied whether the connection copies each message */
   weights(step: number, isCopied?: boolean): OutgoingVector {
     // Not by the step's number: a run that goes back takes a step again with other weights.
-    if (this.#weights?.hasChanged !== false) this.#weights = this.#newWeights(step);
+    if (this.#weights?.hasChanged !== false) {
+      const { backend, parameters } = this.#options.parameterServer;
+      this.#weights = this.#broadcast(
+        () => bytesOf(backend.view(parameters)),
+        (bytes, fields) => ({ type: 'weights', step, ...fields, bytes }),
+      );
+    }
     return this.#weights.stream(isCopied);
   }
 
@@ -159,16 +164,8 @@ export class RemoteSources {
     return { isAny: isOpen, given };
   }
 
-  #newWeights(step: number): VectorBroadcast {
-    const { backend, parameters } = this.#parameterServer;
-    return this.#broadcast(
-      () => bytesOf(backend.view(parameters)),
-      (bytes, fields) => ({ type: 'weights', step, ...fields, bytes }),
-    );
-  }
-
   #newCheck(): VectorBroadcast {
-    const { weights: checked, ...batch } = this.#numericsCheck;
+    const { weights: checked, ...batch } = this.#options.numericsCheck;
     return this.#broadcast(
       () => checked,
       (weights, fields) => ({ type: 'numericsCheck', weights, ...fields, ...encodeBatch(batch) }),
@@ -186,8 +183,9 @@ export class RemoteSources {
     begin: (bytes: Uint8Array, fields: { readonly values?: number }) => CoordinatorMessage,
     onIdle = (): void => {},
   ): VectorBroadcast {
-    const length = this.#parameterServer.parameterCount;
-    const chunkBytes = this.#chunkBytes;
+    const { parameterServer, setup } = this.#options;
+    const { parameterCount: length } = parameterServer;
+    const { chunkBytes } = setup.limits;
     return new VectorBroadcast({
       ...{ length, bytes, chunkBytes, onIdle, pool: this.#pool },
       messageOf: (part, from) =>

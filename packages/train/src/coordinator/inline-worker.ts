@@ -29,6 +29,8 @@ export type InlineGradientMessage = Extract<CheckedMessage, { type: 'gradient' }
 
 interface Task extends Shard {
   readonly step: number;
+  /** Whether the run does not need its result any more. */
+  isCanceled?: boolean;
   /** Whether the run has gone back since, so that its result does not count. */
   isStale?: boolean;
 }
@@ -43,8 +45,6 @@ export class InlineWorker implements WorkerConnection {
   #weightsStep = -1;
   /** Whether `#work` is running or scheduled. */
   #isAwake = false;
-  /** The task being computed; `#running` is undefined once it is canceled. */
-  #running: Task | undefined;
   #computing: Task | undefined;
   #resumeKey: string | undefined;
   /** Whether the run refused the worker for good. */
@@ -80,7 +80,7 @@ export class InlineWorker implements WorkerConnection {
     switch (message.type) {
       case 'cancel':
         this.#tasks = this.#tasks.filter((task) => !isSame(task, message));
-        if (this.#running && isSame(this.#running, message)) this.#running = undefined;
+        if (this.#computing && isSame(this.#computing, message)) this.#computing.isCanceled = true;
         return;
       case 'goBack':
         this.#goBack(message.step);
@@ -109,8 +109,7 @@ export class InlineWorker implements WorkerConnection {
   #goBack(step: number): void {
     this.#tasks = [];
     this.#weightsStep = Math.min(this.#weightsStep, step - 1);
-    if (this.#computing) this.#computing.isStale = true;
-    this.#running = undefined;
+    if (this.#computing) Object.assign(this.#computing, { isCanceled: true, isStale: true });
     this.#options.clock.after(0, () => this.#report({ type: 'wentBack' }));
   }
 
@@ -165,10 +164,8 @@ export class InlineWorker implements WorkerConnection {
     const untilMs = clock.nowMs() + turnMs;
     try {
       for (let task = this.#next(); task; task = this.#next()) {
-        const isCanceled = (): boolean => this.#running !== task;
-        this.#running = task;
         this.#computing = task;
-        const result = this.#options.compute.compute(task.step, task, isCanceled);
+        const result = this.#options.compute.compute(task.step, task, () => task.isCanceled === true);
         if (result instanceof Promise) {
           void this.#finishLater(task, result);
           return;
@@ -200,11 +197,9 @@ export class InlineWorker implements WorkerConnection {
 
   #finish(task: Task, { sum, computeMs }: InlineResult): void {
     const { step, lo, n } = task;
-    const isCanceled = this.#running !== task;
-    this.#running = undefined;
     this.#computing = undefined;
     if (task.isStale && sum) this.#port?.drop(sum);
-    if (task.isStale || (isCanceled && sum === undefined)) return;
+    if (task.isStale || (task.isCanceled && sum === undefined)) return;
     // If the weights have changed meanwhile the numbers are meaningless; the rules ignore them as a late result.
     if (sum !== undefined || step !== this.#weightsStep) {
       this.#port?.finish({ type: 'gradient', step, lo, n, computeMs }, sum);
@@ -227,7 +222,7 @@ export class InlineWorker implements WorkerConnection {
   #end(): void {
     this.#hasEnded = true;
     this.#tasks = [];
-    this.#running = undefined;
+    if (this.#computing) this.#computing.isCanceled = true;
   }
 }
 

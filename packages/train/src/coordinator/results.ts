@@ -141,10 +141,7 @@ export class ResultReceiver {
   /** Drops held results after a step or an asked shard, and the kept sums for which no late result is awaited. */
   stepTaken({ connections }: CoordinatorState): void {
     this.#held.clear();
-    if (this.#held.keepsAdded) {
-      const trials = [...connections.values()];
-      this.#held.dropAdded((place) => trials.some((connection) => isTrial(connection, place)));
-    }
+    this.#held.dropAdded((place) => [...connections.values()].some((connection) => isTrial(connection, place)));
     this.#plausibility.age();
   }
 
@@ -306,10 +303,6 @@ export class HeldResults {
   /** Drops the sums whose late results are no longer awaited. */
   dropAdded(isAwaited: (place: Place) => boolean): void {
     for (const [key, { place }] of this.#added) if (!isAwaited(place)) this.#added.delete(key);
-  }
-
-  get keepsAdded(): boolean {
-    return this.#added.size > 0;
   }
 
   clear(): void {

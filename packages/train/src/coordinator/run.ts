@@ -29,6 +29,8 @@ import type { AskedRunOptions, RunOptions, RunOutcome, SumRecorder } from './run
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
 
+type AnsweredGradient = Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>;
+
 export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions | AskedRunOptions;
@@ -185,7 +187,7 @@ export class Run {
         this.#connections.get(command.connection)?.send(command.message);
         return;
       case 'sendNumericsCheck':
-        this.#sendNumericsCheck(command.connection);
+        this.#connections.get(command.connection)?.sendNumericsCheck();
         return;
       case 'sendWeights':
         this.#connections.get(command.connection)?.sendWeights(command.step);
@@ -241,12 +243,6 @@ export class Run {
       default:
         command satisfies never;
     }
-  }
-
-  #sendNumericsCheck(connection: ConnectionId): void {
-    // A worker begins a numerics check with an empty sample cache.
-    this.#remote.tasks.forget(connection);
-    this.#connections.get(connection)?.sendNumericsCheck();
   }
 
   #sendTask({ connection, step, lo, n }: Extract<Command, { type: 'sendTask' }>): void {
@@ -369,17 +365,9 @@ export class Run {
     onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
   }
 
-  #traceAnswered(
-    connection: ConnectionId,
-    {
-      step,
-      count,
-      computeMs,
-      turnaroundMs,
-    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
-    arrivedAtMs: number,
-  ): void {
+  #traceAnswered(connection: ConnectionId, gradient: AnsweredGradient, arrivedAtMs: number): void {
     const { onTrace, clock } = this.#options;
+    const { step, count, computeMs, turnaroundMs } = gradient;
     const figures = { step, count, computeMs, turnaroundMs };
     onTrace?.({ type: 'answered', workerId: this.#workerOf(connection), arrivedAtMs, atMs: clock.nowMs(), ...figures });
   }
