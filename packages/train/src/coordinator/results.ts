@@ -1,5 +1,5 @@
 /** Examines the values of arriving results, and adds, holds, compares or drops them as the rules decide. */
-import type { Aggregator, InlineSum, OwnSum, Parameters, SumMemory } from '@lockstep/compute';
+import type { Aggregator, InlineSum, OwnSum, SumMemory } from '@lockstep/compute';
 import { sizeOfField } from '@lockstep/data';
 import type { MessageOf, VectorSink } from '@lockstep/protocol';
 import { announced, bytesOf, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
@@ -17,18 +17,20 @@ import {
   shardKey,
 } from '@lockstep/rules';
 import type { InlineGradientMessage } from './inline-worker.ts';
+import type { AskedRunOptions } from './run-options.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
 
 type AddCommand = Extract<Command, { type: 'add' }>;
+type Options = Pick<AskedRunOptions, 'setup' | 'parameterServer'>;
 
 export class ResultReceiver {
-  readonly #options: IncomingGradientOptions;
+  readonly #options: Options;
   readonly #held: HeldResults;
   readonly #plausibility = new Plausibility();
   readonly #isVerifying: boolean;
 
-  constructor(options: IncomingGradientOptions) {
+  constructor(options: Options) {
     this.#options = options;
     const { parameterServer, setup } = options;
     this.#held = new HeldResults(parameterServer.aggregator, (place) => answersIn(place, setup));
@@ -359,23 +361,18 @@ function nearlyEqual(one: Float32Array, other: Float32Array, answers: number): b
   return worst <= tolerance * largest && loss && correct;
 }
 
-interface IncomingGradientOptions {
-  readonly setup: RunSetup;
-  readonly parameterServer: Parameters;
-}
-
 /** A gradient that arrives in chunks; each chunk is checked and decoded into its place. */
 export class IncomingGradient implements VectorSink<VectorMessage> {
   readonly type = 'gradient';
   readonly header: MessageOf<'gradient'>;
   /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
   readonly memory: SumMemory | undefined;
-  readonly #options: IncomingGradientOptions;
+  readonly #options: Options;
   /** Largest absolute value so far; NaN if any value is NaN. */
   largest = 0;
   #at = 0;
 
-  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
+  constructor(options: Options, header: MessageOf<'gradient'>, isWanted: boolean) {
     this.#options = options;
     this.header = header;
     this.memory = isWanted ? this.#aggregator.reserve() : undefined;

@@ -6,7 +6,6 @@ import type { Duplex } from 'node:stream';
 import { watchPath } from '@lockstep/protocol';
 import { type FoundAddress, systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
-import type { ListeningEvent } from '../events.ts';
 import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from '../site/limiter.ts';
 import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
 import { bareHost } from '../site/secrets.ts';
@@ -21,15 +20,8 @@ interface RelayServerOptions extends Omit<OwnServerOptions, 'turnedAway'> {
   readonly relay: () => Relay | undefined;
 }
 
-interface RelayServer {
-  readonly listening: ListeningEvent;
-  /** From now on, admits workers for a run, within its limits on frames; without a run, they are told to wait. */
-  use(run: RelayRun | undefined): void;
-  close(): Promise<void>;
-}
-
 /** @throws ConfigurationError if it cannot listen */
-export async function openRelayServer(options: RelayServerOptions): Promise<RelayServer> {
+export async function openRelayServer(options: RelayServerOptions) {
   const { host, port, token, tls, upstream, relay } = options;
   const door: Door = { token, guesses: new Guesses(systemClock), turnedAway: newTurnedAwayCounts() };
   const server = await openServer({ ...options, turnedAway: door.turnedAway });
@@ -46,6 +38,7 @@ export async function openRelayServer(options: RelayServerOptions): Promise<Rela
     if (reads && pathOf(request) === '/metrics') upstream.pass(request, clientOf(request, token), response);
     else site(request, response);
   };
+  /** From now on, admits workers for a run, within its limits on frames; without a run, they are told to wait. */
   const use = (run: RelayRun | undefined): void => {
     const sockets = createSockets(
       {
@@ -68,7 +61,7 @@ export async function openRelayServer(options: RelayServerOptions): Promise<Rela
     // Nothing is controlled at a relay: owners use the coordinator's address.
     listening: listeningEvent({ token, adminToken: '', tls }, host, server.port, port),
     use,
-    async close() {
+    async close(): Promise<void> {
       upstream.close();
       await server.close();
     },

@@ -149,18 +149,8 @@ function computingLine({ choice, inline }: Opened, { backend, workers, colocate 
   return backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
 
-interface Begun {
-  readonly created: CreatedRun;
-  readonly recorder: Recorder;
-  readonly checkpointer: Checkpointer | undefined;
-  readonly transcript: Transcriber | undefined;
-  readonly pool: WorkerPool;
-  /** Bytes of this process and of those before it. */
-  readonly wireSoFar: () => Report['wire'];
-  readonly dataSha256: string;
-}
-
-async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
+/** Begins a run, and returns its parts. */
+async function begin(job: TrainingJob, opened: Opened) {
   const { prepared, platform, signal, emit } = job;
   const { model, plan, config } = prepared;
   const checkpoints = await platform.host?.openCheckpoints(prepared);
@@ -173,10 +163,11 @@ async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
   const { run, parameterServer } = created;
   let pool: WorkerPool = idlePool;
   const before = checkpoints?.resumeFrom?.progress.wire ?? noTraffic;
-  const wireSoFar = (): Report['wire'] => addTraffic(before, pool.traffic());
+  /** Bytes of this process and of those before it. */
+  const wireSoFar = () => addTraffic(before, pool.traffic());
   // A run that had stopped early has nothing to add to its last checkpoint.
   const isSaved = recorder.data.stoppedAfterEpoch !== undefined;
-  const running = { ...created, recorder, transcript, wireSoFar };
+  const running: CheckpointedParts = { run, parameterServer, recorder, transcript, wireSoFar };
   const checkpointer = isSaved ? undefined : checkpoints && writeCheckpoints(checkpoints, running);
   const computing = isOver(run) ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
@@ -304,17 +295,15 @@ function createRunEvaluator(
   });
 }
 
+interface CheckpointedParts extends Pick<CreatedRun, 'run' | 'parameterServer'> {
+  readonly recorder: Recorder;
+  readonly transcript: Transcriber | undefined;
+  readonly wireSoFar: () => Report['wire'];
+}
+
 /** Writes checkpoints after steps that are due, and after a worker's lie was found. */
-function writeCheckpoints(
-  checkpoints: OpenedCheckpoints,
-  {
-    run,
-    parameterServer,
-    recorder,
-    transcript,
-    wireSoFar,
-  }: Pick<CreatedRun, 'run' | 'parameterServer'> & Pick<Begun, 'recorder' | 'transcript' | 'wireSoFar'>,
-): Checkpointer {
+function writeCheckpoints(checkpoints: OpenedCheckpoints, parts: CheckpointedParts): Checkpointer {
+  const { run, parameterServer, recorder, transcript, wireSoFar } = parts;
   const stepsTaken = (): number => run.state.current.step;
   const checkpointer = checkpoints.createCheckpointer({
     nowMs: systemClock.nowMs,

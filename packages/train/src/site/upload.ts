@@ -358,13 +358,8 @@ export interface PlannedFile {
   readonly bytes: number;
 }
 
-interface UploadLimits {
-  /** Total bytes of all files. */
-  readonly bytes: number;
-  readonly files: number;
-}
-
-const defaultUploadLimits: UploadLimits = { bytes: 2 ** 30, files: 50_000 };
+/** Most bytes of all files together, and most files. */
+const defaultUploadLimits = { bytes: 2 ** 30, files: 50_000 };
 
 const maxPathLength = 1_000;
 /** Most file systems allow no longer name. */
