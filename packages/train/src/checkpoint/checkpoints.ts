@@ -211,23 +211,13 @@ function runClaimOf(identity: RunIdentity, steps: number, isRecorded: boolean): 
   return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
 }
 
-interface Choice {
-  /** The newest checkpoint that fits. */
-  readonly chosen: { readonly stored: StoredCheckpoint; readonly checkpoint: Checkpoint } | undefined;
-  /** Newer checkpoints that do not fit. */
-  readonly passedOver: readonly { readonly stored: StoredCheckpoint; readonly reason: string }[];
-}
-
 /**
+ * Returns the newest checkpoint that fits, and the newer ones that do not.
  * @param stored newest first
  * @param identity of the run to resume
  * @param steps of that run in total
  */
-export async function chooseCheckpoint(
-  stored: readonly StoredCheckpoint[],
-  identity: RunIdentity,
-  steps: number,
-): Promise<Choice> {
+export async function chooseCheckpoint(stored: readonly StoredCheckpoint[], identity: RunIdentity, steps: number) {
   const passedOver: { stored: StoredCheckpoint; reason: string }[] = [];
   for (const one of stored) {
     try {

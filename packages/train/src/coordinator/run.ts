@@ -340,8 +340,10 @@ export class Run {
   async #referee(step: number, shard: Shard): Promise<void> {
     let result: OwnSum;
     const timesBack = this.#timesBack;
-    const isWanted = (): boolean =>
-      timesBack === this.#timesBack && step === this.state.current.step && this.#isOpen(shard);
+    const isWanted = (): boolean => {
+      const { step: current, shards } = this.state.current;
+      return timesBack === this.#timesBack && step === current && shards.get(shardKey(shard))?.done === false;
+    };
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
@@ -374,10 +376,6 @@ export class Run {
 
   #workerOf(connection: ConnectionId): string {
     return this.state.connections.get(connection)?.workerId ?? '';
-  }
-
-  #isOpen(shard: Shard): boolean {
-    return this.state.current.shards.get(shardKey(shard))?.done === false;
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

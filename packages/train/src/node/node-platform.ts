@@ -11,7 +11,7 @@ import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/worker';
 import { createFolder, openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { optionsAlike } from '../model.ts';
-import { type CheckpointOptions, defaultHost } from '../options.ts';
+import { defaultHost } from '../options.ts';
 import type { EvaluationSetup, Host, Platform } from '../platform.ts';
 import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
 import { portOf } from '../site/server.ts';
@@ -29,9 +29,13 @@ const host: Host = {
   async prepareNetwork(listen, checkpoint) {
     if (checkpoint?.folder !== undefined) createFolder(checkpoint.folder);
     const name = bareHost(listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost));
-    const token = listen.token ?? (isLoopback(name) ? undefined : await newToken(checkpoint));
+    // A resumed run keeps its token, because its workers know no other.
+    const keptToken = { checkpoint, fileName: 'join-token', isValid: isToken, create: newSecret };
+    const token = listen.token ?? (isLoopback(name) ? undefined : await keptSecret(keptToken));
     const tls = listen.server ? undefined : await openTls(listen.tls, name, checkpoint);
-    const code = token === undefined ? undefined : await newCode(checkpoint);
+    // Kept like the token: a tab admitted by the code knows nothing else.
+    const keptCode = { checkpoint, fileName: 'join-code', isValid: isJoinCode, create: newJoinCode };
+    const code = token === undefined ? undefined : await keptSecret(keptCode);
     return { listen: { ...listen, host: name }, token, code, adminToken: newSecret(), tls };
   },
   openCheckpoints,
@@ -40,16 +44,7 @@ const host: Host = {
   createSite: (emit) => new Site(emit),
 };
 
-/** A resumed run keeps its token, because its workers know no other. */
-function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
-  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
-  return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
-}
-
-/** Kept like the token: a tab admitted by the code knows nothing else. */
-function newCode(checkpoint: CheckpointOptions | undefined): Promise<string> {
-  return keptSecret({ checkpoint, fileName: 'join-code', isValid: isJoinCode, create: newJoinCode });
-}
+const isToken = (token: string): boolean => /^[\w-]{22}$/.test(token);
 
 export const nodePlatform: Platform = {
   machine: {

@@ -405,15 +405,11 @@ export function uploadPlanOf(json: string, limits = defaultUploadLimits): readon
 
 function requireRelative(path: string): void {
   const parts = path.split('/');
-  const isName = (part: string): boolean => part !== '' && part !== '.' && part !== '..' && fitsName(part);
+  const isName = (part: string): boolean =>
+    part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= maxNameBytes;
   const isPlain = isPrintableLine(path, maxPathLength) && !/\\|^[a-z]:/i.test(path);
   if (isPlain && parts.length <= maxDepth && parts.every(isName)) return;
   throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
-}
-
-/** Skips counting bytes if the name fits anyway: a code unit takes at most three bytes. */
-function fitsName(name: string): boolean {
-  return name.length <= maxNameBytes / 3 || Buffer.byteLength(name) <= maxNameBytes;
 }
 
 /** Names must differ even on a case-insensitive file system. */
