@@ -67,11 +67,6 @@ export class TrainingResult {
   }
 }
 
-export async function trainingResultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
-  const { backend } = await openBackend('auto');
-  return new TrainingResult(trained, platform, backend);
-}
-
 /** The error of a run that could not go on. */
 export class TrainingError extends Error {
   override readonly name = 'TrainingError';

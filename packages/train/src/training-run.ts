@@ -4,6 +4,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { RunChanges } from '@lockstep/protocol';
 import type { ControlAction } from '@lockstep/rules';
+import { openBackend } from '@lockstep/tensor';
 import { EventStream } from '@lockstep/worker';
 import type { OnRunAgain } from './dashboard/owner.ts';
 import { textFor } from './defaults.ts';
@@ -17,7 +18,7 @@ import { readyWorkers } from './record/recorder.ts';
 import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
 import type { Site } from './site/site.ts';
 import type { UploadedData } from './site/upload.ts';
-import { type TrainedRun, TrainingError, type TrainingResult, trainingResultOf } from './training-result.ts';
+import { type TrainedRun, TrainingError, TrainingResult } from './training-result.ts';
 
 /**
  * A training run in progress: an async iterable of its events.
@@ -164,7 +165,8 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     try {
       const trained = await this.#trainOnSite(asked);
       const { ending, report } = trained;
-      const result = await trainingResultOf(trained, this.#platform);
+      const { backend } = await openBackend('auto');
+      const result = new TrainingResult(trained, this.#platform, backend);
       if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
       this.#emit({ type: ending?.type ?? 'finished', report });
       this.#events.end();

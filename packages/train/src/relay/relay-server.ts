@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { watchPath } from '@lockstep/protocol';
 import { type FoundAddress, systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
+import { readyWorkers } from '../record/recorder.ts';
 import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from '../site/limiter.ts';
 import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
 import { bareHost } from '../site/secrets.ts';
@@ -29,8 +30,7 @@ export async function openRelayServer(options: RelayServerOptions) {
   const site = createPages({
     health: () => {
       const state = relay()?.run?.run.state;
-      const workers = [...(state?.connections.values() ?? [])].filter(({ phase }) => phase === 'ready').length;
-      return { status: 'ok', phase: state?.phase ?? 'waiting', workers };
+      return { status: 'ok', phase: state?.phase ?? 'waiting', workers: state ? readyWorkers(state) : 0 };
     },
   });
   const answer: Answer = (request, response) => {

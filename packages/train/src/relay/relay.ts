@@ -38,8 +38,7 @@ import {
   type WorkerEvent,
 } from '@lockstep/worker';
 import { endOf, type JoinContext, openAddressBook, workerEvents } from '@lockstep/worker/internal';
-import type { ListeningEvent } from '../events.ts';
-import { EventLines } from '../events.ts';
+import { EventLines, type ListeningEvent } from '../events.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
 import { defaultHost, type ListenOptions } from '../options.ts';

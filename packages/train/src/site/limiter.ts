@@ -1,8 +1,7 @@
 /** Limits each client: how often it acts, how often it guesses a secret, how much it sends, and who a client is. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6 } from 'node:net';
-import type { Clock } from '@lockstep/protocol';
-import { sameSecret } from '@lockstep/protocol';
+import { type Clock, sameSecret } from '@lockstep/protocol';
 import { nothingTurnedAway, type TurnedAway } from '../record/report.ts';
 
 export interface Rate {
