@@ -95,7 +95,7 @@ const kinds = {
 /** @throws ConfigurationError before the first run if there can be no such run */
 export async function sweepOn(options: SweepOptions, platform: Platform): Promise<SweepReport> {
   const { grid = {}, seeds = 1, folds, onRun, ...base } = options;
-  checkKinds({ seeds, ...(folds !== undefined && { folds }), ...(onRun && { onRun }) }, kinds);
+  checkKinds({ seeds, folds, onRun }, kinds);
   const plans = plansOf(grid, base, seeds, folds);
   for (const { values } of plans) checkTrainOptions(withValues(base, values));
   const dataOf = await sourceOf(base, platform, folds);

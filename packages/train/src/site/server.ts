@@ -56,10 +56,8 @@ export const closeTimeoutMs = 1_000;
  * @throws ConfigurationError if it cannot listen
  */
 export async function openServer(options: OwnServerOptions): Promise<SiteServer> {
-  const { host, port, tls, turnedAway } = options;
-  let handlers = noHandlers;
-  const connections = new Connections(turnedAway);
-  const refusalOf = createOriginCheck({ ...options, secure: tls !== undefined });
+  const { host, port, tls } = options;
+  const { connections, refusalOf, handlers, use } = openHandlers({ ...options, secure: tls !== undefined });
   const answer: Answer = (request, response) => {
     const refusal = refusalOf(request);
     if (refusal === undefined) {
@@ -74,16 +72,10 @@ export async function openServer(options: OwnServerOptions): Promise<SiteServer>
     ? createSecureServer({ ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' }, answer)
     : createServer(timeouts, answer);
   http.on('connection', (socket) => connections.add(socket));
-  http.on(
-    'upgrade',
-    checkedUpgrade(refusalOf, (...upgrade) => handlers.upgrade(...upgrade)),
-  );
+  http.on('upgrade', handlers.upgrade);
   return {
     port: await listenOnFreePort(http, host, port),
-    connections,
-    use(next) {
-      handlers = next;
-    },
+    ...{ connections, use },
     async close() {
       if (!http.listening) return;
       const closed = new Promise<void>((resolve) => http.close(() => resolve()));
@@ -100,10 +92,7 @@ export async function openServer(options: OwnServerOptions): Promise<SiteServer>
  */
 export function attachServer(server: Server, path: string, options: ServerOptions): SiteServer {
   const { port } = portOf(server);
-  const connections = new Connections(options.turnedAway);
-  let handlers = noHandlers;
-  const refusalOf = createOriginCheck({ ...options, secure: hasTls(server) });
-  const upgrade = checkedUpgrade(refusalOf, (...given) => handlers.upgrade(...given));
+  const { connections, handlers, use } = openHandlers({ ...options, secure: hasTls(server) });
   const restore = intercept(server, {
     request(request, response, next) {
       const { url } = request;
@@ -124,20 +113,35 @@ export function attachServer(server: Server, path: string, options: ServerOption
       if (inner === undefined) return next();
       connections.add(socket as Socket);
       request.url = inner;
-      upgrade(request, socket, head);
+      handlers.upgrade(request, socket, head);
     },
   });
   return {
-    port,
-    connections,
-    use(next) {
-      handlers = next;
-    },
+    ...{ port, connections, use },
     async close() {
       restore();
       await connections.cutUnless(connections.allClosed(), closeTimeoutMs);
     },
   };
+}
+
+/** The parts of any server: its connections, the check of origins, and handlers that `use` exchanges. */
+function openHandlers(options: OriginOptions) {
+  const refusalOf = createOriginCheck(options);
+  let used = noHandlers;
+  const handlers: Handlers = {
+    answer: (...request) => used.answer(...request),
+    upgrade(request, socket, head) {
+      socket.on('error', () => socket.destroy());
+      const refusal = refusalOf(request);
+      if (refusal) rejectUpgrade(socket, refusal.status, refusal.message);
+      else used.upgrade(request, socket, head);
+    },
+  };
+  const use = (next: Handlers): void => {
+    used = next;
+  };
+  return { connections: new Connections(options.turnedAway), refusalOf, handlers, use };
 }
 
 /** @param path prefix of the addresses' paths, such as `/lockstep` */
@@ -387,15 +391,6 @@ function isKnown(name: string, names: ReadonlySet<string>): boolean {
 function originOf(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined;
-}
-
-function checkedUpgrade(refusalOf: OriginCheck, upgrade: Handlers['upgrade']): Handlers['upgrade'] {
-  return (request, socket, head) => {
-    socket.on('error', () => socket.destroy());
-    const refusal = refusalOf(request);
-    if (refusal) rejectUpgrade(socket, refusal.status, refusal.message);
-    else upgrade(request, socket, head);
-  };
 }
 
 /** Answers an upgrade request with one line of plain text. */
