@@ -64,18 +64,6 @@ function PartCard({ id, aside, children }: PartCardProps) {
 /** Placeholder for parts that need a sample. */
 const noSample = <p class="empty">Draw or choose a sample first.</p>;
 
-/** Properties of tiles among which one can be chosen, such as a neuron or filter of the first layer. */
-function choosing(chosen: Signal<number> | undefined) {
-  return {
-    chosen: chosen?.value,
-    onChoose:
-      chosen &&
-      ((picture: number): void => {
-        chosen.value = picture;
-      }),
-  };
-}
-
 interface WeightsPartProps {
   readonly view: WeightView;
   readonly note: string;
@@ -139,7 +127,7 @@ function Pictures({ view, trace, chosen }: PicturesProps) {
     count < total ? `The first ${thousands(count)} of ${thousands(total)} ${of}` : `The ${thousands(total)} ${of}`;
   const mean = channels > 1 ? `, each pixel the mean over ${channels} channels` : '';
   const caption = `${some} of the first layer, ${rows} x ${columns} weights each${mean}`;
-  const tiles = { ...{ values, count, rows, columns, scale }, label: caption, ...choosing(chosen) };
+  const tiles = { ...{ values, count, rows, columns, scale }, label: caption, chosen };
   return (
     <div class="weight-pictures">
       <div>
@@ -167,9 +155,7 @@ function ChosenPicture({ view, trace, chosen }: PicturesProps) {
         label={title}
         {...{ min: 0, max: count - 1, value: number }}
         text={`${number}`}
-        onInput={(picture) => {
-          chosen.value = picture;
-        }}
+        onInput={(picture) => (chosen.value = picture)}
       />
       {outputs && of === 'neurons' && <p class="aside">For the sample below it gives: {outputs.join(', ')}.</p>}
     </div>
@@ -433,13 +419,13 @@ function LayerView({ title, values, shape, chosen }: LayerViewProps) {
   const zeros = `${thousands(values.filter((value) => value === 0).length)} of ${thousands(values.length)} are 0`;
   const isPicture = shape.length === 3;
   const [rows, columns, count] = isPicture ? (shape as [number, number, number]) : [1, 1, values.length];
-  const [height, largestCell, gap] = isPicture ? [240, 4, 4] : [120, 18, 2];
+  const room = isPicture ? { height: 240, largestCell: 4, gap: 4 } : { height: 120, largestCell: 18, gap: 2 };
   return (
     <section class="layer">
       <h3>{title}</h3>
       <Tiles
-        {...{ rows, columns, count, scale, height: height!, largestCell: largestCell!, gap: gap! }}
-        {...choosing(chosen)}
+        {...{ rows, columns, count, scale, chosen }}
+        {...room}
         values={isPicture ? channelsFirst(values, count) : values}
         label={`${title}: ${zeros}, the largest is ${significant(scale)}`}
         legend={zeros}
@@ -479,7 +465,7 @@ export function GradientPart({ run, inspected, label, chosen }: GradientPartProp
           <h3>By the weights of the first layer</h3>
           <Tiles
             {...gradientView}
-            {...choosing(chosen)}
+            chosen={chosen}
             label="The gradient by the weights of the first layer, in the order of the weights above"
             height={300}
             largestCell={12}

@@ -1,5 +1,5 @@
 /** Values as pixels: pictures in gray or color, shades of a matrix, and tiles with one color on each side of 0. */
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Key } from '../look/controls.tsx';
@@ -51,27 +51,24 @@ interface TilesProps extends TileGrid {
   readonly height: number;
   readonly largestCell: number;
   readonly gap: number;
-  /** Index of the picture that has a frame. */
-  readonly chosen?: number | undefined;
-  readonly onChoose?: ((picture: number) => void) | undefined;
+  /** Index of the picture that has a frame. A click on another picture changes it. */
+  readonly chosen?: Signal<number> | undefined;
   /** Whether the scale is below the pictures; a text explains the color of 0. */
   readonly legend?: boolean | string;
 }
 
 /** Pictures in a grid, as large as fits. */
 export function Tiles(props: TilesProps) {
-  const { values, count, rows, columns, scale, label, chosen, onChoose, legend = false } = props;
+  const { values, count, rows, columns, scale, label, height, largestCell, gap, chosen, legend = false } = props;
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useWidth(frame);
   // In device pixels, so that each value has the same size on the screen.
   const ratio = Math.max(1, Math.round(devicePixelRatio));
-  const inDevicePixels = (pixels: number): number => pixels * ratio;
-  const [height, gap, largestCell] = [props.height, props.gap, props.largestCell].map(inDevicePixels);
-  const room = { width: width * ratio, height: height!, gap: gap!, largestCell: largestCell! };
+  const room = { width: width * ratio, height: height * ratio, gap: gap * ratio, largestCell: largestCell * ratio };
   const layout = layOutTiles({ count, rows, columns }, room);
   // The next run may have a smaller layer.
-  const framed = chosen === undefined ? undefined : Math.min(chosen, count - 1);
+  const framed = chosen && Math.min(chosen.value, count - 1);
   // Read here, so that a change of theme repaints the pictures.
   const scheme = colorScheme.value;
   useEffect(() => {
@@ -86,12 +83,12 @@ export function Tiles(props: TilesProps) {
           ref={canvas}
           width={layout.width}
           height={layout.height}
-          style={{ inlineSize: `${layout.width / ratio}px`, cursor: onChoose ? 'pointer' : undefined }}
+          style={{ inlineSize: `${layout.width / ratio}px`, cursor: chosen && 'pointer' }}
           role="img"
           aria-label={label}
           onClick={(event) => {
             const picture = pictureAt(event, event.currentTarget, layout, count);
-            if (picture < count) onChoose?.(picture);
+            if (chosen && picture < count) chosen.value = picture;
           }}
         />
       </div>
