@@ -108,12 +108,7 @@ function StartForm() {
         />
       )}
       <div class="reading-form">
-        <Choice
-          label="Model"
-          value={model.value}
-          options={models.map((name) => [name, name])}
-          onChoose={(name) => (model.value = name)}
-        />
+        <Choice label="Model" value={model.value} options={models} onChoose={(name) => (model.value = name)} />
         <label>
           Epochs
           <input

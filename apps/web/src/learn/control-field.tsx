@@ -13,8 +13,7 @@ interface ControlFieldProps {
 export function ControlField({ name, control, value, onChange }: ControlFieldProps) {
   const { label } = control;
   if (control.kind === 'choice') {
-    const options = control.names.map((choice) => [choice, choice] as const);
-    return <Choice label={label} value={`${value}`} options={options} onChoose={onChange} />;
+    return <Choice label={label} value={`${value}`} options={control.names} onChoose={onChange} />;
   }
   const [min, max, at] = [control.from, control.to, Number(value)].map((each) => sliderPosition(control, each));
   return (

@@ -162,9 +162,7 @@ export function LiveCurvesView({ exhibit: { caption, curves, length } }: Shown<'
         label="Curve"
         value={measure.value}
         options={Object.entries(measures).map(([name, { title }]) => [name, title])}
-        onChoose={(name) => {
-          measure.value = name as keyof typeof measures;
-        }}
+        onChoose={(name) => (measure.value = name as keyof typeof measures)}
       />
       <CurvePlot
         x={x}

@@ -106,22 +106,27 @@ export function bindInput<Value extends string>(bound: Signal<Value>) {
   };
 }
 
-interface ChoiceProps {
+interface ChoiceProps<Value extends string> {
   readonly label: ComponentChildren;
-  readonly value: string;
-  /** Values and their texts. */
-  readonly options: readonly (readonly [value: string, text: string])[];
+  readonly value: NoInfer<Value>;
+  /** Values, or values and their texts. */
+  readonly options: readonly (Value | readonly [value: Value, text: string])[];
   readonly isDisabled?: boolean;
-  readonly onChoose: (value: string) => void;
+  readonly onChoose: (value: Value) => void;
 }
 
 /** A list to choose one of several options from. */
-export function Choice({ label, value, options, isDisabled = false, onChoose }: ChoiceProps) {
+export function Choice<Value extends string>({ label, value, options, isDisabled, onChoose }: ChoiceProps<Value>) {
+  const pairs = options.map((option) => (typeof option === 'string' ? ([option, option] as const) : option));
   return (
     <label>
       {label}
-      <select value={value} disabled={isDisabled} onChange={({ currentTarget }) => onChoose(currentTarget.value)}>
-        {options.map(([key, text]) => (
+      <select
+        value={value}
+        disabled={isDisabled}
+        onChange={({ currentTarget }) => onChoose(currentTarget.value as Value)}
+      >
+        {pairs.map(([key, text]) => (
           <option key={key} value={key} dir="auto">
             {text}
           </option>

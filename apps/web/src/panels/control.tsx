@@ -232,8 +232,7 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
     );
   }
   // Also offers the run's own value, such as the name of a custom model.
-  const options = [...new Set([text, ...choices])].map((name) => [name, name] as const);
-  return <Choice label={label} value={text} options={options} onChoose={onChange} />;
+  return <Choice label={label} value={text} options={[...new Set([text, ...choices])]} onChoose={onChange} />;
 }
 
 function settingsOf({ model, config }: RunMessage): Readonly<Record<SettingName, string>> {

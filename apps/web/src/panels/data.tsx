@@ -205,9 +205,9 @@ function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead
       <Choice
         label="Task"
         value={task}
-        options={tasks.map((name) => [name, name])}
+        options={tasks}
         isDisabled={isFixed}
-        onChoose={(name) => read({ task: name as Table['task'] })}
+        onChoose={(name) => read({ task: name })}
       />
       <Choice
         label="Missing values"

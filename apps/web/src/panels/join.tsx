@@ -131,18 +131,14 @@ function JoinForm({ tab, obstacle }: JoinProps) {
         label="Compute on"
         value={backend.value}
         options={Object.entries(tabBackendLabels)}
-        onChoose={(value) => {
-          backend.value = value as TabBackend;
-        }}
+        onChoose={(value) => (backend.value = value as TabBackend)}
       />
       <Choice
         label="Threads"
         value={threads.value}
-        options={Array.from({ length: mostThreads() }, (_, index) => [`${index + 1}`, `${index + 1}`])}
+        options={Array.from({ length: mostThreads() }, (_, index) => `${index + 1}`)}
         isDisabled={reason !== undefined}
-        onChoose={(value) => {
-          threads.value = value;
-        }}
+        onChoose={(value) => (threads.value = value)}
       />
       {reason !== undefined && <p class="join-text">One thread: {reason}.</p>}
       <button type="submit" class="primary" disabled={obstacle !== undefined}>
