@@ -3,7 +3,7 @@ import { curveText, type Exhibit, isNumericColumn, type LiveCurve, silentNeurons
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, ComponentType } from 'preact';
 import type uPlot from 'uplot';
-import { Choice, Figure } from '../look/controls.tsx';
+import { Choice, Figure, ScrollRegion } from '../look/controls.tsx';
 import { percent, significant, thousands } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import { BarChart } from '../view/bars.tsx';
@@ -232,8 +232,7 @@ function drawChanges(plot: uPlot, curves: readonly LiveCurve[]): void {
 
 function CodeView({ exhibit: { lines, caption } }: Shown<'code'>) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={caption}>
+    <ScrollRegion label={caption}>
       <ol class="lesson-code">
         {lines.map(({ code, note }) => (
           <li key={code}>
@@ -242,7 +241,7 @@ function CodeView({ exhibit: { lines, caption } }: Shown<'code'>) {
           </li>
         ))}
       </ol>
-    </section>
+    </ScrollRegion>
   );
 }
 
@@ -267,8 +266,7 @@ function GridView({ exhibit: { caption, rows, columns, values, showsNumbers = fa
     return <Raster {...{ values, rows, columns, palette }} label={caption} />;
   }
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={caption}>
+    <ScrollRegion label={caption}>
       <table class="matrix-numbers">
         <tbody>
           {Array.from({ length: rows }, (_, row) => (
@@ -280,7 +278,7 @@ function GridView({ exhibit: { caption, rows, columns, values, showsNumbers = fa
           ))}
         </tbody>
       </table>
-    </section>
+    </ScrollRegion>
   );
 }
 
@@ -316,8 +314,7 @@ function AttentionView({ exhibit: { tokens, maps } }: Shown<'attention'>) {
 function NeuronsView({ exhibit: { rows, columns, layers, caption } }: Shown<'neurons'>) {
   const cells = rows * columns;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section class="neurons scroll" tabIndex={0} aria-label={caption}>
+    <ScrollRegion class="neurons" label={caption}>
       {layers.map(({ neurons, values }, layer) => {
         const shown = values.length / cells;
         const text = `Layer ${layer + 1}${shown < neurons ? `, ${shown} of ${neurons}` : ''}`;
@@ -329,7 +326,7 @@ function NeuronsView({ exhibit: { rows, columns, layers, caption } }: Shown<'neu
           </div>
         );
       })}
-    </section>
+    </ScrollRegion>
   );
 }
 

@@ -1,5 +1,6 @@
 /** A computation as boxes and lines, from left to right, with each node's value and gradient. */
 import type { Exhibit, GraphNode } from '@lockstep/lesson';
+import { ScrollRegion } from '../look/controls.tsx';
 
 interface PlacedNode extends GraphNode {
   readonly column: number;
@@ -38,8 +39,7 @@ export function GraphView({ exhibit }: GraphViewProps) {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const label = nodes.map(({ id, value, gradient }) => `${id} ${value.toFixed(3)}, gradient ${gradient.toFixed(3)}`);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={exhibit.caption}>
+    <ScrollRegion label={exhibit.caption}>
       <svg
         class="graph"
         viewBox={`0 0 ${width} ${height}`}
@@ -56,7 +56,7 @@ export function GraphView({ exhibit }: GraphViewProps) {
           <Box key={node.id} node={node} />
         ))}
       </svg>
-    </section>
+    </ScrollRegion>
   );
 }
 

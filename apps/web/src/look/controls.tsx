@@ -25,6 +25,23 @@ export function Card({ name, title, aside, children }: CardProps) {
   );
 }
 
+interface ScrollRegionProps {
+  readonly label: string;
+  readonly class?: string;
+  readonly region?: RefObject<HTMLElement | null> | undefined;
+  readonly children: ComponentChildren;
+}
+
+/** A region that scrolls, and so must be reachable by keyboard. */
+export function ScrollRegion({ label, class: look = '', region, children }: ScrollRegionProps) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: for the keys that scroll
+    <section ref={region ?? null} class={`scroll ${look}`} tabIndex={0} aria-label={label}>
+      {children}
+    </section>
+  );
+}
+
 interface FigureProps {
   readonly label: ComponentChildren;
   readonly note?: string | undefined;

@@ -1,6 +1,6 @@
 /** The timeline of one step: one row per worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
-import { Card, Key } from '../look/controls.tsx';
+import { Card, Key, ScrollRegion } from '../look/controls.tsx';
 import { millisecondsText, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
@@ -13,8 +13,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
   const names = new Map(store.workers.value.map(({ id, name }) => [id, name]));
   return (
     <Card name="step" title={<RunTerm term="step">Step timeline</RunTerm>} aside={<Legend />}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll step-rows" tabIndex={0} aria-label="What each worker did in one step">
+      <ScrollRegion class="step-rows" label="What each worker did in one step">
         {timeline &&
           rowsOf(timeline, store.workers.value).map((row) => (
             <StepRow
@@ -25,7 +24,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
             />
           ))}
         {!timeline && <p class="empty">Nothing has been computed yet.</p>}
-      </section>
+      </ScrollRegion>
       <footer class="step-axis">
         <span>0</span>
         <span>{timeline ? `step ${thousands(timeline.step + 1)}` : ''}</span>

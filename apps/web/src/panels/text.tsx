@@ -1,7 +1,7 @@
 /** A run on text: what the model writes while it learns, and a beginning of one's own that it continues. */
 import { useEffect, useMemo } from 'preact/hooks';
 import { Writing } from '../draw/writing.ts';
-import { Card, Slider } from '../look/controls.tsx';
+import { Card, ScrollRegion, Slider } from '../look/controls.tsx';
 import { thousands } from '../look/format.ts';
 import { SampleText, Texts } from '../view/texts.tsx';
 import type { RunStore } from '../watch/run-store.ts';
@@ -53,14 +53,13 @@ function WriteAlong({ store, requestWeights }: TextCardsProps) {
             onInput={({ currentTarget }) => change({ prompt: currentTarget.value })}
           />
         </label>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-        <section class="scroll continued-text" tabIndex={0} aria-label="Your beginning, continued by the model">
+        <ScrollRegion class="continued-text" label="Your beginning, continued by the model">
           {shown ? (
             <SampleText sample={shown} />
           ) : (
             <p class="empty">Type a beginning, and the model of this moment continues it in this tab.</p>
           )}
-        </section>
+        </ScrollRegion>
         <Slider
           id="writing-temperature"
           label="Temperature"

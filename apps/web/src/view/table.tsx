@@ -1,6 +1,7 @@
 /** A table that sorts by its columns, wraps long texts, and keeps its headings in view while it scrolls. */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, HTMLAttributes, RefObject } from 'preact';
+import { ScrollRegion } from '../look/controls.tsx';
 
 export interface ViewColumn<Row> {
   readonly title: string;
@@ -44,13 +45,7 @@ export function DataTable<Row>(props: TableProps<Row>) {
   const order = useSignal<Order | undefined>(undefined);
   const classes = columns.map((column) => classOf(column, rows));
   return (
-    <section
-      ref={props.region ?? null}
-      class={`scroll ${props.regionClass ?? ''}`}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-      tabIndex={0}
-      aria-label={label}
-    >
+    <ScrollRegion label={label} class={props.regionClass ?? ''} region={props.region}>
       <table class={`table ${props.class ?? ''}`}>
         <thead>
           <tr>
@@ -87,7 +82,7 @@ export function DataTable<Row>(props: TableProps<Row>) {
         </tbody>
       </table>
       {children}
-    </section>
+    </ScrollRegion>
   );
 }
 

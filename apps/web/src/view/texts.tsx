@@ -1,4 +1,5 @@
 /** Texts that a model has written while it learned: the newest one large, all of them below it. */
+import { ScrollRegion } from '../look/controls.tsx';
 import { thousands } from '../look/format.ts';
 
 interface WrittenText {
@@ -20,8 +21,7 @@ export function Texts({ label, samples }: TextsProps) {
   const newest = samples.at(-1);
   return (
     <div class="texts">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll newest-text" tabIndex={0} aria-label={`${label}: the newest`}>
+      <ScrollRegion class="newest-text" label={`${label}: the newest`}>
         {newest && (
           <>
             <p class="aside">after step {thousands(newest.step)}</p>
@@ -30,9 +30,8 @@ export function Texts({ label, samples }: TextsProps) {
             </p>
           </>
         )}
-      </section>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
-      <section class="scroll earlier-texts" tabIndex={0} aria-label={`${label}: all, the newest first`}>
+      </ScrollRegion>
+      <ScrollRegion class="earlier-texts" label={`${label}: all, the newest first`}>
         <ol>
           {samples.toReversed().map((sample) => (
             <li key={sample.step}>
@@ -40,7 +39,7 @@ export function Texts({ label, samples }: TextsProps) {
             </li>
           ))}
         </ol>
-      </section>
+      </ScrollRegion>
     </div>
   );
 }
