@@ -1,6 +1,6 @@
 /** The page's own address: the view that it selects, whether to join at once, and the secrets in its fragment. */
 import type { WatchMessageOf } from '@lockstep/protocol';
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 
 /** The token that workers need to join, and the admin token needed to control the run. */
 export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
@@ -50,35 +50,22 @@ export function socketAddress(path: string): string {
   return url.href;
 }
 
-/** The chapter's id, empty for the first one; undefined in other views. */
-export const chapterInAddress = signal(readChapter());
-
-/** The part of the live network, empty for the first one; undefined for other views. */
-export const partInAddress = signal(readPart());
-
-/** Whether the address selects the view for a projector. */
-export const isRoomInAddress = signal(readIsRoom());
-
+const hash = signal(location.hash);
 addEventListener('hashchange', () => {
-  chapterInAddress.value = readChapter();
-  partInAddress.value = readPart();
-  isRoomInAddress.value = readIsRoom();
+  hash.value = location.hash;
 });
 
-function readIsRoom(): boolean {
-  return new URLSearchParams(location.hash.slice(1)).has('room');
-}
+/** The chapter's id, empty for the first one; undefined in other views. */
+export const chapterInAddress = computed(() => idBehind(/^#learn(?:\/([a-z-]*))?$/));
 
-function readChapter(): string | undefined {
-  return idBehind(/^#learn(?:\/([a-z-]*))?$/);
-}
+/** The part of the live network, empty for the first one; undefined for other views. */
+export const partInAddress = computed(() => idBehind(/^#inside(?:\/([a-z]*))?$/));
 
-function readPart(): string | undefined {
-  return idBehind(/^#inside(?:\/([a-z]*))?$/);
-}
+/** Whether the address selects the view for a projector. */
+export const isRoomInAddress = computed(() => new URLSearchParams(hash.value.slice(1)).has('room'));
 
 /** Returns the id in the address, empty if it is omitted; undefined if the address does not match the form. */
 function idBehind(form: RegExp): string | undefined {
-  const match = form.exec(location.hash);
+  const match = form.exec(hash.value);
   return match ? (match[1] ?? '') : undefined;
 }
