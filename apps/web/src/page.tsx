@@ -1,6 +1,6 @@
 /** The run's view: every panel in its place, and the requests to the coordinator. */
 import type { AdminAction, RunChanges, RunMessage, WatchMessageFrom } from '@lockstep/protocol';
-import { type Signal, useSignal } from '@preact/signals';
+import type { Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { type Secrets, saveSecrets } from './address.ts';
 import type { Predictor } from './draw/predictor.ts';
@@ -11,7 +11,7 @@ import { CurvesCard, LearningRate } from './panels/curves.tsx';
 import { type DataActions, DataCard, type Uploader } from './panels/data.tsx';
 import { Draw } from './panels/draw.tsx';
 import { EndingPanel } from './panels/ending.tsx';
-import { type Cell, ConfusionView, MetricsView, TopErrors } from './panels/evaluation.tsx';
+import { EvaluationCards, MetricsView } from './panels/evaluation.tsx';
 import { Header } from './panels/header.tsx';
 import { CodeForm, Join } from './panels/join.tsx';
 import { Overview } from './panels/overview.tsx';
@@ -130,15 +130,9 @@ export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' |
 
 function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   const { store, tab, predictor, viewer, secrets, run } = props;
-  const isFailed = store.status.value.name === 'failed';
   const result = store.isOver.value ? store.result.value : undefined;
-  const evaluation = isFailed ? undefined : store.evaluation.value;
+  const hasEvaluation = store.status.value.name !== 'failed' && store.evaluation.value !== undefined;
   const metrics = store.isOver.value ? store.metrics.value : undefined;
-  const opened = useSignal<Cell | undefined>(undefined);
-  // Another run may have other classes.
-  useEffect(() => {
-    opened.value = undefined;
-  }, [run]);
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const tabState = tab.state.value;
@@ -150,7 +144,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   };
   // Empty cards are omitted. A card that appears later moves only the log, which is rendered again. In a short run an
   // evaluation can arrive first: it then reserves the place of the timeline above it.
-  const hasStep = store.timeline.value !== undefined || evaluation !== undefined;
+  const hasStep = store.timeline.value !== undefined || hasEvaluation;
   return (
     <div class="panels">
       <Join tab={tab} store={store} onCode={isCodeMissing ? giveCode : undefined}>
@@ -166,9 +160,8 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
         isOwner={isOwner(store)}
       />
       {hasStep && <StepTimeline store={store} />}
-      {evaluation?.confusion && <ConfusionView evaluation={evaluation} store={store} opened={opened} />}
-      {evaluation && !isText(run) && <TopErrors evaluation={evaluation} run={run} opened={opened} />}
-      <Log key={`${hasStep} ${evaluation !== undefined}`} lines={store.log.value} />
+      {hasEvaluation && <EvaluationCards store={store} run={run} />}
+      <Log key={`${hasStep} ${hasEvaluation}`} lines={store.log.value} />
       {metrics && !isText(run) && <MetricsView metrics={metrics} />}
     </div>
   );

@@ -11,13 +11,12 @@ import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
 import { Draw } from '@lockstep/web/page/panels/draw.tsx';
 import { EndingPanel } from '@lockstep/web/page/panels/ending.tsx';
-import { type Cell, ConfusionView, MetricsView, TopErrors } from '@lockstep/web/page/panels/evaluation.tsx';
+import { EvaluationCards, MetricsView } from '@lockstep/web/page/panels/evaluation.tsx';
 import { Top } from '@lockstep/web/page/panels/header.tsx';
 import { Overview } from '@lockstep/web/page/panels/overview.tsx';
 import { RunStore } from '@lockstep/web/page/watch/run-store.ts';
 import { effect, useSignal } from '@preact/signals';
 import { render } from 'preact';
-import { useEffect } from 'preact/hooks';
 import { workOffline } from '../../work-offline.ts';
 import { LocalRun } from './local-run.ts';
 
@@ -41,13 +40,7 @@ function Views() {
 
 function TrainView() {
   const result = store.isOver.value ? store.result.value : undefined;
-  const evaluation = store.evaluation.value;
   const metrics = store.isOver.value ? store.metrics.value : undefined;
-  const opened = useSignal<Cell | undefined>(undefined);
-  // Another run may have other classes.
-  useEffect(() => {
-    opened.value = undefined;
-  }, [store.run.value]);
   return (
     <>
       <Top
@@ -73,8 +66,7 @@ function TrainView() {
           </Card>
           <CurvesCard store={store} />
           <Draw predictor={predictor} run={store.run.value} />
-          {store.run.value && evaluation?.confusion && <ConfusionView {...{ evaluation, store, opened }} />}
-          {store.run.value && evaluation && <TopErrors {...{ evaluation, opened }} run={store.run.value} />}
+          {store.run.value && <EvaluationCards store={store} run={store.run.value} />}
           {metrics && <MetricsView metrics={metrics} />}
         </div>
       </main>

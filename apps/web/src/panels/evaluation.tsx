@@ -7,42 +7,49 @@ import { Card } from '../look/controls.tsx';
 import { measured, outputName, percent, significant, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
-import { type EvaluationMessage, isPicture, type RunStore, vocabularyOf } from '../watch/run-store.ts';
+import { type EvaluationMessage, isPicture, isText, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-texts.ts';
 import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
 import { SampleView, sampleText } from './sample-view.tsx';
 
 /** A cell of the matrix, by the indices of its classes. */
-export interface Cell {
+interface Cell {
   readonly label: number;
   readonly predicted: number;
 }
 
-interface ConfusionViewProps {
-  readonly evaluation: EvaluationMessage;
+interface EvaluationCardsProps {
   readonly store: RunStore;
-  /** The cell whose samples are shown. */
-  readonly opened: Signal<Cell | undefined>;
+  readonly run: RunMessage;
 }
 
-export function ConfusionView({ evaluation, store, opened }: ConfusionViewProps) {
-  const run = store.run.value;
+/** The confusion matrix of the last evaluation and its top errors, or the samples of the opened cell. */
+export function EvaluationCards({ store, run }: EvaluationCardsProps) {
+  const opened = useSignal<Cell | undefined>(undefined);
+  // Another run may have other classes.
+  useEffect(() => {
+    opened.value = undefined;
+  }, [run]);
+  const { value: evaluation } = store.evaluation;
+  if (!evaluation) return null;
+  const { confusion, outputs, epoch } = evaluation;
   const samples = isPicture(run) ? 'images' : 'samples';
   return (
-    <Card
-      name="confusion"
-      title={<RunTerm term="confusion matrix">Confusion matrix</RunTerm>}
-      aside={`test ${samples}, ${evaluatedText(evaluation.epoch, store)}`}
-    >
-      {evaluation.confusion && (
-        <Matrix
-          confusion={evaluation.confusion}
-          names={Array.from({ length: evaluation.outputs }, (_, index) => outputName(run, index))}
-          samples={samples}
-          opened={opened}
-        />
+    <>
+      {confusion && (
+        <Card
+          name="confusion"
+          title={<RunTerm term="confusion matrix">Confusion matrix</RunTerm>}
+          aside={`test ${samples}, ${evaluatedText(epoch, store)}`}
+        >
+          <Matrix
+            names={Array.from({ length: outputs }, (_, index) => outputName(run, index))}
+            {...{ confusion, samples, opened }}
+          />
+        </Card>
       )}
-    </Card>
+      {!isText(run) && <TopErrors {...{ evaluation, run, opened }} />}
+    </>
   );
 }
 
@@ -167,7 +174,9 @@ function useCells(onChoose: (cell: Cell) => void, onPress: (cell: Cell) => void)
     label: (cell.parentElement as HTMLTableRowElement).rowIndex - 1,
     predicted: cell.cellIndex - 1,
   });
-  const choose = (cell: HTMLTableCellElement): void => onChoose(placeOf(cell));
+  const choose = ({ target }: Event): void => {
+    if (isCell(target)) onChoose(placeOf(target));
+  };
   const enter = (cell: HTMLTableCellElement): void => {
     for (const other of table.current!.querySelectorAll('td[tabindex]')) other.removeAttribute('tabindex');
     cell.tabIndex = 0;
@@ -175,29 +184,25 @@ function useCells(onChoose: (cell: Cell) => void, onPress: (cell: Cell) => void)
   };
   return {
     table,
-    onPointerOver: ({ target }: Event): void => {
-      if (isCell(target)) choose(target);
-    },
+    onPointerOver: choose,
+    onFocusIn: choose,
     onClick: ({ target }: Event): void => {
       if (!isCell(target)) return;
       enter(target);
       onPress(placeOf(target));
     },
-    onFocusIn: ({ target }: Event): void => {
-      if (isCell(target)) choose(target);
-    },
     onKeyDown: (event: KeyboardEvent): void => {
-      if (!isCell(event.target)) return;
-      const isPress = event.key === 'Enter' || event.key === ' ';
-      const [down, right] = moves[event.key] ?? [];
-      if (!isPress && (down === undefined || right === undefined)) return;
+      const { key, target } = event;
+      const move = moves[key];
+      const isPress = key === 'Enter' || key === ' ';
+      if (!isCell(target) || !(move || isPress)) return;
       event.preventDefault();
-      if (down === undefined || right === undefined) {
-        onPress(placeOf(event.target));
+      if (!move) {
+        onPress(placeOf(target));
         return;
       }
-      const row = (event.target.parentElement as HTMLTableRowElement).rowIndex + down;
-      const next = table.current!.rows[row]?.cells[event.target.cellIndex + right];
+      const row = (target.parentElement as HTMLTableRowElement).rowIndex + move[0];
+      const next = table.current!.rows[row]?.cells[target.cellIndex + move[1]];
       if (isCell(next)) enter(next);
     },
   };
@@ -214,7 +219,7 @@ interface TopErrorsProps {
 }
 
 /** The most confident wrong classes, the largest errors of values, or samples of the opened cell of the matrix. */
-export function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
+function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
   const card = useRef<HTMLDivElement>(null);
   const cell = opened.value;
   const given = run.targetField.role === 'value' ? 'value' : 'label';
@@ -230,12 +235,7 @@ export function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
       <div ref={card} class="opened-cell">
         <p role="status">{cell && cellText(shown.topErrors.length, cell, evaluation)}</p>
         {cell && (
-          <button
-            type="button"
-            onClick={() => {
-              opened.value = undefined;
-            }}
-          >
+          <button type="button" onClick={() => (opened.value = undefined)}>
             Show the top errors
           </button>
         )}
