@@ -132,7 +132,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   const { store, tab, predictor, viewer, secrets, run } = props;
   const result = store.isOver.value ? store.result.value : undefined;
   const hasEvaluation = store.status.value.name !== 'failed' && store.evaluation.value !== undefined;
-  const metrics = store.isOver.value ? store.metrics.value : undefined;
+  const { metrics } = store.report.value ?? {};
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const tabState = tab.state.value;

@@ -40,7 +40,7 @@ function Views() {
 
 function TrainView() {
   const result = store.isOver.value ? store.result.value : undefined;
-  const metrics = store.isOver.value ? store.metrics.value : undefined;
+  const { metrics } = store.report.value ?? {};
   return (
     <>
       <Top

@@ -130,8 +130,8 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
   const isTraining = store.status.value.name === 'training';
   const run = store.run.value;
-  const totals = store.isOver.value ? store.totals.value : undefined;
-  const speed = isTraining ? imagesPerSecond : totals?.imagesPerSecond;
+  const report = store.report.value;
+  const speed = isTraining ? imagesPerSecond : report?.imagesPerSecond;
   const timeLeft = isTraining ? secondsLeft : undefined;
   return (
     <dl class="figures">
@@ -142,11 +142,11 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
         <>
           <Figure
             label={`${isPicture(run) ? 'Images' : 'Samples'} per second`}
-            note={totals && 'whole run'}
+            note={report && 'whole run'}
             value={isUnknown ? undefined : shown(speed, thousands)}
           />
-          {totals && !isUnknown ? (
-            <Figure label="Time taken" value={durationText(totals.wallSeconds, 1)} />
+          {report && !isUnknown ? (
+            <Figure label="Time taken" value={durationText(report.wallSeconds, 1)} />
           ) : (
             <Figure label="Time left" value={shown(timeLeft, durationText)} />
           )}

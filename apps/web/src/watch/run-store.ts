@@ -81,9 +81,10 @@ export class RunStore {
   readonly curvesVersion = signal(0);
   /** The final results of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
-  readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
-  /** Metrics of a run that is over. */
-  readonly metrics = computed(() => (this.result.value && metricsOf(this.result.value.report)) ?? undefined);
+  /** The report of a run that is over. */
+  readonly report = computed(() =>
+    this.isOver.value && this.result.value ? readReport(this.result.value.report) : undefined,
+  );
   /** Texts that the model has written, in the order of their steps; none unless it writes any. */
   readonly samples = signal<readonly WatchMessageOf<'sample'>[]>([]);
   /** Milliseconds since the last message; 0 unless the coordinator counts as silent. */
@@ -360,25 +361,17 @@ function settingsOf({ model, config }: RunMessage, workers: readonly ShownWorker
   };
 }
 
-interface RunTotals {
+/** The parts of a run's report that the page shows. */
+interface RunReport {
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
+  readonly metrics: Metrics | null;
+  readonly workers: readonly { readonly id: string; readonly samples: number }[];
 }
 
-/** @param report as UTF-8 JSON, as `--report` writes it; null if the run has no metrics */
-function metricsOf(report: Uint8Array): Metrics | null {
-  return (JSON.parse(new TextDecoder().decode(report)) as { readonly metrics: Metrics | null }).metrics;
-}
-
-/** @param report as UTF-8 JSON, as `--report` writes it */
-function totalsOf(report: Uint8Array): RunTotals {
-  const { wallSeconds, imagesPerSecond } = JSON.parse(new TextDecoder().decode(report)) as RunTotals;
-  return { wallSeconds, imagesPerSecond };
-}
-
-interface WorkerPart {
-  readonly id: string;
-  readonly samples: number;
+/** @param report UTF-8 JSON, as `--report` writes it */
+function readReport(report: Uint8Array): RunReport {
+  return JSON.parse(new TextDecoder().decode(report)) as RunReport;
 }
 
 export interface PageContribution {
@@ -394,8 +387,8 @@ export interface PageContribution {
  * @param ownIds ids of the workers that this page has been
  */
 export function contributionOf(report: Uint8Array, ownIds: ReadonlySet<string>): PageContribution {
-  const { workers } = JSON.parse(new TextDecoder().decode(report)) as { readonly workers: readonly WorkerPart[] };
-  const sum = (parts: readonly WorkerPart[]): number => parts.reduce((total, { samples }) => total + samples, 0);
+  const { workers } = readReport(report);
+  const sum = (parts: RunReport['workers']): number => parts.reduce((total, { samples }) => total + samples, 0);
   return {
     ownSamples: sum(workers.filter(({ id }) => ownIds.has(id))),
     allSamples: sum(workers),
