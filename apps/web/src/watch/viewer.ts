@@ -57,12 +57,7 @@ export class Viewer {
   /** Reconnects at once if the connection is down. */
   connectNow(): void {
     const { phase } = this.#options.store.connection.value;
-    if (phase === 'lost' || phase === 'refused') this.#connectAnew();
-  }
-
-  /** Reconnects even if the connection is up, with the current result of `hello`. */
-  reconnect(): void {
-    this.#connectAnew();
+    if (phase === 'lost' || phase === 'refused') this.reconnect();
   }
 
   /** Sends a message, unless the connection is down. */
@@ -70,7 +65,8 @@ export class Viewer {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeWatch(message));
   }
 
-  #connectAnew(): void {
+  /** Reconnects even if the connection is up, with the current result of `hello`. */
+  reconnect(): void {
     clearTimeout(this.#retry);
     this.#options.store.connection.value = { phase: 'connecting' };
     const before = this.#socket;
@@ -88,7 +84,7 @@ export class Viewer {
     store.noteSilence(nowMs - this.#receivedAtMs);
     const { phase } = store.connection.value;
     const isTried = phase === 'live' || phase === 'connecting';
-    if (isTried && nowMs - Math.max(this.#receivedAtMs, this.#connectedAtMs) >= replaceAfterMs) this.#connectAnew();
+    if (isTried && nowMs - Math.max(this.#receivedAtMs, this.#connectedAtMs) >= replaceAfterMs) this.reconnect();
   }
 
   #connect(): WebSocket {
@@ -143,7 +139,7 @@ export class Viewer {
   #closed(code: number, reason: string, given: Given | undefined): void {
     const { connection } = this.#options.store;
     if (code === restartCode) {
-      this.#connectAnew();
+      this.reconnect();
       return;
     }
     // Retrying cannot help a page that was told that it may not watch. One whose hello came too late was not.
