@@ -27,8 +27,12 @@ export class Writing {
   readonly #request: () => void;
   #closing: (() => void) | undefined;
   #frame = 0;
-  /** Weights that the newest text was written with. */
-  #written: Weights | undefined;
+  /** Whether a text is being written. */
+  #isBusy = false;
+  /** The beginning of the newest text. */
+  #last: Beginning | undefined;
+  /** Writes again with newer weights. */
+  #next: (() => void) | undefined;
 
   /** @param request asks the coordinator for the current weights, which then arrive in `store` */
   constructor(store: RunStore, request: () => void) {
@@ -78,14 +82,13 @@ export class Writing {
   /** Newer weights wait until the text is complete, and the text of older ones stays until theirs is. */
   #begin(writer: Writer, weights: Weights, beginning: Beginning): void {
     const { continued, fault } = this;
-    const isSame = this.#written !== undefined && beginning === this.#last;
+    const isSame = beginning === this.#last;
     if (isSame && this.#isBusy) {
       this.#next = () => this.#begin(writer, weights, beginning);
       return;
     }
     this.#last = beginning;
     this.#next = undefined;
-    this.#written = weights;
     this.#isBusy = true;
     cancelAnimationFrame(this.#frame);
     let pieces: Iterator<string>;
@@ -112,8 +115,4 @@ export class Writing {
     };
     this.#frame = requestAnimationFrame(goOn);
   }
-
-  #isBusy = false;
-  #last: Beginning | undefined;
-  #next: (() => void) | undefined;
 }
