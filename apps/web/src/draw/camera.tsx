@@ -10,11 +10,11 @@ const frameSide = 480;
 interface CameraProps {
   /** Element of the video, for its frames. */
   readonly video: RefObject<HTMLVideoElement | null>;
-  readonly onChange?: (isOn: boolean) => void;
+  readonly onChange: (isOn: boolean) => void;
 }
 
 /** A button that turns the webcam on and off, and its picture. */
-export function Camera({ video, onChange = () => {} }: CameraProps) {
+export function Camera({ video, onChange }: CameraProps) {
   const isOn = useSignal(false);
   const fault = useSignal<string>();
   const stream = useRef<MediaStream | undefined>(undefined);
