@@ -7,7 +7,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
 import { significant, thousands } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
-import { type DataSetup, modelName } from '../watch/run-store.ts';
+import { type DataSetup, modelName, optimizerSettingsOf } from '../watch/run-store.ts';
 import { sentence } from '../watch/status.ts';
 import { JoinAddressView } from './invite.tsx';
 
@@ -79,13 +79,13 @@ export function Top({ title, subtitle, here, content, children }: TopProps) {
 }
 
 function description({ model, parameters, config, microbatches }: RunMessage): string {
-  const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
-  const optimizer = typeof learningRate === 'number' ? `${type}, lr ${significant(learningRate, 6)}` : `${type}`;
-  const { diloco } = config;
+  const { type, learningRate } = optimizerSettingsOf(config);
+  const { diloco, seed } = config;
   const batch = diloco
     ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`
     : `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
-  return `${modelName({ model })}, ${thousands(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
+  const optimizer = `${type}, lr ${significant(learningRate, 6)}`;
+  return `${modelName({ model })}, ${thousands(parameters)} parameters · ${batch} · ${optimizer} · seed ${seed}`;
 }
 
 export function Mark() {

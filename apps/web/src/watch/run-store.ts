@@ -336,17 +336,11 @@ export function modelName(run: Pick<RunMessage, 'model'> | undefined): string {
 }
 
 /** Reads the optimizer, which messages carry as plain data. */
-export function optimizerSettingsOf({
-  optimizer,
-}: RunMessage['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
-  const {
-    type = 'unknown',
-    learningRate = 0,
-    schedule,
-  } = (optimizer ?? {}) as {
-    readonly type?: string;
-    readonly learningRate?: number;
-    readonly schedule?: { readonly type?: string };
+export function optimizerSettingsOf({ optimizer }: RunMessage['config']) {
+  const { type, learningRate, schedule } = optimizer as {
+    readonly type: string;
+    readonly learningRate: number;
+    readonly schedule?: { readonly type: string };
   };
   return { type, learningRate, schedule: schedule?.type ?? 'constant' };
 }
