@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Card } from '../look/controls.tsx';
 import { measured, outputName, percent, significant, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
-import { DataTable, type ViewColumn } from '../view/table.tsx';
+import { DataTable, numberColumn, textColumn, type ViewColumn } from '../view/table.tsx';
 import { type EvaluationMessage, isPicture, isText, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-texts.ts';
 import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
@@ -431,32 +431,29 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
   );
 }
 
+function fourDecimals(value: number): string {
+  return value.toFixed(4);
+}
+
 /** A row of metrics; means have no number of samples. */
 type ClassRow = ClassRates & { readonly name: string; readonly support?: number };
 
 const classColumns: readonly ViewColumn<ClassRow>[] = [
-  { title: 'class', text: ({ name }) => name, value: ({ name }) => name },
+  textColumn('class', ({ name }) => name),
   {
     title: 'samples',
     isNumber: true,
     text: ({ support }) => (support === undefined ? '' : thousands(support)),
     value: ({ support = Number.POSITIVE_INFINITY }) => support,
   },
-  ...rates.map(
-    (rate): ViewColumn<ClassRow> => ({
-      title: rateNames[rate],
-      isNumber: true,
-      text: (row) => row[rate]?.toFixed(4) ?? '–',
-      value: (row) => row[rate] ?? -1,
-    }),
-  ),
+  ...rates.map((rate) => numberColumn<ClassRow>(rateNames[rate], (row) => row[rate], fourDecimals)),
 ];
 
 type ValueRow = Extract<Metrics, { readonly outputs: unknown }>['outputs'][number];
 
 const valueColumns: readonly ViewColumn<ValueRow>[] = [
-  { title: 'value', text: ({ name }) => name, value: ({ name }) => name },
-  { title: 'MAE', isNumber: true, text: ({ mae }) => measured(mae), value: ({ mae }) => mae },
-  { title: 'RMSE', isNumber: true, text: ({ rmse }) => measured(rmse), value: ({ rmse }) => rmse },
-  { title: 'R²', isNumber: true, text: ({ r2 }) => r2?.toFixed(4) ?? '–', value: ({ r2 }) => r2 ?? -1 },
+  textColumn('value', ({ name }) => name),
+  numberColumn('MAE', ({ mae }) => mae, measured),
+  numberColumn('RMSE', ({ rmse }) => rmse, measured),
+  numberColumn('R²', ({ r2 }) => r2, fourDecimals),
 ];

@@ -15,6 +15,22 @@ export interface ViewColumn<Row> {
   readonly class?: string;
 }
 
+/** Returns a column of texts, which it sorts by. */
+export function textColumn<Row>(title: string, text: (row: Row) => string): ViewColumn<Row> {
+  return { title, value: text, text };
+}
+
+/** Returns a column of numbers; unknown ones sort as the smallest. */
+export function numberColumn<Row>(
+  title: string,
+  numberOf: (row: Row) => number | null | undefined,
+  format: (value: number) => string,
+): ViewColumn<Row> {
+  const value = (row: Row): number => numberOf(row) ?? Number.NEGATIVE_INFINITY;
+  const text = (row: Row): string => (value(row) === Number.NEGATIVE_INFINITY ? '–' : format(value(row)));
+  return { title, isNumber: true, value, text };
+}
+
 export interface Order {
   /** Title of the column. */
   readonly by: string;
