@@ -2,17 +2,17 @@
 import { openPageDecoder, type PictureForm } from '@lockstep/data/readers';
 import type { RunMessage } from '@lockstep/protocol';
 
-export function formOf({ sampleField: { shape }, fit = 'cover' }: RunMessage): PictureForm {
+function formOf({ sampleField: { shape }, fit = 'cover' }: RunMessage): PictureForm {
   const [height = 1, width = 1, channels = 1] = shape;
   return { height, width, channels: channels === 3 ? 3 : 1, fit };
 }
 
 /** @throws Error with a phrase about the file */
-export async function pixelsOfFile(file: Blob, form: PictureForm): Promise<Uint8Array> {
-  return openPageDecoder().decode(new Uint8Array(await file.arrayBuffer()), form);
+export async function pixelsOfFile(file: Blob, run: RunMessage): Promise<Uint8Array> {
+  return openPageDecoder().decode(new Uint8Array(await file.arrayBuffer()), formOf(run));
 }
 
 /** Pixels of a video's current frame. */
-export async function pixelsOfFrame(video: HTMLVideoElement, form: PictureForm): Promise<Uint8Array> {
-  return openPageDecoder().pixelsOf(await createImageBitmap(video), form);
+export async function pixelsOfFrame(video: HTMLVideoElement, run: RunMessage): Promise<Uint8Array> {
+  return openPageDecoder().pixelsOf(await createImageBitmap(video), formOf(run));
 }

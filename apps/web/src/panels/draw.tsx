@@ -4,12 +4,13 @@ import { encodeText, numbersLike, sizeOfField, type Vocabulary } from '@lockstep
 import { errorMessage } from '@lockstep/data/shown';
 import { bytesOf, type RunMessage } from '@lockstep/protocol';
 import { untracked, useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Camera } from '../draw/camera.tsx';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
 import { type Predictor, softmaxAt } from '../draw/predictor.ts';
 import { canvasSide } from '../draw/sketch.ts';
-import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
+import { bindInput, Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, thousands } from '../look/format.ts';
 import { BarChart, type ShownBar } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
@@ -25,19 +26,30 @@ interface DrawProps {
 
 /** Renders nothing unless samples are drawings, pictures, texts, or rows whose columns are known. */
 export function Draw({ predictor, run }: DrawProps) {
-  if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
-  const columns = allColumns(run);
-  if (run && isPicture(run) && run.sampleField.role === 'scaled')
-    return <PictureForm predictor={predictor} run={run} />;
+  const { output } = predictor.prediction.value;
+  const form = formOf(predictor, run);
+  return (
+    form && (
+      <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
+        {form}
+      </Card>
+    )
+  );
+}
+
+function formOf(predictor: Predictor, run: RunMessage | undefined): ComponentChildren {
+  if (takesDrawings(run)) return <DrawingForm predictor={predictor} run={run} />;
+  if (!run) return null;
+  if (isPicture(run) && run.sampleField.role === 'scaled') return <PictureForm predictor={predictor} run={run} />;
   const vocabulary = vocabularyOf(run);
-  if (run && vocabulary && !isText(run)) return <TextForm {...{ predictor, run, vocabulary }} />;
-  if (!run || !columns) return null;
-  return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
+  if (vocabulary && !isText(run)) return <TextForm {...{ predictor, run, vocabulary }} />;
+  const columns = allColumns(run);
+  return columns && <RowForm key={JSON.stringify(columns)} {...{ predictor, run, columns }} />;
 }
 
 const blankImage = new Uint8Array(digitSize * digitSize);
 
-function DrawCard({ predictor, run }: DrawProps) {
+function DrawingForm({ predictor, run }: DrawProps) {
   const { sketch } = predictor;
   /** Base-2 logarithm. */
   const temperature = useSignal(0);
@@ -49,7 +61,7 @@ function DrawCard({ predictor, run }: DrawProps) {
   const { sample, output } = predictor.prediction.value;
   const image = sample instanceof Uint8Array ? sample : blankImage;
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
+    <>
       <div class="draw-grid">
         <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
           <Probabilities probabilities={output && softmaxAt(output.logits, 2 ** temperature.value)} run={run} />
@@ -70,9 +82,7 @@ function DrawCard({ predictor, run }: DrawProps) {
               label="Temperature"
               {...{ min: -2, max: 3, step: 0.05, value: temperature.value }}
               text={(2 ** temperature.value).toFixed(2)}
-              onInput={(logarithm) => {
-                temperature.value = logarithm;
-              }}
+              onInput={(logarithm) => (temperature.value = logarithm)}
             />
             <a class="button" href="#inside/activations">
               Look inside
@@ -81,24 +91,24 @@ function DrawCard({ predictor, run }: DrawProps) {
         </DrawingPad>
       </div>
       {predictor.error.value && <p class="error">{predictor.error.value}</p>}
-    </Card>
+    </>
   );
 }
 
 /** Time between two predictions of the webcam's picture. */
 const webcamMs = 150;
 
-interface PictureFormProps {
+interface FormProps {
   readonly predictor: Predictor;
   readonly run: RunMessage;
 }
 
 /** A picture from a file, from the clipboard, dropped, or from the webcam. */
-function PictureForm({ predictor, run }: PictureFormProps) {
+function PictureForm({ predictor, run }: FormProps) {
   const video = useRef<HTMLVideoElement>(null);
   const isCameraOn = useSignal(false);
   const fault = useSignal<string>();
-  const { sample, output } = predictor.prediction.value;
+  const { sample } = predictor.prediction.value;
   const show = async (pixels: () => Promise<Uint8Array>): Promise<void> => {
     predictor.activate();
     try {
@@ -112,8 +122,8 @@ function PictureForm({ predictor, run }: PictureFormProps) {
     const file = files?.[0];
     if (!file) return;
     void show(async () => {
-      const { formOf, pixelsOfFile } = await import('../draw/picture-input.ts');
-      return pixelsOfFile(file, formOf(run));
+      const { pixelsOfFile } = await import('../draw/picture-input.ts');
+      return pixelsOfFile(file, run);
     });
   };
   useEffect(() => {
@@ -125,14 +135,14 @@ function PictureForm({ predictor, run }: PictureFormProps) {
     if (!isCameraOn.value) return undefined;
     const timer = setInterval(() => {
       void show(async () => {
-        const { formOf, pixelsOfFrame } = await import('../draw/picture-input.ts');
-        return pixelsOfFrame(video.current!, formOf(run));
+        const { pixelsOfFrame } = await import('../draw/picture-input.ts');
+        return pixelsOfFrame(video.current!, run);
       });
     }, webcamMs);
     return () => clearInterval(timer);
   });
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
+    <>
       {/* Each way to drop or paste has an equivalent button. */}
       <section
         class="picture-grid"
@@ -160,21 +170,19 @@ function PictureForm({ predictor, run }: PictureFormProps) {
             </div>
           )}
         </div>
-        <Outcome run={run} output={output} />
+        <Outcome run={run} predictor={predictor} />
       </section>
       <p class="error" role="status">
-        {fault.value ?? predictor.error.value ?? ''}
+        {fault.value ?? predictor.error.value}
       </p>
-    </Card>
+    </>
   );
 }
 
 /** Longest text that a person may type. */
 const longestText = 2_000;
 
-interface TextFormProps {
-  readonly predictor: Predictor;
-  readonly run: RunMessage;
+interface TextFormProps extends FormProps {
   readonly vocabulary: Vocabulary;
 }
 
@@ -186,42 +194,29 @@ function TextForm({ predictor, run, vocabulary }: TextFormProps) {
     filled.set(tokens.subarray(0, filled.length));
     return filled;
   });
-  const { output } = predictor.prediction.value;
   useEffect(() => predictor.show(text.value.trim() === '' ? undefined : sample.value), [sample.value]);
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
+    <>
       <div class="row-grid">
         <div class="write-along">
           <label>
             Your text
-            <textarea
-              rows={4}
-              maxLength={longestText}
-              value={text.value}
-              onFocus={() => predictor.activate()}
-              onInput={({ currentTarget }) => {
-                text.value = currentTarget.value;
-              }}
-            />
+            <textarea rows={4} maxLength={longestText} onFocus={() => predictor.activate()} {...bindInput(text)} />
           </label>
           <SampleView run={run} sample={bytesOf(sample.value)} label="The text as the model reads it" />
         </div>
-        <Outcome run={run} output={output} />
+        <Outcome run={run} predictor={predictor} />
       </div>
       <p class="error" role="status">
-        {predictor.error.value ?? ''}
+        {predictor.error.value}
       </p>
-    </Card>
+    </>
   );
 }
 
-interface OutcomeProps {
-  readonly run: RunMessage;
-  readonly output: Predictor['prediction']['value']['output'];
-}
-
 /** The prediction: the probabilities of classes, or values. */
-function Outcome({ run, output }: OutcomeProps) {
+function Outcome({ run, predictor }: FormProps) {
+  const { output } = predictor.prediction.value;
   // The page's first load leaves out the library of models.
   const { mean, deviation } = run.standardization ?? { mean: 0, deviation: 1 };
   return run.targetField.role === 'index' ? (
@@ -231,9 +226,7 @@ function Outcome({ run, output }: OutcomeProps) {
   );
 }
 
-interface RowFormProps {
-  readonly predictor: Predictor;
-  readonly run: RunMessage;
+interface RowFormProps extends FormProps {
   readonly columns: readonly TableColumn[];
 }
 
@@ -242,11 +235,10 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
   const row = texts.value.map((text) => (text.trim() === '' ? Number.NaN : Number(text)));
   const sample = sampleOfRow(columns, row);
   const wrong = columns.find((column, index) => sampleOfRow([column], [row[index]!]) === undefined);
-  const { output } = predictor.prediction.value;
   useEffect(() => predictor.show(sample), [texts.value]);
   const activate = (): void => predictor.activate();
   return (
-    <Card name="draw" title="Try it" aside={output ? `model after step ${thousands(output.step)}` : ''}>
+    <>
       <div class="row-grid" onFocusIn={activate} onPointerEnter={activate}>
         <div class="row-fields">
           {columns.map((column, index) => (
@@ -255,19 +247,17 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
               column={column}
               text={texts.value[index]!}
               isWrong={column === wrong}
-              onChange={(text) => {
-                texts.value = texts.value.with(index, text);
-              }}
+              onChange={(text) => (texts.value = texts.value.with(index, text))}
             />
           ))}
         </div>
-        <Outcome run={run} output={output} />
+        <Outcome run={run} predictor={predictor} />
       </div>
       <p class="error" role="status">
         {wrong && `${wrong.name}: expected a number.`}
         {predictor.error.value}
       </p>
-    </Card>
+    </>
   );
 }
 
