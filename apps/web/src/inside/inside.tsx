@@ -2,12 +2,12 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
-import { outputName, thousands } from '../look/format.ts';
+import { thousands } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import { isText, modelName, type RunStore } from '../watch/run-store.ts';
 import { openInspection } from './inspection.ts';
 import { ActivationsPart, GradientPart, SamplePart, TextPart, WeightsView } from './parts.tsx';
-import { targetText, useChosenSample, useTypedText } from './sample.ts';
+import { useChosenSample, useTypedText } from './sample.ts';
 import './inside.css';
 
 interface InsideProps {
@@ -30,11 +30,8 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   const run = store.run.value;
   const { weightView, step, sample: inspected, exhibits = [] } = inspection.inspected.value ?? {};
   useAddress(part, weightView !== undefined);
-  const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const note = step === undefined ? '' : `after step ${thousands(step)}`;
   const trace = inspected?.trace;
-  // Label of the sample shown; a newly chosen one is computed a moment later.
-  const label = trace ? targetText(run, trace.target) : '';
   return (
     <>
       <InsideHeader store={store} part={part} note={note} />
@@ -53,12 +50,8 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             ) : (
               <>
                 <SamplePart store={store} choice={choice} />
-                <ActivationsPart
-                  {...{ run, trace, names }}
-                  chosen={weightView.kind === 'pictures' ? chosen : undefined}
-                  note={inspected ? `${run?.targetField.role === 'value' ? 'target' : 'label'} ${label}` : ''}
-                />
-                <GradientPart {...{ run, inspected, label, chosen }} />
+                <ActivationsPart {...{ run, trace }} chosen={weightView.kind === 'pictures' ? chosen : undefined} />
+                <GradientPart {...{ run, inspected, chosen }} />
               </>
             )}
           </>

@@ -30,7 +30,7 @@ import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { Tiles } from '../view/raster.tsx';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
-import { answerText, type SampleChoice, testSamples, type useTypedText } from './sample.ts';
+import { answerText, type SampleChoice, targetText, testSamples, type useTypedText } from './sample.ts';
 
 interface PartCardProps {
   readonly id: InsidePart['id'];
@@ -82,35 +82,19 @@ export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
   if (shapesOf(view.histograms) !== shapesOf(first.current.histograms)) {
     first.current = { histograms: view.histograms, note };
   }
-  const histograms = (
-    <>
-      <div class="histograms">
-        {view.histograms.map((histogram, index) => (
-          <HistogramView key={histogram.name} histogram={histogram} before={first.current.histograms[index]} />
-        ))}
-      </div>
-      <p class="aside">The line is how they were when this view was opened, {first.current.note}.</p>
-    </>
-  );
+  const arePictures = view.kind === 'pictures';
   return (
     <PartCard id="weights" aside={note}>
-      {view.kind === 'pictures' ? (
-        <>
-          <Pictures view={view} trace={trace} chosen={chosen} />
-          <details>
-            <summary>All layers as histograms</summary>
-            {histograms}
-          </details>
-        </>
-      ) : (
-        <>
-          <p>{view.reason}</p>
-          <details open={view.histograms.length <= mostOpen}>
-            <summary>All layers as histograms</summary>
-            {histograms}
-          </details>
-        </>
-      )}
+      {arePictures ? <Pictures view={view} trace={trace} chosen={chosen} /> : <p>{view.reason}</p>}
+      <details open={!arePictures && view.histograms.length <= mostOpen}>
+        <summary>All layers as histograms</summary>
+        <div class="histograms">
+          {view.histograms.map((histogram, index) => (
+            <HistogramView key={histogram.name} histogram={histogram} before={first.current.histograms[index]} />
+          ))}
+        </div>
+        <p class="aside">The line is how they were when this view was opened, {first.current.note}.</p>
+      </details>
     </PartCard>
   );
 }
@@ -254,28 +238,23 @@ interface SamplePartProps {
 }
 
 /** Lets a person choose the sample: a drawing with its label, or a test sample. */
-export function SamplePart({ store, choice }: SamplePartProps) {
-  const run = store.run.value;
+export function SamplePart(props: SamplePartProps) {
   return (
     <PartCard id="sample">
-      {takesDrawings(run) && <Drawing run={run} choice={choice} />}
-      <TestSamples store={store} choice={choice} />
+      {takesDrawings(props.store.run.value) && <Drawing {...props} />}
+      <TestSamples {...props} />
     </PartCard>
   );
 }
 
-interface DrawingProps extends Pick<SamplePartProps, 'choice'> {
-  readonly run: RunMessage | undefined;
-}
-
-function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
+function Drawing({ store, choice: { sketch, label, picked } }: SamplePartProps) {
   return (
     <DrawingPad sketch={sketch} isUnused={picked.value !== undefined}>
       <div class="drawing-controls">
         <Choice
           label="Label of the drawing"
           value={`${label.value}`}
-          options={Array.from({ length: 10 }, (_, digit) => [`${digit}`, outputName(run, digit)])}
+          options={Array.from({ length: 10 }, (_, digit) => [`${digit}`, outputName(store.run.value, digit)])}
           onChoose={(digit) => {
             label.value = Number(digit);
             picked.value = undefined;
@@ -304,9 +283,7 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
                 type="button"
                 class="test-row"
                 aria-pressed={isSame(shown.value, sample)}
-                onClick={() => {
-                  picked.value = sample;
-                }}
+                onClick={() => (picked.value = sample)}
               >
                 <SampleView run={run} sample={bytes} label="A sample of" />
                 <bdi>{text}</bdi>
@@ -335,8 +312,6 @@ function isEqual(left: LabeledSample['target' | 'values'], right: LabeledSample[
 interface ActivationsPartProps {
   readonly run: RunMessage | undefined;
   readonly trace: SampleTrace | undefined;
-  readonly names: readonly string[];
-  readonly note: string;
   /** The selected neuron or filter of the first layer; absent if its weights are not shown as pictures. */
   readonly chosen: Signal<number> | undefined;
 }
@@ -347,17 +322,17 @@ const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
 const mostBars = 20;
 
 /** The activations of each layer for the chosen sample, from the input to the softmax. */
-export function ActivationsPart({ run, trace, names, note, chosen }: ActivationsPartProps) {
+export function ActivationsPart({ run, trace, chosen }: ActivationsPartProps) {
+  const given = run?.targetField.role === 'value' ? 'target' : 'label';
   return (
-    <PartCard id="activations" aside={note}>
-      {trace ? <Activations {...{ run, trace, names, chosen }} /> : noSample}
+    <PartCard id="activations" aside={trace ? `${given} ${targetText(run, trace.target)}` : ''}>
+      {trace ? <Activations {...{ run, trace, chosen }} /> : noSample}
     </PartCard>
   );
 }
 
-type ActivationsProps = Omit<ActivationsPartProps, 'note' | 'trace'> & { readonly trace: SampleTrace };
-
-function Activations({ run, trace, names, chosen }: ActivationsProps) {
+function Activations({ run, trace, chosen }: ActivationsPartProps & { readonly trace: SampleTrace }) {
+  const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const { input, layers, probabilities } = trace;
   const units = unitLayers(trace);
   const last = layers.at(-1)!;
@@ -443,19 +418,18 @@ function channelsFirst(values: Float32Array, channels: number): Float32Array {
 interface GradientPartProps {
   readonly run: RunMessage | undefined;
   readonly inspected: InspectedSample | undefined;
-  readonly label: string;
   /** The selected neuron or filter of the first layer. */
   readonly chosen: Signal<number>;
 }
 
 /** The gradient of the sample's loss, layer by layer. */
-export function GradientPart({ run, inspected, label, chosen }: GradientPartProps) {
+export function GradientPart({ run, inspected, chosen }: GradientPartProps) {
   if (!inspected) return <PartCard id="gradient">{noSample}</PartCard>;
   const { trace, gradientView } = inspected;
   return (
     <PartCard id="gradient">
       <dl class="lesson-figures">
-        <Figure label={trace.probabilities ? 'label' : 'target'} value={label} />
+        <Figure label={trace.probabilities ? 'label' : 'target'} value={targetText(run, trace.target)} />
         <Figure label="prediction" value={answerText(run, trace)} />
         <Figure label="loss" value={lossText(trace.loss)} />
       </dl>
