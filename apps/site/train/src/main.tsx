@@ -4,7 +4,7 @@ import '@lockstep/web/page/run.css';
 import './train.css';
 import { chapterInAddress, partInAddress } from '@lockstep/web/page/address.ts';
 import { Predictor } from '@lockstep/web/page/draw/predictor.ts';
-import { Card, Choice, CopyButton } from '@lockstep/web/page/look/controls.tsx';
+import { Card, Choice, CopyButton, FileInput } from '@lockstep/web/page/look/controls.tsx';
 import { lazyView } from '@lockstep/web/page/look/lazy.tsx';
 import { theme } from '@lockstep/web/page/look/theme.ts';
 import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
@@ -135,28 +135,17 @@ function StartForm() {
 
 function DataChooser() {
   const file = run.table.value?.file;
-  const take = (files: FileList | null): void => {
-    if (files?.[0]) run.choose(files[0]);
+  const take = ([chosen]: readonly File[]): void => {
+    if (chosen) run.choose(chosen);
   };
   return (
-    <DropZone label="Choose the data" onDrop={({ files }) => take(files)}>
+    <DropZone label="Choose the data" onDrop={({ files }) => take([...files])}>
       <p>
         {file
           ? `Data: ${file.name}`
           : `Data: MNIST, 70,000 handwritten digits (${digitsMegabytes} MB, fetched once). Or drop a CSV file here.`}
       </p>
-      <label>
-        CSV or TSV file
-        <input
-          type="file"
-          accept=".csv,.tsv,text/csv"
-          onChange={({ currentTarget }) => {
-            take(currentTarget.files);
-            // Lets a person choose the same file again after it has changed.
-            currentTarget.value = '';
-          }}
-        />
-      </label>
+      <FileInput label="CSV or TSV file" accept=".csv,.tsv,text/csv" onChoose={take} />
       {file && (
         <button type="button" onClick={() => run.choose(undefined)}>
           MNIST instead

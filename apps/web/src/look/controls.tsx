@@ -123,6 +123,33 @@ export function bindInput<Value extends string>(bound: Signal<Value>) {
   };
 }
 
+interface FileInputProps {
+  readonly label: string;
+  readonly accept?: string;
+  readonly multiple?: boolean;
+  readonly webkitdirectory?: boolean;
+  readonly disabled?: boolean;
+  readonly onChoose: (files: readonly File[]) => void;
+}
+
+export function FileInput({ label, onChoose, ...input }: FileInputProps) {
+  return (
+    <label>
+      {label}
+      <input
+        {...input}
+        type="file"
+        onChange={({ currentTarget }) => {
+          const files = [...(currentTarget.files ?? [])];
+          // Lets a person choose the same files again after they have changed.
+          currentTarget.value = '';
+          if (files.length > 0) onChoose(files);
+        }}
+      />
+    </label>
+  );
+}
+
 interface ChoiceProps<Value extends string> {
   readonly label: ComponentChildren;
   readonly value: NoInfer<Value>;

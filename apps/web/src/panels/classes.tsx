@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { Camera } from '../draw/camera.tsx';
+import { FileInput } from '../look/controls.tsx';
 
 /** A file to send. */
 export interface NamedFile {
@@ -59,19 +60,13 @@ export function Classes({ isDisabled, onUse }: ClassesProps) {
               onFrame={async () => add(key, [await frameOf(video.current!)])}
               name={name}
             />
-            <label>
-              Add pictures
-              <input
-                type="file"
-                multiple
-                accept="image/png,image/jpeg,image/webp"
-                disabled={isDisabled}
-                onChange={({ currentTarget }) => {
-                  add(key, [...(currentTarget.files ?? [])]);
-                  currentTarget.value = '';
-                }}
-              />
-            </label>
+            <FileInput
+              label="Add pictures"
+              multiple
+              accept="image/png,image/jpeg,image/webp"
+              disabled={isDisabled}
+              onChoose={(files) => add(key, files)}
+            />
             <output>{pictures.length === 1 ? '1 picture' : `${pictures.length} pictures`}</output>
             <button
               type="button"

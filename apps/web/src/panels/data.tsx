@@ -4,7 +4,7 @@ import type { WatchMessageOf } from '@lockstep/protocol';
 import { signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { Card, Choice } from '../look/controls.tsx';
+import { Card, Choice, FileInput } from '../look/controls.tsx';
 import { percent } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { DataSetup } from '../watch/run-store.ts';
@@ -74,11 +74,7 @@ const phaseTexts: Readonly<Record<DataSetup['phase'], string>> = {
 
 function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: boolean }) {
   const isDisabled = isBusy || uploader.isSending.value;
-  const choose = ({ currentTarget }: { readonly currentTarget: HTMLInputElement }): void => {
-    if (currentTarget.files && currentTarget.files.length > 0) send(filesOfInput(currentTarget.files));
-    // Lets a person choose the same files again after they have changed.
-    currentTarget.value = '';
-  };
+  const choose = (files: readonly File[]): void => send(filesOfInput(files));
   return (
     <>
       <DropZone label="Choose the data" onDrop={(dropped) => !isDisabled && send(filesOfDrop(dropped))}>
@@ -86,14 +82,8 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
           Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
           class, four IDX files, or a plain text (.txt, .md) for a model that writes.
         </p>
-        <label>
-          Files
-          <input type="file" multiple disabled={isDisabled} onChange={choose} />
-        </label>
-        <label>
-          Folder
-          <input type="file" disabled={isDisabled} onChange={choose} {...{ webkitdirectory: true }} />
-        </label>
+        <FileInput label="Files" multiple disabled={isDisabled} onChoose={choose} />
+        <FileInput label="Folder" webkitdirectory disabled={isDisabled} onChoose={choose} />
       </DropZone>
       <details>
         <summary>Or collect pictures here, by class</summary>
@@ -255,8 +245,8 @@ function Examples({ data }: { readonly data: Data }) {
 }
 
 /** Returns the chosen files without hidden ones, which no reader uses. */
-function filesOfInput(files: FileList): NamedFile[] {
-  return visible([...files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
+function filesOfInput(files: readonly File[]): NamedFile[] {
+  return visible(files.map((file) => ({ path: file.webkitRelativePath || file.name, file })));
 }
 
 /** Returns the dropped files, including the contents of folders. Must be called before the drop event ends. */
