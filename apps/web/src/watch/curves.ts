@@ -49,24 +49,27 @@ const maxPoints = 3_000;
 /** Growth of the moving mean's memory per point. The memory starts at 1, so that the initial fall keeps its shape. */
 const memoryGrowth = 0.1;
 
+/** The training values of a step. Without an accuracy, it is NaN. */
+interface CurvePoint extends Readonly<Record<CurveKind, number>> {
+  readonly step: number;
+  /** Seconds since the start of training. */
+  readonly seconds: number;
+}
+
 export class RunCurves {
-  #steps: number[] = [];
-  #seconds: number[] = [];
-  #values: Record<CurveKind, number[]> = { loss: [], accuracy: [] };
+  #points: CurvePoint[] = [];
 
   get length(): number {
-    return this.#steps.length;
+    return this.#points.length;
   }
 
   /** Seconds from the start of training to the newest point. */
   get seconds(): number | undefined {
-    return this.#seconds.at(-1);
+    return this.#points.at(-1)?.seconds;
   }
 
   clear(): void {
-    this.#steps = [];
-    this.#seconds = [];
-    this.#values = { loss: [], accuracy: [] };
+    this.#points = [];
   }
 
   add(points: WatchMessageOf<'progress'>['points']): void {
@@ -74,18 +77,15 @@ export class RunCurves {
     const seconds = floatsFrom(points.seconds);
     const accuracies = points.accuracies && floatsFrom(points.accuracies);
     floatsFrom(points.steps).forEach((step, index) => {
-      if (step <= (this.#steps.at(-1) ?? 0)) return;
-      this.#steps.push(step);
-      this.#seconds.push(seconds[index]!);
-      this.#values.loss.push(losses[index]!);
-      this.#values.accuracy.push((accuracies?.[index] ?? Number.NaN) * 100);
+      if (step <= (this.#points.at(-1)?.step ?? 0)) return;
+      const accuracy = (accuracies?.[index] ?? Number.NaN) * 100;
+      this.#points.push({ step, seconds: seconds[index]!, loss: losses[index]!, accuracy });
     });
-    while (this.#steps.length > maxPoints) this.#thin();
+    while (this.length > maxPoints) this.#points = mergedPairs(this.#points);
   }
 
   table(kind: CurveKind, reports: readonly WatchedEpoch[], view: RunView): CurveTable {
-    const train = this.#values[kind];
-    const smoothTrain = movingMean(train, view.memory);
+    const smoothed = movingMean(this.#points, kind, view.memory);
     const axisValue = (loss: number, accuracy: number | null): number | null => {
       if (kind === 'accuracy') return accuracy === null ? null : accuracy * 100;
       return isLossFinite(loss) ? loss : null;
@@ -102,12 +102,13 @@ export class RunCurves {
       }),
     );
     const keptStep = view.keptEpoch === undefined ? undefined : stepOf({ epoch: view.keptEpoch });
-    const indices = new Map(this.#steps.map((step, index) => [step, index]));
-    const steps = [...new Set([...this.#steps, ...test.keys()])].sort((a, b) => a - b);
+    const train = new Map(this.#points.map((point) => [point.step, point[kind]]));
+    const smoothTrain = new Map(this.#points.map(({ step }, index) => [step, smoothed[index]!]));
+    const steps = [...new Set([...train.keys(), ...test.keys()])].sort((a, b) => a - b);
     return {
       at: steps.map((step) => this.#placeOf(step, view)),
-      train: steps.map((step) => train[indices.get(step) ?? -1] ?? null),
-      smoothTrain: steps.map((step) => smoothTrain[indices.get(step) ?? -1] ?? null),
+      train: steps.map((step) => train.get(step) ?? null),
+      smoothTrain: steps.map((step) => smoothTrain.get(step) ?? null),
       test: steps.map((step) => test.get(step) ?? null),
       validation: steps.map((step) => validation.get(step) ?? null),
       kept: steps.map((step) => (step === keptStep ? (test.get(step) ?? null) : null)),
@@ -116,11 +117,11 @@ export class RunCurves {
 
   /** Returns a curve with one value for each point. `valueAt` takes a step, counted from 0. */
   ofSteps(valueAt: (step: number) => number, view: RunView): CurveTable {
-    const none = this.#steps.map(() => null);
+    const none = this.#points.map(() => null);
     return {
-      at: this.#steps.map((step) => this.#placeOf(step, view)),
+      at: this.#points.map(({ step }) => this.#placeOf(step, view)),
       train: none,
-      smoothTrain: this.#steps.map((step) => valueAt(step - 1)),
+      smoothTrain: this.#points.map(({ step }) => valueAt(step - 1)),
       test: none,
       validation: none,
       kept: none,
@@ -129,7 +130,7 @@ export class RunCurves {
 
   /** Returns the last value of the moving mean; undefined if there are no points. */
   newest(kind: CurveKind, memory: number): number | undefined {
-    return movingMean(this.#values[kind], memory).at(-1);
+    return movingMean(this.#points, kind, memory).at(-1);
   }
 
   #placeOf(step: number, { axis, stepsPerEpoch }: RunView): number {
@@ -139,19 +140,11 @@ export class RunCurves {
 
   /** Interpolates linearly between points. */
   #secondsAt(step: number): number {
-    const after = firstAtLeast(this.#steps, step);
-    if (after === this.#steps.length) return this.#seconds.at(-1) ?? 0;
-    const [toStep, toSeconds] = [this.#steps[after]!, this.#seconds[after]!];
-    const [fromStep, fromSeconds] = after === 0 ? [0, 0] : [this.#steps[after - 1]!, this.#seconds[after - 1]!];
-    return fromSeconds + ((toSeconds - fromSeconds) * (step - fromStep)) / (toStep - fromStep);
-  }
-
-  #thin(): void {
-    const mean = (first: number, second: number): number => (first + second) / 2;
-    this.#values = { loss: mergePairs(this.#values.loss, mean), accuracy: mergePairs(this.#values.accuracy, mean) };
-    // A merged pair keeps the position of its second point, so that the newest step stays the newest.
-    this.#steps = mergePairs(this.#steps, (_first, second) => second);
-    this.#seconds = mergePairs(this.#seconds, (_first, second) => second);
+    const after = firstAtLeast(this.#points, step);
+    const to = this.#points[after];
+    if (!to) return this.seconds ?? 0;
+    const from = this.#points[after - 1] ?? { step: 0, seconds: 0 };
+    return from.seconds + ((to.seconds - from.seconds) * (step - from.step)) / (to.step - from.step);
   }
 }
 
@@ -162,32 +155,34 @@ function thinned(reports: readonly WatchedEpoch[]): readonly WatchedEpoch[] {
   return reports.filter((report, index) => report.epoch % stride === 0 || index === reports.length - 1);
 }
 
-/** Returns the index of the first of the ascending values that is at least `bound`, or their count if none is. */
-function firstAtLeast(values: readonly number[], bound: number): number {
-  let [low, high] = [0, values.length];
+/** Returns the index of the first point at or after a step, or the number of points if there is none. */
+function firstAtLeast(points: readonly CurvePoint[], step: number): number {
+  let [low, high] = [0, points.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (values[middle]! < bound) low = middle + 1;
+    if (points[middle]!.step < step) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
-/** Merges neighbors in pairs. With an odd count, the last value is kept unchanged. */
-function mergePairs(values: readonly number[], merge: (first: number, second: number) => number): number[] {
-  return Array.from({ length: Math.ceil(values.length / 2) }, (_, pair) => {
-    const [first, second] = [values[2 * pair]!, values[2 * pair + 1]];
-    return second === undefined ? first : merge(first, second);
+/** Merges neighbors in pairs. With an odd count, the last point is kept unchanged. */
+function mergedPairs(points: readonly CurvePoint[]): CurvePoint[] {
+  return Array.from({ length: Math.ceil(points.length / 2) }, (_, pair) => {
+    const [first, second] = [points[2 * pair]!, points[2 * pair + 1]];
+    if (!second) return first;
+    // A merged pair keeps the position of its second point, so that the newest step stays the newest.
+    return { ...second, loss: (first.loss + second.loss) / 2, accuracy: (first.accuracy + second.accuracy) / 2 };
   });
 }
 
 /** Exponential moving mean with a growing memory, bias-corrected like Adam's moments. */
-function movingMean(values: readonly number[], memory: number): number[] {
+function movingMean(points: readonly CurvePoint[], kind: CurveKind, memory: number): number[] {
   let mean = 0;
   let weight = 0;
-  return values.map((value, index) => {
+  return points.map((point, index) => {
     const decay = 1 - 1 / Math.min(memory, 1 + index * memoryGrowth);
-    mean = decay * mean + (1 - decay) * value;
+    mean = decay * mean + (1 - decay) * point[kind];
     weight = decay * weight + (1 - decay);
     return mean / weight;
   });

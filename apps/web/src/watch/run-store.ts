@@ -118,7 +118,10 @@ export class RunStore {
     const lastStep = this.isOver.peek() ? this.progress.peek()!.step : steps;
     const keptEpoch = this.progress.peek()?.kept?.epoch;
     const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep, keptEpoch });
-    const earlier = this.earlierRuns.peek().map((run) => run.curve(kind, view));
+    const earlier = this.earlierRuns.peek().map(({ record, curves }) => {
+      const { label, epochs, stepsPerEpoch, steps: lastStep } = record;
+      return { label, table: curves.table(kind, epochs, { ...view, stepsPerEpoch, lastStep }) };
+    });
     return [{ label: this.label.peek(), table }, ...earlier];
   }
 
@@ -137,11 +140,15 @@ export class RunStore {
     const run = this.run.value;
     if (!run) return [];
     const earlier = this.earlierRuns.value;
-    const settings = settingsOf(run, this.workers.value);
-    const about = { place: earlier.length, label: this.label.value, settings, seconds: this.#curves.seconds };
+    const current = {
+      label: this.label.value,
+      settings: settingsOf(run, this.workers.value),
+      epochs: this.epochs.value,
+      keptEpoch: this.progress.value?.kept?.epoch,
+    };
     return [
-      summaryOf(about, this.epochs.value, this.progress.value?.kept?.epoch),
-      ...earlier.map(({ summary }) => summary),
+      summaryOf(current, this.#curves, earlier.length),
+      ...earlier.map(({ record, curves }, place) => summaryOf(record, curves, place)),
     ];
   }
 
@@ -167,7 +174,11 @@ export class RunStore {
         this.#beginRun(message);
         return;
       case 'earlierRuns':
-        this.earlierRuns.value = message.runs.map((run, place) => new EarlierRun(run, place));
+        this.earlierRuns.value = message.runs.map((record) => {
+          const curves = new RunCurves();
+          curves.add(record.points);
+          return { record, curves };
+        });
         this.label.value = message.label;
         this.curvesVersion.value++;
         return;
@@ -274,33 +285,12 @@ export class RunStore {
 
 type EarlierRecord = WatchMessageOf<'earlierRuns'>['runs'][number];
 
-class EarlierRun {
-  readonly label: string;
-  readonly place: number;
-  readonly #record: EarlierRecord;
-  readonly #curves = new RunCurves();
-
-  /** @param place index among the server's runs, from 0 */
-  constructor(record: EarlierRecord, place: number) {
-    this.label = record.label;
-    this.place = place;
-    this.#record = record;
-    this.#curves.add(record.points);
-  }
-
-  curve(kind: CurveKind, view: CurveView): RunCurve {
-    const { stepsPerEpoch, steps: lastStep, epochs } = this.#record;
-    return { label: this.label, table: this.#curves.table(kind, epochs, { ...view, stepsPerEpoch, lastStep }) };
-  }
-
-  get summary(): RunSummary {
-    const { settings, epochs, keptEpoch } = this.#record;
-    const { place, label } = this;
-    return summaryOf({ place, label, settings, seconds: this.#curves.seconds }, epochs, keptEpoch);
-  }
+interface EarlierRun {
+  readonly record: EarlierRecord;
+  readonly curves: RunCurves;
 }
 
-type Settings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
+type Settings = EarlierRecord['settings'];
 
 export interface RunSummary {
   /** Index among the server's runs, from 0. */
@@ -315,14 +305,19 @@ export interface RunSummary {
   readonly seconds: number | undefined;
 }
 
+type SummarizedRun = Pick<EarlierRecord, 'label' | 'settings'> & {
+  readonly epochs: readonly WatchedEpoch[];
+  readonly keptEpoch?: number | undefined;
+};
+
 function summaryOf(
-  { place, label, settings, seconds }: Pick<RunSummary, 'place' | 'label' | 'settings' | 'seconds'>,
-  epochs: readonly WatchedEpoch[],
-  keptEpoch: number | undefined,
+  { label, settings, epochs, keptEpoch }: SummarizedRun,
+  curves: RunCurves,
+  place: number,
 ): RunSummary {
   const last = epochs.find(({ epoch }) => epoch === keptEpoch) ?? epochs.at(-1);
   return {
-    ...{ place, label, settings, seconds },
+    ...{ place, label, settings, seconds: curves.seconds },
     testLoss: last?.testLoss,
     testAccuracy: last?.testAccuracy ?? undefined,
     testRmse: last?.testRmse ?? undefined,
