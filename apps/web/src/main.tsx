@@ -16,15 +16,13 @@ import {
 } from './address.ts';
 import { Predictor } from './draw/predictor.ts';
 import { deviceName, TabWorker } from './join/tab-worker.ts';
-import { lazyView } from './look/lazy.tsx';
+import { Inside, Lesson, lazyView } from './look/lazy.tsx';
 import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import { Uploader } from './panels/data.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import { Viewer } from './watch/viewer.ts';
 
-const Lesson = lazyView('The lesson', () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
-const Inside = lazyView('The network', () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
 const Room = lazyView("The room's view", () => import('./room/room.tsx').then(({ Room }) => Room));
 
 const address = readAddress();

@@ -5,7 +5,7 @@ import './train.css';
 import { chapterInAddress, partInAddress } from '@lockstep/web/page/address.ts';
 import { Predictor } from '@lockstep/web/page/draw/predictor.ts';
 import { Card, Choice, CopyButton, FileInput } from '@lockstep/web/page/look/controls.tsx';
-import { lazyView } from '@lockstep/web/page/look/lazy.tsx';
+import { Inside, Lesson } from '@lockstep/web/page/look/lazy.tsx';
 import { theme } from '@lockstep/web/page/look/theme.ts';
 import { CurvesCard } from '@lockstep/web/page/panels/curves.tsx';
 import { DataPreview, DropZone } from '@lockstep/web/page/panels/data.tsx';
@@ -24,11 +24,6 @@ const store = new RunStore();
 const run = new LocalRun(store);
 const requestWeights = (): void => run.requestWeights();
 const predictor = new Predictor(store, requestWeights);
-
-const Lesson = lazyView('The lesson', () => import('@lockstep/web/page/learn/lesson.tsx').then(({ Lesson }) => Lesson));
-const Inside = lazyView('The network', () =>
-  import('@lockstep/web/page/inside/inside.tsx').then(({ Inside }) => Inside),
-);
 
 function Views() {
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];

@@ -10,7 +10,7 @@ import { ActivationsPart, GradientPart, SamplePart, TextPart, WeightsView } from
 import { useChosenSample, useTypedText } from './sample.ts';
 import './inside.css';
 
-interface InsideProps {
+export interface InsideProps {
   readonly store: RunStore;
   readonly predictor: Predictor;
   /** The part to scroll to first; empty for the first part. */

@@ -1,7 +1,10 @@
-/** Views that are loaded when they are first opened. */
+/** Views whose code is loaded when they are first opened. */
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { importFailure } from './format.ts';
+
+export const Lesson = lazyView('The lesson', () => import('../learn/lesson.tsx').then(({ Lesson }) => Lesson));
+export const Inside = lazyView('The network', () => import('../inside/inside.tsx').then(({ Inside }) => Inside));
 
 /** A view whose code is loaded when it is first shown. @param name of the view, to say that it is loading or missing */
 export function lazyView<Props extends object>(
