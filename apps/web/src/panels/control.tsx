@@ -40,7 +40,7 @@ export function ControlPanel({ store, isOwner, onAction, onRunAgain }: ControlPa
         {noteOf(store)}
       </p>
       <p class="rejection" role="alert">
-        {store.rejection.value ?? ''}
+        {store.rejection.value}
       </p>
     </section>
   );
@@ -163,19 +163,11 @@ const settings = {
 type SettingName = keyof typeof settings;
 
 /** A popover over the page, to avoid layout shift when a run ends. */
-function RunAgain({ isPossible, ...form }: RunAgainProps) {
+function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
   const bubble = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!isPossible) bubble.current?.hidePopover();
   }, [isPossible]);
-  return (
-    <div ref={bubble} id={runAgainId} popover="auto" class="bubble" role="dialog" aria-label="Run again">
-      <RunAgainForm {...form} />
-    </div>
-  );
-}
-
-function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPossible'>) {
   const before = settingsOf(run);
   const texts = useSignal(before);
   const names = Object.keys(settings) as SettingName[];
@@ -186,26 +178,26 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
     onRunAgain(Object.fromEntries(parsed));
   };
   return (
-    <form class="run-again" onSubmit={submit}>
-      <h2>Run again</h2>
-      <p class="aside">
-        Starts another run on this server with the current workers. Options that you do not change keep their values.
-      </p>
-      {names.map((name) => (
-        <Setting
-          key={name}
-          {...settings[name]}
-          text={texts.value[name]}
-          onChange={(text) => {
-            texts.value = { ...texts.value, [name]: text };
-          }}
-        />
-      ))}
-      <p class="error">{rejection ?? ''}</p>
-      <button type="submit" class="primary">
-        Start the run
-      </button>
-    </form>
+    <div ref={bubble} id={runAgainId} popover="auto" class="bubble" role="dialog" aria-label="Run again">
+      <form class="run-again" onSubmit={submit}>
+        <h2>Run again</h2>
+        <p class="aside">
+          Starts another run on this server with the current workers. Options that you do not change keep their values.
+        </p>
+        {names.map((name) => (
+          <Setting
+            key={name}
+            {...settings[name]}
+            text={texts.value[name]}
+            onChange={(text) => (texts.value = { ...texts.value, [name]: text })}
+          />
+        ))}
+        <p class="error">{rejection}</p>
+        <button type="submit" class="primary">
+          Start the run
+        </button>
+      </form>
+    </div>
   );
 }
 
@@ -238,13 +230,12 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
 function settingsOf({ model, config }: RunMessage): Readonly<Record<SettingName, string>> {
   const { type, learningRate, schedule } = optimizerSettingsOf(config);
   return {
-    ...{
-      model: modelName({ model }),
-      optimizer: type,
-      schedule,
-      learningRate: `${learningRate}`,
-      epochs: `${config.epochs}`,
-    },
-    ...{ batch: `${config.diloco?.batch ?? config.batch}`, seed: `${config.seed}` },
+    model: modelName({ model }),
+    optimizer: type,
+    learningRate: `${learningRate}`,
+    schedule,
+    epochs: `${config.epochs}`,
+    batch: `${config.diloco?.batch ?? config.batch}`,
+    seed: `${config.seed}`,
   };
 }

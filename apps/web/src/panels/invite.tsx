@@ -15,6 +15,7 @@ export function JoinAddressView({ run, token, code }: JoinAddressProps) {
   const page = new URL(location.href);
   const invitation = invitationOf(run, token, page);
   const isOpen = invitation.type === 'open';
+  const command = run && invitation.type !== 'no-token' ? joinCommand(run, token, page) : undefined;
   return (
     <>
       <button type="button" popovertarget="join-address">
@@ -42,20 +43,16 @@ export function JoinAddressView({ run, token, code }: JoinAddressProps) {
             Show it to the room
           </a>
         </p>
-        {run && invitation.type !== 'no-token' && <Command command={joinCommand(run, token, page)} />}
+        {command !== undefined && (
+          <>
+            <p>From a terminal</p>
+            <p>
+              <code class="address">{command}</code>
+            </p>
+            <CopyButton text={command} label="Copy the command" />
+          </>
+        )}
       </div>
-    </>
-  );
-}
-
-function Command({ command }: { readonly command: string }) {
-  return (
-    <>
-      <p>From a terminal</p>
-      <p>
-        <code class="address">{command}</code>
-      </p>
-      <CopyButton text={command} label="Copy the command" />
     </>
   );
 }

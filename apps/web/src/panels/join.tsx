@@ -47,25 +47,31 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
   return (
     <Card name="join" title="This tab" aside={status}>
       <div ref={kept} class="join-body">
-        {children && <p>{overText(state, store)}</p>}
-        {children}
-        {/* A coordinator that has exited begins no other run, but a tab that stays looks for the next coordinator. */}
-        {children && run?.canRunAgain && (isActive || store.connection.value.phase !== 'lost') && (
-          <NextRun tab={tab} isActive={isActive} />
+        {children ? (
+          <>
+            <p>{overText(state, store)}</p>
+            {children}
+            {/* A coordinator that has exited begins no other run, but a tab that stays looks for the next one. */}
+            {run?.canRunAgain && (isActive || store.connection.value.phase !== 'lost') && (
+              <NextRun tab={tab} isActive={isActive} />
+            )}
+          </>
+        ) : isActive ? (
+          <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />
+        ) : onCode ? (
+          <CodeForm fault={codeFault(state)} onCode={onCode} />
+        ) : (
+          <JoinForm tab={tab} obstacle={obstacle} />
         )}
-        {isActive && !children && <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />}
-        {!isActive &&
-          !children &&
-          (onCode ? <CodeForm {...codeFault(state)} onCode={onCode} /> : <JoinForm {...{ tab, obstacle }} />)}
       </div>
     </Card>
   );
 }
 
 /** Explains why the coordinator refused the code, in a run that anybody may watch. */
-function codeFault(state: TabState): { readonly fault: string | undefined } {
-  if (state.phase !== 'ended' || state.end !== 'refused') return { fault: undefined };
-  return { fault: state.isTokenWrong ? 'The code is wrong: type it again.' : endTexts.refused(state.message) };
+function codeFault(state: TabState): string | undefined {
+  if (state.phase !== 'ended' || state.end !== 'refused') return undefined;
+  return state.isTokenWrong ? 'The code is wrong: type it again.' : endTexts.refused(state.message);
 }
 
 function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
@@ -238,7 +244,7 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
       <p class="aside">
         Type the six letters and digits that the owner of this run shows.{' '}
         <span id="code-fault" class="error" role="status">
-          {fault ?? ''}
+          {fault}
         </span>
       </p>
     </form>
