@@ -399,7 +399,7 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
     <Card name="metrics" title={<RunTerm term="metrics">Metrics</RunTerm>} aside="test samples, final weights">
       {'classes' in metrics ? (
         <>
-          <p class="metrics-summary">
+          <p>
             Accuracy <b>{percent(metrics.accuracy)}</b>, balanced accuracy <b>{percent(metrics.balancedAccuracy)}</b>,
             log loss <b>{metrics.logLoss.toFixed(4)}</b>
           </p>
@@ -413,7 +413,7 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
           />
         </>
       ) : 'perplexity' in metrics ? (
-        <p class="metrics-summary">
+        <p>
           Loss <b>{metrics.loss.toFixed(3)}</b>, perplexity <b>{measured(metrics.perplexity)}</b>, bits per byte{' '}
           <b>{metrics.bitsPerByte.toFixed(2)}</b>, next tokens predicted correctly <b>{percent(metrics.accuracy)}</b>
         </p>
