@@ -18,12 +18,12 @@ import {
 } from '@lockstep/lesson';
 import type { RunMessage } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
-import { type ComponentChildren, Fragment } from 'preact';
+import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
 import { takesDrawings } from '../draw/digit-image.ts';
 import { ExhibitCard } from '../learn/exhibits.tsx';
 import type { InspectedSample } from '../learn/messages.ts';
-import { Paragraph } from '../learn/paragraph.tsx';
+import { Links, Paragraph } from '../learn/paragraph.tsx';
 import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { lossText, outputName, percent, significant, thousands } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
@@ -41,22 +41,14 @@ interface PartCardProps {
 /** The frame of a part: its title, its text with terms, and links to the chapters that explain it. */
 function PartCard({ id, aside, children }: PartCardProps) {
   const { title, text, chapters: explained } = insideParts.find((part) => part.id === id)!;
-  const links = chapters.filter((chapter) => explained.includes(chapter.id));
+  const links = chapters
+    .filter((chapter) => explained.includes(chapter.id))
+    .map((chapter) => ({ href: `#learn/${chapter.id}`, title: chapter.title }));
   return (
     <Card name={`inside-${id}`} title={title} aside={aside}>
       <Paragraph text={text} name={id} />
       {children}
-      {links.length > 0 && (
-        <p class="chapter-links">
-          In the lesson:{' '}
-          {links.map((chapter, index) => (
-            <Fragment key={chapter.id}>
-              {index > 0 && ' · '}
-              <a href={`#learn/${chapter.id}`}>{chapter.title}</a>
-            </Fragment>
-          ))}
-        </p>
-      )}
+      <Links text="In the lesson:" links={links} />
     </Card>
   );
 }

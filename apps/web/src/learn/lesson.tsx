@@ -1,7 +1,6 @@
 /** The lesson: its list of chapters and, next to it, the open chapter with its text, controls and exhibits. */
 import { allDigits, type Chapter, chapters, fewDigits, partsOfChapter } from '@lockstep/lesson';
 import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
-import { Fragment } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { thousands } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
@@ -10,7 +9,7 @@ import { ControlField, controlDefaults } from './control-field.tsx';
 import { ExhibitCard } from './exhibits.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
 import type { Settings } from './messages.ts';
-import { Paragraph, unbroken } from './paragraph.tsx';
+import { Links, Paragraph, unbroken } from './paragraph.tsx';
 
 export function Lesson({ chapterId }: { readonly chapterId: string }) {
   const found = chapters.findIndex(({ id }) => id === chapterId);
@@ -64,6 +63,8 @@ function ChapterView({ chapter, before, after }: ChapterViewProps) {
   useSignalEffect(compute);
   useEffect(() => () => computation.stop(), [computation]);
   const phase = computation.phase.value;
+  // The parts of the live network's view that show the subject of the chapter.
+  const insideLinks = partsOfChapter(chapter.id).map(({ id, title }) => ({ href: `#inside/${id}`, title }));
   // Avoids layout shift while exhibits load.
   const isShown = useRef(false);
   isShown.current ||= phase !== 'computing';
@@ -77,7 +78,7 @@ function ChapterView({ chapter, before, after }: ChapterViewProps) {
             <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
           ))}
           {chapter.digits && <DigitsNote chapter={chapter} />}
-          <InsideLinks chapterId={chapter.id} />
+          <Links text="In the network that the run trains now:" links={insideLinks} />
           {chapter.live && <ToLiveRun isThere={isShown.current} />}
         </section>
         <Controls {...{ chapter, computation, changed }} settings={settings.value} onAgain={compute} />
@@ -147,23 +148,6 @@ function Controls({ chapter, computation, settings, changed, onAgain }: Controls
 function phaseText({ phase, failure }: Computation): string {
   if (phase.value === 'failed') return `This chapter cannot run here: ${failure.value}.`;
   return phase.value === 'computing' ? 'Computing …' : 'Computed.';
-}
-
-/** Links to the parts of the live network's view that show the subject of the chapter. */
-function InsideLinks({ chapterId }: { readonly chapterId: string }) {
-  const parts = partsOfChapter(chapterId);
-  if (parts.length === 0) return null;
-  return (
-    <p class="aside">
-      In the network that the run trains now:{' '}
-      {parts.map(({ id, title }, index) => (
-        <Fragment key={id}>
-          {index > 0 && ' · '}
-          <a href={`#inside/${id}`}>{title}</a>
-        </Fragment>
-      ))}
-    </p>
-  );
 }
 
 function ToLiveRun({ isThere }: { readonly isThere: boolean }) {

@@ -1,5 +1,6 @@
-/** A paragraph with terms that show their explanation when pressed. */
+/** Paragraphs: with terms that show their explanation when pressed, or with links to other views. */
 import { glossary, partsOf } from '@lockstep/lesson';
+import { Fragment } from 'preact';
 import { Term } from '../look/term.tsx';
 
 /** Punctuation that must stay on the line of its term. */
@@ -8,6 +9,27 @@ const punctuation = /^[.,;:)]+/;
 /** Keeps a number and its percent sign on one line. */
 export function unbroken(text: string): string {
   return text.replaceAll(' %', '\u00a0%');
+}
+
+interface LinksProps {
+  readonly text: string;
+  readonly links: readonly { readonly href: string; readonly title: string }[];
+}
+
+/** Links to other views, after a text. */
+export function Links({ text, links }: LinksProps) {
+  if (links.length === 0) return null;
+  return (
+    <p class="aside">
+      {text}{' '}
+      {links.map(({ href, title }, index) => (
+        <Fragment key={href}>
+          {index > 0 && ' · '}
+          <a href={href}>{title}</a>
+        </Fragment>
+      ))}
+    </p>
+  );
 }
 
 interface ParagraphProps {
