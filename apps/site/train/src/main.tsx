@@ -94,7 +94,7 @@ function StartForm() {
           onRead={(request) => run.choose(table.value?.file, request)}
         />
       )}
-      <div class="reading-form">
+      <div class="stack reading-form">
         <Choice label="Model" value={model.value} options={models} onChoose={(name) => (model.value = name)} />
         <label>
           Epochs
@@ -172,11 +172,11 @@ function Invitation() {
       </button>
       <div id="invitation" popover="auto" class="bubble" role="dialog" aria-label="Train with others">
         <p>This tab trains alone. A run that others can join starts in a terminal:</p>
-        <dl class="commands">
+        <dl class="stack commands">
           {commands.map(([place, command]) => (
             <div key={command}>
               <dt>{place}</dt>
-              <dd>
+              <dd class="row">
                 <code>{command}</code>
                 <CopyButton text={command} label="Copy" />
               </dd>

@@ -242,7 +242,7 @@ export function SamplePart(props: SamplePartProps) {
 function Drawing({ store, choice: { sketch, label, picked } }: SamplePartProps) {
   return (
     <DrawingPad sketch={sketch} isUnused={picked.value !== undefined}>
-      <div class="drawing-controls">
+      <div class="row drawing-controls">
         <Choice
           label="Label of the drawing"
           value={`${label.value}`}

@@ -90,7 +90,7 @@ function ChapterView({ chapter, before, after }: ChapterViewProps) {
       </div>
       {chapter.live && isShown.current && <LiveCard chapterId={chapter.id} live={chapter.live} />}
       {isShown.current && (
-        <p class="neighbors">
+        <p class="row">
           {before && (
             <a class="button" href={`#learn/${before.id}`}>
               ← {before.title}
@@ -130,7 +130,7 @@ function Controls({ chapter, computation, settings, changed, onAgain }: Controls
           }}
         />
       ))}
-      <div class="control-buttons">
+      <div class="row">
         <button type="button" onClick={onAgain}>
           Again
         </button>

@@ -35,7 +35,7 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
     const controls = Object.entries(live.controls).filter(([name]) => beginsCurve(name) === begins);
     return (
       controls.length > 0 && (
-        <fieldset>
+        <fieldset class="stack">
           <legend>{legend}</legend>
           {controls.map(([name, control]) => (
             <ControlField
@@ -65,7 +65,7 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
       <p class="prose">{live.hint}</p>
       <div class={live.fixed['data'] === 'digits' ? 'live' : 'live live-with-plane'}>
         <LiveExhibits live={live} exhibits={computation.exhibits.value} />
-        <div class="live-side">
+        <div class="stack live-side">
           <LiveButtons computation={computation} onClear={open} />
           {group('Takes effect at the next step', false)}
           {group('Starts another curve', true)}
@@ -130,7 +130,7 @@ function LiveButtons({ computation, onClear }: LiveButtonsProps) {
   const ask = (type: 'pause' | 'restart' | 'step') => (): void => computation.send({ type });
   return (
     <>
-      <div class="control-buttons">
+      <div class="row">
         <button
           type="button"
           class="primary next-action"

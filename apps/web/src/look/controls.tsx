@@ -16,7 +16,7 @@ interface CardProps {
 export function Card({ name, title, aside, children }: CardProps) {
   return (
     <section class={`card ${name}-card`} style={{ gridArea: name }} aria-labelledby={`${name}-title`}>
-      <header class="card-head">
+      <header class="row card-head">
         <h2 id={`${name}-title`}>{title}</h2>
         {typeof aside === 'string' ? <p class="aside">{aside}</p> : aside}
       </header>

@@ -41,11 +41,11 @@ export function Classes({ isDisabled, onUse }: ClassesProps) {
     change(key, ({ pictures }) => ({ pictures: [...pictures, ...files] }));
   const fault = faultOf(classes.value);
   return (
-    <section class="classes" aria-label="Pictures by class">
+    <section class="stack classes" aria-label="Pictures by class">
       <Camera video={video} onChange={(isOn) => (isCameraOn.value = isOn)} />
       <ul>
         {classes.value.map(({ key, name, pictures }) => (
-          <li key={key}>
+          <li key={key} class="row">
             <label>
               Class
               <input
@@ -79,7 +79,7 @@ export function Classes({ isDisabled, onUse }: ClassesProps) {
           </li>
         ))}
       </ul>
-      <p class="classes-actions">
+      <p class="row classes-actions">
         <button type="button" onClick={() => (classes.value = [...classes.value, emptyClass(next.current++)])}>
           Add a class
         </button>

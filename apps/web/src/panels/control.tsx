@@ -22,7 +22,7 @@ export function ControlPanel({ store, isOwner, onAction, onRunAgain }: ControlPa
   const run = store.run.value;
   const isLive = store.connection.value.phase === 'live';
   return (
-    <section class={`control ${isOwner ? '' : 'hidden'}`} aria-labelledby="control-title">
+    <section class={`row control ${isOwner ? '' : 'hidden'}`} aria-labelledby="control-title">
       <h2 id="control-title" class="sr-only">
         Control
       </h2>
@@ -76,7 +76,7 @@ function Buttons({ store, onAction }: ControlProps) {
     onAction(action);
   };
   return (
-    <div ref={kept} class="control-buttons" role="toolbar" aria-label="Control the run">
+    <div ref={kept} class="row" role="toolbar" aria-label="Control the run">
       {store.isOver.value && store.run.value?.canRunAgain ? (
         <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isAnswering}>
           Run again
@@ -108,7 +108,7 @@ interface StopButtonsProps {
 function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
   const kept = useKeptFocus<HTMLSpanElement>(isConfirming.value);
   return (
-    <span ref={kept} class="control-buttons">
+    <span ref={kept} class="row">
       {isConfirming.value ? (
         <>
           <button type="button" class="danger" onClick={onStop}>
@@ -179,7 +179,7 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
   };
   return (
     <div ref={bubble} id={runAgainId} popover="auto" class="bubble" role="dialog" aria-label="Run again">
-      <form class="run-again" onSubmit={submit}>
+      <form class="stack" onSubmit={submit}>
         <h2>Run again</h2>
         <p class="aside">
           Starts another run on this server with the current workers. Options that you do not change keep their values.

@@ -173,7 +173,7 @@ function Toolbar({ store }: { readonly store: RunStore }) {
     chartSettings.value = { ...settings, ...changes };
   };
   return (
-    <div class="chart-toolbar" role="toolbar" aria-label="Curves">
+    <div class="row chart-toolbar" role="toolbar" aria-label="Curves">
       <Choice
         label="Over"
         value={settings.axis}

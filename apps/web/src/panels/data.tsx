@@ -118,7 +118,7 @@ export function DropZone({ label, onDrop, children }: DropZoneProps) {
   return (
     <section
       aria-label={label}
-      class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
+      class={`stack drop-zone ${isOver.value ? 'drop-over' : ''}`}
       onDragOver={(event) => {
         event.preventDefault();
         isOver.value = true;
@@ -184,7 +184,7 @@ interface ReadingFormProps {
 function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead }: ReadingFormProps) {
   const read = (changed: ReadingRequest): void => onRead({ label, task, missing, ...changed });
   return (
-    <div class="reading-form">
+    <div class="stack reading-form">
       <Choice
         label="Label column"
         value={`${label}`}
@@ -237,7 +237,7 @@ function Examples({ data }: { readonly data: Data }) {
       {data.examples.map(({ sample, target }, index) => (
         <li key={index}>
           <SampleView run={data} sample={sample} label={`a sample of ${target}`} />
-          <span class="top-error-text">{target}</span>
+          <span class="row top-error-text">{target}</span>
         </li>
       ))}
     </ol>

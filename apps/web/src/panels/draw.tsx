@@ -65,7 +65,7 @@ function DrawingForm({ predictor, run }: DrawProps) {
       <div class="draw-grid">
         <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
           <Probabilities probabilities={output && softmaxAt(output.logits, 2 ** temperature.value)} run={run} />
-          <div class="network-input">
+          <div class="stack network-input">
             <Raster
               values={image}
               rows={digitSize}
@@ -153,7 +153,7 @@ function PictureForm({ predictor, run }: FormProps) {
           take(event.dataTransfer?.files);
         }}
       >
-        <div class="picture-inputs">
+        <div class="stack">
           <Camera video={video} onChange={(isOn) => (isCameraOn.value = isOn)} />
           <label>
             Or choose, drop or paste a picture
@@ -164,7 +164,7 @@ function PictureForm({ predictor, run }: FormProps) {
             />
           </label>
           {sample instanceof Uint8Array && (
-            <div class="network-input">
+            <div class="stack network-input">
               <SampleView run={run} sample={sample} label="The picture as the network sees it" />
               <p>As the network sees it</p>
             </div>
@@ -198,7 +198,7 @@ function TextForm({ predictor, run, vocabulary }: TextFormProps) {
   return (
     <>
       <div class="row-grid">
-        <div class="write-along">
+        <div class="stack write-along">
           <label>
             Your text
             <textarea rows={4} maxLength={longestText} onFocus={() => predictor.activate()} {...bindInput(text)} />

@@ -91,7 +91,7 @@ export function SketchButtons({ sketch }: { readonly sketch: Sketch }) {
   const [canUndo, canRedo, isBlank] = [sketch.canUndo.value, sketch.canRedo.value, sketch.isBlank.value];
   const buttons = useKeptFocus<HTMLParagraphElement>(`${canUndo} ${canRedo} ${isBlank}`);
   return (
-    <p ref={buttons} class="sketch-buttons">
+    <p ref={buttons} class="row sketch-buttons">
       <button type="button" disabled={!canUndo} onClick={() => sketch.undo()}>
         Undo
       </button>

@@ -24,7 +24,7 @@ export function EndingPanel(props: EndingProps) {
   const kept = store.progress.value?.kept;
   const modelEpoch = epochs.findLast(({ epoch }) => epoch === kept?.epoch) ?? epochs.at(-1);
   return (
-    <div class="ending">
+    <div class="stack">
       {run && modelEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={modelEpoch} />}
       {kept && <p>{kept.text}.</p>}
       {ownIds && <p>{contributionText(contributionOf(result.report, ownIds))}</p>}
@@ -86,7 +86,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
   };
   const canHaveModel = isFinal || store.connection.value.phase === 'live';
   return (
-    <div class="ending-files" role="toolbar" aria-label="Downloads">
+    <div class="row" role="toolbar" aria-label="Downloads">
       <button type="button" disabled={!canHaveModel} onClick={askForModel}>
         Model
       </button>

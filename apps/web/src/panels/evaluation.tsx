@@ -232,7 +232,7 @@ function TopErrors({ evaluation, run, opened }: TopErrorsProps) {
   const title = cell ? `${outputName(run, cell.label)} classified as ${outputName(run, cell.predicted)}` : 'Top errors';
   return (
     <Card name="top-errors" title={<bdi>{title}</bdi>} aside={`${given} → prediction`}>
-      <div ref={card} class="opened-cell">
+      <div ref={card} class="row opened-cell">
         <p role="status">{cell && cellText(shown.topErrors.length, cell, evaluation)}</p>
         {cell && (
           <button type="button" onClick={() => (opened.value = undefined)}>
@@ -380,7 +380,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
     <>
       {pairs.map(({ name, given, predicted }, index) => (
         // Isolates a name in Arabic or Hebrew, so that it does not reorder the arrow next to it.
-        <span key={index} class="top-error-text">
+        <span key={index} class="row top-error-text">
           {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
           <span class="sr-only">predicted as</span>{' '}
           <b>

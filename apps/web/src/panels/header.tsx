@@ -63,7 +63,7 @@ export function Top({ title, subtitle, here, content, children }: TopProps) {
       <a class="skip" href={here} onClick={focusMain}>
         Skip to {content}
       </a>
-      <header class="top">
+      <header class="row top">
         <h1>
           <Mark />
           {title}
@@ -174,7 +174,7 @@ function Unlock({ fault, onToken }: UnlockProps) {
         Control
       </button>
       <div ref={bubble} id="unlock" popover="auto" class="bubble" role="dialog" aria-label="Control this run">
-        <form class="unlock" onSubmit={submit}>
+        <form class="stack unlock" onSubmit={submit}>
           <p>
             Start, pause, stop and save need the admin token. It is in the address that the coordinator printed for its
             owner.

@@ -225,7 +225,7 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
     if (text !== '') onCode(text.length === codeLength ? text.toUpperCase() : text);
   };
   return (
-    <form class="code-form" onSubmit={submit}>
+    <form class="row code-form" onSubmit={submit}>
       <label>
         Code of this run
         <input

@@ -25,7 +25,7 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
   if (run.columns) {
     const cells = rowCellsOf(run.columns.slice(0, mostValues), values);
     return (
-      <span class="sample-cells">
+      <span class="row sample-cells">
         {cells.map(({ name, text }, index) => (
           <span key={index}>
             <bdi>{name}</bdi> <bdi class="cell-text">{text}</bdi>

@@ -36,7 +36,7 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
 
 function Legend() {
   return (
-    <p class="legend">
+    <p class="row legend">
       {spanKinds.map((kind) => (
         <Key key={kind} color={`--${kind}`} class={`key-${kind}`}>
           {kind}
@@ -69,7 +69,7 @@ function StepRow({ row, name, durationMs }: { row: TimelineRow; name: string; du
   const { workerId, spans } = row;
   const position = (ms: number): string => `${(100 * ms) / Math.max(durationMs, 1e-6)}%`;
   return (
-    <div class="step-row">
+    <div class="stack step-row">
       <span class="step-name">
         <b>{workerId}</b> {name}
       </span>

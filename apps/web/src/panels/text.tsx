@@ -42,7 +42,7 @@ function WriteAlong({ store, requestWeights }: TextCardsProps) {
   const shown = continued.value;
   return (
     <Card name="draw" title="Write along" aside={shown ? `model after step ${thousands(shown.step)}` : ''}>
-      <div class="write-along">
+      <div class="stack write-along">
         <label>
           Your beginning
           <textarea

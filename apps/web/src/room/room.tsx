@@ -24,7 +24,7 @@ export function Room({ store, secrets, onStart }: RoomProps) {
   const { title, name, reason, isCurrent } = store.status.value;
   return (
     <div class={`room ${isCurrent ? '' : 'room-stale'}`}>
-      <header class="room-top">
+      <header class="row room-top">
         <h1>
           <Mark />
           Lockstep

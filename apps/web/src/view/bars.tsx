@@ -21,7 +21,7 @@ export function BarChart({ bars, keys = [], areProbabilities = false, label }: B
   return (
     <>
       {keys.length > 0 && (
-        <p class="legend">
+        <p class="row legend">
           {keys.map((key) => (
             <Key key={key.label} color={key.color}>
               {key.label}

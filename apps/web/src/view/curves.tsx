@@ -93,7 +93,7 @@ export function CurvePlot(props: CurvesProps) {
   const below = keys.filter(({ legend }) => legend === 'list');
   return (
     <>
-      <p class="legend">
+      <p class="row legend">
         {keys
           .filter(({ legend }) => legend !== 'list')
           .map((curve) => (
@@ -102,7 +102,7 @@ export function CurvePlot(props: CurvesProps) {
         <span class="where">{place}</span>
       </p>
       {below.length > 0 && (
-        <ul class="legend runs" aria-label="Runs">
+        <ul class="row legend runs" aria-label="Runs">
           {below.map((curve) => (
             <li key={curve.index}>
               <Pair {...curve} />

@@ -102,7 +102,7 @@ function Scale({ scale, zero }: { readonly scale: number; readonly zero: string 
   const text = significant(Number(scale.toPrecision(2)));
   const { positive, negative } = signedTokens;
   return (
-    <p class="scale-legend">
+    <p class="row scale-legend">
       <span>−{text}</span>
       <span
         class="scale-bar"

@@ -20,7 +20,7 @@ interface TextsProps {
 export function Texts({ label, samples }: TextsProps) {
   const newest = samples.at(-1);
   return (
-    <div class="texts">
+    <div class="stack texts">
       <ScrollRegion class="newest-text" label={`${label}: the newest`}>
         {newest && (
           <>
