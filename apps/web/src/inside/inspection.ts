@@ -1,6 +1,6 @@
 /** Inspects the live network: its newest weights and the chosen sample, computed in the lesson's thread. */
 import type { LabeledSample } from '@lockstep/lesson';
-import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
+import { computed, effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import { openThread } from '../learn/computation.ts';
 import type { Inspected, InspectedText, InspectRequest } from '../learn/messages.ts';
 import type { RunStore } from '../watch/run-store.ts';
@@ -85,7 +85,11 @@ export type Weights = NonNullable<RunStore['weights']['value']>;
  * less often.
  */
 export function openWeightsFeed({ store, request }: FeedOptions) {
-  const weights = signal<Weights>();
+  const weights = computed(() => {
+    const [{ value: newest }, { value: run }] = [store.weights, store.run];
+    // A restarted coordinator may train another model.
+    return newest?.bytes.byteLength === 4 * (run?.parameters ?? -1) ? newest : undefined;
+  });
   const isHidden = signal(document.hidden);
   const look = (): void => {
     isHidden.value = document.hidden;
@@ -99,13 +103,6 @@ export function openWeightsFeed({ store, request }: FeedOptions) {
     isPending = false;
     untracked(() => rest.begin(newest.bytes.byteLength / bytesPerMs));
   });
-  const stopTaking = effect(() => {
-    const { value: newest } = store.weights;
-    const { value: run } = store.run;
-    // A restarted coordinator may train another model.
-    const fits = newest && newest.bytes.byteLength === 4 * (run?.parameters ?? -1);
-    weights.value = fits ? newest : undefined;
-  });
   const stopAsking = effect(() => {
     const isLive = store.connection.value.phase === 'live';
     if (!isLive) isPending = false;
@@ -116,10 +113,9 @@ export function openWeightsFeed({ store, request }: FeedOptions) {
     untracked(request);
   });
   return {
-    weights: weights as ReadonlySignal<Weights | undefined>,
+    weights,
     close(): void {
       stopAsking();
-      stopTaking();
       stopResting();
       rest.end();
       document.removeEventListener('visibilitychange', look);
