@@ -31,10 +31,17 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   const { weightView, step, sample: inspected, exhibits = [] } = inspection.inspected.value ?? {};
   useAddress(part, weightView !== undefined);
   const note = step === undefined ? '' : `after step ${thousands(step)}`;
+  const about = [modelName(run), `${thousands(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
   const trace = inspected?.trace;
   return (
     <>
-      <InsideHeader store={store} part={part} note={note} />
+      <ViewHeader
+        title="Inside the network"
+        subtitle={run ? `${about.join(', ')} · ${store.status.value.title}` : '\u00a0'}
+        here={`#inside/${part}`}
+        content="the network"
+        other={{ href: '#learn', title: 'Learn' }}
+      />
       <main id="main" tabIndex={-1} class="inside">
         {inspection.failure.value && (
           <p class="error" role="status">
@@ -100,18 +107,4 @@ function useAddress(part: string, isReady: boolean): void {
     });
     return () => cancelAnimationFrame(frame);
   }, [part, isReady]);
-}
-
-function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
-  const run = store.run.value;
-  const about = [modelName(run), `${thousands(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
-  return (
-    <ViewHeader
-      title="Inside the network"
-      subtitle={run ? `${about.join(', ')} · ${store.status.value.title}` : '\u00a0'}
-      here={`#inside/${part}`}
-      content="the network"
-      other={{ href: '#learn', title: 'Learn' }}
-    />
-  );
 }

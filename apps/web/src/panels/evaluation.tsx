@@ -9,7 +9,7 @@ import { RunTerm } from '../look/term.tsx';
 import { DataTable, numberColumn, textColumn, type ViewColumn } from '../view/table.tsx';
 import { type EvaluationMessage, isPicture, isText, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-texts.ts';
-import { rawTarget, rowCellsOf, type TableColumn } from '../watch/table-row.ts';
+import { rawTarget, rowCellsOf } from '../watch/table-row.ts';
 import { SampleView, sampleText } from './sample-view.tsx';
 
 /** A cell of the matrix, by the indices of its classes. */
@@ -304,6 +304,8 @@ interface ErrorsProps {
   readonly given: string;
 }
 
+/** Maximum number of table columns shown. */
+const mostColumns = 24;
 /** With names up to this length, four samples fit in a row. */
 const shortName = 12;
 
@@ -313,7 +315,18 @@ function Errors({ errors, run, given }: ErrorsProps) {
     const cellsOf = (sample: Uint8Array) => [sampleText(vocabulary, valuesFrom(sample, run.sampleField.dtype))];
     return <ErrorTable {...{ errors, given, cellsOf }} columns={[{ title: 'text', class: 'long-text' }]} />;
   }
-  if (run.columns) return <ErrorRows errors={errors} columns={run.columns} given={given} />;
+  if (run.columns) {
+    // Rows as they stand in the file.
+    const shown = run.columns.slice(0, mostColumns);
+    const cellsOf = (sample: Uint8Array) => rowCellsOf(shown, floatsFrom(sample)).map(({ text }) => text);
+    const columns = shown.map(({ name, type }) => ({ title: name, isNumber: type === 'number' }));
+    return (
+      <>
+        <ErrorTable {...{ errors, given, columns, cellsOf }} />
+        {run.columns.length > mostColumns && <p class="aside">The first {thousands(mostColumns)} columns.</p>}
+      </>
+    );
+  }
   const names = errors.flatMap(({ pairs }) => pairs.flatMap((pair) => [pair.given, pair.predicted]));
   const areLong = names.some(({ length }) => length > shortName);
   return (
@@ -325,26 +338,6 @@ function Errors({ errors, run, given }: ErrorsProps) {
         </li>
       ))}
     </ol>
-  );
-}
-
-/** Maximum number of table columns shown. */
-const mostColumns = 24;
-
-interface ErrorRowsProps extends Pick<ErrorsProps, 'errors' | 'given'> {
-  readonly columns: readonly TableColumn[];
-}
-
-/** Shows table rows as they stand in the file. */
-function ErrorRows({ errors, columns, given }: ErrorRowsProps) {
-  const shown = columns.slice(0, mostColumns);
-  const cellsOf = (sample: Uint8Array) => rowCellsOf(shown, floatsFrom(sample)).map(({ text }) => text);
-  const titles = shown.map(({ name, type }) => ({ title: name, isNumber: type === 'number' }));
-  return (
-    <>
-      <ErrorTable {...{ errors, given, cellsOf }} columns={titles} />
-      {columns.length > mostColumns && <p class="aside">The first {thousands(mostColumns)} columns.</p>}
-    </>
   );
 }
 

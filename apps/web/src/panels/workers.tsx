@@ -1,7 +1,7 @@
 /** The workers: what each computes on, its share of the work or why it has none, and the owner's actions on it. */
 import type { FaultAction } from '@lockstep/protocol';
-import { type Signal, useSignal } from '@preact/signals';
-import { Fragment } from 'preact';
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
 import { millisecondsText, percent, plural, thousands } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
@@ -168,17 +168,9 @@ interface WorkerActionsProps {
 }
 
 /** Renames the worker, removes it and, with fault injection, makes it fail. */
-function WorkerActions(props: WorkerActionsProps) {
+function WorkerActions({ worker, owner }: WorkerActionsProps) {
   const step = useSignal<Step>('closed');
   const kept = useKeptFocus<HTMLSpanElement>(step.value);
-  return (
-    <span ref={kept} class="worker-actions">
-      <StepActions {...props} step={step} />
-    </span>
-  );
-}
-
-function StepActions({ worker, owner, step }: WorkerActionsProps & { readonly step: Signal<Step> }) {
   const { id, name, kind } = worker;
   // Buttons have no keys: after Remove, the focus is on Keep, which takes its place.
   const action = (title: string, onPress: () => void, look = '') => (
@@ -191,31 +183,25 @@ function StepActions({ worker, owner, step }: WorkerActionsProps & { readonly st
   };
   // A fault in the coordinator's own worker would stop the whole run.
   const injectFault = kind === 'local' ? undefined : owner.injectFault;
-  switch (step.value) {
-    case 'closed':
-      return action('Edit', go('choosing'));
-    case 'naming':
-      return <NameForm worker={worker} onName={(given) => owner.rename(id, given)} onEnd={go('closed')} />;
-    case 'removing':
-      return (
-        <>
-          {action('Remove for good', () => owner.remove(id), 'danger')}
-          {action('Keep', go('closed'))}
-        </>
-      );
-    case 'choosing':
-      return (
-        <>
-          {action('Rename', go('naming'))}
-          {action('Remove', go('removing'))}
-          {injectFault &&
-            (Object.keys(faultTitles) as FaultAction[]).map((fault) => (
-              <Fragment key={fault}>{action(faultTitles[fault], () => injectFault(fault, id))}</Fragment>
-            ))}
-          {action('Done', go('closed'))}
-        </>
-      );
-  }
+  const contents: Readonly<Record<Step, () => ComponentChildren>> = {
+    closed: () => action('Edit', go('choosing')),
+    naming: () => <NameForm worker={worker} onName={(given) => owner.rename(id, given)} onEnd={go('closed')} />,
+    removing: () => [action('Remove for good', () => owner.remove(id), 'danger'), action('Keep', go('closed'))],
+    choosing: () => [
+      action('Rename', go('naming')),
+      action('Remove', go('removing')),
+      injectFault &&
+        (Object.keys(faultTitles) as FaultAction[]).map((fault) =>
+          action(faultTitles[fault], () => injectFault(fault, id)),
+        ),
+      action('Done', go('closed')),
+    ],
+  };
+  return (
+    <span ref={kept} class="worker-actions">
+      {contents[step.value]()}
+    </span>
+  );
 }
 
 interface NameFormProps {

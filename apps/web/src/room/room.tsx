@@ -122,18 +122,16 @@ function Score({ store }: { readonly store: RunStore }) {
     <section class="room-score" aria-labelledby="room-score-title">
       {!text && <RoomCurve store={store} />}
       <h2 id="room-score-title">{label}</h2>
-      {text ? <RoomText text={text} /> : <p class="room-figure">{figure}</p>}
+      {/* The end of a text that does not fit is cut off: a projector does not scroll. */}
+      {text ? (
+        <p class="room-text">
+          <SampleText sample={text} />
+        </p>
+      ) : (
+        <p class="room-figure">{figure}</p>
+      )}
       <p class="room-epoch">{epochText(store)}</p>
     </section>
-  );
-}
-
-/** The end of a text that does not fit is cut off: a projector does not scroll. */
-function RoomText({ text }: { readonly text: WatchMessageOf<'sample'> }) {
-  return (
-    <p class="room-text">
-      <SampleText sample={text} />
-    </p>
   );
 }
 
