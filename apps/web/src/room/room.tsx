@@ -106,7 +106,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
       )}
       {/* The code arrives a moment after the page; its space is reserved. */}
       {token !== undefined && (
-        <p class={code === undefined ? 'room-pending' : ''}>
+        <p class={code === undefined ? 'hidden' : ''}>
           and type <strong class="room-code">{code ?? '\u00a0'}</strong>
         </p>
       )}
