@@ -9,7 +9,7 @@ import { useMemo, useRef } from 'preact/hooks';
 import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { canvasSide, Sketch } from '../draw/sketch.ts';
-import { outputName, significant } from '../look/format.ts';
+import { outputName, valuesText } from '../look/format.ts';
 import { type EvaluationMessage, type RunStore, vocabularyOf } from '../watch/run-store.ts';
 
 /** The initial digit, on a canvas of side `canvasSide`. */
@@ -46,19 +46,13 @@ export function testSamples(run: RunMessage, evaluation: EvaluationMessage | und
     ...farthest.map(({ sample: bytes, target }) => {
       const given = floatsFrom(target);
       const sample = { values: valuesOf(bytes), target: standardizeValues(given, run.standardization) };
-      return { bytes, sample, text: valuesText(given) };
+      return { bytes, sample, text: valuesText(given, mostValues) };
     }),
   ];
 }
 
 /** Maximum number of values shown. */
 const mostValues = 3;
-
-/** Formats values as "12.5" or "12.5, 3, 0.7, …". */
-function valuesText(values: Float32Array): string {
-  const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
-  return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
-}
 
 export interface SampleChoice {
   readonly sketch: Sketch;
@@ -78,10 +72,13 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
   const sketch = useMemo(() => new Sketch(first.strokes), []);
   const label = useSignal(first.label);
   const picked = useSignal<LabeledSample>();
-  const sample = useComputed(() => {
+  const sample = useComputed((): LabeledSample | undefined => {
     const run = store.run.value;
     if (picked.value) return picked.value;
-    if (takesDrawings(run)) return drawnSample(sketch.strokes.value, label.value);
+    if (takesDrawings(run)) {
+      const { value: strokes } = sketch.strokes;
+      return strokes.length > 0 ? { values: digitImage(strokes, canvasSide), target: label.value } : undefined;
+    }
     return run && testSamples(run, store.evaluation.value)[0]?.sample;
   });
   // Drawing deselects the test sample.
@@ -130,19 +127,14 @@ function exampleFor(vocabulary: Vocabulary | undefined): string {
   return known.join('') || vocabulary.tokens.filter((token) => token.trim() !== '').join('');
 }
 
-function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
-  if (strokes.length === 0) return undefined;
-  return { values: digitImage(strokes, canvasSide), target: label };
-}
-
 /** Returns the name of a class, or the values in their unit. */
 export function targetText(run: RunMessage | undefined, target: LabeledSample['target']): string {
   if (typeof target === 'number') return outputName(run, target);
-  return valuesText(restoreValues(target, run?.standardization));
+  return valuesText(restoreValues(target, run?.standardization), mostValues);
 }
 
 /** Returns the network's prediction in a few words. */
 export function answerText(run: RunMessage | undefined, { probabilities, layers }: SampleTrace): string {
   if (probabilities) return outputName(run, probabilities.indexOf(Math.max(...probabilities)));
-  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization));
+  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization), mostValues);
 }

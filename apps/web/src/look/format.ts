@@ -1,5 +1,5 @@
 /** Formats numbers, times and failures for people. */
-import { decimals, errorMessage, measured, thousands } from '@lockstep/data/shown';
+import { decimals, errorMessage, measured, significant, thousands } from '@lockstep/data/shown';
 
 export { decimals, durationText, measured, percent, plural, significant, thousands } from '@lockstep/data/shown';
 
@@ -22,6 +22,12 @@ export function isLossFinite(loss: number): boolean {
 export function millisecondsText(ms: number): string {
   if (ms < 10) return ms.toFixed(2);
   return ms < 100 ? ms.toFixed(1) : thousands(ms);
+}
+
+/** Formats the first values: "12.5, 3, 0.7, …". */
+export function valuesText(values: ArrayLike<number>, most: number): string {
+  const shown = Array.from({ length: Math.min(values.length, most) }, (_, index) => significant(values[index]!));
+  return (values.length > most ? [...shown, '…'] : shown).join(', ');
 }
 
 /** Returns the name of a class or of a target value; its number if there were too many names to send. */

@@ -1,7 +1,7 @@
 /** A sample as people see it: a grayscale or color picture, or the values of a table row. */
 import { decodeTokens, type SampleValues, type Vocabulary } from '@lockstep/data';
 import { type RunMessage, valuesFrom } from '@lockstep/protocol';
-import { significant } from '../look/format.ts';
+import { valuesText } from '../look/format.ts';
 import { ink, type Palette, Raster } from '../view/raster.tsx';
 import { isPicture, vocabularyOf } from '../watch/run-store.ts';
 import { rowCellsOf } from '../watch/table-row.ts';
@@ -35,10 +35,7 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
       </span>
     );
   }
-  if (!isPicture(run)) {
-    const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
-    return <p class="sample-values">{values.length > mostValues ? [...shown, '…'].join(', ') : shown.join(', ')}</p>;
-  }
+  if (!isPicture(run)) return <p class="sample-values">{valuesText(values, mostValues)}</p>;
   // Floats have any range: the minimum is shown as 0 is, the maximum as 255.
   const range = values instanceof Uint8Array ? { low: 0, high: 255 } : rangeOf(values);
   const palette: Palette = channels === 3 ? { type: 'color', ...range } : { ...ink, ...range };
