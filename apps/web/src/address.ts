@@ -8,8 +8,8 @@ export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 const storageKey = 'lockstep.secrets';
 
 /**
- * Reads `#join&threads=…&token=…&admin=…`; an empty secret counts as omitted. Secrets move from the address bar to session
- * storage, to survive a reload.
+ * Reads `#join&threads=…&token=…&admin=…`; an empty secret counts as omitted. Secrets leave the address bar, and those of
+ * session storage count if the address has none.
  */
 export function readAddress(): {
   readonly joinAtOnce: boolean;
@@ -20,7 +20,6 @@ export function readAddress(): {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;
   const secrets = { token: fragment.get('token') || stored.token, admin: fragment.get('admin') || stored.admin };
-  saveSecrets(secrets);
   const joinAtOnce = fragment.has('join');
   const threads = Math.trunc(Number(fragment.get('threads'))) || undefined;
   if (['threads', 'token', 'admin'].some((name) => fragment.has(name))) {
@@ -30,6 +29,7 @@ export function readAddress(): {
   return { joinAtOnce, threads, secrets };
 }
 
+/** Keeps the secrets for a reload. */
 export function saveSecrets(secrets: Secrets): void {
   sessionStorage.setItem(storageKey, JSON.stringify(secrets));
 }

@@ -17,7 +17,7 @@ import {
 import { Predictor } from './draw/predictor.ts';
 import { deviceName, TabWorker } from './join/tab-worker.ts';
 import { Inside, Lesson, lazyView } from './look/lazy.tsx';
-import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
+import { Page, type PageProps, requestsOf } from './page.tsx';
 import { Uploader } from './panels/data.tsx';
 import { RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
@@ -27,6 +27,7 @@ const Room = lazyView("The room's view", () => import('./room/room.tsx').then(({
 
 const address = readAddress();
 const secrets = signal(address.secrets);
+effect(() => saveSecrets(secrets.value));
 const store = new RunStore();
 const viewer = new Viewer({ url: socketAddress(watchPath), store, hello: () => helloOf(secrets.peek()) });
 const tab = new TabWorker(store, secrets);
@@ -37,7 +38,6 @@ const uploader = new Uploader();
 effect(() => {
   if (store.role.value?.fault === undefined || secrets.peek().admin === undefined) return;
   secrets.value = { ...secrets.peek(), admin: undefined };
-  saveSecrets(secrets.value);
 });
 
 const root = document.getElementById('page');
@@ -69,7 +69,7 @@ function Views(props: PageProps) {
   // Views of a locked run fall back to its page, which asks for the code, and return once the code is accepted.
   const isLocked = needsCode(store.status.value);
   if (isRoomInAddress.value && !isLocked) {
-    const onStart = isOwner(store) ? () => requestsOf(props).control('start') : undefined;
+    const onStart = store.isOwner.value ? () => requestsOf(props).control('start') : undefined;
     return <Room {...{ store, onStart }} secrets={secrets.value} />;
   }
   if (chapterId !== undefined) return <Lesson chapterId={chapterId} />;

@@ -2,7 +2,7 @@
 import type { AdminAction, RunChanges, RunMessage, WatchMessageFrom } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { type Secrets, saveSecrets } from './address.ts';
+import type { Secrets } from './address.ts';
 import type { Predictor } from './draw/predictor.ts';
 import type { TabWorker } from './join/tab-worker.ts';
 import { Card } from './look/controls.tsx';
@@ -69,9 +69,7 @@ export function Page(props: PageProps) {
         )}
         {isKnown && !dataSetup.value && (
           <>
-            {admin !== undefined && (
-              <ControlPanel store={store} isOwner={isOwner(store)} onAction={control} onRunAgain={runAgain} />
-            )}
+            {admin !== undefined && <ControlPanel store={store} onAction={control} onRunAgain={runAgain} />}
             {run && <RunPanels {...props} run={run} />}
             {store.rateAt.value && <LearningRate store={store} />}
             <Runs store={store} />
@@ -87,27 +85,23 @@ export function Page(props: PageProps) {
   );
 }
 
-/** Whether the coordinator has accepted this page's admin token. */
-export function isOwner({ role }: RunStore): boolean {
-  return role.value?.role === 'owner';
-}
-
 /** This page's requests to the coordinator, with the admin token if it is known and not refused. */
 export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' | 'viewer' | 'secrets'>) {
   const { token } = secrets.value;
   // The owner's controls keep their place until the coordinator answers, to avoid layout shift.
   const admin = store.role.value?.role === 'guest' ? undefined : secrets.value.admin;
   const credentials = admin === undefined ? {} : { token: admin };
+  const owner: WorkerOwner = {
+    rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
+    remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
+    injectFault: store.run.value?.faultInjection
+      ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
+      : undefined,
+  };
   return {
     admin,
+    owner: admin === undefined ? undefined : owner,
     control: (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials }),
-    owner: {
-      rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
-      remove: (workerId) => viewer.send({ type: 'removeWorker', workerId, ...credentials }),
-      injectFault: store.run.value?.faultInjection
-        ? (action, workerId) => viewer.send({ type: 'injectFault', action, workerId, ...credentials })
-        : undefined,
-    } satisfies WorkerOwner,
     runAgain(changes: RunChanges): void {
       store.rejection.value = undefined;
       viewer.send({ type: 'runAgain', ...credentials, ...changes });
@@ -116,13 +110,11 @@ export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' |
       store.rejection.value = undefined;
       store.role.value = { type: 'role', role: 'guest' };
       secrets.value = { token, admin: adminToken };
-      saveSecrets(secrets.value);
       if (store.connection.value.phase === 'live') viewer.send({ type: 'unlock', token: adminToken });
       else viewer.connectNow();
     },
     enterCode(code: string): void {
       secrets.value = { token: code, admin };
-      saveSecrets(secrets.value);
       viewer.reconnect();
     },
   };
@@ -133,7 +125,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
   const result = store.isOver.value ? store.result.value : undefined;
   const hasEvaluation = store.status.value.name !== 'failed' && store.evaluation.value !== undefined;
   const { metrics } = store.report.value ?? {};
-  const { admin, owner, enterCode } = requestsOf(props);
+  const { owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const tabState = tab.state.value;
   const isCodeWrong = tabState.phase === 'ended' && tabState.isTokenWrong === true;
@@ -153,12 +145,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
       <CurvesCard store={store} />
       {isText(run) && <TextCards store={store} requestWeights={requestWeights} />}
       <Draw predictor={predictor} run={run} />
-      <WorkersPanel
-        store={store}
-        ownId={tab.id}
-        owner={admin === undefined ? undefined : owner}
-        isOwner={isOwner(store)}
-      />
+      <WorkersPanel store={store} ownId={tab.id} owner={owner} />
       {hasStep && <StepTimeline store={store} />}
       {hasEvaluation && <EvaluationCards store={store} run={run} />}
       <Log key={`${hasStep} ${hasEvaluation}`} lines={store.log.value} />

@@ -13,14 +13,13 @@ interface ControlProps {
 }
 
 interface ControlPanelProps extends ControlProps {
-  /** Whether the coordinator has accepted the admin token. The panel keeps its place until the coordinator answers. */
-  readonly isOwner: boolean;
   readonly onRunAgain: (changes: RunChanges) => void;
 }
 
-export function ControlPanel({ store, isOwner, onAction, onRunAgain }: ControlPanelProps) {
+export function ControlPanel({ store, onAction, onRunAgain }: ControlPanelProps) {
   const run = store.run.value;
   const isLive = store.connection.value.phase === 'live';
+  const isOwner = store.isOwner.value;
   return (
     <section class={`row control ${isOwner ? '' : 'hidden'}`} aria-labelledby="control-title">
       <h2 id="control-title" class="sr-only">

@@ -20,8 +20,6 @@ interface WorkersProps {
   readonly ownId: string | undefined;
   /** Actions of the run's owner on a worker; absent for guests. */
   readonly owner: WorkerOwner | undefined;
-  /** Whether the coordinator has accepted the admin token. The owner's buttons keep their place until it answers. */
-  readonly isOwner: boolean;
 }
 
 const kindTitles: Readonly<Record<ShownWorker['kind'], string>> = {
@@ -110,7 +108,7 @@ function isConnected({ health }: ShownWorker): boolean {
 /** With more workers than this, the panel scrolls. */
 const manyWorkers = 5;
 
-export function WorkersPanel({ store, ownId, owner, isOwner }: WorkersProps) {
+export function WorkersPanel({ store, ownId, owner }: WorkersProps) {
   const workers = store.workers.value;
   // The buttons of a removed worker disappear with it.
   const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
@@ -124,7 +122,7 @@ export function WorkersPanel({ store, ownId, owner, isOwner }: WorkersProps) {
   };
   const actions: ViewColumn<ShownWorker> = {
     title: 'Edit',
-    class: `actions ${isOwner ? '' : 'hidden'}`,
+    class: `actions ${store.isOwner.value ? '' : 'hidden'}`,
     text: () => '',
     cell: (worker) => owner && isConnected(worker) && <WorkerActions worker={worker} owner={owner} />,
   };

@@ -108,6 +108,8 @@ export class RunStore {
   readonly joinCode = signal<string>();
   /** The coordinator's answer to the admin token of this page; undefined if the page has sent none. */
   readonly role = signal<WatchMessageOf<'role'>>();
+  /** Whether the coordinator has accepted the admin token. The owner's controls keep their place until it answers. */
+  readonly isOwner = computed(() => this.role.value?.role === 'owner');
   readonly #curves = new RunCurves();
   #logLineCount = 0;
 
