@@ -44,13 +44,9 @@ export function Page(props: PageProps) {
   return (
     <>
       <Header
-        run={isKnown ? run : undefined}
-        dataSetup={dataSetup.value}
+        store={store}
         // Only pages that know the token are sent the code.
         token={run?.tokenNeeded && store.joinCode.value === undefined ? undefined : token}
-        code={store.joinCode.value}
-        canInvite={!needsCode(status)}
-        unlockFault={store.role.value?.fault}
         onUnlock={admin === undefined && isKnown ? unlock : undefined}
       />
       <main id="main" tabIndex={-1}>

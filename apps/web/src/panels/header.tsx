@@ -7,25 +7,21 @@ import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
 import { significant, thousands } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
-import { type DataSetup, modelName, optimizerSettingsOf } from '../watch/run-store.ts';
-import { sentence } from '../watch/status.ts';
+import { modelName, optimizerSettingsOf, type RunStore } from '../watch/run-store.ts';
+import { needsCode, sentence } from '../watch/status.ts';
 import { JoinAddressView } from './invite.tsx';
 
 interface HeaderProps {
-  readonly run: RunMessage | undefined;
-  /** The data that the server waits for; set only while there is no run. */
-  readonly dataSetup: DataSetup | undefined;
+  readonly store: RunStore;
   readonly token: string | undefined;
-  readonly code: string | undefined;
-  /** Whether this page knows how others can join, or will know soon. */
-  readonly canInvite: boolean;
-  /** Why the last admin token was refused. */
-  readonly unlockFault: string | undefined;
   /** Absent if the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, dataSetup, token, code, canInvite, unlockFault, onUnlock }: HeaderProps) {
+export function Header({ store, token, onUnlock }: HeaderProps) {
+  const isLocked = needsCode(store.status.value);
+  // Nothing is shown of a run that needs a code.
+  const run = isLocked ? undefined : store.run.value;
   return (
     <Top title="Lockstep" subtitle={run ? description(run) : ' '} here="#main" content="the run">
       <a class="button" href="#learn">
@@ -34,15 +30,15 @@ export function Header({ run, dataSetup, token, code, canInvite, unlockFault, on
       <a class="button" href="#inside">
         Inside
       </a>
-      {canInvite ? (
-        <JoinAddressView run={run ?? dataSetup} token={token} code={code} />
-      ) : (
+      {isLocked ? (
         // Reserves the button's place, to avoid layout shift.
         <button type="button" disabled>
           Invite
         </button>
+      ) : (
+        <JoinAddressView run={run ?? store.dataSetup.value} token={token} code={store.joinCode.value} />
       )}
-      {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
+      {onUnlock && <Unlock fault={store.role.value?.fault} onToken={onUnlock} />}
     </Top>
   );
 }
