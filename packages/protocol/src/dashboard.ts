@@ -209,9 +209,10 @@ const row = v.array(name, 'a list of texts');
 
 /** The first rows of a table, as in the file. */
 const uploadedTable = v.strictObject({
-  columns: row,
+  /** First columns, and the one to predict, with their positions in the file. */
+  columns: v.array(v.strictObject({ index: f.integer(0), name }), 'a list of columns'),
   rows: v.array(row, 'a list of rows'),
-  /** Index of the column to predict. */
+  /** Position of the column to predict. */
   label: f.integer(0),
   task,
   missing,

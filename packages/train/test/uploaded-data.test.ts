@@ -78,6 +78,25 @@ describe('a server that waits for the data of its run', () => {
     expect(ready).toMatchObject({ table: { missing: 'median' }, data: { names: ['even', 'odd'] } });
   });
 
+  it('shows the label of a table with many columns, which the owner can read in another way', async () => {
+    const { watch, upload, admin } = await open();
+    const viewer = await watch();
+    const names = [...Array.from({ length: 299 }, (_, column) => `c${column}`), 'label'];
+    const rows = Array.from({ length: 8 }, (_, row) => [
+      ...names.slice(1).map((_name, at) => row + at),
+      row % 2 ? 'x' : 'y',
+    ]);
+    await upload({ 'wide.csv': Buffer.from([names, ...rows].map((row) => `${row}\n`).join('')) });
+    const { table } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(table).toMatchObject({ label: 299, columns: expect.arrayContaining([{ index: 299, name: 'label' }]) });
+    expect(table?.columns).toHaveLength(257);
+    expect(table?.rows[1]?.at(-1)).toBe('x');
+    viewer.send({ type: 'readData', label: 299, missing: 'drop', token: admin });
+    await viewer.next('dataSetup', ({ phase, table: read }) => phase === 'ready' && read?.missing === 'drop');
+    viewer.send({ type: 'readData', label: 280, token: admin });
+    expect((await viewer.next('refused')).message).toBe('there is no such column');
+  });
+
   it('reads each upload in a thread, and answers meanwhile', async () => {
     const { page, watch, upload } = await open();
     const threads: Promise<number>[] = [];

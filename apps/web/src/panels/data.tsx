@@ -188,7 +188,7 @@ function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead
       <Choice
         label="Label column"
         value={`${label}`}
-        options={columns.map((name, index) => [`${index}`, name])}
+        options={columns.map(({ index, name }) => [`${index}`, name])}
         isDisabled={isFixed}
         onChoose={(column) => read({ label: Number(column) })}
       />
@@ -215,9 +215,9 @@ const mostColumns = 8;
 
 function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
   const shown = columns.map(
-    (title, index): ViewColumn<readonly string[]> => ({
-      title,
-      text: (row) => row[index] ?? '',
+    ({ index, name }, at): ViewColumn<readonly string[]> => ({
+      title: name,
+      text: (row) => row[at] ?? '',
       class: index === label ? 'label-column' : '',
     }),
   );
@@ -225,7 +225,7 @@ function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
     <DataTable
       label="The first rows"
       class="data-rows"
-      columns={shown.filter((_, index) => index < mostColumns || index === label)}
+      columns={shown.filter((_, at) => at < mostColumns || columns[at]!.index === label)}
       rows={rows}
     />
   );

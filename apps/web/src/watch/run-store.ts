@@ -170,6 +170,7 @@ export class RunStore {
         return;
       case 'dataSetup':
         if (this.run.value) this.#forgetRun();
+        this.rejection.value = undefined;
         this.dataSetup.value = message;
         return;
       case 'run':

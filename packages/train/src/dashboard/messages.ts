@@ -128,12 +128,13 @@ export function tablePreviewOf(
   task: Task = 'classification',
   missing: MissingPolicy = 'error',
 ): NonNullable<WatchMessageOf<'dataSetup'>['table']> {
-  const columns = table.columns.slice(0, mostTableColumns);
+  const labelAt = table.columns.indexOf(labelColumn(table, label));
+  const shown = [...table.columns.entries()].filter(([index]) => index < mostTableColumns || index === labelAt);
   const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
-    columns.map((column) => shownCell(column.textAt(row), cellLength)),
+    shown.map(([, column]) => shownCell(column.textAt(row), cellLength)),
   );
-  const names = columns.map(({ name }) => shownCell(name, maxNameLength));
-  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task, missing };
+  const columns = shown.map(([index, { name }]) => ({ index, name: shownCell(name, maxNameLength) }));
+  return { columns, rows, label: labelAt, task, missing };
 }
 
 /** A dash for an empty cell. */

@@ -68,9 +68,7 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
     const data = rows ? await rows.toDataset({ ...options, seed }) : await openDataset(path, { ...options, seed });
     const opened = { ...data, readBy: { isDefault: false, options } };
     const read = tableOf(data.reading);
-    if (rows && table && read) {
-      table = { ...table, label: rows.table.columns.findIndex(({ name }) => name === read.label) };
-    }
+    if (rows && read) table = tablePreviewOf(rows.table, read.label, task, missing);
     // A table already shows its rows as they are in the file.
     return { table, opened, examples: read ? [] : examplesOf(opened.train) };
   } catch (error) {

@@ -102,8 +102,8 @@ export class Lobby {
     if (request.type === 'readData') {
       const { type: _type, token: _token, ...reading } = request;
       if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to read');
-      if (reading.label !== undefined && reading.label >= table.columns.length)
-        return refused('there is no such column');
+      const isKnown = reading.label === undefined || table.columns.some(({ index }) => index === reading.label);
+      if (!isKnown) return refused('there is no such column');
       this.#startReading(this.#upload, reading);
       return undefined;
     }
