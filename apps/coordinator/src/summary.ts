@@ -7,6 +7,7 @@ import {
   measured,
   type PrintedColumn,
   percent,
+  plural,
   thousands,
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
@@ -35,7 +36,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   if (metrics && 'classes' in metrics) lines.push(...imbalanceLines(metrics, 'classWeights' in data.targetField));
   if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${samplesText(report.imagesPerSecond, data)}/s`;
-  lines.push(`${thousands(report.steps)} steps in ${durationText(report.wallSeconds, 1)}, ${rate}`);
+  lines.push(`${plural(report.steps, 'step')} in ${durationText(report.wallSeconds, 1)}, ${rate}`);
   const table = metrics ? metricsLines(metrics) : [];
   if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');

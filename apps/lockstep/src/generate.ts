@@ -26,7 +26,8 @@ export async function generateText(args: readonly string[]): Promise<number> {
     for (let next = first; !next.done; next = await texts.next()) process.stdout.write(shown(next.value));
     process.stdout.write('\n');
   } catch (error) {
-    throw usageFailure(`--load ${values.load}: ${errorMessage(error)}`);
+    const option = model.reading?.type === 'text' ? '--prompt' : `--load ${values.load}`;
+    throw usageFailure(`${option}: ${errorMessage(error)}`);
   } finally {
     model.dispose();
   }

@@ -45,7 +45,7 @@ describe('npm run generate', () => {
 
   it.each<[args: string[], message: RegExp]>([
     [[], /^--load: expected FILE\.safetensors, got none$/],
-    [[...load, '--prompt', 'É'], /prose: text: expected characters that the model knows, got "É" as character 1$/],
+    [[...load, '--prompt', 'É'], /^--prompt: text: expected characters that the model knows, got "É" as character 1$/],
     [[...load, '--temperature', '-1'], /^--temperature: expected a number of at least 0, got -1$/],
     [[...load, '--length', '0'], /^--length: expected a whole number of at least 1, got 0$/],
     [

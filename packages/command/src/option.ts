@@ -268,7 +268,9 @@ export function configurationError(texts: TemplateStringsArray, ...values: Part[
 function textOf(parts: readonly Part[], nameOf: (option: string) => string): string {
   const words = parts.map((part) => {
     if (typeof part !== 'object') return `${part}`;
-    return part.value === undefined ? nameOf(part.option) : `${nameOf(part.option)} ${part.value}`;
+    const name = nameOf(part.option);
+    // A reader's name for an option may include the value.
+    return part.value === undefined || name.endsWith(` ${part.value}`) ? name : `${name} ${part.value}`;
   });
   return shownLine(words.join(''), maxMessageLength);
 }

@@ -52,6 +52,7 @@ it('names options as the program knows them, and as a command line does', () => 
   expect(error.option).toBe('threads');
   expect(error.message).toBe('threads: expected 1 with backend gpu, got 3');
   expect(error.messageWith((option) => `--${option}`)).toBe('--threads: expected 1 with --backend gpu, got 3');
+  expect(error.messageWith((option) => `--${option} gpu`)).toBe('--threads gpu: expected 1 with --backend gpu, got 3');
 });
 
 it('may name none', () => {

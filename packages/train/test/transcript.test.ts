@@ -221,6 +221,23 @@ describe('a file that cannot be written', () => {
     );
   });
 
+  it('that another process changes costs the run nothing but its transcript, and the other nothing', async () => {
+    const transcript = join(folder, 'shared.transcript');
+    const run = train({
+      ...options,
+      epochs: 200,
+      transcript,
+      onStep: ({ step }) => step === 300 && truncateSync(transcript),
+    });
+    const told: string[] = [];
+    for await (const event of run) if ('message' in event) told.push(event.message);
+    expect((await run.result).outcome).toBe('finished');
+    expect(told.filter((message) => message.startsWith('the transcript'))).toEqual([
+      expect.stringMatching(/ at step \d+: another process has changed the file; training continues without it$/),
+    ]);
+    expect(readFileSync(transcript)).toHaveLength(0);
+  });
+
   it.runIf(existsSync('/dev/full'))('costs the run nothing but its transcript', async () => {
     const run = train({ ...options, transcript: '/dev/full' });
     const told: string[] = [];

@@ -1,5 +1,5 @@
 /** The results of a comparison, from its measurements: rates, ratios, parts of a step, and what they say, as text. */
-import { thousands } from '@lockstep/data/shown';
+import { plural, thousands } from '@lockstep/data/shown';
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { ends, figuresTable, median, milliseconds, pairedRatios, ratioText, type Spread, spread } from '../harness.ts';
 import { peers } from '../peers/index.ts';
@@ -180,7 +180,7 @@ export function resultLines({ training, rows, sameWeights, curveDistance }: Comp
   const { name, parameters, steps, rounds, learningRate, work } = training;
   const headers = ['', `${work.unit}/s`, '(min .. max)', ...ratioHeaders(accuracy)];
   return [
-    `${name}: ${thousands(parameters)} parameters, ${steps} steps of plain SGD in each of ${rounds} rounds, learning rate ${learningRate}`,
+    `${name}: ${thousands(parameters)} parameters, ${steps} steps of plain SGD in each of ${plural(rounds, 'round')}, learning rate ${learningRate}`,
     figuresTable(
       headers,
       rows.filter(isTimed).map((row) => {

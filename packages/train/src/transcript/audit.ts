@@ -5,7 +5,7 @@ import { movableSamples } from '@lockstep/data';
 import { reasonOf, shownPath } from '@lockstep/data/files';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { splitDataset } from '@lockstep/data/readers';
-import { errorMessage, percent, thousands } from '@lockstep/data/shown';
+import { errorMessage, percent, plural, thousands } from '@lockstep/data/shown';
 import { usedMicrobatches } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.ts';
@@ -185,7 +185,7 @@ class Auditor {
       if (finding) return this.#result(finding);
     }
     const share = percent(this.#toCompute / Math.max(1, steps.length));
-    const which = `${thousands(this.#toCompute)} of ${thousands(steps.length)} steps (${share}, in ${chosen.length} spans)`;
+    const which = `${thousands(this.#toCompute)} of ${thousands(steps.length)} steps (${share}, in ${plural(chosen.length, 'span')})`;
     return this.#result(undefined, `${which} are exact; a wrong step among the others would not have been found`);
   }
 

@@ -4,7 +4,7 @@
  * its own, so no later part of an earlier leader belongs to the transcript.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { lanesIn, type ParameterServer } from '@lockstep/compute';
 import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/data/files';
 import { errorMessage, thousands } from '@lockstep/data/shown';
@@ -183,6 +183,8 @@ export class Transcriber implements SumRecorder {
   #run: RecordedRun | undefined;
   #lanesBy: Lanes = lanesIn(undefined);
   #descriptor: number | undefined;
+  /** Size of the file, unless another process writes to it. */
+  #fileBytes = 0;
   #shards: AddedShard[] = [];
   /** Shards since the last seal. */
   #shardsInSegment = 0;
@@ -217,6 +219,7 @@ export class Transcriber implements SumRecorder {
     const isContinued = before?.bytes !== undefined;
     try {
       if (isContinued) truncateSync(file, before.bytes);
+      this.#fileBytes = before?.bytes ?? 0;
       this.#descriptor = openSync(file, isContinued ? 'a' : 'w');
     } catch (error) {
       throw configurationError`${optionName('transcript')}: expected a file that can be written, got ${shownPath(file)} (${reasonOf(error)})`;
@@ -400,7 +403,11 @@ export class Transcriber implements SumRecorder {
 
   #append(bytes: Uint8Array, isSynced: boolean): void {
     try {
+      const stats = fstatSync(this.#descriptor!);
+      // Such as another coordinator that resumes the same run.
+      if (stats.isFile() && stats.size !== this.#fileBytes) throw new Error('another process has changed the file');
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor!, bytes, at);
+      this.#fileBytes += bytes.length;
       if (isSynced) fdatasyncSync(this.#descriptor!);
     } catch (error) {
       this.#fail(error);
