@@ -18,6 +18,10 @@ const models = {
   'no-layers.json': JSON.stringify({ name: 'x', input: [784], layers: [] }),
   'strange-layer.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'wormhole', units: 10 }] }),
   'wrong-input.json': JSON.stringify({ name: 'x', input: [100], layers }),
+  'context-64.json': JSON.stringify({
+    ...{ name: 'x', input: [64] },
+    layers: [{ type: 'embedding', tokens: 11, width: 8 }, { type: 'tiedOutput' }],
+  }),
   'wrong-outputs.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'dense', units: 7 }] }),
 };
 
@@ -111,6 +115,10 @@ describe('an impossible request', () => {
       /--data: short\.txt: expected at least 33 tokens, two windows of 16 and a token to predict, got 32$/m,
     ],
     ['--data {not-utf-8.txt}', /--data: not-utf-8\.txt: expected UTF-8 text, got other bytes at offset 2: save it as /],
+    [
+      '--data {prose.txt} --context 16 --model {context-64.json}',
+      /--model .*: expected an input of 16 values, as the samples have, got 64$/m,
+    ],
     [
       '--data {prose.txt} --prompt É',
       /--prompt: text: expected characters that the model knows, got "É" as character 1/,

@@ -1,40 +1,44 @@
 /** Reductions over the middle axis of [outer, length, inner]. */
 import { loadFour, storeLanes, workspace } from './shared';
 
-// The terms of a sum are the values at `source`, times the factors `distance` bytes beyond them if `isProduct` is set.
+// The terms of a sum of consecutive values are those at `source`, times the factors `distance` bytes beyond them if
+// `isProduct` is set.
 
 /** Sums in sixteen interleaved chains, folded in the order given in src/backend.ts. */
 function sumContiguous(isProduct: bool, source: usize, distance: usize, length: i32): f32 {
-  return isProduct ? chains(true, source, source + distance, length) : chains(false, source, source, length);
-}
-
-// @ts-ignore: decorator
-@inline function chains(isProduct: bool, source: usize, factor: usize, length: i32): f32 {
   let a = f32x4.splat(0.0);
   let b = f32x4.splat(0.0);
   let c = f32x4.splat(0.0);
   let d = f32x4.splat(0.0);
   let rest = length;
-  for (; rest >= 16; rest -= 16, source += 64, factor += 64) {
-    a = f32x4.add(a, isProduct ? f32x4.mul(v128.load(source), v128.load(factor)) : v128.load(source));
-    b = f32x4.add(b, isProduct ? f32x4.mul(v128.load(source, 16), v128.load(factor, 16)) : v128.load(source, 16));
-    c = f32x4.add(c, isProduct ? f32x4.mul(v128.load(source, 32), v128.load(factor, 32)) : v128.load(source, 32));
-    d = f32x4.add(d, isProduct ? f32x4.mul(v128.load(source, 48), v128.load(factor, 48)) : v128.load(source, 48));
+  if (isProduct) {
+    for (; rest >= 16; rest -= 16, source += 64) {
+      const factor = source + distance;
+      a = f32x4.add(a, f32x4.mul(v128.load(source), v128.load(factor)));
+      b = f32x4.add(b, f32x4.mul(v128.load(source, 16), v128.load(factor, 16)));
+      c = f32x4.add(c, f32x4.mul(v128.load(source, 32), v128.load(factor, 32)));
+      d = f32x4.add(d, f32x4.mul(v128.load(source, 48), v128.load(factor, 48)));
+    }
   }
-  if (rest > 0) a = f32x4.add(a, maskedTerm(isProduct, source, factor, rest));
-  if (rest > 4) b = f32x4.add(b, maskedTerm(isProduct, source + 16, factor + 16, rest - 4));
-  if (rest > 8) c = f32x4.add(c, maskedTerm(isProduct, source + 32, factor + 32, rest - 8));
-  if (rest > 12) d = f32x4.add(d, maskedTerm(isProduct, source + 48, factor + 48, rest - 12));
+  for (; rest >= 16; rest -= 16, source += 64) {
+    a = f32x4.add(a, v128.load(source));
+    b = f32x4.add(b, v128.load(source, 16));
+    c = f32x4.add(c, v128.load(source, 32));
+    d = f32x4.add(d, v128.load(source, 48));
+  }
+  if (rest > 0) a = f32x4.add(a, maskedTerm(isProduct, source, distance, rest));
+  if (rest > 4) b = f32x4.add(b, maskedTerm(isProduct, source + 16, distance, rest - 4));
+  if (rest > 8) c = f32x4.add(c, maskedTerm(isProduct, source + 32, distance, rest - 8));
+  if (rest > 12) d = f32x4.add(d, maskedTerm(isProduct, source + 48, distance, rest - 12));
   const four = f32x4.add(f32x4.add(a, c), f32x4.add(b, d));
   const pairs0 = f32x4.extract_lane(four, 0) + f32x4.extract_lane(four, 2);
   const pairs1 = f32x4.extract_lane(four, 1) + f32x4.extract_lane(four, 3);
   return pairs0 + pairs1;
 }
 
-// @ts-ignore: decorator
-@inline function maskedTerm(isProduct: bool, source: usize, factor: usize, count: i32): v128 {
+function maskedTerm(isProduct: bool, source: usize, distance: usize, count: i32): v128 {
   const value = loadMasked(source, count);
-  return isProduct ? f32x4.mul(value, loadMasked(factor, count)) : value;
+  return isProduct ? f32x4.mul(value, loadMasked(source + distance, count)) : value;
 }
 
 /** Loads the first `count` of four floats and +0 for the rest: adding +0 changes no chain that began at +0. */
@@ -47,17 +51,7 @@ function loadMasked(source: usize, count: i32): v128 {
 }
 
 /** Sums `length` rows, `stride` bytes apart: one chain for each of their `columns`. */
-function sumColumns(
-  isProduct: bool, source: usize, distance: usize, length: i32, stride: usize, columns: i32, target: usize,
-): void {
-  if (isProduct) columnChains(true, source, distance, length, stride, columns, target);
-  else columnChains(false, source, 0, length, stride, columns, target);
-}
-
-// @ts-ignore: decorator
-@inline function columnChains(
-  isProduct: bool, source: usize, distance: usize, length: i32, stride: usize, columns: i32, target: usize,
-): void {
+function sumColumns(source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
   let column = 0;
   for (; column + 16 <= columns; column += 16, target += 64) {
     let at = source + (<usize>column << 2);
@@ -66,11 +60,10 @@ function sumColumns(
     let c = f32x4.splat(0.0);
     let d = f32x4.splat(0.0);
     for (let index = 0; index < length; index++, at += stride) {
-      const factor = at + distance;
-      a = f32x4.add(a, isProduct ? f32x4.mul(v128.load(at), v128.load(factor)) : v128.load(at));
-      b = f32x4.add(b, isProduct ? f32x4.mul(v128.load(at, 16), v128.load(factor, 16)) : v128.load(at, 16));
-      c = f32x4.add(c, isProduct ? f32x4.mul(v128.load(at, 32), v128.load(factor, 32)) : v128.load(at, 32));
-      d = f32x4.add(d, isProduct ? f32x4.mul(v128.load(at, 48), v128.load(factor, 48)) : v128.load(at, 48));
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
+      c = f32x4.add(c, v128.load(at, 32));
+      d = f32x4.add(d, v128.load(at, 48));
     }
     v128.store(target, a, 0);
     v128.store(target, b, 16);
@@ -82,9 +75,8 @@ function sumColumns(
     let a = f32x4.splat(0.0);
     let b = f32x4.splat(0.0);
     for (let index = 0; index < length; index++, at += stride) {
-      const factor = at + distance;
-      a = f32x4.add(a, isProduct ? f32x4.mul(v128.load(at), v128.load(factor)) : v128.load(at));
-      b = f32x4.add(b, isProduct ? f32x4.mul(v128.load(at, 16), v128.load(factor, 16)) : v128.load(at, 16));
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
     }
     v128.store(target, a, 0);
     v128.store(target, b, 16);
@@ -93,9 +85,7 @@ function sumColumns(
     const lanes = min(4, columns - column);
     let at = source + (<usize>column << 2);
     let a = f32x4.splat(0.0);
-    for (let index = 0; index < length; index++, at += stride) {
-      a = f32x4.add(a, isProduct ? f32x4.mul(v128.load(at), v128.load(at + distance)) : v128.load(at));
-    }
+    for (let index = 0; index < length; index++, at += stride) a = f32x4.add(a, v128.load(at));
     storeLanes(target, a, lanes);
     target += <usize>lanes << 2;
   }
@@ -120,7 +110,7 @@ function sumRuns(
   for (let rest = length; rest > 0; rest -= runLength, source += <usize>runLength * stride) {
     const terms = min(runLength, rest);
     if (contiguous) store<f32>(top, sumContiguous(isProduct, source, distance, terms));
-    else sumColumns(isProduct, source, distance, terms, stride, columns, top);
+    else sumColumns(source, terms, stride, columns, top);
     top += sumBytes;
     run++;
     // additionsAfter in src/backends/calls.ts: the carries of a binary counter; at the end all remaining sums.
@@ -150,7 +140,7 @@ export function sum(outer: i32, length: i32, inner: i32, source: usize, factor: 
   for (let row = 0; row < outer; row++, source += <usize>length * stride, target += stride) {
     if (length <= longestRun) {
       if (inner == 1) store<f32>(target, sumContiguous(isProduct, source, distance, length));
-      else sumColumns(isProduct, source, distance, length, stride, inner, target);
+      else sumColumns(source, length, stride, inner, target);
       continue;
     }
     for (let column = 0; column < inner; column += columnsTogether) {

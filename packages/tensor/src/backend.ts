@@ -40,8 +40,8 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
  *   chain of millions of terms would stop growing; shorter sums are not split, so that training keeps its bits.
  * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1.
  * - `max`, `min`: the largest or smallest value, with 0 above -0; NaN if any value is NaN. Need length >= 1.
- * Only a `sum` with outer = 1 takes microbatches. Only a `sum` takes `factor`: its terms are the products `input * factor`,
- * each rounded before it is added.
+ * Only a `sum` with outer = 1 takes microbatches. Only a `sum` with inner = 1 takes `factor`: its terms are the products
+ * `input * factor`, each rounded before it is added.
  */
 export interface ReduceCall extends MicrobatchSums {
   readonly kind: 'reduce';

@@ -292,15 +292,15 @@ function withEpilogues(call: KernelCall, { producerOf, isReadOnce }: Surrounding
   return call;
 }
 
-/** Makes a sum multiply its terms, instead of a map of products that nothing else reads. */
+/** Makes a sum over the last axis multiply its terms, instead of a map of products that nothing else reads. */
 function withFactors(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {
-  if (call.kind !== 'reduce' || call.reduction !== 'sum' || call.factor !== undefined) return call;
+  if (call.kind !== 'reduce' || call.reduction !== 'sum' || call.inner !== 1) return call;
   const map = producerOf(call.input);
   if (map?.kind !== 'map' || map.outputLayout !== undefined || !isReadOnce(call.input)) return call;
   const { formula, inputs, shape } = map;
   if (formula.kind !== 'apply' || formula.primitive !== 'mul') return call;
   if (!inputs.every((view) => readsContiguously(map, view))) return call;
-  if (sizeOf(shape) !== call.outer * call.length * call.inner) return call;
+  if (sizeOf(shape) !== call.outer * call.length) return call;
   const [input, factor] = formula.operands.map((operand) => operand.kind === 'input' && inputs[operand.index]!.storage);
   return input && factor ? { ...call, input, factor } : call;
 }

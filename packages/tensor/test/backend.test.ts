@@ -185,7 +185,7 @@ describe.each(backends)('$name', (backend) => {
     expect(() => backend.prepare([{ ...copy, inputs: [] }])).toThrow('the formula reads input 0, but there are 0');
     const largest = { kind: 'reduce', reduction: 'max', outer: 1, length: 6, inner: 1 } as const;
     expect(() => backend.prepare([{ ...largest, input: storage, factor: storage, output: slice }])).toThrow(
-      'max: takes no factor',
+      'max: cannot have a factor',
     );
     expect(() =>
       backend.prepare([{ ...largest, reduction: 'sum', input: storage, factor: slice, output: storage }]),

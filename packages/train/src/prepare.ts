@@ -202,7 +202,9 @@ function fittingModel(asked: NonNullable<TrainOptions['model']>, train: Dataset)
   const model = modelOf(asked, fitOf(samples, targets));
   const [values, inputs, outputs] = [sizeOfField(samples), sampleSize(model, targets), outputCount(model)];
   if (inputs !== values) {
-    throw configurationError`${optionName('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
+    // A sample of a text also has the token after the last one that the model reads.
+    const more = targets.role === 'next' ? 1 : 0;
+    throw configurationError`${optionName('model')}: expected an input of ${values - more} values, as the samples have, got ${inputs - more}`;
   }
   if (outputs !== names.length) {
     throw configurationError`${optionName('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;

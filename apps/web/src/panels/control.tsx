@@ -4,7 +4,7 @@ import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Choice, useKeptFocus } from '../look/controls.tsx';
 import { capitalized } from '../look/format.ts';
-import { modelName, optimizerSettingsOf, type RunStore } from '../watch/run-store.ts';
+import { isPicture, modelName, optimizerSettingsOf, type RunStore } from '../watch/run-store.ts';
 import { batchAtStart } from '../watch/run-texts.ts';
 
 interface ControlProps {
@@ -150,7 +150,8 @@ interface RunAgainProps {
 
 /** The settings of a new run, in the order of the form. Settings without choices are numbers. */
 const settings = {
-  model: { label: 'Model', choices: ['mlp', 'cnn', 'cnn-large'] },
+  /** Its choices depend on the data. */
+  model: { label: 'Model', choices: [] },
   optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
   learningRate: { label: 'Learning rate' },
   schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },
@@ -160,6 +161,12 @@ const settings = {
 } as const satisfies Readonly<Record<string, { readonly label: string; readonly choices?: readonly string[] }>>;
 
 type SettingName = keyof typeof settings;
+
+/** The built-in models that fit the run's data. */
+function modelsFor(run: RunMessage): readonly string[] {
+  if (run.sampleField.role === 'index') return ['gpt', 'gpt-nano', 'names'];
+  return isPicture(run) ? ['mlp', 'cnn', 'cnn-large'] : ['mlp'];
+}
 
 /** A popover over the page, to avoid layout shift when a run ends. */
 function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
@@ -187,6 +194,7 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
           <Setting
             key={name}
             {...settings[name]}
+            {...(name === 'model' && { choices: modelsFor(run) })}
             text={texts.value[name]}
             onChange={(text) => (texts.value = { ...texts.value, [name]: text })}
           />

@@ -56,8 +56,8 @@ const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall,
       const size = outer * length * inner;
       return { input: size, factor: size, output: outer * inner };
     },
-    check({ reduction, outer, length, factor, microbatches }) {
-      if (factor !== undefined && reduction !== 'sum') throw new RangeError(`${reduction}: takes no factor`);
+    check({ reduction, outer, length, inner, factor, microbatches }) {
+      if (factor && (reduction !== 'sum' || inner !== 1)) throw new RangeError(`${reduction}: cannot have a factor`);
       if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
       checkMicrobatches(reduction, microbatches, length, reduction === 'sum' && outer === 1);
     },

@@ -27,28 +27,23 @@ interface ReduceShader {
   readonly length: number;
   readonly inner: number;
   readonly source: Source;
-  /** Multiplies the values of a sum. */
+  /** Multiplies the values of a sum with inner = 1. */
   readonly factor?: Source | undefined;
 }
 
 export function sumShader(call: ReduceShader, target: Target): KernelSource {
-  const { outer, length, inner, source, factor } = call;
+  const { outer, length, inner, source } = call;
+  const { dialect } = target;
   const threads: Threads = [inner / cellLength, outer, 1];
-  if (!isWhole(inner) || !isWhole(source.offset) || !isWhole(factor?.offset ?? 0) || !fits(target, threads)) {
+  if (!isWhole(inner) || !isWhole(source.offset) || !fits(target, threads)) {
     return partialSumShader(call, 1, length, target);
   }
   const cells = inner / cellLength;
   const row = times(length * cells, 'this.thread.y');
-  const cell = ({ input, offset }: Source): string =>
-    target.dialect.cell(input, plus(row, times(cells, 'i'), 'this.thread.x', offset / cellLength));
-  const read = [`const c = ${cell(source)};`, ...(factor === undefined ? [] : [`const f = ${cell(factor)};`])];
-  const add = lanes.map((lane) => `s${lane} += c[${lane}]${factor === undefined ? '' : ` * f[${lane}]`};`);
-  return { ...flatKernel(arraysOf(call), outer * inner, sumLoop(length, [...read, ...add])), threads };
-}
-
-/** Number of arrays that a sum reads: values and factors may lie in one. */
-function arraysOf({ source, factor }: ReduceShader): number {
-  return 1 + Math.max(source.input, factor?.input ?? 0);
+  const index = plus(row, times(cells, 'i'), 'this.thread.x', source.offset / cellLength);
+  const add = lanes.map((lane) => `s${lane} += c[${lane}];`);
+  const lines = sumLoop(length, [`const c = ${dialect.cell(source.input, index)};`, ...add]);
+  return { ...flatKernel(1, outer * inner, lines), threads };
 }
 
 /** Value `index` along the axis, for the lane's result. */
@@ -71,7 +66,9 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
     const addValue = `s${lane} += ${value(source)}${factor === undefined ? '' : ` * ${value(factor)}`};`;
     return parts * step === length ? addValue : `if (${at} < ${length}) { ${addValue} }`;
   });
-  return flatKernel(arraysOf(call), outer * parts * inner, sumLoop(step, add));
+  // Values and factors may lie in one array.
+  const inputs = 1 + Math.max(source.input, factor?.input ?? 0);
+  return flatKernel(inputs, outer * parts * inner, sumLoop(step, add));
 }
 
 /** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, propagates. */
