@@ -45,6 +45,8 @@ describePage('the page of a run on text', ({ browser }) => {
     const newest = tab.page.getByRole('region', { name: 'What the model writes: the newest' });
     expect(await newest.locator('.sample-text').textContent()).toBe(written[1]!.text);
     await tab.shows('after step 20', { exact: true });
+    const earlier = tab.page.getByRole('region', { name: 'What the model writes: the earlier ones' });
+    expect(await earlier.locator('.sample-text').allTextContents()).toEqual([written[0]!.text]);
     await tab.shows('Validation perplexity');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);

@@ -1,4 +1,4 @@
-/** Texts that a model has written while it learned: the newest one large, all of them below it. */
+/** Texts that a model has written while it learned: the newest one large, the earlier ones below it. */
 import { ScrollRegion } from '../look/controls.tsx';
 import { thousands } from '../look/format.ts';
 
@@ -31,9 +31,9 @@ export function Texts({ label, samples }: TextsProps) {
           </>
         )}
       </ScrollRegion>
-      <ScrollRegion class="earlier-texts" label={`${label}: all, the newest first`}>
+      <ScrollRegion class="earlier-texts" label={`${label}: the earlier ones`}>
         <ol>
-          {samples.toReversed().map((sample) => (
+          {samples.slice(0, -1).toReversed().map((sample) => (
             <li key={sample.step}>
               <span class="aside">step {thousands(sample.step)}</span> <SampleText sample={sample} />
             </li>
