@@ -33,11 +33,14 @@ export function Texts({ label, samples }: TextsProps) {
       </ScrollRegion>
       <ScrollRegion class="earlier-texts" label={`${label}: the earlier ones`}>
         <ol>
-          {samples.slice(0, -1).toReversed().map((sample) => (
-            <li key={sample.step}>
-              <span class="aside">step {thousands(sample.step)}</span> <SampleText sample={sample} />
-            </li>
-          ))}
+          {samples
+            .slice(0, -1)
+            .toReversed()
+            .map((sample) => (
+              <li key={sample.step}>
+                <span class="aside">step {thousands(sample.step)}</span> <SampleText sample={sample} />
+              </li>
+            ))}
         </ol>
       </ScrollRegion>
     </div>
