@@ -84,7 +84,8 @@ export async function sweepRuns(asked: TrainOptions, options: RunValues, found: 
       display.line(`report written to ${file}`);
     }
     if (asked.signal?.aborted) return interruptedCode;
-    return report.rows.every(({ fault }) => fault !== undefined) ? 1 : 0;
+    const failed = report.rows.filter(({ fault }) => fault !== undefined);
+    return failed.length > 0 && failed.length === report.rows.length ? 1 : 0;
   } finally {
     display.end();
   }

@@ -99,14 +99,17 @@ export async function sweepOn(options: SweepOptions, platform: Platform): Promis
   const plans = plansOf(grid, base, seeds, folds);
   for (const { values } of plans) checkTrainOptions(withValues(base, values));
   const dataOf = await sourceOf(base, platform, folds);
-  await checkCombinations(plans, base, dataOf, platform);
+  const optionsOf = async (about: SweptRun): Promise<TrainOptions> => {
+    const own = withValues({ ...base, listen: stayingListen(base), seed: about.seed }, about.values);
+    return { ...own, data: await dataOf(about) };
+  };
+  await checkCombinations(plans, optionsOf, platform);
   const rows: SweepRow[] = [];
   let first: TrainingRun | undefined;
   let last: TrainingRun | undefined;
   try {
     for (const about of plans) {
-      const run = withValues({ ...base, listen: stayingListen(base), seed: about.seed }, about.values);
-      const settled = { ...run, data: await dataOf(about) };
+      const settled = await optionsOf(about);
       last = last ? await last.runAgain(settled) : new TrainingRun(settled, platform);
       first ??= last;
       // A failure of the run becomes a row below.
@@ -149,17 +152,13 @@ function plansOf(
 /** Prepares each combination once, so that none is found impossible after hours of training. @throws ConfigurationError */
 async function checkCombinations(
   plans: readonly SweptRun[],
-  base: TrainOptions,
-  dataOf: Source,
+  optionsOf: (about: SweptRun) => Promise<TrainOptions>,
   platform: Platform,
 ): Promise<void> {
   const { seed, fold } = plans[0]!;
   const firsts = plans.filter((plan) => plan.seed === seed && plan.fold === fold);
   if (firsts.length === 1) return;
-  for (const about of firsts) {
-    const options = withValues({ ...base, listen: false, workers: 0, seed }, about.values);
-    await prepare({ ...options, data: await dataOf(about) }, platform);
-  }
+  for (const about of firsts) await prepare(await optionsOf(about), platform);
 }
 
 /** The options with a value at each path; `a.b` is the option `b` in the object `a`. */

@@ -73,7 +73,8 @@ describe('a sweep', () => {
   it('goes on after a run that cannot, on the same workers, and compares the others', async () => {
     const joined = new Set<string>();
     const { rows, combinations, best } = await sweep({
-      ...{ ...tiny, workers: 2, threads: 1, grid: { 'optimizer.learningRate': [1e30, 0.1] }, seeds: 2 },
+      ...{ ...tiny, workers: 2, colocate: true, threads: 1 },
+      ...{ grid: { 'optimizer.learningRate': [1e30, 0.1] }, seeds: 2 },
       async onRun(run) {
         for await (const event of run) if (event.type === 'joined') joined.add(event.worker.name);
       },
@@ -83,7 +84,7 @@ describe('a sweep', () => {
     expect(rows.map(({ score }) => score === null)).toEqual([true, true, false, false]);
     expect(combinations.map(({ mean }) => mean === null)).toEqual([true, false]);
     expect(best).toBe(combinations[1]);
-    expect(joined.size).toBe(2);
+    expect(joined.size).toBe(3);
     expect(rows[2]!.weightsSha256).toBe(await alone({ ...tiny, optimizer: { learningRate: 0.1 } }));
   });
 
