@@ -104,8 +104,6 @@ export async function openData(options: RunValues): Promise<OpenedData | undefin
     return { ...opened, train: movableSamples(opened.train), splitBy };
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
-    // The message of an invalid option begins with its name.
-    if (error instanceof RangeError) throw usageFailure(`--${error.message}`);
     throw error;
   }
 }

@@ -104,7 +104,7 @@ describe('an impossible request', () => {
     ['--size 32', /--size: expected a size like 32x32, up to 4096x4096, got 32/],
     [
       '--data {reviews.csv} --vocabulary bytes',
-      /--vocabulary: expected a number of words for the texts of a table, got "bytes"$/m,
+      /--data: reviews\.csv: expected a number of words as --vocabulary for the texts of a table, got "bytes"$/m,
     ],
     ['--data {incomplete}', /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
     ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: expected 64 x 28 x 28 bytes .*, got 4984/],

@@ -126,7 +126,7 @@ describe('what is no text to learn from', () => {
     [
       'characters as tokens',
       () => open(table, { vocabulary: 'characters' }),
-      'vocabulary: expected a number of words for the texts of a table, got "characters"',
+      'reviews.csv: expected a number of words as --vocabulary for the texts of a table, got "characters"',
     ],
     [
       'too few tokens',

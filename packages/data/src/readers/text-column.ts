@@ -24,7 +24,7 @@ const leastOccurrences = 2;
 
 /**
  * Learns the words of the training rows: the most frequent ones, of equally frequent ones the first by code units.
- * @throws DataError if no word is repeated; RangeError for an invalid option
+ * @throws DataError if no word is repeated, or words are not asked for; RangeError for another invalid option
  */
 export function fitText(
   table: TableFile,
@@ -33,8 +33,7 @@ export function fitText(
   { vocabulary = defaultTokens, context }: { vocabulary?: VocabularyChoice | undefined; context?: number | undefined },
 ): TextColumn {
   if (typeof vocabulary !== 'number') {
-    const got = shownValue(vocabulary);
-    throw new RangeError(`vocabulary: expected a number of words for the texts of a table, got ${got}`);
+    throw unexpected(table.name, 'a number of words as --vocabulary for the texts of a table', shownValue(vocabulary));
   }
   checkWhole('vocabulary', vocabulary, wordless.count + 1, maxTokens);
   if (context !== undefined) checkWhole('context', context, 1, maxTokens);
