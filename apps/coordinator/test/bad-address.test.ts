@@ -78,7 +78,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     ],
     ['--url ws://127.0.0.1:1 --backend abacus', /--backend: expected one of auto, .*, got abacus/],
     ['--url ws://no-such-machine.invalid:7070', /--url ws:.*: (unknown host name|getaddrinfo)/],
-  ])('%j', (line, message) => expectFailure(typeof line === 'string' ? argumentsIn(folder, line) : line, message));
+  ])('%j', (line, message) => expectFailure(argumentsIn(folder, line), message));
 
   it('and its process ends', async () => {
     const program = startWorker(['--uri', 'ws://127.0.0.1:1']);
@@ -99,7 +99,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     await expectRefused(program, [...command, '--fleet', 'nats://u:secret@127.0.0.1:1'], message, { code: 1 });
   });
 
-  it('where the address says TLS and the coordinator has none', async () => {
+  it('if the address says TLS and the coordinator has none', async () => {
     const url = (await coordinator()).replace('ws:', 'wss:');
     await expectFailure(
       ['--url', url],
@@ -108,13 +108,13 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     await expectFailure(['--url', `${url}/?fingerprint=00`], /: the server does not use TLS: /);
   });
 
-  it('where the coordinator has TLS and the address does not say so', async () => {
+  it('if the coordinator has TLS and the address does not say so', async () => {
     const program = startCoordinator('coordinator', [...coordinatorArgs, '--tls']);
     const [, port] = await program.printed(/--url 'wss:\/\/127\.0\.0\.1:(\d+)/);
     await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\//);
   });
 
-  it('where nothing listens, also under a parent that keeps a channel to it', async () => {
+  it('if nothing listens, also under a parent that keeps a channel to it', async () => {
     const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], { hasChannel: true });
     expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
   });

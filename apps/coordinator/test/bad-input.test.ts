@@ -160,8 +160,7 @@ describe('an impossible request', () => {
       /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples = 640000/,
     ],
   ])('%j ends with one line, exit code 2', async (line, message) => {
-    const args = typeof line === 'string' ? argumentsIn(folder, line) : line;
-    await expectRefused('coordinator', ['start', ...args], message);
+    await expectRefused('coordinator', ['start', ...argumentsIn(folder, line)], message);
   });
 
   it.each([
@@ -194,12 +193,12 @@ describe('a port in use', () => {
 
   afterAll(() => void taken.close());
 
-  it('ends the program where it was asked for', async () => {
+  it('ends the program if it was asked for', async () => {
     const program = startCoordinator('start', [...small(), '--port', `${port}`]);
     await expectFailure(program, 2, new RegExp(`--port ${port}: expected a free port, but this one is in use`));
   });
 
-  it('is replaced by the next free one where it is the default, with a line that says so', async () => {
+  it('is replaced by the next free one if it is the default, with a line that says so', async () => {
     // The port may be in use already.
     const occupied = await occupy(7070).catch(() => undefined);
     try {

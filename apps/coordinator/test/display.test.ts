@@ -138,7 +138,7 @@ describe('in a terminal', () => {
   it.each([
     [80, '  ██████░░░░░░ epoch 1/2 · 64 images/s · loss 0.5000 · 12 min 30 s left'],
     [40, '  ██████░░░░░░ 12 min 30 s left'],
-  ])('of %i columns it keeps the bar, and leaves out what matters least', (columns, line) => {
+  ])('of %i columns it keeps the bar, and omits the least important parts', (columns, line) => {
     expect(lineOf({ columns })).toBe(line);
   });
 
@@ -261,7 +261,7 @@ describe('a model that has diverged', () => {
 });
 
 describe('values', () => {
-  it('have the root of the error in their own unit beside the loss of standardized ones', () => {
+  it('have the RMSE in their own unit, next to the loss of standardized values', () => {
     const data = {
       targetField: valueField([1]),
       outputs: 1,

@@ -175,7 +175,7 @@ describe('their programs', () => {
     ]);
   });
 
-  it('serves a run beside a page of its own', async () => {
+  it('serves a run next to a page of its own', async () => {
     const { code, stderr, lines } = await run(documentedPrograms[1]!);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(lines).toEqual([

@@ -20,8 +20,8 @@ function niceValues(pid: number): number[] {
 }
 
 it.runIf(process.platform === 'linux').each([
-  ['the engine gives way where threads compute', '2', 19],
-  ['and has the priority of all where one computes', '1', own],
+  ['the engine gives way if several threads compute', '2', 19],
+  ['the engine has the usual priority if one thread computes', '1', own],
 ])('%s', async (_, threads, engine) => {
   const args = ['--single', '--threads', threads, '--epochs', '1000000', ...(await tinyArgs(folder))];
   const program = startCoordinator('start', args);
@@ -45,7 +45,7 @@ async function callsUntilCompiled(threads: number): Promise<number> {
 }
 
 // Later versions count calls, without such a budget.
-it.runIf(process.version.startsWith('v20.'))('Node 20 compiles sooner where one thread computes', async () => {
+it.runIf(process.version.startsWith('v20.'))('Node 20 compiles sooner if one thread computes', async () => {
   const [one, two] = await Promise.all([callsUntilCompiled(1), callsUntilCompiled(2)]);
   expect(one).toBeGreaterThan(1);
   expect(one).toBeLessThan(two / 2);

@@ -159,9 +159,8 @@ async function threeLeaders(told: Lies = {}, atTakeover: (number: number) => unk
   let saved: Checkpointed | undefined;
   for (const [index, until] of [5, 10, plan.steps].entries()) {
     replay.restore(saved?.state ?? initial);
-    const restored = saved && { ...saved, state: replay.state };
     atTakeover(index + 1);
-    const { transcriber, publicKey } = lead(store, index + 1, restored && { ...restored, state: replay.state });
+    const { transcriber, publicKey } = lead(store, index + 1, saved && { ...saved, state: replay.state });
     keys.push(publicKey);
     while (replay.step < until) await forgeStep(forge, transcriber, told);
     if (until === plan.steps) await endForged(forge, transcriber);

@@ -25,7 +25,7 @@ function floodWithPings(url: string): Promise<[code: number, reason: string]> {
 }
 
 describe('a run goes on', () => {
-  it('while sockets send pings without hello, and come anew each time they are closed', async () => {
+  it('while sockets send pings without hello, and reconnect each time they are closed', async () => {
     const server = await openServer({ args, startWorkers: 1 });
     let isOver = false;
     const closings: [number, string][] = [];

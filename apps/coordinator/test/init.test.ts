@@ -25,6 +25,13 @@ const runText = (...args: string[]) =>
 
 const run = async (...args: string[]) => runToReport(folder, [...tiny, ...steps, ...args]);
 
+const dense = (units: number) => ({ type: 'dense', units });
+
+function tensorsOf(file: string): Readonly<Record<string, Float32Array>> {
+  const { tensors } = readSafetensors(readFileSync(file));
+  return Object.fromEntries(tensors.map(({ name, values }) => [name, values]));
+}
+
 beforeAll(async () => {
   tiny = await tinyArgs(folder);
   writeFileSync(place('drawn'), writeModelFile(mlp, initialize(mlp, 1)));
@@ -61,42 +68,25 @@ describe('--init', () => {
 });
 
 describe('--transfer and --freeze', () => {
-  const wide = (units: number) =>
-    parseModel({
-      name: 'wide',
-      input: [784],
-      layers: [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units }, { type: 'dense', units: 10 }],
-    });
-
   it('take the layers that fit, draw the others, and keep the frozen ones', async () => {
-    writeFileSync(place('wide.json'), JSON.stringify(wide(10)));
+    const layers = [dense(128), { type: 'relu' }, dense(10), dense(10)];
+    writeFileSync(place('wide.json'), JSON.stringify({ name: 'wide', input: [784], layers }));
     const args = ['--init', trained, '--transfer', '--model', place('wide.json'), '--freeze', '1'];
     const { stdout, report } = await run('--single', '--verify', ...args, '--save', place('moved.safetensors'));
-    const drawn = 'newly initialized: 3 dense), the first layer frozen: ';
-    expect(stdout).toContain(drawn);
+    expect(stdout).toContain('newly initialized: 3 dense), the first layer frozen: ');
     expect(report.config).toMatchObject({ transfer: { taken: ['0 dense', '2 dense'], drawn: ['3 dense'] }, freeze: 1 });
-    const [before, after] = [trained, place('moved.safetensors')].map((file) => {
-      const { tensors } = readSafetensors(readFileSync(file));
-      return Object.fromEntries(tensors.map(({ name, values }) => [name, values]));
-    });
-    for (const name of ['0.weight', '0.bias']) expect(after![name]).toEqual(before![name]);
-    expect(after!['2.weight']).not.toEqual(before!['2.weight']);
+    const [before, after] = [tensorsOf(trained), tensorsOf(place('moved.safetensors'))];
+    for (const name of ['0.weight', '0.bias']) expect(after[name]).toEqual(before[name]);
+    expect(after['2.weight']).not.toEqual(before['2.weight']);
   });
 
   it('take the model of the file, with the outputs of the data', async () => {
     const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
-    const layers = [{ type: 'dense', units: 6 }, { type: 'relu' }, { type: 'dense', units: 5 }];
+    const layers = [dense(6), { type: 'relu' }, dense(5)];
     const given = parseModel({ name: 'flowers', input: [4], layers });
     writeFileSync(place('flowers'), writeModelFile(given, initialize(given, 1)));
-    const { report } = await runToReport(folder, [
-      '--single',
-      '--data',
-      iris,
-      '--init',
-      place('flowers'),
-      '--transfer',
-      ...steps,
-    ]);
+    const args = ['--data', iris, '--init', place('flowers'), '--transfer', ...steps];
+    const { report } = await runToReport(folder, ['--single', ...args]);
     expect(report.model).toEqual({ name: 'flowers', parameters: 4 * 6 + 6 + 6 * 3 + 3 });
     expect(report.config.transfer).toEqual({ taken: ['0 dense'], drawn: ['2 dense'] });
   });
@@ -106,14 +96,11 @@ describe('--transfer and --freeze', () => {
     const args = ['--context', '32', '--init', textModel, '--transfer', '--freeze', '1', '--verify', '--save', after];
     const { report } = await runText(...args);
     expect(report.config.transfer!.drawn).toEqual(['1 positions']);
-    const [old, now] = [textModel, after].map((file) => {
-      const { tensors } = readSafetensors(readFileSync(file));
-      return Object.fromEntries(tensors.map(({ name, values }) => [name, values]));
-    });
+    const [old, now] = [tensorsOf(textModel), tensorsOf(after)];
     // The output is tied to the embedding.
-    expect(now!['transformer.wte.weight']).toEqual(old!['transformer.wte.weight']);
-    expect(now!['transformer.wpe.weight']).toHaveLength(2 * old!['transformer.wpe.weight']!.length);
-    expect(now!['transformer.ln_f.bias']).not.toEqual(old!['transformer.ln_f.bias']);
+    expect(now['transformer.wte.weight']).toEqual(old['transformer.wte.weight']);
+    expect(now['transformer.wpe.weight']).toHaveLength(2 * old['transformer.wpe.weight']!.length);
+    expect(now['transformer.ln_f.bias']).not.toEqual(old['transformer.ln_f.bias']);
   });
 
   it('say what is wrong', async () => {
@@ -132,7 +119,6 @@ describe('--transfer and --freeze', () => {
 });
 
 describe('a file that --init cannot take ends with one sentence, exit code 2', () => {
-  const dense = (units: number) => ({ type: 'dense', units });
   const wide = parseModel({ ...mlp, layers: [dense(64), { type: 'relu' }, dense(10)] });
   const cnn = resolveModel('cnn');
   const nan = initialize(mlp, 1).fill(Number.NaN, 5, 6);

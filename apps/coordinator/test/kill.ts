@@ -79,12 +79,12 @@ function figuresOf({ epochs, samples, curve, weightsSha256, steps: taken, initia
 export async function killCoordinator({
   seed,
   kills,
-  options = [],
+  options,
 }: {
   readonly seed: number;
   readonly kills: number;
   /** Further options. Steps must take milliseconds: the bound on repeated steps assumes that a write takes few of them. */
-  readonly options?: readonly string[];
+  readonly options: readonly string[];
 }): Promise<void> {
   // In memory if possible: the cost of a busy disk is not under test here.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));

@@ -1,4 +1,5 @@
 import { chunkChecksum, encode, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
+import { randomStream } from '@lockstep/tensor';
 import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type DashboardServer, openServer } from '../../../packages/train/test/dashboard-server.ts';
@@ -98,13 +99,7 @@ async function during<Ended>({ server }: StoppedRun, faults: Faults, misbehave: 
   return ended;
 }
 
-const random = (count: number): Uint8Array => {
-  let state = 1;
-  return Uint8Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return state >>> 24;
-  });
-};
+const random = randomStream(1);
 
 /** A msgpack map of two entries, whose second value claims to be 1 GiB of bytes but is empty. */
 const hugeClaim = (): Uint8Array => {
@@ -139,7 +134,13 @@ describe('a client', () => {
   >([
     ['connected', 'a text frame', sendFrame('hello'), 1003, /^frame: expected binary, got text$/],
     ['connected', 'an empty frame', sendFrame(new Uint8Array(0)), 1002, /^frame: expected a complete value/],
-    ['connected', 'random bytes', sendFrame(random(4096)), 1002, /^frame: expected /],
+    [
+      'connected',
+      'random bytes',
+      sendFrame(Uint8Array.from({ length: 4_096 }, () => 256 * random())),
+      1002,
+      /^frame: expected /,
+    ],
     [
       'connected',
       'bytes that claim to be a GiB',

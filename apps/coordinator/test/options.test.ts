@@ -1,4 +1,4 @@
-/** Options that exclude or need each other, those of a certificate, and `--summary`. */
+/** Options that exclude or require each other, options of a certificate, and `--summary`. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ const serving = [
   ...['wait-for-start', 'chaos', 'stay', 'fleet', 'standby', 'announce', 'addresses'],
 ];
 
-describe('beside --single', () => {
+describe('with --single', () => {
   it.each([...serving, 'colocate'])('--%s is refused, in any order', (name) => {
     expect(faultOf(['--single', ...words(name)])).toBe(`--${name}: ${noSocket}`);
     expect(faultOf([...words(name), '--single'])).toBe(`--${name}: ${noSocket}`);
@@ -86,19 +86,10 @@ describe('beside --single', () => {
   });
 });
 
-describe('beside --summary', () => {
+describe('with --summary', () => {
   it.each([
-    ...[
-      'save',
-      'report',
-      'verify',
-      'checkpoint',
-      'checkpoint-every',
-      'checkpoint-keep',
-      'transcript',
-      'resume',
-      'init',
-    ],
+    ...['save', 'report', 'verify', 'init', 'transcript'],
+    ...['checkpoint', 'checkpoint-every', 'checkpoint-keep', 'resume'],
     ...serving,
   ])('--%s is refused', (name) => {
     expect(faultOf(['--summary', ...words(name)])).toBe(`--${name}: ${noTraining}`);
@@ -130,7 +121,7 @@ describe('an option that belongs to another', () => {
     expect(faultOf([...words(name), ...owner])).toBeUndefined();
   });
 
-  it.each(['checkpoint', 'resume'])('--%s is refused beside --fleet', (name) => {
+  it.each(['checkpoint', 'resume'])('--%s is refused with --fleet', (name) => {
     const because = 'which stores checkpoints and resumes from the newest automatically';
     expect(faultOf(['--fleet', 'nats://a', ...words(name)])).toBe(
       `--${name}: cannot be combined with --fleet, ${because}`,
@@ -176,7 +167,7 @@ describe('the options of a certificate', () => {
     expect(use).toThrow(message);
   });
 
-  it('are named with their files where these are no certificate with its key', async () => {
+  it('are named with their files if these are not a certificate and its key', async () => {
     const args = [...(await tinyArgs(folder)), '--tls-cert', file, '--tls-key', file];
     const { code, stderr } = await runInside('coordinator', ['start', ...args]);
     const sentence = `--tls-cert ${file}: expected a PEM certificate that --tls-key ${file} belongs to`;

@@ -185,8 +185,8 @@ export function startWorker(args: readonly string[], options?: StartOptions): Pr
   return startProgram(process.execPath, [appFile('worker'), ...args], options);
 }
 
-export function startRelay(args: readonly string[], options?: StartOptions): Program {
-  return startProgram(process.execPath, [appFile('relay'), ...args], options);
+export function startRelay(args: readonly string[]): Program {
+  return startProgram(process.execPath, [appFile('relay'), ...args]);
 }
 
 /** Starts a model command, such as `evaluate`, with its options. */
@@ -199,8 +199,9 @@ export function startNpm(args: readonly string[]): Program {
   return startProgram('npm', args);
 }
 
-/** Arguments of a line with spaces between them, in which `{name}` is a path in the folder. */
-export function argumentsIn(folder: string, line: string): string[] {
+/** Splits a line at spaces, and replaces each `{name}` by a path in the folder; a list is returned as it is. */
+export function argumentsIn(folder: string, line: string | readonly string[]): readonly string[] {
+  if (typeof line !== 'string') return line;
   const words = line.split(' ').filter((word) => word !== '');
   return words.map((word) => word.replace(/\{(.*)\}/, (_, name: string) => join(folder, name)));
 }
@@ -219,15 +220,6 @@ function processesWith(environmentEntry: string): number[] {
       return false;
     }
   });
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const programs = {

@@ -122,7 +122,7 @@ describe('--resume', () => {
     expect(summaryOf(again.stdout)).toBe(summaryOf(first.stdout));
   });
 
-  it('passes over every checkpoint that does not fit, says why, and starts from the beginning if none does', async () => {
+  it('skips every checkpoint that does not fit, says why, and starts from the beginning if none fits', async () => {
     const checkpoints = await runOf('unfit', 6, ['--seed', '2']);
     await runOf('unfit', 6, ['--batch', '16']);
     await runOf('unfit', 6, ['--lr', '0.01']);
@@ -165,7 +165,7 @@ describe('--resume', () => {
     expect(readdirSync(checkpoints)).toEqual(expect.arrayContaining(before));
   });
 
-  it('with other --epochs goes on where the schedule does not depend on them, and not where it does', async () => {
+  it('with other --epochs goes on unless the schedule depends on them', async () => {
     const longer = (name: string, args: readonly string[]) =>
       runToReport(folder, [...tiny, '--single', '--epochs', '4', '--checkpoint', path(name), '--resume', ...args]);
     await runOf('longer', 3);
@@ -242,7 +242,7 @@ it('a folder that is gone is named once, in the terminal and on the page, and tr
   expect(stdout.match(/was not written/g)).toHaveLength(1);
 });
 
-it('viewers see where the run went on from, and the newest checkpoint', async () => {
+it('viewers see the step from which the run resumed, and the newest checkpoint', async () => {
   const checkpoints = await runOf('watched', 4);
   const file = newestOf(checkpoints);
   const args = [...endless, '--port', '0', '--workers', '1', '--wait-for-start', '--checkpoint-every', '3'];

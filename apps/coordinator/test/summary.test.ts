@@ -1,4 +1,4 @@
-/** Lines of the terminal besides the display: the summary, how to join through a fleet, and how to resume. */
+/** Lines of the terminal other than the display: the summary, how to join through a fleet, and how to resume. */
 
 import { classField, scaledField, valueField } from '@lockstep/data';
 import type { DataSummary, Report } from '@lockstep/train';
@@ -89,7 +89,7 @@ describe('summary', () => {
     ]);
   });
 
-  it('has no table of workers where there were none', () => {
+  it('has no table of workers if there were none', () => {
     const single = { ...report, config: { ...report.config, workers: 'single' as const } };
     expect(summaryLines(single, colors)).toEqual([
       '',
@@ -182,24 +182,18 @@ describe('summary', () => {
     );
   });
 
-  it('counts the faults', () => {
+  it.each([
+    ['bit-exact', '; none changed the weights'],
+    ['sample-exact', ''],
+    ['unverified', ''],
+  ] as const)('counts the faults of a run that is %s%s', (exactness, effect) => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
-    expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
-      'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2; none changed the weights',
+    expect(summaryLines({ ...report, exactness, faults }, colors).at(-1)).toBe(
+      `disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2${effect}`,
     );
   });
 
-  it.each(['sample-exact', 'unverified'] as const)(
-    'does not say of a run that is %s what faults changed',
-    (exactness) => {
-      const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
-      expect(summaryLines({ ...report, exactness, numericMode: null, faults }, colors).at(-1)).toBe(
-        'disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2',
-      );
-    },
-  );
-
-  it('does not claim exact bits where numeric modes are mixed', () => {
+  it('does not claim exact bits if numeric modes are mixed', () => {
     const mixed = { ...report, exactness: 'sample-exact' as const, numericMode: null };
     const line = summaryLines(mixed, colors).at(-1);
     expect(line).toContain('sample-exact');

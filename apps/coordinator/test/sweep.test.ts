@@ -14,15 +14,8 @@ const short = ['--data', iris, '--epochs', '2'];
 it('runs of a sweep have the weights that they have alone, and a table says which is best', async () => {
   const file = join(folder, 'sweep.json');
   const args = ['--sweep', 'lr=0.001,0.1', '--sweep', 'optimizer=sgd,adam', '--seeds', '2', '--workers', '2'];
-  const { code, stdout } = await runInside('coordinator', [
-    'start',
-    ...short,
-    ...args,
-    '--port',
-    '0',
-    '--report',
-    file,
-  ]);
+  const sweep = ['start', ...short, ...args, '--port', '0', '--report', file];
+  const { code, stdout } = await runInside('coordinator', sweep);
   expect(code).toBe(0);
   const { rows, best } = JSON.parse(readFileSync(file, 'utf8')) as SweepReport;
   expect(rows).toHaveLength(8);

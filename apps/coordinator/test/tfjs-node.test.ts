@@ -34,7 +34,7 @@ describe.skipIf(absence !== undefined)(title, { timeout }, () => {
   });
 });
 
-describe.runIf(absence !== undefined)('--backend tfjs-node where the library is missing', () => {
+describe.runIf(absence !== undefined)('--backend tfjs-node without the library', () => {
   it('ends with one line, for a worker and in one process', async () => {
     const worker = startWorker(['--url', 'ws://127.0.0.1:9', '--backend', 'tfjs-node']);
     const { code, stderr } = await worker.ended;

@@ -191,7 +191,7 @@ function open(
   });
 }
 
-export function handleMessage(run: RunState, connection: Connection, message: CheckedMessage): void {
+function handleMessage(run: RunState, connection: Connection, message: CheckedMessage): void {
   const { connection: id, phase, claim, recalled } = connection;
   if (phase === 'handshake' && !claim && message.type !== 'hello' && message.type !== 'bye') {
     protocolViolation(run, connection, `${message.type} before hello`);
@@ -277,7 +277,7 @@ function takeWrongSums(run: RunState, worker: Connection, wrongFrom: number): vo
   if (refusal) refuse(run, worker, refusal);
 }
 
-export function control(run: RunState, action: ControlAction): void {
+function control(run: RunState, action: ControlAction): void {
   if (hasEnded(run)) return;
   switch (action) {
     case 'start':

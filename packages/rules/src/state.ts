@@ -157,7 +157,7 @@ export interface Connection {
 }
 
 /** Messages that the run goes back, of which a worker has not answered the last. */
-export interface Recall {
+interface Recall {
   readonly unanswered: number;
   readonly sinceMs: number;
 }

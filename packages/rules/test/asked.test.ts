@@ -42,7 +42,7 @@ describe('a relay', () => {
     expect(relay.state.current.shards.size).toBe(0);
   });
 
-  it('sends weights once a step, whatever it is asked for of that', () => {
+  it('sends weights once a step, however many shards of it are asked', () => {
     const relay = relayWith(1);
     for (const shard of [
       { lo: 0, n: 2 },
@@ -55,39 +55,42 @@ describe('a relay', () => {
   });
 
   it.each([
-    ['are sent on', [], 0],
-    ['broke off anew', [{ type: 'weightsBroken', step: 2 }], 2],
-  ] as const)('gives weights that %s to those that computed for the step before', (_, events, sent) => {
-    const relay = relayWith(2);
-    ask(relay, 1, { lo: 0, n: 8 });
-    // Nothing is forwarded while a shard is open, since its own weights may still have to be sent.
-    const early = relay.dispatch({ type: 'weightsArriving', step: 2 });
-    expect(early).toContainEqual({ type: 'forwardWeights', connections: [], step: 2 });
-    for (const worker of [1, 2]) relay.answerAll(worker);
-    const newcomer = relay.join();
-    const effects = relay.dispatch({ type: 'weightsArriving', step: 2 });
-    expect(effects).toContainEqual({ type: 'forwardWeights', connections: [1, 2], step: 2 });
-    for (const event of events) relay.dispatch(event);
-    const asked = ask(relay, 2, { lo: 0, n: 8 }).flatMap((effect) => (effect.type === 'sendWeights' ? [effect] : []));
-    expect(asked.filter(({ connection }) => connection !== newcomer)).toHaveLength(sent);
-  });
+    ['arrive', [], 0],
+    ['broke off', [{ type: 'weightsBroken', step: 2 }], 2],
+  ] as const)(
+    'forwards weights to workers that computed the step before, and sends only those that broke off again: they %s',
+    (_, events, sent) => {
+      const relay = relayWith(2);
+      ask(relay, 1, { lo: 0, n: 8 });
+      // Nothing is forwarded while a shard is open, since its own weights may still have to be sent.
+      const early = relay.dispatch({ type: 'weightsArriving', step: 2 });
+      expect(early).toContainEqual({ type: 'forwardWeights', connections: [], step: 2 });
+      for (const worker of [1, 2]) relay.answerAll(worker);
+      const newcomer = relay.join();
+      const effects = relay.dispatch({ type: 'weightsArriving', step: 2 });
+      expect(effects).toContainEqual({ type: 'forwardWeights', connections: [1, 2], step: 2 });
+      for (const event of events) relay.dispatch(event);
+      const asked = ask(relay, 2, { lo: 0, n: 8 }).flatMap((effect) => (effect.type === 'sendWeights' ? [effect] : []));
+      expect(asked.filter(({ connection }) => connection !== newcomer)).toHaveLength(sent);
+    },
+  );
 
   it.each([
     ['withdrawn', (relay: ScriptedCoordinator) => relay.dispatch({ type: 'askedNoMore' })],
-    ['asked for another one', (relay: ScriptedCoordinator) => ask(relay, 2, { lo: 4, n: 4 })],
-  ])('cancels what its workers compute where it is %s', (_, withdraw) => {
+    ['replaced by another one', (relay: ScriptedCoordinator) => ask(relay, 2, { lo: 4, n: 4 })],
+  ])('cancels open tasks if the shard is %s', (_, withdraw) => {
     const relay = relayWith(2);
     ask(relay, 2, { lo: 0, n: 4 });
     relay.answerAll(1);
     const effects = withdraw(relay);
     expect(sentTo(1, effects)).not.toContain('cancel');
     expect(sentTo(2, effects)).toContain('cancel');
-    // A result that comes nevertheless is of a shard that is no longer wanted.
+    // A result that still arrives is dropped.
     relay.gradient(2, { step: 2, lo: 2, n: 2 });
     expect(relay.added).toHaveLength(1);
   });
 
-  it('gives the shard of a worker that is gone to another one', () => {
+  it('gives the shard of a worker that left to another one', () => {
     const relay = relayWith(2);
     ask(relay, 0, { lo: 0, n: 8 });
     relay.close(2);
@@ -95,7 +98,7 @@ describe('a relay', () => {
     expect(typesOf(relay.effects)).toContain('askedDone');
   });
 
-  it('says that a shard is not finite where it finds the same, and goes on', () => {
+  it('reports a shard as not finite if its own computation agrees, and goes on', () => {
     const relay = relayWith(1);
     relay.refereeFindsFinite = false;
     ask(relay, 0, { lo: 0, n: 8 });
@@ -120,7 +123,7 @@ describe('a relay', () => {
     expect(eventsOf(effects)).toEqual([]);
   });
 
-  it('computes the asked shard anew where a worker has sent a wrong result of it', () => {
+  it('computes the asked shard again if a worker sent a wrong result', () => {
     const relay = relayWith(3, { verifyRate: 1 });
     relay.liars.add(3);
     ask(relay, 0, { lo: 0, n: 8 });

@@ -95,7 +95,7 @@ describe('the soft deadline', () => {
     expect(eventsOf(coordinator.wait(1))).toEqual([{ type: 'late', workerId: 'w2', step: 0 }]);
   });
 
-  it('takes the rate of an idle worker into account where a worker reports a thousandth of it', () => {
+  it('follows the rate of an idle worker if a late one reports a thousandth of it', () => {
     const coordinator = new ScriptedCoordinator({ batch: 4, samples: 4, startWorkers: 2 });
     const [slow, quick] = [coordinator.join({ samplesPerMs: 0.001 }), coordinator.join({ samplesPerMs: 1 })];
     expect(coordinator.tasksOf(quick)).toHaveLength(1);
@@ -164,7 +164,7 @@ describe('a worker that says how many bytes have arrived', () => {
     return waitedMs();
   }
 
-  it('has more time while they arrive at no less than 256 kbit/s, and no more than that', () => {
+  it('gets more time only while they arrive at 256 kbit/s or faster', () => {
     const until = 40_000;
     expect(disconnectedAtMs(0, until)).toBe(5_500);
     expect(disconnectedAtMs(16, until)).toBeLessThan(12_000);

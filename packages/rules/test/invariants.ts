@@ -57,9 +57,7 @@ export class Invariants {
       return;
     }
     expect(after.current.step).toBe(this.#nextStep);
-    if (after.phase !== 'waiting') {
-      this.#checkSteps(after, event.atMs);
-    }
+    if (after.phase !== 'waiting') this.#checkSteps(after, event.atMs);
     expect(after.kept.map(({ step }) => step)).toEqual([...this.#kept]);
     expect(stateFault(after)).toBeUndefined();
     this.#checkRecords(after);
@@ -110,8 +108,6 @@ export class Invariants {
         expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
         this.#tasksOf.get(effect.connection)!.add(taskKey(effect.step, effect));
         return;
-      case 'hold':
-        return;
       case 'add':
         this.#expectTrust(effect);
         this.#added.push(effect);
@@ -161,6 +157,7 @@ export class Invariants {
       case 'send':
         if (effect.message.type === 'goBack') this.#recall(effect.connection);
         return;
+      case 'hold':
       case 'event':
       case 'close':
         return;

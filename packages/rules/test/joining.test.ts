@@ -6,6 +6,7 @@ const { heartbeatMs } = defaultLimits;
 
 /** Messages to a worker that is let in. */
 const joins = ['welcome', 'sendNumericsCheck'];
+const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
 
 describe('a worker that joins', () => {
   it('gets a welcome and a numerics check first; it counts, and gets tasks, only after its result', () => {
@@ -79,7 +80,6 @@ describe('a hello', () => {
 });
 
 it('to an address of three liars is refused for a time, unless it was in the run without a wrong result', () => {
-  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
   const coordinator = new ScriptedCoordinator({ epochs: 50, verifyRate: 1, ...own });
   const member = coordinator.join({ address: 'a' });
   const liars = [1, 2, 3].map(() => {
@@ -108,7 +108,6 @@ it('to an address of three liars is refused for a time, unless it was in the run
 });
 
 it('a liar is named for the rest of the run, also if none of its results counts', () => {
-  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
   const coordinator = new ScriptedCoordinator({ epochs: 50, verifyRate: 1, ...own });
   coordinator.join();
   const liar = coordinator.join();
@@ -119,10 +118,9 @@ it('a liar is named for the rest of the run, also if none of its results counts'
 });
 
 describe('a worker is refused', () => {
-  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
   const gpu = 'gpu.js webgl2';
 
-  it('whose gradient of the numerics check is wrong, and never gets a shard', () => {
+  it('if its gradient of the numerics check is wrong, and never gets a shard', () => {
     const coordinator = new ScriptedCoordinator();
     const connection = coordinator.open();
     coordinator.hello(connection);
@@ -132,7 +130,7 @@ describe('a worker is refused', () => {
     expect(sentTo(connection, coordinator.effects)).not.toContain('sendTask');
   });
 
-  it('whose check has other bits than the coordinator in the same numeric mode, and welcome in a mode of its own', () => {
+  it("if its bits differ from the coordinator's in the same numeric mode; in a mode of its own it is welcome", () => {
     const coordinator = new ScriptedCoordinator(own);
     const liar = coordinator.open();
     coordinator.hello(liar, { numericMode: own.refereeMode });
@@ -140,7 +138,7 @@ describe('a worker is refused', () => {
     expect(coordinator.tasksOf(coordinator.join({ numericMode: gpu, hash: 'bbbbbbbb' }))).toHaveLength(1);
   });
 
-  it('whose bits are others if nodes are rounded, with a sentence that says what to choose', () => {
+  it('if its bits differ in a run that rounds nodes, with a sentence that says what to choose', () => {
     expect(() => new ScriptedCoordinator({ roundsToHalves: true })).toThrow(/^run: expected refereeHash, .* got none$/);
     const coordinator = new ScriptedCoordinator({ ...own, roundsToHalves: true });
     const connection = coordinator.open();
@@ -155,7 +153,7 @@ describe('a worker is refused', () => {
 });
 
 describe('a worker that returns', () => {
-  it('within the resume window keeps its identity, and its work is counted on', () => {
+  it('within the resume window keeps its identity and its counts', () => {
     const { coordinator, first } = started(1, { epochs: 10 });
     coordinator.nowMs += 10;
     coordinator.answerAll(first);
@@ -178,7 +176,7 @@ describe('a worker that returns', () => {
     expect([...coordinator.state.records.keys()]).toEqual(['w1', 'w2']);
   });
 
-  it('replaces the half-open connection that it left behind once that does not answer, and gets its shards', () => {
+  it('replaces the half-open connection that it left behind if that does not answer, and gets its shards', () => {
     const { coordinator, first: halfOpen } = started(1);
     const returned = coordinator.open();
     const claim = coordinator.hello(returned, { resumeKey: 'key-1' });

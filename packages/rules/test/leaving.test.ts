@@ -26,7 +26,7 @@ describe('the shards of a worker that disconnects', () => {
     coordinator.finish();
   });
 
-  it('are assigned once where it goes while it is checked again, and its going is told', () => {
+  it('are assigned once if it leaves while it is checked again, and its leaving is announced', () => {
     const { coordinator, first } = sharing();
     const [task] = coordinator.tasksOf(first);
     coordinator.receive(first, { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' });
@@ -38,7 +38,7 @@ describe('the shards of a worker that disconnects', () => {
     coordinator.finish();
   });
 
-  it('are halved where more workers than shards are idle', () => {
+  it('are halved if more workers than shards are idle', () => {
     const { coordinator, first } = started(1, { steps: 1 });
     const [second, third] = [coordinator.join(), coordinator.join()];
     expect(coordinator.tasksOf(first)).toEqual([{ step: 0, lo: 0, n: 8 }]);
@@ -100,7 +100,7 @@ describe('the record of a worker', () => {
 });
 
 describe('the end of a run', () => {
-  it('closes every connection with a finish, also those before their hello and after it; nothing follows', () => {
+  it('closes every connection with a finish, also before its hello; nothing follows', () => {
     const { coordinator, first: worker } = started(1, { steps: 1 });
     const unknown = coordinator.open();
     const from = coordinator.effects.length;
@@ -143,7 +143,7 @@ describe('a worker that is removed', () => {
 
   it.each([
     ['before the run begins', 1],
-    ['where it is checked again', 2],
+    ['while it is checked again', 2],
   ] as const)('is announced once %s; one that is unknown is not', (_, workers) => {
     const { coordinator, first } = started(workers, { startWorkers: 2 });
     const [task] = coordinator.tasksOf(first);
@@ -187,7 +187,7 @@ describe('why a worker is idle', () => {
   it.each([
     ['fastest', 'outnumbered'],
     ['rotation', 'rotation'],
-  ] as const)('is that others are enough, with participation %s: %s', (participation, reason) => {
+  ] as const)('is that it is not needed, with participation %s: %s', (participation, reason) => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 3, batch: 4, samples: 64, participation });
     for (let worker = 0; worker < 3; worker++) coordinator.join({ isNewcomer: true });
     coordinator.completeSteps(8);
@@ -195,7 +195,7 @@ describe('why a worker is idle', () => {
     expect(reasonsOf(coordinator)).toContain(undefined);
   });
 
-  it('is that it has shown no speed yet, or is too slow', () => {
+  it('is that its speed is not known yet, or that it is too slow', () => {
     const { coordinator, first: quick } = started(1, { startWorkers: 1, epochs: 100 });
     coordinator.completePlannedSteps();
     const slow = coordinator.join({ samplesPerMs: 1e-3, isNewcomer: true });

@@ -52,7 +52,7 @@ function noise(part: number, steps: number): fc.Arbitrary<[number, number][]> {
 }
 
 describe('the shares of two workers whose speeds vary', () => {
-  it('are equal where they are equally fast but for noise of 15 %', () => {
+  it('are equal if their speeds differ only by noise of 15 %', () => {
     fc.assert(
       fc.property(noise(0.15, 40), (steps) => {
         const run = twoWorkers();
@@ -66,7 +66,7 @@ describe('the shares of two workers whose speeds vary', () => {
   /** Steps until the cut follows a speed: four results make up over half of a change; two steps are planned ahead. */
   const mostStepsBehind = 8;
 
-  it('follow within eight steps a worker that has half of its speed, and again one that has all of it back', () => {
+  it('follow within eight steps a worker that slows down to half its speed, and one that recovers', () => {
     const lasting = mostStepsBehind + 20;
     fc.assert(
       fc.property(fc.constantFrom(0, 1), noise(0.1, 2 * lasting), (slow, steps) => {

@@ -150,7 +150,7 @@ describe('a relay that has caught a worker', () => {
   it.each([
     ['relay', 1],
     ['node', 0],
-  ] as const)('takes its sums back: the run goes back where a %s says so', (kind, rewinds) => {
+  ] as const)('takes its sums back: the run goes back only if a relay asks, here a %s', (kind, rewinds) => {
     const coordinator = new ScriptedCoordinator({ epochs: 2, keptStates: 4, ...own });
     const worker = coordinator.join({ kind });
     coordinator.completeSteps(5);
@@ -163,7 +163,7 @@ describe('a relay that has caught a worker', () => {
     expect(claimOf(coordinator.state).exactness).toBe('bit-exact');
   });
 
-  it('can take back no sums but its own', () => {
+  it('can take back only its own sums', () => {
     const coordinator = new ScriptedCoordinator({ epochs: 50, keptStates: 4, ...own });
     coordinator.join();
     coordinator.completeSteps(6);
@@ -223,7 +223,7 @@ describe('a relay that has caught a worker', () => {
   });
 });
 
-it('few states are kept, and first of all those that connected workers need', () => {
+it('few states are kept, those that connected workers need first', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 3 }),
@@ -247,7 +247,7 @@ it('few states are kept, and first of all those that connected workers need', ()
   );
 });
 
-it('a state that only a worker needed that has left is forgotten before others', () => {
+it('a state that only a departed worker needed is forgotten before others', () => {
   const coordinator = new ScriptedCoordinator({ epochs: 400, keptStates: 2, ...own });
   const workers = [0, 1, 2, 3].map((index) => {
     const connection = coordinator.join();

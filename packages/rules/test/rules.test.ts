@@ -12,6 +12,9 @@ const gradientOf =
   (coordinator, connection) =>
     coordinator.gradient(connection, { step, lo: 0, n: 8 });
 const taskError: Violation = (coordinator, connection) => coordinator.nonFinite(connection, { step: 0, lo: 0, n: 8 });
+const status: Violation = (coordinator, connection) =>
+  coordinator.receive(connection, { type: 'status', hidden: true });
+const ping: Violation = (coordinator, connection) => coordinator.receive(connection, { type: 'ping', sentAtMs: 17 });
 
 describe('a message that its phase does not allow', () => {
   it.each([
@@ -21,30 +24,21 @@ describe('a message that its phase does not allow', () => {
     ['a numerics result without a check', 'ready', numericsResult],
     ['a gradient before hello', 'handshake', gradientOf(0)],
     ['a gradient before the numerics check', 'checking', gradientOf(0)],
+    ['a gradient of the current step, whose weights it was not sent', 'ready', gradientOf(0)],
     ['a gradient of the next step', 'ready', gradientOf(1)],
     ['a task error before hello', 'handshake', taskError],
+    ['a status before hello', 'handshake', status],
+    ['a ping before hello', 'handshake', ping],
   ] as const)('%s closes its socket with 1002', (_, phase, violate) => {
     const { coordinator, first: other } = started(1);
     const connection = phase === 'ready' ? coordinator.join() : coordinator.open();
     if (phase === 'checking') coordinator.hello(connection);
     const close = expect.objectContaining({ type: 'close', connection, code: 1002 });
-    expect(violate(coordinator, connection)).toContainEqual(close);
+    const effects = violate(coordinator, connection);
+    expect(effects).toContainEqual(close);
+    expect(sentTo(connection, effects)).toEqual(['close']);
     expect(coordinator.state.faults.rejected).toBe(1);
     expect(coordinator.connections).toEqual([other]);
-  });
-
-  it('a status before hello closes its socket', () => {
-    const coordinator = new ScriptedCoordinator();
-    const connection = coordinator.open();
-    const effects = coordinator.receive(connection, { type: 'status', hidden: true });
-    expect(sentTo(connection, effects)).toEqual(['close']);
-  });
-
-  it('a gradient from a worker that was not sent the weights closes its socket, even where the shard is wanted', () => {
-    const { coordinator } = started(1);
-    const eager = coordinator.join();
-    expect(sentTo(eager, coordinator.effects)).not.toContain('sendWeights');
-    expect(sentTo(eager, coordinator.gradient(eager, { step: 0, lo: 0, n: 8 }))).toContain('close');
   });
 });
 
@@ -62,19 +56,16 @@ describe('a status', () => {
 });
 
 describe('a ping', () => {
-  const ping = { type: 'ping', sentAtMs: 17 } as const;
-
   it('is answered with its own time', () => {
     const { coordinator, first: connection } = started(1);
-    const effects = coordinator.receive(connection, ping);
-    expect(effects).toEqual([{ type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } }]);
+    const pong = { type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } };
+    expect(ping(coordinator, connection)).toEqual([pong]);
   });
 
-  it('before hello closes its socket, and is not asked for', () => {
+  it('is not sent before hello', () => {
     const coordinator = new ScriptedCoordinator();
-    const connection = coordinator.open();
+    coordinator.open();
     expect(coordinator.wait(coordinator.setup.limits.heartbeatMs)).toEqual([]);
-    expect(sentTo(connection, coordinator.receive(connection, ping))).toEqual(['close']);
   });
 });
 

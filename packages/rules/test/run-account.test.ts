@@ -19,7 +19,7 @@ function claimWith(workers: readonly Parameters<ScriptedCoordinator['join']>[0][
 }
 
 describe('a run claims', () => {
-  it('bits of the numeric mode of the coordinator where all contributors compute in it', () => {
+  it("bits of the coordinator's numeric mode if all contributors compute in it", () => {
     expect(claimWith([cpu, { ...cpu, backend: 'reference' }])).toEqual({
       exactness: 'bit-exact',
       numericMode: 'f32-mul-add.v1',
@@ -28,7 +28,7 @@ describe('a run claims', () => {
     });
   });
 
-  it('bits only among WebGL where only WebGL contributed', () => {
+  it('bits only among WebGL if only WebGL contributed', () => {
     expect(claimWith([webgl, webgl])).toEqual({
       exactness: 'bit-exact',
       numericMode: 'gpu.js webgl2 on a card, numerics check bbbbbbbb',
@@ -37,7 +37,7 @@ describe('a run claims', () => {
     });
   });
 
-  it('bits only among its kind also where another mode gives the same numerics check', () => {
+  it('bits only among its own backend even if another mode gives the same numerics check', () => {
     expect(claimWith([{ ...webgl, hash: 'aaaaaaaa' }])).toMatchObject({ text: 'bit-exact among webgl' });
   });
 
@@ -45,7 +45,7 @@ describe('a run claims', () => {
     ['modes are mixed', [cpu, webgl]],
     ['modes of one numerics check but different names are mixed', [cpu, { ...webgl, hash: 'aaaaaaaa' }]],
     ['GPUs differ', [webgl, { ...webgl, hash: 'cccccccc' }]],
-  ])('no bits where %s', (_case, workers) => {
+  ])('no bits if %s', (_case, workers) => {
     const none = { exactness: 'sample-exact', numericMode: null, bitExactAmong: null, text: 'sample-exact' };
     expect(claimWith(workers)).toEqual(none);
   });
@@ -104,7 +104,7 @@ describe('the history of a run', () => {
     expect(historyOf(after, 123_456.7).workers[0]?.readyMs).toBe(left!.readyMs);
   });
 
-  it('holds no resume key, and no key makes a later worker one of those before', () => {
+  it('holds no resume key, and no key lets a later worker take an earlier identity', () => {
     const { state } = afterOneStep();
     const history = historyOf(state, 10_000);
     const keys = [...state.records.values()].map(({ resumeKey }) => resumeKey);
@@ -120,7 +120,7 @@ describe('the history of a run', () => {
     }
   });
 
-  it('of a run whose last step it is leaves nothing to do', () => {
+  it('at the last step of a run leaves nothing to do', () => {
     const { state } = afterOneStep();
     expect(new Rules(state.setup, 4, historyOf(state, 0)).view.phase).toBe('finished');
   });

@@ -30,7 +30,7 @@ describe('a late or duplicate gradient', () => {
     expect(coordinator.gradient(first, task)).toEqual([]);
   });
 
-  it('is ignored where its shard was taken away meanwhile', () => {
+  it('is ignored if its shard was taken away meanwhile', () => {
     const { coordinator, first, second, task } = sharing();
     coordinator.receive(first, { ...deviceLost, ...task });
     coordinator.numericsResult(first);
@@ -40,7 +40,7 @@ describe('a late or duplicate gradient', () => {
     expect(coordinator.tasksOf(second)).toContainEqual(task);
   });
 
-  it('is ignored where the shard was never given to the worker', () => {
+  it('is ignored if the shard was never given to the worker', () => {
     const { coordinator, first, second } = sharing();
     const added = coordinator.added.length;
     for (const task of coordinator.tasksOf(second)) coordinator.gradient(first, task);
@@ -68,7 +68,7 @@ describe('a gradient', () => {
 });
 
 describe('a gradient that is not finite', () => {
-  it('is computed by the coordinator, and the run goes on where that is finite', () => {
+  it('is computed by the coordinator, and the run goes on if its own result is finite', () => {
     const { coordinator, first, task } = sharing();
     const effects = coordinator.nonFinite(first, task);
     expect(effects).toContainEqual({ type: 'referee', ...task });
@@ -76,7 +76,7 @@ describe('a gradient that is not finite', () => {
     coordinator.finish();
   });
 
-  it('fails the run with a message that names the samples where the coordinator finds the same', () => {
+  it('fails the run with a message that names the samples if the coordinator finds the same', () => {
     const { coordinator, first, task } = sharing();
     coordinator.refereeFindsFinite = false;
     const effects = coordinator.nonFinite(first, task);
@@ -187,7 +187,7 @@ describe('a shard that is drawn for a check', () => {
     expect(shardsOf(coordinator, first)).toBe(before + 1);
   });
 
-  it("whose worker lies is the coordinator's own, also where all lie alike: each is refused, and adds nothing", () => {
+  it('counts as the coordinator computes it if its worker lies, even if all lie alike: each is refused', () => {
     const { coordinator, first, second, task } = withCheckedShard();
     const other = coordinator.tasksOf(second)[0]!;
     coordinator.liars.add(first).add(second);
@@ -306,7 +306,7 @@ describe('a newcomer', () => {
     expect(exactnessOf(coordinator.state)).toBe('bit-exact');
   });
 
-  it('is not confirmed by another one, even where both lie in the same way', () => {
+  it('is not confirmed by another one, even if both lie in the same way', () => {
     const coordinator = createCoordinator({ steps: 1, verifyRate: 1, batch: 2, samples: 2 });
     const [one, other] = [coordinator.join({ isNewcomer: true }), coordinator.join({ isNewcomer: true })];
     const [task] = coordinator.tasksOf(one) as [Task];

@@ -94,7 +94,7 @@ describe('coarse shares', () => {
     }, 0);
   };
 
-  it('take at most 12.5 % longer than the finest where only rates differ, whatever the unit of time', () => {
+  it('take at most 12.5 % longer than the finest if only rates differ, in any unit of time', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 200 }),
@@ -145,7 +145,7 @@ describe('coarse shares', () => {
     );
   });
 
-  it('end where larger shards do the more a gradient costs', () => {
+  it('align with larger shards the more a gradient costs', () => {
     const of = (gradientMs: number): number[] => {
       const known = [100, 70, 90, 85].map((rate) => ({ rate: rate / 100, overheadMs: 0, gradientMs }));
       return coarseShares(64, known);

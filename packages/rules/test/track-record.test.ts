@@ -108,7 +108,7 @@ describe('a worker is proven', () => {
     expect(current().isProven).toBe(true);
   });
 
-  it('as soon as without failures where the failures were those of another address', () => {
+  it('as soon as without failures if only another address has failed', () => {
     const { run, id, from, current } = connectionFrom('10.0.0.2');
     for (let failure = 0; failure < 6; failure++) recordFailure(run, current());
     from('10.0.0.1');
@@ -139,7 +139,7 @@ describe('an address', () => {
     expect(closedForMs(run, current())).toBe(0);
   });
 
-  it('has a failure more after each quarantine', () => {
+  it('counts each quarantine as a failure as well', () => {
     const { run, id, current } = connectionFrom('10.0.0.1');
     for (let time = 0; time < 4; time++) recordQuarantine(run, current());
     for (let result = 1; result < 2 ** 4; result++) recordSuccess(run, id);
@@ -154,7 +154,7 @@ describe('an address', () => {
     expect(closedForMs(run, current())).toBe(0);
   });
 
-  it('that is that of this process has no record', () => {
+  it('of this process has no record', () => {
     const { run, id, current } = connectionFrom('');
     for (let time = 0; time < 5; time++) recordQuarantine(run, current());
     recordSuccess(run, id);
