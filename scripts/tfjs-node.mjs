@@ -13,8 +13,7 @@ const require = createRequire(join(root, 'packages', 'tfjs-node', 'package.json'
 /** The wheel closest to the C library that the addon was written for. The hash makes pip refuse any other file. */
 const wheel = {
   version: '2.15.1',
-  requirement:
-    'tensorflow-cpu==2.15.1 --hash=sha256:54660c074d7241a503e81edfd9f5ef5af88f64051b72e2945f26318c790f2d26\n',
+  hash: 'sha256:54660c074d7241a503e81edfd9f5ef5af88f64051b72e2945f26318c790f2d26',
   platform: 'manylinux_2_17_x86_64',
   /** Selects one of the release's wheels, independent of the installed Python. */
   python: '3.11',
@@ -101,7 +100,7 @@ function buildFromWheel(folder) {
 /** Creates `deps/lib` and `deps/include` in `work`, in the layout of the addon's own build. */
 function fetchLibrary(python, work) {
   const requirements = join(work, 'requirements.txt');
-  fs.writeFileSync(requirements, wheel.requirement);
+  fs.writeFileSync(requirements, `tensorflow-cpu==${wheel.version} --hash=${wheel.hash}\n`);
   const target = ['--platform', wheel.platform, '--python-version', wheel.python, '--only-binary', ':all:'];
   const quiet = ['--disable-pip-version-check', '--quiet', '--no-cache-dir', '--retries', '2'];
   const args = ['-m', 'pip', 'download', ...quiet, '--no-deps', '--require-hashes', ...target, '--dest', work];

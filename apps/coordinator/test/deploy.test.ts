@@ -181,7 +181,7 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
     const { entrypoint, command } = services.nats as { entrypoint: string[]; command: string[] };
     expect(entrypoint).toEqual(['nats-server']);
     const args = command.map((arg) => arg.replace('/etc/nats', nats).replace('/data', join(folder, 'data')));
-    server = await startNatsServer({ args: [...args, '--addr', '127.0.0.1', '--port', '-1'] });
+    server = await startNatsServer([...args, '--addr', '127.0.0.1', '--port', '-1']);
   });
   afterAll(() => server.close());
 

@@ -60,7 +60,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "the coordinator's own result is not compared where it is to be",
+    name: "the coordinator's own result is not compared when it should be",
     foundBy: 300,
     scenario: { lying: true },
     changes: [
@@ -92,7 +92,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'sums are rounded where shards end alone',
+    name: 'sums are rounded only at the ends of shards',
     foundBy: 2,
     changes: [
       {
@@ -154,7 +154,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'results count before any was compared, where no worker is proven',
+    name: 'results count before any was compared, if no worker is proven',
     foundBy: 2,
     changes: [
       {
@@ -211,7 +211,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
+    name: 'a relay computes an earlier step with later weights, after the coordinator came back from a checkpoint',
     foundBy: 65,
     scenario: { relays: 'small' },
     changes: [
@@ -317,7 +317,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'the optimizer keeps its state where the run goes back',
+    name: 'the optimizer keeps its state when the run goes back',
     foundBy: 9,
     scenario: { lying: true },
     changes: [
@@ -329,7 +329,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'results of before the run went back count',
+    name: 'results from before the run went back count',
     foundBy: 32,
     scenario: { lying: true },
     changes: [
@@ -346,7 +346,7 @@ const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'workers of an address that have left are trusted where the next one is caught',
+    name: 'workers of an address that have left are trusted when the next one is caught',
     foundBy: 46,
     scenario: { lying: true },
     changes: [

@@ -160,7 +160,7 @@ describe('a standby', () => {
     expect(takeovers).toBeGreaterThan(0);
   });
 
-  it('leads beside one that does not reach the store, until that one is deposed: both compute the same weights', async () => {
+  it('leads at the same time as one that cannot reach the store, until that one is deposed: both compute the same weights', async () => {
     let deposed = 0;
     for (let seed = 1; seed <= 5; seed++) {
       const simulation = await playFleet(seed, ['store out of reach', 'join', 'kill'], 2_000);
@@ -171,7 +171,7 @@ describe('a standby', () => {
     expect(deposed).toBeGreaterThan(0);
   });
 
-  it('does not lead where the store is away for all', async () => {
+  it('does not lead while nobody can reach the store', async () => {
     for (let seed = 1; seed <= 2; seed++) {
       const simulation = await playFleet(seed, ['store away']);
       expect(happened(simulation, /^coordinator \d starts/)).toHaveLength(1);

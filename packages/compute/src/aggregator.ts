@@ -1,7 +1,6 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
 import { bytesOf, copyBytes, decodeVector, type MessageOf } from '@lockstep/protocol';
-import type { Shard } from '@lockstep/rules';
-import { type RunPlan, usedMicrobatches } from '@lockstep/rules';
+import { type RunPlan, type Shard, usedMicrobatches } from '@lockstep/rules';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
 import { TreeSum } from './tree-sum.ts';
 import { valueAt } from './vector-memory.ts';
@@ -74,7 +73,7 @@ export class Aggregator {
     range: { readonly from: number; readonly to: number },
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
   ): number {
-    const values = this.#viewOf(memory).subarray(range.from, range.to);
+    const values = this.valuesOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) copyBytes(bytesOf(values), bytes);
     else decodeVector(bytes, encoding, values, this.#plan.halfUnit);
     return this.#largestOf(memory, range);
@@ -90,7 +89,7 @@ export class Aggregator {
     { lossSum, correct }: Pick<ShardSum, 'lossSum' | 'correct'>,
   ): DecodedSum | undefined {
     const size = this.#parameterCount;
-    const values = this.#viewOf(memory);
+    const values = this.valuesOf(memory);
     values[size] = lossSum;
     values[size + 1] = correct;
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
@@ -98,12 +97,12 @@ export class Aggregator {
 
   /** Returns a view of reserved memory, valid until the backend allocates. */
   valuesOf(memory: SumMemory): Float32Array {
-    return this.#viewOf(memory);
+    return memory instanceof Float32Array ? memory : this.#backend.view(memory);
   }
 
   /** Returns a shard's whole sum in reserved memory. @returns undefined if a number is not finite */
   read(memory: SumMemory): DecodedSum | undefined {
-    const values = this.#viewOf(memory);
+    const values = this.valuesOf(memory);
     const [lossSum, correct] = [values[this.#parameterCount]!, values[this.#parameterCount + 1]!];
     return this.finish(memory, this.#largestOf(memory, { from: 0, to: this.#parameterCount }), { lossSum, correct });
   }
@@ -155,10 +154,6 @@ export class Aggregator {
     const buffer = this.#sum.free;
     this.#backend.view(buffer).set(values);
     this.#sum.add(shard, buffer);
-  }
-
-  #viewOf(memory: SumMemory): Float32Array {
-    return memory instanceof Float32Array ? memory : this.#backend.view(memory);
   }
 
   #largestOf(memory: SumMemory, range: { readonly from: number; readonly to: number }): number {

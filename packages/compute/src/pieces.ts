@@ -36,8 +36,8 @@ export interface PieceCompute {
   /** Cuts a piece into consecutive parts, one for each turn. */
   partsOf(piece: SampleRange): readonly SampleRange[];
   /**
-   * Returns the programs that the thread runs for a part. With the last part they leave the piece's sum in `vector`
-   * Gradient, loss sum and number of correct answers, [parameters + 2]. Samples and targets are loaded at once; the next
+   * Returns the programs that the thread runs for a part. With the last part they leave the piece's sum in `vector`,
+   * [parameters + 2]: gradient, loss sum and number of correct answers. Samples and targets are loaded at once; the next
    * call overwrites them.
    */
   programsOf(batch: ShardBatch, piece: SampleRange, part: SampleRange, vector: Storage): Program[];
@@ -51,13 +51,16 @@ function loadSamples(plan: LabeledPlan, batch: ShardBatch, { from, to }: SampleR
   return plan.load(batch.samplesOf(from, to), batch.targets.subarray(from * perSample, to * perSample), key);
 }
 
-interface MicrobatchPieceOptions {
+interface PieceOptions {
   readonly backend: Backend;
   readonly model: Model;
-  readonly microbatchSize: number;
   readonly targetField: TargetField;
-  /** [parameters] */
+  /** [parameters]; every replica starts from them. */
   readonly parameters: Storage;
+}
+
+interface MicrobatchPieceOptions extends PieceOptions {
+  readonly microbatchSize: number;
 }
 
 /** A piece of whole microbatches at fixed weights: one pass over all of their samples. */
@@ -99,13 +102,8 @@ export class MicrobatchPiece implements PieceCompute {
   }
 }
 
-interface ReplicaPieceOptions {
-  readonly backend: Backend;
-  readonly model: Model;
+interface ReplicaPieceOptions extends PieceOptions {
   readonly innerSteps: InnerSteps;
-  readonly targetField: TargetField;
-  /** [parameters]; every replica starts from them. */
-  readonly parameters: Storage;
 }
 
 /** Most inner steps in a turn. Each has its own plan, which holds its samples; more steps would save little. */

@@ -2,7 +2,7 @@
 import type { Clock } from '@lockstep/protocol';
 
 /** Yields to the events that are waiting. */
-export function turn(clock: Clock): Promise<void> {
+function turn(clock: Clock): Promise<void> {
   return new Promise((resolve) => void clock.after(0, resolve));
 }
 

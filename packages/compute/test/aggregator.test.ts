@@ -1,6 +1,5 @@
 import { encodeHalves, encodeSparse } from '@lockstep/protocol';
-import type { Shard } from '@lockstep/rules';
-import { planRun } from '@lockstep/rules';
+import { planRun, type Shard } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { Aggregator } from '../src/aggregator.ts';
 import { valueAt } from '../src/vector-memory.ts';

@@ -80,7 +80,7 @@ describe.each(withCodec.map((backend) => [`${backend.name}, ${backend.threads ??
       backend.free(storage);
     });
 
-    it('goes on where the backend’s memory has moved', () => {
+    it('goes on after the backend’s memory has moved', () => {
       const values = blocks(1000);
       const before = checksum(new Uint8Array(values.buffer));
       const large = backend.allocate(8_000_000);

@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
-import type { InnerSteps } from '@lockstep/rules';
-import { nextPowerOfTwo, planRun, stepDivisor } from '@lockstep/rules';
+import { type InnerSteps, nextPowerOfTwo, planRun, stepDivisor } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import fc from 'fast-check';

@@ -1,5 +1,5 @@
 import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
@@ -33,11 +33,10 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
         async (count, microbatchSize, seed) => {
           const [pixels, labels] = samplesOf(seed, count);
           const compute = await opened(microbatchSize);
-          const floatsOf = async (from: number, to: number) =>
-            new Float32Array(
-              (await compute.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))).gradient.slice()
-                .buffer,
-            );
+          const floatsOf = async (from: number, to: number) => {
+            const shard = [pixels.subarray(from * 4, to * 4), labels.subarray(from, to)] as const;
+            return floatsFrom((await compute.gradient(...shard)).gradient);
+          };
           const parts: Float32Array[] = [];
           for (let from = 0; from < count; from += microbatchSize) {
             parts.push(await floatsOf(from, Math.min(count, from + microbatchSize)));
@@ -127,7 +126,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
   });
 
-  it('has a loss that is not finite where the computation is not', async () => {
+  it('has a loss that is not finite if the computation is not', async () => {
     const compute = await opened(4);
     compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
     expect((await compute.gradient(...samplesOf(5, 6))).lossSum).toBeNaN();
@@ -198,7 +197,7 @@ describe('slices of a long shard', () => {
     expect(pauses.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  it('stop between two of them where the shard was canceled, or the compute was opened again', async () => {
+  it('stop between two of them if the shard was canceled, or the compute was opened again', async () => {
     const [pixels, labels] = samplesOf(9, 64);
     const { compute, pauses } = await openedSlow(60);
     let asked = 0;

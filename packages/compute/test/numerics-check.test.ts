@@ -30,7 +30,7 @@ describe('the numerics check', () => {
     );
   });
 
-  it('is of floats, and of values to learn, where the data are', () => {
+  it('is of floats, and of values to learn, if the data are', () => {
     const format = { sampleField: valueField([4]), targetField: valueField([3]) };
     const { samples, targets, count } = createNumericsCheck(model, 16, format);
     expect(samples).toBeInstanceOf(Float32Array);
@@ -97,7 +97,7 @@ describe('a worker’s gradient of the numerics check', () => {
     );
   });
 
-  it('is compared in a million of its values where it is long, and a layer that is wrong is found', () => {
+  it('is compared in a million of its values if it is long, and a layer that is wrong is found', () => {
     const length = 5_000_001;
     const right = Float32Array.from({ length }, (_, index) => Math.sin(index));
     const sampled = referenceOf(right);

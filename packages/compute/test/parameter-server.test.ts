@@ -48,7 +48,7 @@ describe('a step', () => {
     expect(server.weights()[0]).toBe(1 - 0.5);
   });
 
-  it('throws where a shard is missing, and can be taken when it has been added', () => {
+  it('throws if a shard is missing, and can be taken when it has been added', () => {
     const server = createServer();
     for (const lo of [0, 1, 3]) addMicrobatch(server, 0, lo);
     expect(() => server.step(0)).toThrow('step 0: expected every shard');

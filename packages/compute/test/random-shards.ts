@@ -13,7 +13,7 @@ export function randomShards(random: () => number, root: Shard, usedMicrobatches
 }
 
 /** Returns a copy in random order, by the Fisher-Yates shuffle. */
-export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
+function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
   const copy = [...items];
   for (let last = copy.length - 1; last > 0; last--) {
     const other = Math.floor((last + 1) * random());
@@ -28,14 +28,17 @@ export interface TreeCase {
   readonly seed: number;
 }
 
-/** Trees of 1 to 64 microbatches, of which at least one is used. */
-export const treeCase: fc.Arbitrary<TreeCase> = fc.integer({ min: 0, max: 6 }).chain((depth) =>
-  fc.record({
-    root: fc.constant({ lo: 0, n: 2 ** depth }),
-    usedMicrobatches: fc.integer({ min: 1, max: 2 ** depth }),
-    seed: fc.nat(),
-  }),
-);
+/** Trees of 1 to 64 microbatches, of which at least one is used; two in three do not begin at 0. */
+export const treeCase: fc.Arbitrary<TreeCase> = fc
+  .tuple(fc.integer({ min: 0, max: 6 }), fc.nat({ max: 2 }))
+  .chain(([depth, place]) => {
+    const root = { lo: place * 2 ** depth, n: 2 ** depth };
+    return fc.record({
+      root: fc.constant(root),
+      usedMicrobatches: fc.integer({ min: root.lo + 1, max: root.lo + root.n }),
+      seed: fc.nat(),
+    });
+  });
 
 /** Returns shards that cover the tree's used microbatches, in order of arrival; both follow from the seed. */
 export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {

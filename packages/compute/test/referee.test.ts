@@ -20,22 +20,15 @@ async function open(units: number) {
   const model = parseModel({ name: 'two-layers', input: [784], layers });
   const { backend } = await openBackend('cpu');
   const weights = initialize(model, seed);
-  const parameterServer = new ParameterServer({
-    backend,
-    plan,
-    weights,
-    optimizer: { type: 'sgd', learningRate: 0.1 },
-  });
+  const optimizer = { type: 'sgd', learningRate: 0.1 } as const;
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
   const samples: ShardSource = {
     shard(step, lo, n) {
       const count = n * plan.microbatchSize;
       const from = firstSample(plan, step, lo);
       const pixels = Uint8Array.from({ length: count * 784 }, (_, index) => ((from + index) * 151) % 256);
-      return {
-        samples: pixels,
-        targets: Uint16Array.from({ length: count }, (_, index) => (from + index) % 10),
-        count,
-      };
+      const targets = Uint16Array.from({ length: count }, (_, index) => (from + index) % 10);
+      return { samples: pixels, targets, count };
     },
   } as ShardSource;
   const referee = createReferee({ model, targetField: classField, plan, samples, seed, parameterServer });

@@ -40,10 +40,4 @@ describe('a tree reduction', () => {
     const results = arrival.map((lo) => reduction.add({ lo, n: 1 }, `${lo}`));
     expect(results.at(-1)).toBe(sum);
   });
-
-  it('reduces a root that does not begin at 0', () => {
-    const reduction = symbolicReduction({ root: { lo: 4, n: 4 }, usedMicrobatches: 7 });
-    expect(reduction.add({ lo: 6, n: 1 }, '6')).toBeUndefined();
-    expect(reduction.add({ lo: 4, n: 2 }, '(4+5)')).toBe('((4+5)+6)');
-  });
 });

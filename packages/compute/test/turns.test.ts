@@ -20,7 +20,7 @@ const sending = (...given: number[]) => given.map((each) => ({ isAny: true, give
 const last = { isAny: false, given: 3 };
 
 it.each([
-  ['gives one turn where nothing is on its way', [last], 1],
+  ['gives one turn if nothing is on its way', [last], 1],
   ['waits until the last chunk was given', [...sending(0, 1, 2), last], 3],
   ['waits no more than a millisecond for connections that take nothing', sending(5), 2],
   ['waits no more than a millisecond for connections that stop taking', sending(0, 1, 2, 2, 2, 2), 4],

@@ -4,7 +4,7 @@ import { headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-n
 import type { RecordName } from '../src/records.ts';
 
 /** One message of the attacker. */
-export interface Attack {
+interface Attack {
   readonly subject: string;
   readonly payload?: string;
   readonly reply?: string;

@@ -93,7 +93,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     expect(await state()).toEqual(before);
   });
 
-  it.each(['worker', 'viewer'] as const)('a %s reads no key of the others by asking differently', async (role) => {
+  it.each(['worker', 'viewer'] as const)('a %s reads no key of other roles, however it asks', async (role) => {
     const readable = {
       worker: ['address', 'token', 'relays', 'end'],
       viewer: ['address', 'lease', 'checkpoints', 'end'],
@@ -128,7 +128,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     expect(names.filter((name) => !readable[role].includes(name))).toEqual([]);
   });
 
-  it('a worker awaits each answer where another one, which sees all inboxes, cannot know beforehand', async () => {
+  it('a worker awaits each answer at an inbox that another worker, which sees all inboxes, cannot predict', async () => {
     const seen: string[] = [];
     const other = connections.get('worker')![0]!;
     const watch = other.subscribe('_INBOX.worker.>', { callback: (_, { subject }) => void seen.push(subject) });
@@ -196,7 +196,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     await expect(plain).rejects.toThrow(/cannot be reached: .*(certificate|self-signed)/);
   });
 
-  it("a coordinator's credentials write, by the means that fail others as well", async () => {
+  it("a coordinator's credentials can write, also in the ways in which others cannot", async () => {
     // None of the earlier attacks took effect late.
     expect(await state()).toEqual(initial);
     const ending = attacksOn(`$KV.lockstep.${run}.end`, run).filter(({ reply }) => reply !== undefined);
@@ -232,7 +232,7 @@ describe.skipIf(!hasNatsServer)('a NATS server with TLS', () => {
     writeFileSync(`${own}.key`, made.private);
     const tls = ['--tls', '--tlscert', `${own}.cert`, '--tlskey', `${own}.key`];
     const args = ['--addr', '127.0.0.1', '--port', '-1', '--jetstream', '--store_dir', own, ...tls];
-    const server = await startNatsServer({ args });
+    const server = await startNatsServer(args);
     servers.push(server);
     return { ca: made.cert, port: new URL(server.url).port };
   };

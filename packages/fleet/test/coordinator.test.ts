@@ -41,16 +41,16 @@ async function announced(token?: string): Promise<Begun> {
 }
 
 /** Opens the coordinator while virtual time advances. */
-async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
+async function opened({ coordinator }: Begun, seed = 1): Promise<string> {
   const end = coordinator.open(claim(seed)).then(
     () => 'leads',
     (error: Error) => error.message,
   );
-  return time.during(end, forMs);
+  return time.during(end);
 }
 
 describe('a coordinator', () => {
-  it('leads at once where it is the first; another one that is no standby only once that was killed', async () => {
+  it('leads at once if it is the first; another one that is not a standby leads only once the first was killed', async () => {
     const first = begin('a');
     expect(await opened(first)).toBe('leads');
     expect(await opened(begin('b', false))).toBe(
@@ -63,8 +63,7 @@ describe('a coordinator', () => {
   it('waits as a standby, and leads within a life and two renewals of the end of the other', async () => {
     const [first, second] = [begin('a'), begin('b')];
     await opened(first);
-    const end = opened(second, 1, 20_000);
-    expect(await end).toBe('waits');
+    expect(await opened(second)).toBe('waits');
     expect(second.lines).toEqual([
       'Standby: a leads run mnist of the fleet at memory; this coordinator takes over if it fails.',
     ]);
@@ -85,7 +84,7 @@ describe('a coordinator', () => {
     );
   });
 
-  it('is refused where the store does not answer at the start', async () => {
+  it('is refused if the store does not answer at the start', async () => {
     const begun = begin('a');
     begun.link.fault = 'cut';
     expect(await opened(begun)).toBe('run mnist of the fleet at memory: no answer');
@@ -202,7 +201,7 @@ describe('a worker', () => {
   const relaysOf = (count: number) =>
     Array.from({ length: count }, (_, number) => ({ url: `ws://relay-${number}/`, workers: number }));
 
-  it('finds a relay that is connected, and the coordinator where that is not there', async () => {
+  it('finds a connected relay, or the coordinator if that relay is not there', async () => {
     const first = await announced('secret');
     await first.coordinator.announceRelays([{ url: 'wss://relay/', fingerprint: 'ff', workers: 3 }]);
     const worker = finder({ random: () => 0.5 });
@@ -232,7 +231,7 @@ describe('a worker', () => {
 
   it('waits for another coordinator no longer than a takeover may last', async () => {
     await announced('secret');
-    // The token that it was given counts, in place of that of the fleet.
+    // A given token takes precedence over the fleet's.
     const worker = finder({ token: 'given' });
     expect(await worker.find()).toMatchObject({ token: 'given' });
     expect(await time.during(worker.changed(signal))).toBe(false);
@@ -249,7 +248,7 @@ describe('a worker', () => {
     expect(first.coordinator.deposed.aborted).toBe(false);
   });
 
-  it('finds the coordinator also where another one has announced itself under a lease of the same number, which was lost', async () => {
+  it('finds the coordinator also if another one has announced itself under a lost lease of the same revision', async () => {
     await announced();
     const worker = finder();
     const key = `${run}.address`;

@@ -58,7 +58,7 @@ export async function startNatsCluster(): Promise<NatsCluster> {
     expect(Object.keys(settings)).toEqual(settingsOf(readFileSync(join(folder, 'this-server.conf'), 'utf8')));
     const lines = Object.entries(settings).map(([setting, value]) => `${setting}: ${JSON.stringify(value)}\n`);
     writeFileSync(join(own, 'this-server.conf'), lines.join(''));
-    return startNatsServer({ args: ['--config', join(own, 'server.conf')] });
+    return startNatsServer(['--config', join(own, 'server.conf')]);
   };
   // Each server takes a free port, so the next one is told the ports of those before it. A server dials a route of its own
   // settings until it answers, but one that it was told of by another server once only.

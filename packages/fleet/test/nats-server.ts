@@ -22,17 +22,11 @@ export interface NatsServer {
   close(): Promise<void>;
 }
 
-export interface NatsServerOptions {
-  /** Replaces the default arguments: one server with JetStream on any port. */
-  readonly args?: readonly string[];
-}
-
-export async function startNatsServer({ args }: NatsServerOptions = {}): Promise<NatsServer> {
+/** @param args by default those of one server with JetStream on any port */
+export async function startNatsServer(args?: readonly string[]): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-nats-'));
   const own = ['--jetstream', '--store_dir', folder, '--addr', '127.0.0.1', '--port', '-1'];
-  const child = spawn('nats-server', [...(args ?? own)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn('nats-server', args ?? own, { stdio: ['ignore', 'ignore', 'pipe'] });
   const logged = readLog(child);
   const close = (): Promise<void> => end(child, folder);
   try {

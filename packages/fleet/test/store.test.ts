@@ -52,7 +52,7 @@ describe.each(Object.entries(stores))('the store in %s', (name, open) => {
   });
 });
 
-describe.skipIf(!hasNatsServer)('a worker where no coordinator has been', () => {
+describe.skipIf(!hasNatsServer)('a worker of a fleet without any coordinator so far', () => {
   it('is told so in words', async () => {
     const empty = await startNatsServer();
     const store = await openStore({ servers: empty.url, role: 'worker' });

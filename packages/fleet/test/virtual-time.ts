@@ -33,14 +33,14 @@ export class VirtualTime implements FleetTime {
     this.#nowMs = untilMs;
   }
 
-  /** Advances until the work is done, for at most `forMs`. */
-  async during<Value>(work: Promise<Value>, forMs = 20_000): Promise<Value | 'waits'> {
+  /** Advances until the work is done, for at most 20 s. */
+  async during<Value>(work: Promise<Value>): Promise<Value | 'waits'> {
     let isOver = false;
     const end = (): void => {
       isOver = true;
     };
     work.then(end, end);
-    for (let ms = 0; ms < forMs && !isOver; ms += 500) await this.advance(500);
+    for (let ms = 0; ms < 20_000 && !isOver; ms += 500) await this.advance(500);
     return isOver ? work : 'waits';
   }
 }

@@ -48,8 +48,11 @@ export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEG
 
 export const finiteFloat = numberWhere('a finite number', Number.isFinite);
 
+const nonNegative = numberWhere('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
+const positive = numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0);
+
 /** A time or a duration in milliseconds, fractions allowed. */
-export const timeMs = numberWhere('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
+export const timeMs = nonNegative;
 
 /** A fraction or a probability. */
 export const proportion = numberWhere('a number from 0 to 1', (value) => value >= 0 && value <= 1);
@@ -153,11 +156,10 @@ const field = <D extends Dtype, R extends FieldRole>(
 /** Most classes that may have weights, so that the weights fit into a frame of any run. */
 export const maxWeightedClasses = 4_096;
 
-const classWeight = numberWhere('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
 const classField = v.strictObject({
   ...field('u16', 'index', [0, 0]),
   classWeights: v.exactOptional(
-    v.pipe(arrayOf(classWeight, 2, maxWeightedClasses, 'weights of classes'), v.readonly()),
+    v.pipe(arrayOf(nonNegative, 2, maxWeightedClasses, 'weights of classes'), v.readonly()),
   ),
 });
 
@@ -169,7 +171,7 @@ const tokenField = v.strictObject({
 const nextField = v.strictObject({
   ...field('u8', 'next', [1, 1]),
   shape: v.pipe(arrayOf(integer(0, 0), 1, 1, 'sizes'), v.readonly()),
-  positions: numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
+  positions: positive,
   lines: v.exactOptional(v.literal(true)),
 });
 
@@ -190,7 +192,7 @@ export const dataFields = {
 /** An inner step of DiLoCo: the samples and settings of one step of SGD. */
 export const innerStep = {
   batch: integer(1),
-  learningRate: numberWhere('a finite number above 0', (value) => Number.isFinite(value) && value > 0),
+  learningRate: positive,
   momentum: numberWhere('a number from 0 to below 1', (value) => value >= 0 && value < 1),
   /** Number of leading parameters that keep their values. */
   frozen: v.exactOptional(integer(1)),

@@ -6,7 +6,7 @@ import { watchMessages } from '../src/dashboard.ts';
 import { enclosed, type MessageOf, messages, type Side, vectorEncodings } from '../src/messages.ts';
 
 export type MessageType = keyof typeof messages;
-export type WatchMessageType = keyof typeof watchMessages;
+type WatchMessageType = keyof typeof watchMessages;
 
 /** The parts of a schema from which values are made. */
 export interface Schema extends v.GenericSchema {
@@ -178,8 +178,6 @@ function candidates(schema: Schema): fc.Arbitrary<unknown> {
       return fc.option(arbitraryOf(schema.wrapped!));
     case 'exact_optional':
       return arbitraryOf(schema.wrapped!);
-    case 'record':
-      return fc.dictionary(fc.constantFrom('classes', 'seed', 'weightsSha256'), fc.string(), { noNullPrototype: true });
     case 'strict_object':
       return objects(schema);
     default:

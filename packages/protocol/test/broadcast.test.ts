@@ -172,7 +172,7 @@ describe('a vector to many connections', () => {
     expect(sender.pool.inUse).toBe(5);
   });
 
-  it('is not copied where each connection has been sent all of it', () => {
+  it('is not copied if each connection has been sent all of it', () => {
     const sender = new Sender(3 * chunkValues);
     sender.connect();
     while (sender.connections[0]!.pull());

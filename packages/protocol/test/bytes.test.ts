@@ -165,7 +165,7 @@ describe('checksumOf', () => {
     expect(sums.size).toBe(bytes.length * 8 + 1);
   });
 
-  it('changes where two bits do, in neighboring blocks of a lane as well', () => {
+  it('changes with any two bits, in neighboring blocks of a lane as well', () => {
     const good = checksumOf(bytes);
     for (let first = 0; first < 32; first++) {
       for (let second = 0; second < 32; second++) {
@@ -179,7 +179,7 @@ describe('checksumOf', () => {
     }
   });
 
-  it('changes where two words change places', () => {
+  it('changes if two words change places', () => {
     const good = checksumOf(bytes);
     for (let first = 0; first < 250; first++) {
       for (let second = 0; second < first; second++) {
@@ -191,7 +191,7 @@ describe('checksumOf', () => {
     }
   });
 
-  it('changes where bytes are shifted, cut off or added, zeros as well', () => {
+  it('changes if bytes are shifted, cut off or added, zeros as well', () => {
     const zeros = new Uint8Array(300);
     const some = Uint8Array.of(...zeros, ...bytes.subarray(0, 200), ...zeros);
     for (const data of [bytes, some, zeros]) {
@@ -208,7 +208,7 @@ describe('checksumOf', () => {
     }
   });
 
-  it('changes where a part is overwritten by another, as by a frame that is too late', () => {
+  it('changes if a part is overwritten by another, as by a frame that is too late', () => {
     const place = fc.integer({ min: 0, max: 1000 });
     fc.assert(
       fc.property(place, place, fc.integer({ min: 1, max: 500 }), (from, to, length) => {

@@ -22,7 +22,7 @@ describeTransport({
 describe('memoryPair', () => {
   const weights: MessageOf<'weights'> = { type: 'weights', step: 1, bytes: new Uint8Array(4000) };
 
-  it('hands over the object itself, and a checked copy where messages are encoded', async () => {
+  it('hands over the object itself, or a checked copy if messages are encoded', async () => {
     for (const encode of [false, true]) {
       const { coordinator, worker } = memoryPair({ encode });
       const recorder = new Recorder(worker);

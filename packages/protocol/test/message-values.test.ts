@@ -44,20 +44,17 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
   ['gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
   [
     'task',
-    { ...batch(2, 5, 4) },
+    batch(2, 5, 4),
     /^task: expected as many bytes for each of its samples, .* count 2, samples of 5 bytes, targets of 4 bytes$/,
   ],
   [
     'numericsCheck',
-    { ...batch(2, 4, 3) },
+    batch(2, 4, 3),
     /^numericsCheck: expected as many bytes for each of its samples, .* targets of 3 bytes$/,
   ],
   [
     'task',
-    {
-      numbers: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80),
-      ...batch(1, 4, 2),
-    },
+    { numbers: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80), ...batch(1, 4, 2) },
     /^task: expected four bytes for each number, .* numbers of 8 bytes, count 1, samples of 4 bytes, targets of 2 bytes$/,
   ],
   [
@@ -70,7 +67,7 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
     { numbers: new Uint8Array(6), ...batch(0, 0, 0) },
     /^task: expected four bytes for each number, .* numbers of 6 bytes/,
   ],
-  ['task', { ...batch(0, 0, 2) }, /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/],
+  ['task', batch(0, 0, 2), /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/],
   ['welcome', { sampleField: scaledField([]) }, /^welcome\.sampleField\.shape: expected a list of 1 to 4 sizes/],
   ['welcome', { sampleField: scaledField([4, 0]) }, /^welcome\.sampleField\.shape\.1: expected a whole number from 1 /],
   [

@@ -11,7 +11,7 @@ const packr = new Packr({ useRecords: false });
 /** Packs any value as a frame, unchecked. */
 export const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
 
-export interface TableEntry {
+interface TableEntry {
   readonly table: typeof messages | typeof watchMessages;
   readonly type: string;
   readonly sides: readonly string[];

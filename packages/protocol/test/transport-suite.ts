@@ -5,12 +5,12 @@ import type { Closing, CoordinatorTransport, Transport, WorkerTransport } from '
 import { exampleOf, maySend, messageTypes } from './arbitraries.ts';
 import { Changes } from './changes.ts';
 
-export interface Link {
+interface Link {
   readonly coordinator: CoordinatorTransport;
   readonly worker: WorkerTransport;
 }
 
-export interface TransportUnderTest {
+interface TransportUnderTest {
   readonly name: string;
   /** Opens a new pair of joined ends. */
   open(): Promise<Link>;

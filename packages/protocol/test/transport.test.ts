@@ -231,7 +231,7 @@ describe('webSocketTransport', () => {
     expect(closing).toEqual({ code: 1006, reason: 'Unexpected server response: 200', by: 'remote' });
   });
 
-  it('closes with a private code where a browser forbids the standard one', async () => {
+  it('closes with a private code if a browser forbids the standard one', async () => {
     const { port, connected } = await listen();
     const recorder = new Recorder(workerOver(socketTo(port, PageSocket)));
     const [socket] = await connected;

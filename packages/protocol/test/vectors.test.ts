@@ -29,7 +29,7 @@ function shifted(bytes: Uint8Array): Uint8Array {
 }
 
 describe('encodeSparse', () => {
-  it('keeps every bit, at any address, or returns undefined where little is saved', () => {
+  it('keeps every bit, at any address, or returns undefined if little is saved', () => {
     let encodedCount = 0;
     fc.assert(
       fc.property(sparseVectors, (values) => {

@@ -29,7 +29,7 @@ export function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly It
 }
 
 /** Picks one of several coordinators; does not draw if there is only one. */
-export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
+function coordinatorOf(world: World): SimulatedCoordinator | undefined {
   return world.fleet ? pick(world, world.coordinators) : world.coordinators[0];
 }
 
@@ -44,7 +44,7 @@ function faultTimeMs({ chance }: Pick<World, 'chance'>, longestMs: number): numb
   return longestMs * chance() ** 2;
 }
 
-export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** Four times the lifetime of a lease. */
 const longestMs = 20_000;

@@ -4,8 +4,7 @@
  * in training.
  */
 
-import type { ShardSource } from '@lockstep/compute';
-import { roundToHalves } from '@lockstep/compute';
+import { roundToHalves, type ShardSource } from '@lockstep/compute';
 import { classField, type TargetField } from '@lockstep/data';
 import {
   createMicrobatchGradient,
@@ -17,8 +16,7 @@ import {
   parameterLayout,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
-import type { InnerSteps } from '@lockstep/rules';
-import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '@lockstep/rules';
+import { firstSample, type InnerSteps, type RunPlan, stepBatch, usedMicrobatches } from '@lockstep/rules';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 
 interface OracleOptions {

@@ -35,15 +35,16 @@ import {
   parseOptimizer,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
-import type { InnerSteps, RunHistory } from '@lockstep/rules';
 import {
   type DataFormat,
   defaultLimits,
   firstSample,
   formatOf,
+  type InnerSteps,
   type Limits,
   type Participation,
   planRun,
+  type RunHistory,
   type RunPlan,
   type RunSetup,
 } from '@lockstep/rules';

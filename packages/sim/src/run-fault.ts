@@ -1,7 +1,6 @@
 /** Checks whether a finished simulated run kept its promises. */
 
-import type { CoordinatorState, WorkerRecord } from '@lockstep/rules';
-import { exactnessOf } from '@lockstep/rules';
+import { type CoordinatorState, exactnessOf, type WorkerRecord } from '@lockstep/rules';
 import type { Problem } from './problem.ts';
 import type { Simulation } from './simulate.ts';
 import { fineLies } from './simulated-worker.ts';

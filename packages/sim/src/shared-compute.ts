@@ -1,7 +1,13 @@
 /** Computes the shards of all simulated workers with one set of compiled plans: compiling costs more than computing. */
 
-import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '@lockstep/compute';
-import { createLocalCompute } from '@lockstep/compute';
+import {
+  type Compute,
+  type ComputeSetup,
+  createLocalCompute,
+  type GradientOptions,
+  type ShardGradient,
+  type ShardSamples,
+} from '@lockstep/compute';
 import type { TargetValues } from '@lockstep/data';
 import { floatsFrom } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';

@@ -164,26 +164,17 @@ class Simulator implements World {
     this.#options = options;
     this.mostWorkers = options.mostWorkers ?? Number.POSITIVE_INFINITY;
     this.chance = randomStream(seed);
-    const times = { writeMs: 100 * this.chance(), refereeMs: 50 * this.chance() };
-    const { clock } = this;
-    this.fleet = options.fleet?.open(clock);
-    const note = (happening: Happening, name?: string): void => this.#note(happening, name);
-    const onWeights = (step: number, weights: Float32Array): void => this.#weights.note(step, weights);
-    const onGoBack = (step: number, weights: Float32Array): void => this.#weights.goBack(step, weights);
+    this.fleet = options.fleet?.open(this.clock);
     const { colocated: rate } = options;
-    const colocatedMs = rate && ((microbatches: number) => (microbatches / rate) * (0.8 + 0.4 * this.chance()));
-    const common = {
-      clock,
-      run,
-      ledger,
-      resume,
-      fleet: this.fleet,
-      checkpointEvery,
-      earlyStop,
-      note,
-      ...{ onWeights, onGoBack },
+    const parts = {
+      ...{ clock: this.clock, run, ledger, resume, fleet: this.fleet, checkpointEvery, earlyStop },
+      writeMs: 100 * this.chance(),
+      refereeMs: 50 * this.chance(),
+      colocatedMs: rate ? (microbatches: number) => (microbatches / rate) * (0.8 + 0.4 * this.chance()) : undefined,
+      note: (happening: Happening, name?: string) => this.#note(happening, name),
+      onWeights: (step: number, weights: Float32Array) => this.#weights.note(step, weights),
+      onGoBack: (step: number, weights: Float32Array) => this.#weights.goBack(step, weights),
     };
-    const parts = { ...common, ...times, ...(colocatedMs && { colocatedMs }) };
     this.coordinators = this.fleet
       ? Array.from({ length: options.fleet!.coordinators }, (_, index) => `coordinator ${index + 1}`).map(
           (name) => new SimulatedCoordinator({ ...parts, name }),

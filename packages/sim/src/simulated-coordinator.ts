@@ -4,8 +4,7 @@ import type { InlineCompute } from '@lockstep/compute';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
 import { type CoordinatorState, historyOf, type Shard } from '@lockstep/rules';
-import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
-import { InlineWorker, Run } from '@lockstep/train/internal';
+import { InlineWorker, Run, type RunOptions, type RunOutcome } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
 import type { SampleLedger } from './invariants.ts';
 import type { Problem, RunCopy, RunParts } from './problem.ts';
@@ -13,7 +12,7 @@ import type { SimulatedFleet, SimulatedMember } from './routes.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
 /** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
-export function connectInline(
+function connectInline(
   run: Run,
   { parts, process, computeMs }: { parts: RunParts; process: SimulatedProcess; computeMs: (n: number) => number },
 ): void {
@@ -94,7 +93,6 @@ interface Life {
 /** Delay before a coordinator that ended by itself is started again. */
 const restartMs = 1_000;
 
-/** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 export class SimulatedCoordinator {
   readonly name: string;
   readonly disk = new SimulatedDisk<RunCopy>();
@@ -217,8 +215,8 @@ export class SimulatedCoordinator {
 
   #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: SimulatedMember | undefined): void {
     const { resume, name, note } = this.#options;
-    if (!resume) throw new Error('expected a way to make the run anew');
-    const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
+    if (!resume) throw new Error('expected a way to create the run again');
+    const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'from the beginning';
     note({ type: 'fault', text: `${name} starts${member ? '' : ' again'}, ${from}` });
     this.#start(process, resume(checkpoint), member, checkpoint?.kept);
   }

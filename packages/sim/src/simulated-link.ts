@@ -1,7 +1,13 @@
 /** A link between two simulated processes: latency, bandwidth and damage in each direction. */
 
-import type { Clock, CoordinatorTransport, Side, WorkerTransport } from '@lockstep/protocol';
-import { type MemoryPair, memoryPair } from '@lockstep/protocol';
+import {
+  type Clock,
+  type CoordinatorTransport,
+  type MemoryPair,
+  memoryPair,
+  type Side,
+  type WorkerTransport,
+} from '@lockstep/protocol';
 
 /** Speed of a link. Frames are sent one after another; each also takes the latency to arrive. */
 export interface LinkSpeed {

@@ -60,7 +60,7 @@ describe('a coordinator that crashes', () => {
     expect(again).toBeGreaterThan(0);
   });
 
-  it('goes on from an older one where the newest is torn or the disk was full', async () => {
+  it('goes on from an older one if the newest is torn or the disk was full', async () => {
     let met = 0;
     for (let seed = 1; seed <= 20; seed++) {
       const simulation = await play(seed, ['crash', 'torn checkpoint', 'full disk']);

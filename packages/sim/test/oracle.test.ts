@@ -50,7 +50,7 @@ describe('the oracle', () => {
 });
 
 describe('the backends cpu and reference', () => {
-  it('give a whole run the same bits where they have the same numeric mode', async () => {
+  it('give a whole run the same bits if they have the same numeric mode', async () => {
     const backends = await Promise.all([hostBackend('reference'), hostBackend('cpu')]);
     const scenario = { seed: 11, workers: 3, faultEveryMs: 500, corruptResults: 0, drain, limitMs: 3_600_000 };
     const results = [];

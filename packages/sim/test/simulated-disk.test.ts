@@ -10,7 +10,7 @@ it('a full disk keeps what was there before', () => {
   expect(disk.newest()).toBe(1);
 });
 
-it('of torn checkpoints the one before is the newest, of those that are kept', () => {
+it('the newest checkpoint is the last of the kept ones that is not torn', () => {
   const disk = new SimulatedDisk<number>();
   for (const checkpoint of [1, 2, 3, 4]) disk.write(checkpoint);
   const found = [4, 3, 2].map((expected) => {

@@ -10,14 +10,11 @@ import { createProblem } from './support.ts';
 
 function openLink(encodes = false) {
   const clock = new VirtualClock();
-  const speed = { latencyMs: 10, bytesPerMs: 1 };
-  const link = new SimulatedLink({
-    clock,
-    speed,
-    ends: { coordinator: clock, worker: clock },
-    workerName: 'w',
-    encodes,
-  });
+  const [speed, ends] = [
+    { latencyMs: 10, bytesPerMs: 1 },
+    { coordinator: clock, worker: clock },
+  ];
+  const link = new SimulatedLink({ clock, speed, ends, workerName: 'w', encodes });
   const received: { readonly atMs: number; readonly message: WorkerMessage }[] = [];
   const closings: string[] = [];
   link.coordinator.listen({
@@ -56,7 +53,7 @@ describe('a link', () => {
     expect(counts).toEqual([0, 20, 64, 64]);
   });
 
-  it('tells a worker the same, and the coordinator how much it has sent; another speed holds for later frames', () => {
+  it('tells a worker the same, and the coordinator how much it has sent; a new speed applies to later frames', () => {
     const { link, runUntil } = openLink();
     link.coordinator.send(ping);
     link.changeSpeed({ latencyMs: 10, bytesPerMs: 2 });
@@ -93,18 +90,24 @@ describe('a link', () => {
   });
 });
 
+/** Yields what arrives of a message each time that another bit of its frame is flipped, evenly spaced. */
+function* damagedArrivals(message: WorkerMessage, flips: number): Generator<WorkerMessage | undefined> {
+  for (let flip = 0; flip < flips; flip++) {
+    const { link, received, runUntil } = openLink(true);
+    link.damageNext(flip / flips);
+    link.worker.send(message);
+    runUntil(5_000);
+    yield received[0]?.message;
+  }
+}
+
 it('a gradient with any one bit of its frame flipped is rejected, or says the same of the step', async () => {
   const { run, setup } = await createProblem(await hostBackend(), { limits: { chunkBytes: 1_024 } });
   const bytes = new Uint8Array(4 * run.parameterServer.parameterCount).map((_, index) => index);
   const sum = { step: 1, lo: 2, n: 1, bytes, lossSum: 1.5, correct: 1, count: 3 };
   const good = { type: 'gradient', ...sum, checksum: gradientChecksum(sum), computeMs: 2 } as const;
   const outcomes = new Set<string>();
-  for (let choice = 0; choice < 1; choice += 1 / 5_000) {
-    const { link, received, runUntil } = openLink(true);
-    link.damageNext(choice);
-    link.worker.send(good);
-    runUntil(5_000);
-    const message = received[0]?.message;
+  for (const message of damagedArrivals(good, 5_000)) {
     if (message?.type !== 'gradient') outcomes.add('no gradient');
     else if (gradientFault(message, setup, run.parameterServer.parameterCount) !== undefined) {
       outcomes.add('rejected');
@@ -124,12 +127,7 @@ it('a chunk of a gradient with any one bit of its frame flipped is rejected', as
   const part = { at: 16, bytes: new Uint8Array(64).map((_, index) => index) };
   const good = { type: 'chunk', ...part, checksum: chunkChecksum(part) } as const;
   expect(chunkFault(good, setup, place)).toBeUndefined();
-  for (let choice = 0; choice < 1; choice += 1 / 2_000) {
-    const { link, received, runUntil } = openLink(true);
-    link.damageNext(choice);
-    link.worker.send(good);
-    runUntil(5_000);
-    const message = received[0]?.message;
+  for (const message of damagedArrivals(good, 2_000)) {
     if (message?.type === 'chunk') expect(chunkFault(message, setup, place)).toBeDefined();
   }
 });

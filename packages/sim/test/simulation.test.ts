@@ -141,7 +141,7 @@ describe('a run in virtual time', () => {
     for (const each of besideMs) expect(aloneMs / each).toBeGreaterThan(0.85);
   });
 
-  it('counts a microbatch of each worker in every epoch where all take part, and gives the same weights', async () => {
+  it('counts a microbatch of each worker in every epoch if all take part, and gives the same weights', async () => {
     for (let seed = 1; seed <= 2; seed++) {
       const scenario = { seed, workers: 12, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
       const options = { samples: 320, batch: 16, microbatchSize: 4, epochs: 4, startWorkers: 12 };
