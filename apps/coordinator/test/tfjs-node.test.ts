@@ -1,15 +1,9 @@
-import { loadTensorFlow, prepareProcess } from '@lockstep/tfjs-node';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
+import { absence, titled } from '../../../packages/tfjs-node/test/samples.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startCoordinator, startWorker } from './processes.ts';
-
-prepareProcess();
-const absence = await loadTensorFlow().then(
-  () => undefined,
-  (error: Error) => error.message,
-);
 
 const folder = temporaryFolder();
 const data = await writeFolder(folder, 'data', tinyFiles());
@@ -18,11 +12,10 @@ async function train(args: readonly string[]): Promise<Report> {
   return (await runToReport(folder, ['--data', data, '--epochs', '8', ...args])).report;
 }
 
-const title = `--backend tfjs-node${absence === undefined ? '' : ` (${absence})`}`;
 /** Several programs start, each of which loads a large library. */
 const timeout = 180_000;
 
-describe.skipIf(absence !== undefined)(title, { timeout }, () => {
+describe.skipIf(absence !== undefined)(titled('--backend tfjs-node'), { timeout }, () => {
   it('gives the same weights in one process and with workers', async () => {
     const args = ['--backend', 'tfjs-node', '--model', 'cnn', '--batch', '64'];
     const single = await train([...args, '--single']);

@@ -81,51 +81,29 @@ describe('kill -9', () => {
 });
 
 describe('npm run relay', () => {
+  const url = ['--url', 'ws://127.0.0.1:1'];
+
   it.each<[title: string, args: readonly string[], message: RegExp]>([
     ['no address', [], /^relay: --url: expected the address that the coordinator printed/],
     ['another protocol', ['--url', 'ftp://127.0.0.1:7070'], /^relay: --url: expected .*ftp:\/\/127\.0\.0\.1:7070/],
+    ['nothing at the address', url, /^relay: --url ws:\/\/127\.0\.0\.1:1\/: nothing answers there/m],
+    ['a port beyond the last', [...url, '--port', '70000'], /^relay: --port: expected a whole number/],
+    ['too many workers', [...url, '--workers', '1000'], /^relay: --workers: expected a whole number/],
+    ['a certificate alone', [...url, '--tls-cert', 'a.pem'], /^relay: --tls-cert: requires --tls-key/],
+    ['two tokens', [...url, '--token', 'a', '--token-file', 'b'], /^relay: --token-file: cannot be combined with/],
     [
-      'nothing at the address',
-      ['--url', 'ws://127.0.0.1:1'],
-      /^relay: --url ws:\/\/127\.0\.0\.1:1\/: nothing answers there/m,
-    ],
-    [
-      'a port beyond the last',
-      ['--url', 'ws://127.0.0.1:1', '--port', '70000'],
-      /^relay: --port: expected a whole number/,
-    ],
-    [
-      'too many workers',
-      ['--url', 'ws://127.0.0.1:1', '--workers', '1000'],
-      /^relay: --workers: expected a whole number/,
-    ],
-    [
-      'a certificate alone',
-      ['--url', 'ws://127.0.0.1:1', '--tls-cert', 'a.pem'],
-      /^relay: --tls-cert: requires --tls-key/,
-    ],
-    [
-      'two tokens',
-      ['--url', 'ws://127.0.0.1:1', '--token', 'a', '--token-file', 'b'],
-      /^relay: --token-file: cannot be combined with/,
-    ],
-    [
-      'an address beside a fleet',
-      ['--url', 'ws://127.0.0.1:1', '--fleet', 'nats://127.0.0.1:1'],
+      'an address as well as a fleet',
+      [...url, '--fleet', 'nats://127.0.0.1:1'],
       /^relay: --url: cannot be combined with --fleet/,
     ],
-    [
-      'an address to tell without a fleet',
-      ['--url', 'ws://127.0.0.1:1', '--announce', 'ws://a:1'],
-      /^relay: --announce: /,
-    ],
-    ['an unknown option', ['--url', 'ws://127.0.0.1:1', '--steps', '5'], /^relay: /],
+    ['an address to tell without a fleet', [...url, '--announce', 'ws://a:1'], /^relay: --announce: /],
+    ['an unknown option', [...url, '--steps', '5'], /^relay: /],
   ])('with %s ends with one sentence and exit code 2', async (_title, args, message) => {
     const port = args.includes('--port') ? [] : ['--port', '0'];
     await expectRefused('relay', [...args, ...port], message);
   });
 
-  it('ends with 130 where it is interrupted, and its worker goes on at the coordinator', async () => {
+  it('ends with 130 when it is interrupted, and its worker goes on at the coordinator', async () => {
     const server = await openServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
     const { relay, workers } = await relayWithWorkers(server, 'relay');
     // A worker learns the coordinator's address when it joins.

@@ -32,22 +32,19 @@ export const noBrowserWanted = 'none';
  * Returns undefined if there is none, or if CHROME_PATH is `none`.
  */
 export function findChromium(machine: Machine = thisMachine()): string | undefined {
-  const { environment, downloaded, exists } = machine;
-  const named = environment['CHROME_PATH'];
-  if (named === noBrowserWanted) return undefined;
-  return [named, ...onPath(chromiumCommands, machine), ...usualPlaces(machine), downloaded].find(
-    (path) => path !== undefined && path !== '' && exists(path),
-  );
+  const places = [...onPath(chromiumCommands, machine), ...usualPlaces(machine), machine.downloaded];
+  return find(machine.environment['CHROME_PATH'], places, machine);
 }
 
 /** Returns the path of a Firefox: from FIREFOX_PATH, the PATH, or where it is installed by default. */
 export function findFirefox(machine: Machine = thisMachine()): string | undefined {
-  const { environment, exists } = machine;
-  const named = environment['FIREFOX_PATH'];
+  const places = [...onPath(['firefox-esr', 'firefox'], machine), ...firefoxPlaces(machine)];
+  return find(machine.environment['FIREFOX_PATH'], places, machine);
+}
+
+function find(named: string | undefined, places: readonly string[], { exists }: Machine): string | undefined {
   if (named === noBrowserWanted) return undefined;
-  return [named, ...onPath(['firefox-esr', 'firefox'], machine), ...firefoxPlaces(machine)].find(
-    (path) => path !== undefined && path !== '' && exists(path),
-  );
+  return [named, ...places].find((path) => path !== undefined && path !== '' && exists(path));
 }
 
 function firefoxPlaces({ environment }: Machine): string[] {
@@ -89,7 +86,7 @@ function usualPlaces({ platform, environment, home }: Machine): string[] {
   }
 }
 
-/** InstallCommand for the user, to run in the project's folder. */
+/** Command for the user, to run in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** Returns `name, in Chromium`, or the name with the reason why the suite is skipped. */

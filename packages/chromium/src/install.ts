@@ -11,7 +11,7 @@ export interface InstallCommand {
   readonly limitMs: number;
 }
 
-export interface InstallOptions {
+interface InstallOptions {
   readonly machine: Machine;
   /** Whether this process may install packages. */
   readonly isRoot: boolean;
@@ -21,7 +21,7 @@ export interface InstallOptions {
 }
 
 /** Path of a browser that runs, or the reason why there is none. */
-export type InstallResult = { readonly path: string } | { readonly reason: string };
+type InstallResult = { readonly path: string } | { readonly reason: string };
 
 const installLimitMs = 10 * 60_000;
 const versionLimitMs = 60_000;

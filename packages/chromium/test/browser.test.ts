@@ -47,18 +47,18 @@ describe('a browser is found', () => {
       '/mine',
     ],
     [
-      'on the PATH where CHROME_PATH leads nowhere',
+      'on the PATH if CHROME_PATH leads nowhere',
       ['/usr/bin/chromium'],
       { environment: { PATH: '/usr/bin', CHROME_PATH: '/mine' } },
       '/usr/bin/chromium',
     ],
     [
-      'never where CHROME_PATH is none',
+      'never if CHROME_PATH is none',
       ['/usr/bin/chromium', downloaded],
       { environment: { PATH: '/usr/bin', CHROME_PATH: 'none' } },
       undefined,
     ],
-    ['where nothing is on the PATH', ['/opt/google/chrome/chrome'], { environment: {} }, '/opt/google/chrome/chrome'],
+    ['if nothing is on the PATH', ['/opt/google/chrome/chrome'], { environment: {} }, '/opt/google/chrome/chrome'],
     ['as Playwright downloaded it', [downloaded], {}, downloaded],
     ['before what Playwright downloaded', [downloaded, '/usr/bin/chrome'], {}, '/usr/bin/chrome'],
     ['on a Mac', [chrome], mac, chrome],
@@ -110,17 +110,12 @@ describe('installing a browser', () => {
     reason: `the browser tests are skipped: no Chrome or Chromium was found, and ${reasons}; run ${installCommand}, or set CHROME_PATH`,
   });
 
-  test('runs nothing where there is one', async () => {
-    const { result, ran, logged } = await install([installed, apt], {});
-    expect(result).toEqual({ path: installed });
-    expect([ran, logged]).toEqual([[], []]);
-  });
-
-  test('runs nothing where CHROME_PATH is none', async () => {
-    const environment = { PATH: '/usr/bin', CHROME_PATH: 'none' };
-    const { result, ran, logged } = await install([installed, apt], {}, { environment });
-    expect(result).toEqual({ reason: 'the browser tests are skipped: CHROME_PATH is none' });
-    expect([ran, logged]).toEqual([[], []]);
+  test.each([
+    ['there is one', {}, { path: installed }],
+    ['CHROME_PATH is none', { CHROME_PATH: 'none' }, { reason: 'the browser tests are skipped: CHROME_PATH is none' }],
+  ])('runs nothing if %s', async (_, environment, result) => {
+    const machine = { environment: { PATH: '/usr/bin', ...environment } };
+    expect(await install([installed, apt], {}, machine)).toEqual({ result, ran: [], logged: [] });
   });
 
   test.each([[[apt]], [[]]])('downloads it, and sees that it runs, on a machine with %j', async (files) => {
@@ -138,14 +133,14 @@ describe('installing a browser', () => {
     expect(ran).toEqual([download]);
   });
 
-  test('installs the package where nothing can be downloaded', async () => {
+  test('installs the package if nothing can be downloaded', async () => {
     const { result, ran, logged } = await install([apt], { ...noNetwork, [installs[1]]: { brings: installed } });
     expect(result).toEqual({ path: installed });
     expect(ran).toEqual([download, ...installs, `${installed} --version`]);
     expect(logged).toHaveLength(2);
   });
 
-  test('installs the package where the download does not run, now or an earlier time', async () => {
+  test('installs the package if the download does not run, now or an earlier time', async () => {
     const outcomes = {
       '--no-progress chromium': { brings: downloaded },
       [`${downloaded} --version`]: { fails: 'libnss3.so: cannot open' },

@@ -34,8 +34,10 @@ const table = {
   single: { kind: flagKind, help: 'one process' },
 } as const satisfies Options;
 
+const manyOptions = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`other-${index}`, table.lr]));
+
 describe('parseOptions', () => {
-  it('gives fallbacks where no option is given', () => {
+  it('gives the defaults if no option is given', () => {
     const { batch, optimizer, single, ...others } = parseOptions(table, []);
     expect([batch, optimizer, single]).toEqual([128, 'sgd', false]);
     expect(Object.values(others)).toEqual(Array.from({ length: 5 }, () => undefined));
@@ -47,7 +49,7 @@ describe('parseOptions', () => {
     expect(values).toMatchObject({ batch: 64, lr: 0.01, single: true, url });
   });
 
-  it('takes words without an option where the table has operands', () => {
+  it('takes words without an option if the table has operands', () => {
     const withFiles = { ...table, files: operands('FILE…', 'files') };
     const values = parseOptions(withFiles, ['a', '--save', 'b', '--single', 'c', '--', '--d']);
     expect(values).toMatchObject({ files: ['a', 'c', '--d'], save: 'b', single: true });
@@ -137,8 +139,7 @@ describe('helpText', () => {
   });
 
   it('shows only the essential options of a command with many, unless all are requested', () => {
-    const others = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`other-${index}`, table.lr]));
-    const many = { ...others, batch: { ...table.batch, isEssential: true } };
+    const many = { ...manyOptions, batch: { ...table.batch, isEssential: true } };
     const short = helpText('npm start', 'Trains.', many);
     expect(short).toBe(
       'npm start\n\nTrains.\n\n  --batch N  samples in a batch (default 128)\n\n--help all prints all 31 options.\n',
@@ -244,8 +245,7 @@ describe('readCommandLine', () => {
 
   it.each([['--help', 'all'], ['-h', 'all'], ['--help=all']])('%s %s prints every option', (...args) => {
     const printed = captured();
-    const others = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`other-${index}`, table.lr]));
-    expect(readCommandLine({ ...command, options: { ...others, ...command.options } }, args)).toBeUndefined();
+    expect(readCommandLine({ ...command, options: { ...manyOptions, ...command.options } }, args)).toBeUndefined();
     expect(printed()).toContain('--other-29 X');
   });
 

@@ -94,16 +94,19 @@ describe('addresses with secrets', () => {
     expect(addressesToPrint(lines, undefined)).toEqual(lines);
   });
 
-  it.runIf(process.platform !== 'win32')('are in the file for its owner alone, also where others could read it', () => {
-    const files = [place('made'), place('there before')];
-    writeFileSync(files[1]!, 'x'.repeat(1000));
-    chmodSync(files[1]!, 0o644);
-    for (const file of files) {
-      expect(addressesToPrint(lines, file)).toEqual([`The addresses for joining and watching are in ${file}.`]);
-      expect(readFileSync(file, 'utf8')).toBe(`${lines.join('\n')}\n`);
-      expect(statSync(file).mode & 0o777).toBe(0o600);
-    }
-  });
+  it.runIf(process.platform !== 'win32')(
+    'are in the file for its owner alone, even if others could read it before',
+    () => {
+      const files = [place('made'), place('there before')];
+      writeFileSync(files[1]!, 'x'.repeat(1000));
+      chmodSync(files[1]!, 0o644);
+      for (const file of files) {
+        expect(addressesToPrint(lines, file)).toEqual([`The addresses for joining and watching are in ${file}.`]);
+        expect(readFileSync(file, 'utf8')).toBe(`${lines.join('\n')}\n`);
+        expect(statSync(file).mode & 0o777).toBe(0o600);
+      }
+    },
+  );
 
   it('are not printed if the file cannot be written: that is a failure of one sentence', () => {
     mkdirSync(place('folder'));

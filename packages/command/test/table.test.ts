@@ -19,7 +19,7 @@ describe('formatTable', () => {
     ]);
   });
 
-  it('has no line of headers where no column has one', () => {
+  it('has no line of headers if no column has one', () => {
     expect(
       formatTable(
         [{}, { align: 'right' }],
@@ -31,11 +31,11 @@ describe('formatTable', () => {
     ).toBe('a    1\nbc  20');
   });
 
-  it('leaves the header of a column empty where only others have one', () => {
+  it('leaves the header of a column empty if only others have one', () => {
     expect(formatTable([{}, { header: 'ms', align: 'right' }], [['a', '1']])).toBe('   ms\na   1');
   });
 
-  it('shows headers alone where there are no rows', () => {
+  it('shows headers alone if there are no rows', () => {
     expect(formatTable([{ header: 'a' }, { header: 'b' }], [])).toBe('a  b');
     expect(formatTable([{}], [])).toBe('');
   });

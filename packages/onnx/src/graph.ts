@@ -23,7 +23,7 @@ export interface Node {
 }
 
 /** Operators for tables, which are not among ONNX's own. */
-export const tableDomain = 'ai.onnx.ml';
+const tableDomain = 'ai.onnx.ml';
 
 /** A constant of the graph. */
 type Initializer =

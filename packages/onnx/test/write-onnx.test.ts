@@ -97,7 +97,7 @@ describe('the file', () => {
     expect(sizesOf(output!)).toEqual(['N', 16, 27]);
   });
 
-  test('takes floats as they are, and gives values, where the model learned such', () => {
+  test('takes floats as they are, and gives values if the model learned values', () => {
     const table = resolveModel('mlp', { sampleShape: [4], outputs: 2 });
     const metadata = { values: '["width","height"]', scaling: '{"type":"none"}' };
     const [own] = messages(fieldsOf(writeOnnx(table, initialize(table, 1), metadata)), 7);

@@ -10,8 +10,7 @@ import {
 } from '@lockstep/compute';
 import { classField, sizeOfField, type TargetValues } from '@lockstep/data';
 import { defaultKey, parameterCount, parseModel, sampleSize } from '@lockstep/nn';
-import type { Clock } from '@lockstep/protocol';
-import { floatsFrom } from '@lockstep/protocol';
+import { type Clock, floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';

@@ -1,4 +1,4 @@
-import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
+import { type Compute, type ComputeSetup, createLocalCompute, type ShardGradient } from '@lockstep/compute';
 import { classField, valueField } from '@lockstep/data';
 import {
   createMicrobatchGradient,
@@ -11,7 +11,7 @@ import {
   parameterCount,
   resolveModel,
 } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ import { causalModel, useCausalLayer } from '../../nn/test/causal-layer.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { loadTensorFlow } from '../src/load.ts';
 import { createTensorFlowGradient } from '../src/microbatch.ts';
-import { absence, floatsOf, models, type Samples, samplesFor, small, textModels, titled } from './samples.ts';
+import { absence, models, type Samples, samplesFor, small, textModels, titled } from './samples.ts';
 
 const stopped = { nowMs: () => 0 };
 
@@ -32,12 +32,25 @@ async function opened(microbatchSize: number, model = small): Promise<Compute> {
 
 const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint16Array] => [pixels, labels];
 
-/** Expects two gradients of 21 samples to be equal except for rounding. */
-function expectAlike(theirs: ShardGradient, ours: ShardGradient): void {
-  const expected = floatsOf(ours.gradient);
+/** Expects the gradients of 21 samples by TensorFlow and by the engine to be equal except for rounding. */
+async function expectAlike(
+  setup: Omit<ComputeSetup, 'microbatchSize'>,
+  weights: Float32Array,
+  ...shard: Parameters<Compute['gradient']>
+): Promise<void> {
+  const { backend } = await openBackend('reference');
+  const results: ShardGradient[] = [];
+  for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
+    await compute.open({ ...setup, microbatchSize: 8 });
+    compute.setWeights(bytesOf(weights));
+    results.push(await compute.gradient(...shard));
+    await compute.close();
+  }
+  const [theirs, ours] = results as [ShardGradient, ShardGradient];
+  const expected = floatsFrom(ours.gradient);
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   expect(largest).toBeGreaterThan(0.01);
-  const got = floatsOf(theirs.gradient);
+  const got = floatsFrom(theirs.gradient);
   const worst = got.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0);
   expect(worst / largest).toBeLessThan(3e-6);
   expect(theirs.lossSum / ours.lossSum).toBeCloseTo(1, 5);
@@ -61,33 +74,16 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
   it.each(models.map((model) => [model.name, model] as const))(
     'equals that of the engine but for rounding: %s',
     async (_, model) => {
-      const { backend } = await openBackend('reference');
       const key = { seed: 7, step: 70_000, firstSample: 123 };
-      const samples = samplesFor(model, 21, 5);
-      const results: ShardGradient[] = [];
-      for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-        await compute.open({ model, microbatchSize: 8 });
-        compute.setWeights(bytesOf(initialize(model, 3)));
-        results.push(await compute.gradient(...pair(samples), { key }));
-        await compute.close();
-      }
-      expectAlike(results[0]!, results[1]!);
+      await expectAlike({ model }, initialize(model, 3), ...pair(samplesFor(model, 21, 5)), { key });
     },
   );
 
   it('equals that of the engine for values to learn, of floats', async () => {
-    const { backend } = await openBackend('reference');
     const { pixels } = samplesFor(small, 21, 5);
     const samples = Float32Array.from(pixels, (pixel) => pixel / 100 - 1);
     const targets = Float32Array.from({ length: 21 * outputCount(small) }, (_, at) => ((at * 37) % 100) / 50 - 1);
-    const results: ShardGradient[] = [];
-    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      await compute.open({ model: small, microbatchSize: 8, targetField: valueField([3]) });
-      compute.setWeights(bytesOf(initialize(small, 3)));
-      results.push(await compute.gradient(samples, targets));
-      await compute.close();
-    }
-    expectAlike(results[0]!, results[1]!);
+    await expectAlike({ model: small, targetField: valueField([3]) }, initialize(small, 3), samples, targets);
   });
 
   it.each(
@@ -95,33 +91,17 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
       [false, true].map((lines) => [model.name, lines ? 'lines' : 'text', model, lines] as const),
     ),
   )('equals that of the engine for next tokens: %s, %s', async (_, __, model, lines) => {
-    const { backend } = await openBackend('reference');
     const positions = inputSize(model);
     const { tokens } = embeddingOf(model)!;
     const samples = Uint8Array.from({ length: 21 * (positions + 1) }, (_, at) => ((at * at) % 101) % tokens);
     const targetField = { dtype: 'u8', shape: [0], role: 'next', positions, ...(lines && { lines }) } as const;
-    const results: ShardGradient[] = [];
-    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      await compute.open({ model, microbatchSize: 8, targetField });
-      compute.setWeights(bytesOf(initialize(model, 3).map((weight) => 5 * weight)));
-      results.push(await compute.gradient(samples, new Uint8Array()));
-      await compute.close();
-    }
-    expectAlike(results[0]!, results[1]!);
+    const weights = initialize(model, 3).map((weight) => 5 * weight);
+    await expectAlike({ model, targetField }, weights, samples, new Uint8Array());
   });
 
   it('equals that of the engine for classes with weights', async () => {
-    const { backend } = await openBackend('reference');
-    const samples = samplesFor(small, 21, 5);
-    const results: ShardGradient[] = [];
-    for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      const targetField = { ...classField, classWeights: [0.25, 3, 1] };
-      await compute.open({ model: small, microbatchSize: 8, targetField });
-      compute.setWeights(bytesOf(initialize(small, 3)));
-      results.push(await compute.gradient(...pair(samples)));
-      await compute.close();
-    }
-    expectAlike(results[0]!, results[1]!);
+    const targetField = { ...classField, classWeights: [0.25, 3, 1] };
+    await expectAlike({ model: small, targetField }, initialize(small, 3), ...pair(samplesFor(small, 21, 5)));
   });
 
   it('equals that of the engine for a layer with constants', async () => {
@@ -172,7 +152,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
           const { pixels, labels } = samplesFor(model, count, seed);
           const size = pixels.length / count;
           const part = async (from: number, to: number) =>
-            floatsOf(
+            floatsFrom(
               (await compute.gradient(pixels.subarray(from * size, to * size), labels.subarray(from, to))).gradient,
             );
           const right = await part(half, count);

@@ -17,19 +17,21 @@ function failing(message: string, code?: string): void {
   }));
 }
 
-describe('where the library cannot be loaded', () => {
+const remedy = 'npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node';
+
+describe('if the library cannot be loaded, the error', () => {
   it.each([
     [
       'the addon',
       'The Node.js native addon module (tfjs_binding.node) can not be found at path: /x \nPlease run …',
       undefined,
-      'expected the native part of @tensorflow/tfjs-node, which is not installed: npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node',
+      `expected the native part of @tensorflow/tfjs-node, which is not installed: ${remedy}`,
     ],
     [
       'the package',
       "Cannot find package '@tensorflow/tfjs-node' imported from /x",
       'ERR_MODULE_NOT_FOUND',
-      'expected the package @tensorflow/tfjs-node, which is not installed: npm install @tensorflow/tfjs-node gets it, or in a clone of Lockstep npm run tfjs-node',
+      `expected the package @tensorflow/tfjs-node, which is not installed: ${remedy}`,
     ],
     [
       'a library of the system',
@@ -37,7 +39,7 @@ describe('where the library cannot be loaded', () => {
       'ERR_DLOPEN_FAILED',
       '@tensorflow/tfjs-node cannot be loaded: libstdc++.so.6: version not found',
     ],
-  ])('says in one sentence that it lacks %s', async (_, thrown, code, message) => {
+  ])('says in one sentence that this machine lacks %s', async (_, thrown, code, message) => {
     failing(thrown, code);
     await expect(loadTensorFlow()).rejects.toThrow(new Error(message));
   });

@@ -9,8 +9,7 @@ import {
 } from '@lockstep/compute';
 import { classField, classTargets, samplesOf } from '@lockstep/data';
 import { initialize, parseOptimizer } from '@lockstep/nn';
-import type { Clock } from '@lockstep/protocol';
-import { bytesOf, memoryPair } from '@lockstep/protocol';
+import { bytesOf, type Clock, floatsFrom, memoryPair } from '@lockstep/protocol';
 import { defaultLimits, exactnessOf, formatOf, planRun } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
@@ -19,7 +18,7 @@ import { oracleWeights } from '../../sim/src/oracle.ts';
 import { Run } from '../../train/src/coordinator/run.ts';
 import { Session } from '../../worker/src/session.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
-import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
+import { absence, samplesFor, small, titled } from './samples.ts';
 
 /** A real clock: if TensorFlow never answers, a deadline ends the wait after seconds. */
 const clock: Clock = {
@@ -47,7 +46,7 @@ it.skipIf(absence !== undefined)(
     await first.open({ model: small, microbatchSize: plan.microbatchSize });
     first.setWeights(numericsCheck.weights);
     const { gradient } = await first.gradient(numericsCheck.samples, numericsCheck.targets);
-    const referenceGradient = referenceOf(floatsOf(gradient));
+    const referenceGradient = referenceOf(floatsFrom(gradient));
     const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
 
     let keys = 0;

@@ -114,7 +114,3 @@ export function samplesFor(model: Model, count: number, seed: number): Samples {
     labels: Uint16Array.from({ length: count }, (_, index) => word(1, index) % outputCount(model)),
   };
 }
-
-export function floatsOf(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
-}
