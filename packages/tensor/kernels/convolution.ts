@@ -299,7 +299,7 @@ function addKernelGradient(
  * Computes a `result` from the places of windows that lie inside the images, in the order given in src/backend.ts.
  * Slow, but only used for values that are not finite, which end most runs anyway.
  */
-export function innerConvolution(
+function innerConvolution(
   result: i32, geometry: Geometry, filters: i32, left: usize, right: usize, output: usize, outputSize: i32,
 ): void {
   memory.fill(output, 0, <usize>outputSize << 2);
@@ -346,7 +346,7 @@ function addPlace(
 }
 
 /** Adds the bias [filters], unless `bias` is 0, to every row of an output, then applies relu if `relu` is set. */
-export function finishRows(output: usize, outputSize: i32, filters: i32, bias: usize, relu: bool): void {
+function finishRows(output: usize, outputSize: i32, filters: i32, bias: usize, relu: bool): void {
   for (let at = 0; at < outputSize; at++, output += 4) {
     let value = load<f32>(output);
     if (bias != 0) value += load<f32>(bias + (<usize>(at % filters) << 2));
@@ -355,7 +355,7 @@ export function finishRows(output: usize, outputSize: i32, filters: i32, bias: u
 }
 
 /** Whether any value is NaN. */
-export function anyNaN(source: usize, count: i32): bool {
+function anyNaN(source: usize, count: i32): bool {
   for (const end = source + (<usize>count << 2); source < end; source += 4) {
     const value = load<f32>(source);
     if (value != value) return true;

@@ -3,15 +3,16 @@ import { loadGpuJs } from '../src/backends/gpu/device.ts';
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
 import {
-  allDisagreements,
   attentionPlan,
   difference,
+  disagreements,
   type ExamplesByOp,
   imageNetworkPlan,
   networkPlan,
+  resultOf,
 } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
-import { opExamples } from '../test/op-examples.ts';
+import { opExamples, opNames } from '../test/op-examples.ts';
 import { randomValues } from '../test/values.ts';
 import type { CheckReport, CheckRequest } from './page.ts';
 
@@ -36,14 +37,6 @@ const steps: readonly ((backend: Backend) => Plan)[] = [
   (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
   (backend) => imageNetworkPlan(backend, { batch: 5, image: 13, channels: 3, filters: 3, hidden: 17, classes: 7 }),
 ];
-
-async function resultOf(backend: Backend, planOf: (backend: Backend) => Plan): Promise<Float32Array> {
-  const plan = planOf(backend);
-  plan.run();
-  const values = await backend.download(plan.output);
-  plan.dispose();
-  return values;
-}
 
 async function stepDisagreements(backend: Backend, compared: typeof steps): Promise<string[]> {
   const { backend: reference } = await openBackend('reference');
@@ -119,7 +112,7 @@ async function lossFailures(backend: Backend): Promise<string[]> {
   return lostReadFailures(backend, plan);
 }
 
-/** Expects a DeviceLostError where a context fills no memory, as when its GPU process ends before the context hears. */
+/** Expects a DeviceLostError if a context fills no memory, as if its GPU process ended and the context knew nothing of it. */
 async function emptyReadFailures(backend: Backend): Promise<string[]> {
   const plan = doubling(backend);
   for (const context of contexts) context.getBufferSubData = () => {};
@@ -141,7 +134,7 @@ const uncaught: string[] = [];
 self.addEventListener('error', ({ message }) => uncaught.push(`uncaught: ${message}`));
 self.addEventListener('unhandledrejection', ({ reason }) => uncaught.push(`uncaught: ${String(reason)}`));
 
-/** A message when a use of a closed backend does not fail with the one about its closing. */
+/** Returns a message unless a use of a closed backend fails with the error that says so. */
 async function closedFailures(use: string, body: () => Promise<unknown>): Promise<string[]> {
   try {
     await body();
@@ -178,7 +171,10 @@ async function endingFailures(first: GpuBackend, name: CheckRequest['backend']):
 }
 
 async function opDisagreements(backend: Backend, examples: ExamplesByOp): Promise<string[]> {
-  return allDisagreements(backend, (await openBackend('reference')).backend, examples);
+  const { backend: reference } = await openBackend('reference');
+  const found: string[] = [];
+  for (const name of opNames) found.push(...(await disagreements(backend, reference, name, examples[name])));
+  return found;
 }
 
 /** The failures that each check finds. */

@@ -48,11 +48,12 @@ export function wholeNumber(least: number): Kind {
 
 export function oneOf(...values: readonly string[]): Kind {
   const accepts = (value: unknown): boolean => typeof value === 'string' && values.includes(value);
-  return { expected: joined(values), accepts };
+  return { expected: listed(values, 'or'), accepts };
 }
 
-function joined(names: readonly string[]): string {
-  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+/** Lists names as in a sentence: "a, b or c". */
+export function listed(names: readonly string[], conjunction: 'and' | 'or'): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} ${conjunction} ${names.at(-1)}`;
 }
 
 export function isObject(value: unknown): value is object {
@@ -88,13 +89,13 @@ export function checkFields(
   fields: unknown,
   kinds: Readonly<Record<string, Kind>>,
 ): void {
-  const names = Object.keys(kinds);
+  const names = listed(Object.keys(kinds), 'or');
   if (!isObject(fields) || Array.isArray(fields) || ('shape' in fields && 'storage' in fields)) {
-    throw new Error(`${operation}: ${name} must be an object with ${joined(names)}, got ${shown(fields)}`);
+    throw new Error(`${operation}: ${name} must be an object with ${names}, got ${shown(fields)}`);
   }
   for (const [key, value] of Object.entries(fields)) {
     const kind = kinds[key];
-    if (kind === undefined) throw new Error(`${operation}: ${name} may have ${joined(names)}, got ${shown(key)}`);
+    if (kind === undefined) throw new Error(`${operation}: ${name} may have ${names}, got ${shown(key)}`);
     if (value !== undefined) checkArgument(operation, key, value, kind);
   }
 }

@@ -1,6 +1,7 @@
 /** The interface between tensors and a device: float32 storages, calls that read and write them, and prepared programs. */
 import type { Formula } from './formula.ts';
 import type { Shape, Windows } from './shape.ts';
+
 /** A buffer of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
   readonly length: number;

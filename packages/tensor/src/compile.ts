@@ -6,7 +6,7 @@ import {
   checkAllocation,
   checkCall,
   checkCopy,
-  readsContiguously,
+  isContiguous,
   readsOf,
   withStorages,
   writesOf,
@@ -266,7 +266,7 @@ function copyCall(from: Storage, to: Storage): KernelCall {
 function mayWriteDirectly(call: KernelCall, target: Storage, given: ReadonlyMap<Storage, Storage>): boolean {
   const sameMemory = (storage: Storage): boolean => given.get(storage) === target;
   if (call.kind !== 'map' || call.outputLayout !== undefined) return !readsOf(call).some(sameMemory);
-  return call.inputs.every((view) => !sameMemory(view.storage) || readsContiguously(call, view));
+  return call.inputs.every((view) => !sameMemory(view.storage) || isContiguous(call.shape, view));
 }
 
 /** A compiled function. */
@@ -475,7 +475,7 @@ function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): S
   if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
   return call.inputs.find(({ storage }) => {
     const views = call.inputs.filter((view) => view.storage === storage);
-    const inOrder = views.every((view) => readsContiguously(call, view));
+    const inOrder = views.every((view) => isContiguous(call.shape, view));
     return inOrder && storage.length === call.output.length && dying(storage);
   })?.storage;
 }

@@ -193,6 +193,7 @@ const [lowestPower, highestPower] = [-150, 150];
 const roundingShift64 = 6755399441055744;
 /** The sum is log(2). The first term ends in zero bits, so that its small multiples are exact. */
 const [log2High64, log2Low64] = [0.6931471803691238, 1.9082149292705877e-10];
+
 /** `e^x`, with x clamped to [-150, 150]. */
 function exp64(x: number): number {
   const clamped = Math.min(Math.max(x, lowestPower), highestPower);
@@ -279,8 +280,8 @@ interface Definition {
 /**
  * The scalar functions that every backend implements.
  * Each rounds to float32 once, except those that are exact sequences of float32 operations: exp, log, tanh, sigmoid,
- * softplus, normalCdf and geluSlope. A NaN operand gives
- * NaN, except in the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
+ * softplus, normalCdf and geluSlope. A NaN operand gives NaN, except in the comparisons, in `where`, in `pow(x, 0)` and
+ * in `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
  * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function; `geluSlope(a)`: the

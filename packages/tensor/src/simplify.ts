@@ -1,3 +1,4 @@
+/** Rewrites the recorded calls of a plan into fewer ones with the same bits. */
 import type {
   ConvolutionCall,
   Epilogue,
@@ -8,11 +9,9 @@ import type {
   Storage,
   StridedView,
 } from './backend.ts';
-import { joinAxes, operandsOf, readsContiguously, readsOf, withStorages, writesOf } from './backends/calls.ts';
+import { isContiguous, joinAxes, operandsOf, readsOf, withStorages, writesOf } from './backends/calls.ts';
 import { type Formula, input, rewrite, substituteInputs, topological } from './formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
-
-/** Rewrites the recorded calls of a plan into fewer ones with the same bits. */
 
 /** Longer formulas would not keep their intermediate values in the L1 cache. */
 const largestFormula = 24;
@@ -225,9 +224,9 @@ function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | 
 /** Returns the producer's inputs as the consumer would read them; undefined if the access patterns differ. */
 function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
   if (producer.inputs.length === 0) return [];
-  if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view)) return undefined;
+  if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !isContiguous(consumer.shape, view)) return undefined;
   if (sameShape(producer.shape, consumer.shape)) return producer.inputs;
-  if (!producer.inputs.every((of) => readsContiguously(producer, of))) return undefined;
+  if (!producer.inputs.every((of) => isContiguous(producer.shape, of))) return undefined;
   const strides = contiguousStrides(consumer.shape);
   return producer.inputs.map(({ storage }) => ({ storage, strides }));
 }
@@ -272,7 +271,7 @@ function throughCopies(call: KernelCall, { producerOf, wanted }: Surroundings): 
     const copy = producerOf(storage);
     if (copy?.kind !== 'map' || copy.formula.kind !== 'input' || wanted.has(storage)) return storage;
     const source = copy.inputs[copy.formula.index]!;
-    return readsContiguously(copy, source) ? source.storage : storage;
+    return isContiguous(copy.shape, source) ? source.storage : storage;
   };
   return withStorages(call, (storage) => (outputs.has(storage) ? storage : sourceOf(storage)));
 }
@@ -299,7 +298,7 @@ function withFactors(call: KernelCall, { producerOf, isReadOnce }: Surroundings)
   if (map?.kind !== 'map' || map.outputLayout !== undefined || !isReadOnce(call.input)) return call;
   const { formula, inputs, shape } = map;
   if (formula.kind !== 'apply' || formula.primitive !== 'mul') return call;
-  if (!inputs.every((view) => readsContiguously(map, view))) return call;
+  if (!inputs.every((view) => isContiguous(shape, view))) return call;
   if (sizeOf(shape) !== call.outer * call.length) return call;
   const [input, factor] = formula.operands.map((operand) => operand.kind === 'input' && inputs[operand.index]!.storage);
   return input && factor ? { ...call, input, factor } : call;
@@ -314,7 +313,7 @@ function takesEpilogue(call: KernelCall): call is Product {
 
 /** Returns the map's effect on the product that it reads through `view`, if that is an epilogue. */
 function epilogueOf(map: MapCall, view: StridedView, columns: number): Epilogue | undefined {
-  const whole = sizeOf(map.shape) === view.storage.length && readsContiguously(map, view);
+  const whole = sizeOf(map.shape) === view.storage.length && isContiguous(map.shape, view);
   if (!whole || map.outputLayout !== undefined || map.shape.at(-1) !== columns) return undefined;
   const isProduct = (formula: Formula): boolean => formula.kind === 'input' && map.inputs[formula.index] === view;
   const inner = insideRelu(map.formula);

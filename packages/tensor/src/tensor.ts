@@ -1,5 +1,4 @@
 /** Tensors, and when their memory is freed. */
-
 import {
   backendKind,
   boolean,

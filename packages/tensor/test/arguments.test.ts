@@ -75,7 +75,6 @@ const ranges = argument([{}], ['empty list']);
 const keys = argument({ key: fromArray(backend, [1, 2, 3, 4]), samples: vector.value });
 const unary = [x];
 const binary = [operand, operand];
-const comparison = binary;
 
 /** The arguments of each function. */
 const functions: Readonly<Record<string, readonly Argument[]>> = {
@@ -86,10 +85,10 @@ const functions: Readonly<Record<string, readonly Argument[]>> = {
     ]),
   ),
   ...Object.fromEntries(
-    ['add', 'sub', 'mul', 'div', 'pow', 'maximum', 'minimum', 'reluGrad'].map((name) => [name, binary]),
-  ),
-  ...Object.fromEntries(
-    ['equal', 'notEqual', 'greater', 'greaterEqual', 'less', 'lessEqual'].map((name) => [name, comparison]),
+    [
+      ...['add', 'sub', 'mul', 'div', 'pow', 'maximum', 'minimum', 'reluGrad'],
+      ...['equal', 'notEqual', 'greater', 'greaterEqual', 'less', 'lessEqual'],
+    ].map((name) => [name, binary]),
   ),
   where: [operand, operand, operand],
   leakyRelu: [x, argument(0.1, ['missing', ...numbers])],

@@ -2,8 +2,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runCall } from '../src/autograd.ts';
 import { checkNumerics } from '../src/backends/registry.ts';
-import type { HostBackend, KernelCall } from '../src/index.ts';
-import { backendNames, input, isHostBackend, openBackend } from '../src/index.ts';
+import { backendNames, type HostBackend, input, isHostBackend, type KernelCall, openBackend } from '../src/index.ts';
 import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
 
 const backends = await openAll();
@@ -253,7 +252,7 @@ describe('the numerics check before a backend is trusted', () => {
     await expect(checkNumerics(rounding)).resolves.toEqual(expect.any(Number));
   });
 
-  it('takes the next backend where the engine has no WebAssembly, and says why', async () => {
+  it('takes the next backend if the engine has no WebAssembly, and says why', async () => {
     vi.stubGlobal('WebAssembly', undefined);
     const { backend, refused, choice } = await openBackend('auto');
     expect(backend.name).toBe('reference');
@@ -262,7 +261,7 @@ describe('the numerics check before a backend is trusted', () => {
     await expect(openBackend('cpu')).rejects.toThrow('backend cpu was refused: this engine has no WebAssembly');
   });
 
-  it('takes cpu where it can', async () => {
+  it('takes cpu if it can', async () => {
     expect((await openBackend('auto')).backend.name).toBe('cpu');
   });
 });

@@ -1,7 +1,6 @@
 /** Compiled plans of random programs have the bits of eager execution. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Tensor } from '../src/index.ts';
 import {
   add,
   broadcastTo,
@@ -31,6 +30,7 @@ import {
   stack,
   sub,
   sum,
+  type Tensor,
   tanh,
   tidy,
   transpose,
@@ -147,6 +147,17 @@ function reversed({ shape }: Tensor): number[] {
 describe.each(backends)('$name', (backend) => {
   const read = (tensor: Tensor): Float32Array => backend.view(tensor.storage).slice();
 
+  /** Expects two runs of a plan to have the bits of eager execution; returns the plan and these values. */
+  const expectEager = (body: (...inputs: Tensor[]) => Tensor[], inputs: readonly Tensor[]) => {
+    const eager = tidy(() => body(...inputs).map(read));
+    const plan = compile(backend, body, inputs);
+    for (let run = 0; run < 2; run++) {
+      plan.run();
+      expect(plan.outputs.map(read)).toEqual(eager);
+    }
+    return { plan, eager };
+  };
+
   it('gives the bits of eager execution for random programs', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 25 }), fc.nat(), (choices, seed) => {
@@ -154,14 +165,8 @@ describe.each(backends)('$name', (backend) => {
         const inputs = [[4, 4], [4, 4], [4], [4, 1], []].map((shape, index) =>
           fromArray(backend, valuesIn('positive', shape, seed + index, 4), shape),
         );
-        const eager = tidy(() => body(...inputs).map(read));
-        const plan = compile(backend, body, inputs);
-        for (let run = 0; run < 2; run++) {
-          plan.run();
-          expect(plan.outputs.map(read)).toEqual(eager);
-        }
-        plan.dispose();
-        for (const tensor of inputs) tensor.dispose();
+        const { plan } = expectEager(body, inputs);
+        for (const each of [plan, ...inputs]) each.dispose();
       }),
       { numRuns: 250, seed: 6 },
     );
@@ -174,12 +179,7 @@ describe.each(backends)('$name', (backend) => {
         const body = (...inputs: Tensor[]): Tensor[] => reusingProgram(inputs, seed);
         const shapes = [[rows, width], [width, columns], [columns]];
         const inputs = shapes.map((shape, index) => fromArray(backend, valuesIn('any', shape, seed + index, 4), shape));
-        const eager = tidy(() => body(...inputs).map(read));
-        const plan = compile(backend, body, inputs);
-        for (let run = 0; run < 2; run++) {
-          plan.run();
-          expect(plan.outputs.map(read)).toEqual(eager);
-        }
+        const { plan, eager } = expectEager(body, inputs);
         // An output that overwrites the first input must be written after every read of the input's old values.
         const target = eager.findIndex((values) => values.length === rows * width);
         const updated = target < 0 ? undefined : compile(backend, body, inputs, { into: into(target, inputs[0]!) });

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { OpCall, Tensor } from '../src/index.ts';
 import {
   add,
   averagePool2d,
@@ -10,12 +9,14 @@ import {
   matmul,
   mul,
   neg,
+  type OpCall,
   recordOps,
   reshape,
   slice,
   softmax,
   sub,
   sum,
+  type Tensor,
   tidy,
   transpose,
 } from '../src/index.ts';
@@ -53,7 +54,7 @@ describe.each(backends)('$name', (backend) => {
     expect(plan.arenaLength).toBeLessThan(4 * batch * hidden);
   });
 
-  it('reads inputs anew at each run, and allocates those given as a shape', () => {
+  it('reads inputs again at each run, and allocates those given as a shape', () => {
     const weights = fromArray(backend, [1, 2], [2]);
     const plan = compile(backend, (x, w) => mul(x!, w!), [[2], weights]);
     backend.upload(plan.inputs[0]!.storage, Float32Array.of(3, 4));

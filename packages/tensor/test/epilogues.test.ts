@@ -1,7 +1,21 @@
 /** Epilogues, and factors of sums: the remaining calls, the bits of fused calls, and calls that must not be fused. */
 import { describe, expect, it } from 'vitest';
-import type { HostBackend, Shape, Tensor } from '../src/index.ts';
-import { add, compile, conv2d, fromArray, matmul, mul, relu, reshape, sum, tidy, valueAndGrad } from '../src/index.ts';
+import {
+  add,
+  compile,
+  conv2d,
+  fromArray,
+  type HostBackend,
+  matmul,
+  mul,
+  relu,
+  reshape,
+  type Shape,
+  sum,
+  type Tensor,
+  tidy,
+  valueAndGrad,
+} from '../src/index.ts';
 import { sizeOf } from '../src/shape.ts';
 import { bitsOf, openAll, randomValues } from './support.ts';
 

@@ -1,5 +1,4 @@
 /** A subset of the op examples, for devices that compile slowly. */
-
 import type { DeviceArray, DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
 import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { type ExamplesByOp, resultsOf } from './agreement.ts';

@@ -12,8 +12,8 @@ interface Values {
   readonly values: Numbers;
 }
 
-/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result, and at least. */
-type Tolerance = readonly [relative: number, besideLargest: number, least?: number];
+/** Error that float32 rounding explains: relative to the value plus relative to the largest value, but at least `least`. */
+type Tolerance = readonly [relative: number, relativeToLargest: number, least?: number];
 
 interface Golden {
   readonly operation: string;
@@ -124,14 +124,14 @@ function expectClose(
   computed: Float32Array,
   golden: Numbers,
   what: string,
-  [relative, besideLargest, least = 1e-38]: Tolerance,
+  [relative, relativeToLargest, least = 1e-38]: Tolerance,
 ): void {
   const expected = golden.map(Number);
   expect(computed.length, what).toBe(expected.length);
   const largest = Math.max(0, ...expected.map(Math.abs).filter(Number.isFinite));
   expected.forEach((value, index) => {
     const got = computed[index]!;
-    const allowed = Math.max(least, relative * Math.abs(value) + besideLargest * Math.min(largest, 1e3));
+    const allowed = Math.max(least, relative * Math.abs(value) + relativeToLargest * Math.min(largest, 1e3));
     const close = Number.isFinite(value) ? Math.abs(got - value) <= allowed : Object.is(got, value);
     expect(close, `${what}, value ${index}: expected ${value}, got ${got}`).toBe(true);
   });

@@ -61,7 +61,7 @@ describe('the numerics check of a device that computes wrongly', () => {
     expect(device.tampered).toBeGreaterThan(0);
   });
 
-  it('passes where nothing was changed', async () => {
+  it('passes if nothing was changed', async () => {
     const backend = new GpuBackend('gpu', new TamperedDevice((body) => body));
     await expect(checkNumerics(backend)).resolves.toEqual(expect.any(Number));
   });

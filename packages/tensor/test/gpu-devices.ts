@@ -1,5 +1,4 @@
-/** Test devices, besides the plain JavaScript one. */
-
+/** Test devices other than the plain JavaScript one. */
 import type { Device } from '../src/backends/gpu/device.ts';
 import { type GpuMode, openDevice } from '../src/backends/gpu/gpu-backend.ts';
 import { HostDevice } from './host-device.ts';

@@ -3,9 +3,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { runCall } from '../src/autograd.ts';
 import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { checkNumerics } from '../src/backends/registry.ts';
-import type { Backend, Formula, KernelCall, Storage } from '../src/index.ts';
-import { apply, input } from '../src/index.ts';
-import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
+import { apply, type Backend, type Formula, input, type KernelCall, type Storage } from '../src/index.ts';
+import { difference, disagreements, imageNetworkPlan, networkPlan, resultOf } from './agreement.ts';
 import { examplesOfEveryStatement } from './every-statement.ts';
 import { cramped, type Opened, openModes } from './gpu-devices.ts';
 import { HostDevice } from './host-device.ts';
@@ -23,9 +22,7 @@ const devices = [
   ...[cramped, ...modes].map((opened: Opened) => ({ ...opened, examples: everyStatement })),
 ];
 
-afterAll(() => {
-  return Promise.all(modes.map(({ device }) => device?.close()));
-});
+afterAll(() => Promise.all(modes.map(({ device }) => device?.close())));
 
 /** Runs a call, and returns its output. */
 async function computed(on: Backend, call: KernelCall & { readonly output: Storage }): Promise<Float32Array> {
@@ -225,13 +222,7 @@ describe.each(devices)('$title', ({ device, examples }) => {
       { batch: 3, image: 9, channels: 3, filters: 3, hidden: 7, classes: 5 },
     ];
     for (const size of sizes) {
-      const step = async (on: Backend): Promise<Float32Array> => {
-        const plan = imageNetworkPlan(on, size);
-        plan.run();
-        const values = await on.download(plan.output);
-        plan.dispose();
-        return values;
-      };
+      const step = (on: Backend) => resultOf(on, () => imageNetworkPlan(on, size));
       await expectAgreement(backend!, step, JSON.stringify(size));
     }
   });

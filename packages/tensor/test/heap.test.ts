@@ -2,7 +2,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
-import type { Plan, Tensor } from '../src/index.ts';
 import {
   add,
   averagePool2d,
@@ -14,11 +13,13 @@ import {
   maxPool2d,
   mul,
   openBackend,
+  type Plan,
   relu,
   reshape,
   softmaxCrossEntropy,
   sub,
   sum,
+  type Tensor,
   valueAndGrad,
 } from '../src/index.ts';
 import { sizeOf } from '../src/shape.ts';

@@ -1,7 +1,6 @@
 /** Sums per microbatch have the bits of each microbatch summed separately and added by a fixed binary tree. */
 import { describe, expect, it, vi } from 'vitest';
 import { additionsAfter } from '../src/backends/calls.ts';
-import type { Shape, Tensor } from '../src/index.ts';
 import {
   abs,
   add,
@@ -18,10 +17,12 @@ import {
   permute,
   relu,
   reshape,
+  type Shape,
   slice,
   softmax,
   softmaxCrossEntropy,
   sum,
+  type Tensor,
   tanh,
   tidy,
   valueAndGrad,

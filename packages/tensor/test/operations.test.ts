@@ -1,7 +1,6 @@
 /** Tests all ops: finite differences on the reference, and agreement of every backend with it. */
 import { describe, expect, it } from 'vitest';
-import type { HostBackend } from '../src/index.ts';
-import { compile, fromArray, tidy } from '../src/index.ts';
+import { compile, fromArray, type HostBackend, tidy } from '../src/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { sizeOf } from '../src/shape.ts';
 import { differentiableOperands, operandsOf, resultsOf } from './agreement.ts';

@@ -1,9 +1,12 @@
 /** Calls on rows: which values a row depends on. */
 import { describe, expect, it } from 'vitest';
-import { fromArray, layerNorm, softmax, tidy } from '../src/index.ts';
+import { fromArray, type HostBackend, layerNorm, softmax, type Tensor, tidy } from '../src/index.ts';
 import { bitsOf, openAll, randomValues } from './support.ts';
 
 const backends = await openAll();
+
+const valuesOf = (backend: HostBackend, compute: () => Tensor): Float32Array =>
+  tidy(() => backend.view(compute().storage).slice());
 
 describe.each(backends)('on $name', (backend) => {
   it('a causal row has the bits of its visible columns alone, whatever is in the others', () => {
@@ -11,15 +14,11 @@ describe.each(backends)('on $name', (backend) => {
       const scores = randomValues(columns * columns, columns);
       const seen = (row: number): Float32Array => scores.subarray(row * columns, row * columns + row + 1);
       const masked = scores.map((value, index) => (index % columns > index / columns ? Number.NaN : value));
-      const whole = tidy(() =>
-        backend
-          .view(softmax(fromArray(backend, masked, [columns, columns]), { causal: true, temperature: 3 }).storage)
-          .slice(),
+      const whole = valuesOf(backend, () =>
+        softmax(fromArray(backend, masked, [columns, columns]), { causal: true, temperature: 3 }),
       );
       const rows = Array.from({ length: columns }, (_, row) => {
-        const alone = tidy(() =>
-          backend.view(softmax(fromArray(backend, seen(row)), { temperature: 3 }).storage).slice(),
-        );
+        const alone = valuesOf(backend, () => softmax(fromArray(backend, seen(row)), { temperature: 3 }));
         return [...bitsOf(alone), ...new Uint32Array(columns - row - 1)];
       });
       expect(bitsOf(whole)).toEqual(Uint32Array.from(rows.flat()));
@@ -31,10 +30,8 @@ it('rows do not depend on the other rows', () => {
   for (const backend of backends) {
     const values = randomValues(7 * 33, 5);
     const of = (start: number, rows: number): Float32Array =>
-      tidy(() =>
-        backend
-          .view(layerNorm(fromArray(backend, values.subarray(start * 33, (start + rows) * 33), [rows, 33])).storage)
-          .slice(),
+      valuesOf(backend, () =>
+        layerNorm(fromArray(backend, values.subarray(start * 33, (start + rows) * 33), [rows, 33])),
       );
     expect(bitsOf(of(0, 7).subarray(3 * 33, 4 * 33))).toEqual(bitsOf(of(3, 1)));
   }

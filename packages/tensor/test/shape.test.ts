@@ -206,7 +206,7 @@ function counted(...shape: number[]): Tensor {
 }
 
 describe.each(Object.entries(alongAxis))('the axis of %s', (name, compute) => {
-  it('counts from the end where it is negative, in the result and in the gradient', () => {
+  it('counts from the end if it is negative, in the result and in the gradient', () => {
     const along = (axis: number) => {
       const x = fromArray(backend, backend.view(counted(2, 3, 4).storage), [2, 3, 4]);
       const gradientOf = (leaf: Tensor): Tensor => sum(mul(compute(leaf, axis), 0.5));

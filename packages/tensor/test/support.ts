@@ -1,7 +1,6 @@
 /** Shared by the test files: opened backends, seeded values, and bitwise comparison. */
 import { setVectorBits } from '../src/backends/cpu/memory.ts';
-import type { HostBackend, Shape, Tensor } from '../src/index.ts';
-import { fromArray, openBackend } from '../src/index.ts';
+import { type HostBackend, openBackend } from '../src/index.ts';
 
 export { randomStream } from '../src/index.ts';
 export { randomValues, valuesIn } from './values.ts';
@@ -18,10 +17,6 @@ export async function openAll(): Promise<HostBackend[]> {
 
 export function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.slice().buffer);
-}
-
-export function leaf(backend: HostBackend, values: Float32Array, shape: Shape): Tensor {
-  return fromArray(backend, values, shape, { requiresGrad: true });
 }
 
 /** The oracle: adds neighbors in pairs, then their sums in pairs; a term without a neighbor passes unchanged. */

@@ -26,7 +26,7 @@ function uploaded(on: HostBackend, values: Float32Array): Storage {
 }
 
 describe('three threads', () => {
-  it('are named where the backend says what computes', async () => {
+  it('are named in the line that says what computes', async () => {
     const { backend: opened, choice, refused } = await openBackend('cpu', nodeThreads(2));
     expect([opened.threads, refused]).toEqual([2, []]);
     expect(choice).toMatch(/^computing on cpu in 2 threads/);
@@ -138,7 +138,7 @@ describe('threads that cannot be had', () => {
     expect(refused).toEqual([expect.stringMatching(sentence)]);
   });
 
-  it('leave one, with a sentence, where there is no shared memory', async () => {
+  it('leave one, with a sentence, if there is no shared memory', async () => {
     vi.stubGlobal('SharedArrayBuffer', undefined);
     try {
       const { backend: opened, refused } = await openBackend('auto', nodeThreads(4));
@@ -180,7 +180,7 @@ describe('a thread that dies', () => {
     expect(() => opened.runTogether!([[program]])).not.toThrow();
   });
 
-  it('ends so too where the platform does not say that it has died', async () => {
+  it('ends all that as well if the platform does not say that it has died', async () => {
     const { backend: opened } = await openBackend('cpu', {
       count: 2,
       start(_setup, { onMessage }) {
@@ -216,7 +216,7 @@ describe('a thread that dies', () => {
     }
   });
 
-  it('ends so too where it fails at a program', async () => {
+  it('ends all that as well if it fails at a program', async () => {
     const { backend: opened } = await openBackend('cpu', nodeThreads(2));
     const program = opened.prepare([
       { kind: 'map', formula: constant(1), shape: [1], inputs: [], output: opened.allocate(1) },

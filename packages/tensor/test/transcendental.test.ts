@@ -98,7 +98,7 @@ describe('accuracy', () => {
 
   it('the normal distribution function is within 8 ulp of its integral, and within 2^-22', () => {
     // Simpson's rule on exp(-t^2 / 2), from x until the rest is below 1e-9 of the integral.
-    for (const x of [-12.5, -9, -6.25, -4, -3, -2, -1, -0.5, -0.1]) {
+    for (const x of [-12.5, -9, -6.25, -4, -3, -2, -1, -0.5, -0.125]) {
       const steps = 4000;
       const width = 8 / Math.max(1, -x) / steps;
       let total = 0;
@@ -108,14 +108,11 @@ describe('accuracy', () => {
         total += weight * Math.exp(-(t * t) / 2);
       }
       const exact = (total * width) / 3 / Math.sqrt(2 * Math.PI);
-      const rounded = Math.fround(x);
-      if (rounded === x) {
-        expect(ulpError(normalCdf32(x), exact), `at ${x}`).toBeLessThan(8);
-        expect(Math.abs(normalCdf32(-x) - (1 - exact))).toBeLessThan(2 ** -22);
-        const slope = exact + (x * Math.exp(-(x * x) / 2)) / Math.sqrt(2 * Math.PI);
-        expect(Math.abs(geluSlope32(x) - slope)).toBeLessThan(2 ** -22);
-        expect(Math.abs(geluSlope32(-x) - (1 - slope))).toBeLessThan(2 ** -22);
-      }
+      expect(ulpError(normalCdf32(x), exact), `at ${x}`).toBeLessThan(8);
+      expect(Math.abs(normalCdf32(-x) - (1 - exact))).toBeLessThan(2 ** -22);
+      const slope = exact + (x * Math.exp(-(x * x) / 2)) / Math.sqrt(2 * Math.PI);
+      expect(Math.abs(geluSlope32(x) - slope)).toBeLessThan(2 ** -22);
+      expect(Math.abs(geluSlope32(-x) - (1 - slope))).toBeLessThan(2 ** -22);
     }
     expect(normalCdf32(0)).toBe(0.5);
   });

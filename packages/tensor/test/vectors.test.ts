@@ -52,7 +52,8 @@ describe.skipIf(missing !== undefined)(`vectors of 256 bits${missing ? ` (skippe
 
   it('pair the sums of products and convolutions, functions of every element, checksums and steps', async () => {
     const kernels = join(folder, 'kernels.wasm');
-    await run(process.execPath, [script('../scripts/build-kernels.mjs'), '--with-names', kernels]);
+    const buildKernels = fileURLToPath(new URL('../scripts/build-kernels.mjs', import.meta.url));
+    await run(process.execPath, [buildKernels, '--with-names', kernels]);
     const tracing = ['--experimental-wasm-revectorize', '--trace-wasm-revectorize'];
     // Compiles every function at once, one after another.
     const order = ['--no-liftoff', '--no-wasm-lazy-compilation', '--single-threaded'];
@@ -72,10 +73,6 @@ const paired = [
     (name) => `generated/programs/${name}Loop`,
   ),
 ];
-
-function script(path: string): string {
-  return fileURLToPath(new URL(path, import.meta.url));
-}
 
 /** Functions in which V8 found pairs that are worth more than they cost. */
 function pairedFunctions(trace: string): string[] {

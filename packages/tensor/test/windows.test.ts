@@ -67,6 +67,18 @@ function convolve(
   })[0]!;
 }
 
+/** Returns random left and right operands. */
+function operandsFor(of: Convolution, seed: number): [Float32Array, Float32Array] {
+  const [left, right] = sizesOf(of);
+  return [randomValues(left, seed), randomValues(right, seed + 1)];
+}
+
+/** Expects cpu to have the bits of the reference for random operands. */
+function expectReference(of: Convolution, seed: number): void {
+  const operands = operandsFor(of, seed);
+  expect(bitsOf(convolve(cpu, of, ...operands))).toEqual(bitsOf(convolve(reference, of, ...operands)));
+}
+
 const length = fc.integer({ min: 1, max: 9 });
 const channels = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom(8, 16, 19));
 /** Images and windows of any shape, such that at least one window fits. */
@@ -83,10 +95,7 @@ describe('convolution on cpu', () => {
   it.each(results)('has the bits of the reference for any geometry: %s', (result) => {
     fc.assert(
       fc.property(geometry, channels, fc.nat(), ({ shape, window, ...options }, filters, seed) => {
-        const of = { result, windows: windowsOver('test', shape, window, options), filters };
-        const [left, right] = sizesOf(of);
-        const operands = [randomValues(left, seed), randomValues(right, seed + 1)] as const;
-        expect(bitsOf(convolve(cpu, of, ...operands))).toEqual(bitsOf(convolve(reference, of, ...operands)));
+        expectReference({ result, windows: windowsOver('test', shape, window, options), filters }, seed);
       }),
       { numRuns: 150, seed: 12 },
     );
@@ -98,10 +107,7 @@ describe('convolution on cpu', () => {
       [[2, 14, 14, 16], 3, 32],
       [[2, 12, 12, 20], 5, 10],
     ] as const) {
-      const of = { result, windows: windowsOver('test', shape, window, { padding: 1 }), filters };
-      const [left, right] = sizesOf(of);
-      const operands = [randomValues(left, 5), randomValues(right, 6)] as const;
-      expect(bitsOf(convolve(cpu, of, ...operands))).toEqual(bitsOf(convolve(reference, of, ...operands)));
+      expectReference({ result, windows: windowsOver('test', shape, window, { padding: 1 }), filters }, 5);
     }
   });
 
@@ -144,8 +150,8 @@ describe('convolution on cpu', () => {
         windows: windowsOver('test', [count, 6, 7, 3], 3, { padding: 1, stride: 2 }),
         filters,
       });
-      const [left, right, output] = sizesOf(ofImages(images));
-      const operands = [randomValues(left, 7), randomValues(right, 8)] as const;
+      const [left, , output] = sizesOf(ofImages(images));
+      const operands = operandsFor(ofImages(images), 7);
       const together = convolve(cpu, ofImages(images), ...operands);
       for (let image = 0; image < images; image++) {
         const own = operands[0].slice((image * left) / images, ((image + 1) * left) / images);
@@ -161,8 +167,7 @@ describe('convolution on cpu', () => {
     fc.assert(
       fc.property(geometry, channels, special, fc.nat(), ({ shape, window, ...options }, filters, poison, seed) => {
         const of = { result, windows: windowsOver('test', shape, window, options), filters };
-        const [left, right] = sizesOf(of);
-        const operands = [randomValues(left, seed), randomValues(right, seed + 1)] as const;
+        const operands = operandsFor(of, seed);
         const poisoned = operands[seed % 2]!;
         if (poisoned.length === 0) return;
         const withValue = (value: number, backend: HostBackend): Float32Array => {
@@ -181,7 +186,7 @@ describe('convolution on cpu', () => {
     );
   });
 
-  it('adds the bias and applies relu where a weight is not finite', () => {
+  it('adds the bias and applies relu if a weight is not finite', () => {
     const windows = windowsOver('test', [1, 2, 2, 1], 2, { padding: 1 });
     const kernel = [Infinity, -2, 0, -2, 0, -2, 0, -2];
     for (const backend of [reference, cpu]) {

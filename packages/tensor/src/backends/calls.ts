@@ -28,11 +28,10 @@ import {
 
 /** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
 export type Role =
-  | TensorRole
+  | ('input' | 'factor' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices')
   | ('logits' | 'labels' | 'losses' | 'gradient')
   | ('key' | 'samples')
   | ('probabilities' | 'normalized' | 'inverseDeviations');
-type TensorRole = 'input' | 'factor' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
 
 /** All calls but maps, whose operands have layouts. */
 type PlainCall = Exclude<KernelCall, MapCall>;
@@ -400,8 +399,8 @@ function checkLength(kind: string, role: string, storage: Storage, needed: numbe
   }
 }
 
-/** Whether a map visits a storage element by element, in order, from its start. */
-export function readsContiguously({ shape }: MapCall, { offset = 0, strides }: Layout): boolean {
+/** Whether the elements of `shape` lie one after another, in order, from the start of a storage. */
+export function isContiguous(shape: Shape, { offset = 0, strides }: Layout): boolean {
   const contiguous = contiguousStrides(shape);
   return offset === 0 && shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis]);
 }

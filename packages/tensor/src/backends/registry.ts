@@ -1,6 +1,6 @@
 /** Opens backends: each computes a small known gradient first, and the fastest that is right is taken. */
 
-import { callback, checkArgument, checkFields, type Kind, oneOf, wholeNumber } from '../arguments.ts';
+import { callback, checkArgument, checkFields, type Kind, listed, oneOf, wholeNumber } from '../arguments.ts';
 import { valueAndGrad } from '../autograd.ts';
 import type { Backend, HostBackend } from '../backend.ts';
 import { compile, type Plan } from '../compile.ts';
@@ -185,8 +185,8 @@ function candidatesOf(choice: BackendChoice, threads: ThreadOptions | undefined)
 
 /** Imports on demand, because half of this package's code is about GPUs. */
 async function openOnGpu(name: string, mode: GpuMode): Promise<Backend> {
-  const { openGpuMode } = await import('./gpu/gpu-backend.ts');
-  return openGpuMode(name, mode);
+  const { GpuBackend, openDevice } = await import('./gpu/gpu-backend.ts');
+  return new GpuBackend(name, await openDevice(mode));
 }
 
 /** Falls back to one thread if several are unavailable. */
@@ -205,8 +205,8 @@ async function openOnThreads(
 }
 
 /**
- * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens
- * and passes: a backend with its own rounding must be named. `gpu` takes WebGPU if possible, else WebGL.
+ * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a
+ * backend with its own rounding must be named. `gpu` takes WebGPU if possible, else WebGL.
  * @param threads threads of `cpu`; other backends have one
  * @throws an Error with one sentence if everything that the choice allows is refused
  */
@@ -273,13 +273,9 @@ function describe({ name, mode, adapter, threads = 1, vectorBits }: Described): 
 /** Reasons why the backends after `chosen`, and those that `auto` does not try, are not used. */
 function reasons(choice: BackendChoice, chosen: string, untried: readonly string[]): string[] {
   if (choice !== 'auto') {
-    return untried.length === 0 ? [] : [`${listed(untried)} not tried, because ${chosen} comes first`];
+    return untried.length === 0 ? [] : [`${listed(untried, 'and')} not tried, because ${chosen} comes first`];
   }
   return ['GPUs only on request'];
-}
-
-function listed(names: readonly string[]): string {
-  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 /** Whether a driver names a software renderer, such as SwiftShader. */

@@ -1,5 +1,4 @@
 /** Base of all backends over storages: sums per microbatch for those that have no kernel for them, and byte tables. */
-
 import { isWholeNumber } from '../arguments.ts';
 import type {
   Backend,

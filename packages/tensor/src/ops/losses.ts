@@ -86,8 +86,8 @@ function shifted(x: Tensor, along: ReduceOptions, temperature: number): Tensor {
 
 /**
  * Normalizes the last axis to mean 0 and variance 1.
- * Computes `(x - mean) / sqrt(variance + epsilon)`, with epsilon 1e-5 by default. Weight and bias of layer normalization are a `mul` and an `add` after it. A row's bits do not depend on the
- * other rows.
+ * Computes `(x - mean) / sqrt(variance + epsilon)`, with epsilon 1e-5 by default. Weight and bias of layer normalization
+ * are a `mul` and an `add` after it. A row's bits do not depend on the other rows.
  */
 export const layerNorm = defineOp('layerNorm', (x: Tensor, options: { readonly epsilon?: number } = {}): OpResult => {
   checkTensor('layerNorm', 'x', x);

@@ -1,12 +1,10 @@
 /** Bytes in the memory of the kernels: tables of samples, and operands that stay bytes. */
-
 import type { ByteInput, ByteTable, KernelCall, Program, Storage } from '../../backend.ts';
 import { noteChange } from '../../tensor.ts';
-import type { Role } from '../calls.ts';
-import { checkCopy } from '../calls.ts';
+import { checkCopy, type Role } from '../calls.ts';
 import { HostTable, type OwnedStorage } from '../storage-backend.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
-import { callWords, createProgram, isDenseLeft, type ProgramMemory } from './programs.ts';
+import { bytesPerValue, callWords, createProgram, isDenseLeft, type ProgramMemory, wordBytes } from './programs.ts';
 
 export class CpuByteTable extends HostTable {
   /** Address of the first row. */
@@ -37,7 +35,6 @@ export class CpuByteTable extends HostTable {
   }
 }
 
-const bytesPerValue = 4;
 const byteValues = 256;
 // Layout that kernels/convert.ts reads: a pending flag, the divisor, and the quotients of all bytes.
 const divisorOffset = 4;
@@ -184,8 +181,6 @@ export class ByteOperands {
 function isLeftOfProduct(call: KernelCall, role: Role, length: number): boolean {
   return call.kind === 'matmul' && role === 'left' && isDenseLeft(call) && call.m * call.k === length;
 }
-
-const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
 
 /** Row numbers in the kernels' memory, and the program that copies those rows of one table. */
 interface RowInput {

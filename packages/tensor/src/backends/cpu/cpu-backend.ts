@@ -1,5 +1,4 @@
 /** The CPU backend: WebAssembly SIMD kernels over one memory. */
-
 import type {
   ByteInput,
   ByteTable,
@@ -25,6 +24,7 @@ import {
   type WasmMemory,
 } from './memory.ts';
 import {
+  bytesPerValue,
   type CpuProgram,
   callWords,
   createProgram,
@@ -45,7 +45,7 @@ const pieceBytes = 64 * 1024;
  * Engines copy from and to shared memory in words of this size, or byte by byte if source and target are aligned
  * differently.
  */
-const wordBytes = 8;
+const copyWordBytes = 8;
 /** Bytes that one bit of the bitmap stands for: 64 values. The bitmap has words of 4 bytes. */
 const blockBytes = 256;
 const bitmapBytesOf = (valueBytes: number): number => 4 * Math.ceil(valueBytes / blockBytes / 32);
@@ -92,14 +92,12 @@ class CpuCodec implements CodecKernels {
     const rest = bytes.length - at;
     const { buffer } = this.#memory;
     if (bytes.buffer === buffer) return { address: bytes.byteOffset + at, length: Math.min(rest, most) };
-    const address = this.#kernels.workspace() + stateBytes + (bytes.byteOffset % wordBytes);
+    const address = this.#kernels.workspace() + stateBytes + (bytes.byteOffset % copyWordBytes);
     const length = Math.min(rest, pieceBytes);
     new Uint8Array(buffer, address, length).set(bytes.subarray(at, at + length));
     return { address, length };
   }
 }
-
-const bytesPerValue = 4;
 
 /** The memory of a storage is the address of a block. */
 class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {

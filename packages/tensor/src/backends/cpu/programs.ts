@@ -6,7 +6,8 @@ import { type ByKind, dispatch, joinAxes, operandsOf, type Placed, type PlacedMa
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
 import type { Placement } from './threads.ts';
 
-const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
+export const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
+export const bytesPerValue = Float32Array.BYTES_PER_ELEMENT;
 /** Size of a call that runs another program. */
 const callBytes = 3 * wordBytes;
 
@@ -263,7 +264,6 @@ interface Descriptor {
   write(buffer: ArrayBufferLike, address: number): void;
 }
 
-const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/shared.ts. */
 const panelColumns = 8;
 /** Four pointers and one finished edge tile, as in kernels/convolution.ts. */

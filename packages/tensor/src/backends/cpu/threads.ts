@@ -23,11 +23,6 @@ function lineOf(thread: number): number {
   return thread * lineWords;
 }
 
-/** Number of words for `threads` threads, including the backend's own. */
-function controlWords(threads: number): number {
-  return threads * lineWords;
-}
-
 /**
  * Claims the newest program of a thread, for that thread or, if it is faster, for the backend's own.
  * @returns whether the caller should run the program; false if the other thread has claimed it
@@ -111,7 +106,7 @@ export class ThreadTeam {
     { workspaces, ...setup }: KernelSetup & { readonly workspaces: readonly number[] },
     { start }: ThreadOptions,
   ): Promise<ThreadTeam> {
-    const control = new SharedArrayBuffer(controlWords(workspaces.length + 1) * Int32Array.BYTES_PER_ELEMENT);
+    const control = new SharedArrayBuffer((workspaces.length + 1) * lineWords * Int32Array.BYTES_PER_ELEMENT);
     let fail = (_message: string): void => {};
     const failed = new Promise<never>((_, reject) => {
       fail = (message) => reject(new Error(message));

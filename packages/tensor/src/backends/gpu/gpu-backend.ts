@@ -15,7 +15,7 @@ import type {
   UnpoolCall,
 } from '../../backend.ts';
 import { contiguousStrides, type Shape, sizeOf, windowCount } from '../../shape.ts';
-import { type ByKind, checkCopy, dispatch, operandsOf, type Placed, placed, reachOf } from '../calls.ts';
+import { type ByKind, checkCopy, dispatch, isContiguous, operandsOf, type Placed, placed, reachOf } from '../calls.ts';
 import { fillRandom } from '../reference.ts';
 import { inOrder, StorageBackend } from '../storage-backend.ts';
 import { type Device, type DeviceArray, loadGpuJs } from './device.ts';
@@ -54,10 +54,7 @@ type Writer = (values: DeviceArray) => void;
 
 /** Returns a function that writes contiguous results in the given layout. */
 function writer(runner: Runner, target: Stretch, shape: Shape, strides: readonly number[]): Writer {
-  const contiguous = contiguousStrides(shape);
-  if (shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis])) {
-    return (values) => runner.write(target, values);
-  }
+  if (isContiguous(shape, { strides })) return (values) => runner.write(target, values);
   if (!isNested(shape, strides)) return rowsWriter(runner, target, shape, strides);
   const kernels = runner.kernels();
   return (values) => {
@@ -302,7 +299,7 @@ function lowerGather(call: MoveCall, runner: Runner): () => void {
   const compute = runner.over(
     [input, call.indices],
     ([values, indices], inputs) =>
-      flatKernel(inputs, output.length, shader(call, values!, indices!, inputs - 1, runner.device)),
+      flatKernel(inputs, output.length, shader(call, values!, indices!, runner.device, inputs - 1)),
     true,
   );
   return () => runner.write(output, compute());
@@ -446,9 +443,4 @@ export type GpuMode = 'webgpu' | 'webgl2';
 export async function openDevice(mode: GpuMode): Promise<Device> {
   const gpuJs = await loadGpuJs();
   return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs);
-}
-
-/** @throws Error with one sentence if this mode is unavailable */
-export async function openGpuMode(name: string, mode: GpuMode): Promise<GpuBackend> {
-  return new GpuBackend(name, await openDevice(mode));
 }

@@ -1,3 +1,4 @@
+/** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
 import { type Shape, sizeOf } from '../../shape.ts';
 import { cellLength, type Dialect, type KernelSource } from './device.ts';
 import {
@@ -20,8 +21,6 @@ import {
   times,
   zeroSums,
 } from './shaders.ts';
-
-/** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
 
 export interface Product {
   readonly m: number;

@@ -275,8 +275,8 @@ export function gatherShader(
   call: IndexSizes,
   values: Source,
   indices: Source,
-  specials: number,
   { dialect }: Target,
+  specials: number,
 ): string[] {
   const { length, inner, count, ownIndices } = call;
   const lines = lanes.flatMap((lane) => {
@@ -297,13 +297,7 @@ export function gatherShader(
 }
 
 /** `[outer, count, inner] -> [outer, length, inner]`: each place sums the values with its index. */
-export function scatterAddShader(
-  call: IndexSizes,
-  values: Source,
-  indices: Source,
-  _specials: number,
-  { dialect }: Target,
-): string[] {
+export function scatterAddShader(call: IndexSizes, values: Source, indices: Source, { dialect }: Target): string[] {
   const { length, inner, count, ownIndices } = call;
   const add = lanes.flatMap((lane) => {
     const element = elementAt(lane);

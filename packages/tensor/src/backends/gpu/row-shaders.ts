@@ -26,7 +26,7 @@ import {
 } from './shaders.ts';
 
 type RowCalls = CrossEntropyCall | SoftmaxCall | SoftmaxGradientCall | LayerNormCall | LayerNormGradientCall;
-export type RowCall = Placed<RowCalls, Stretch>;
+type RowCall = Placed<RowCalls, Stretch>;
 
 /** Expressions of one thread. */
 interface Row {

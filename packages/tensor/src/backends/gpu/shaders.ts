@@ -1,5 +1,4 @@
 /** Text that all shaders share, and shaders of elementwise formulas. */
-
 import { type Formula, primitives, shaderFunctions, topological } from '../../formula.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../shape.ts';
 import { type Axis, joinAxes } from '../calls.ts';

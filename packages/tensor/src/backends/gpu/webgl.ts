@@ -1,5 +1,4 @@
 /** Shaders on WebGL 2: arrays are textures. */
-
 import {
   cellLength,
   cellsOf,

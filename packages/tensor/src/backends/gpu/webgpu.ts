@@ -1,5 +1,4 @@
 /** Shaders on WebGPU: arrays are buffers, and a program is one submit. */
-
 import { DeviceLostError } from '../../backend.ts';
 import {
   cellLength,
