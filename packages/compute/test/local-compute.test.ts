@@ -1,11 +1,12 @@
-import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
-import { bytesOf, floatsFrom } from '@lockstep/protocol';
+import { initialize } from '@lockstep/nn';
+import { bytesOf, type Clock, floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { model } from '../../sim/test/support.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
+import { openedCompute, testCompute } from './compute-suite.ts';
 import { addVectors, sumOfTree } from './random-shards.ts';
 import { hostBackend, samplesOf } from './support.ts';
 
@@ -15,14 +16,10 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     backend = await hostBackend(name);
   });
 
-  const opened = async (microbatchSize: number) => {
-    let now = 0;
-    const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
-    onTestFinished(() => compute.close());
-    await compute.open({ model, microbatchSize });
-    compute.setWeights(bytesOf(initialize(model, 3)));
-    return compute;
-  };
+  const create = (clock: Pick<Clock, 'nowMs'>) => createLocalCompute(backend, clock);
+  const opened = (microbatchSize: number) => openedCompute(create, microbatchSize);
+
+  testCompute(create, 'upload: the storage holds 43 values, but 1 were given');
 
   it('adds microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
     await fc.assert(
@@ -48,24 +45,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
       ),
       { numRuns: 30 },
     );
-  });
-
-  it('returns the numbers of samples and correct answers, and its time', async () => {
-    const compute = await opened(4);
-    const [pixels, labels] = samplesOf(1, 10);
-    const { count, correct, computeMs, lossSum, gradient } = await compute.gradient(pixels, labels);
-    expect({ count, computeMs }).toEqual({ count: 10, computeMs: 5 });
-    expect(Number.isInteger(correct) && correct >= 0 && correct <= 10).toBe(true);
-    expect(lossSum / 10).toBeGreaterThan(0.5);
-    expect(gradient).toHaveLength(parameterCount(model) * 4);
-  });
-
-  it('returns a gradient that the next shard does not change', async () => {
-    const compute = await opened(4);
-    const first = await compute.gradient(...samplesOf(1, 9));
-    const before = first.gradient.slice();
-    await compute.gradient(...samplesOf(2, 9));
-    expect(first.gradient).toEqual(before);
   });
 
   it('leaves the gradient in its own memory, wherever that moves, until the next shard', async () => {
@@ -112,48 +91,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
       sums.push(gradient.slice());
     }
     expect(new Set(sums.map(String)).size).toBe(3);
-  });
-
-  it('copies weights at any alignment', async () => {
-    const compute = await opened(4);
-    const [pixels, labels] = samplesOf(5, 6);
-    const expected = (await compute.gradient(pixels, labels)).gradient;
-    const weights = bytesOf(initialize(model, 3));
-    const shifted = new Uint8Array(weights.length + 1);
-    shifted.set(weights, 1);
-    compute.setWeights(shifted.subarray(1));
-    shifted.fill(0);
-    expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
-  });
-
-  it('has a loss that is not finite if the computation is not', async () => {
-    const compute = await opened(4);
-    compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
-    expect((await compute.gradient(...samplesOf(5, 6))).lossSum).toBeNaN();
-  });
-
-  it('opens again for another run', async () => {
-    const compute = await opened(4);
-    const larger = resolveModel('mlp');
-    await compute.open({ model: larger, microbatchSize: 2 });
-    compute.setWeights(bytesOf(initialize(larger, 1)));
-    const { gradient } = await compute.gradient(...samplesOf(1, 3, inputSize(larger)));
-    expect(gradient).toHaveLength(parameterCount(larger) * 4);
-  });
-
-  it('refuses an invalid model, shards before open, and wrong lengths, each with its message', async () => {
-    const compute = createLocalCompute(backend, { nowMs: () => 0 });
-    onTestFinished(() => compute.close());
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
-    await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(
-      /^name: expected a value/,
-    );
-    await compute.open({ model, microbatchSize: 4 });
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
-    await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(
-      /expected 4 values of samples, got 5/,
-    );
   });
 });
 

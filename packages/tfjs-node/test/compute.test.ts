@@ -8,13 +8,12 @@ import {
   inputSize,
   layers,
   outputCount,
-  parameterCount,
-  resolveModel,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { testCompute } from '../../compute/test/compute-suite.ts';
 import { causalModel, useCausalLayer } from '../../nn/test/causal-layer.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { loadTensorFlow } from '../src/load.ts';
@@ -66,6 +65,10 @@ it('the models of these tests have every kind of layer', () => {
     [...models, ...textModels].flatMap((model) => everyLayer(model).map(({ layer }) => layer.type)),
   );
   expect([...present].sort()).toEqual(layerTypes);
+});
+
+describe.skipIf(absence !== undefined)(titled('a compute of TensorFlow'), () => {
+  testCompute(createTensorFlowCompute, 'weights: expected 43 values, got 1');
 });
 
 describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () => {
@@ -165,42 +168,6 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     );
   });
 
-  it('reports how many samples and how long it took, in memory that the next shard does not change', async () => {
-    let now = 0;
-    const compute = await createTensorFlowCompute({ nowMs: () => (now += 5) });
-    await compute.open({ model: small, microbatchSize: 4 });
-    compute.setWeights(bytesOf(initialize(small, 3)));
-    const first = await compute.gradient(...pair(samplesFor(small, 9, 1)));
-    expect(first).toMatchObject({ count: 9, computeMs: 5 });
-    expect(first.gradient).toHaveLength(parameterCount(small) * 4);
-    const before = first.gradient.slice();
-    await compute.gradient(...pair(samplesFor(small, 9, 2)));
-    expect(first.gradient).toEqual(before);
-    await compute.close();
-  });
-
-  it('reads weights at any alignment, and copies them', async () => {
-    const compute = await opened(4);
-    const samples = samplesFor(small, 6, 5);
-    const expected = (await compute.gradient(...pair(samples))).gradient;
-    const weights = bytesOf(initialize(small, 3));
-    const shifted = new Uint8Array(weights.length + 1);
-    shifted.set(weights, 1);
-    compute.setWeights(shifted.subarray(1));
-    shifted.fill(0);
-    expect((await compute.gradient(...pair(samples))).gradient).toEqual(expected);
-    await compute.close();
-  });
-
-  it('has a loss of NaN for weights that are not finite, and for a label that is no class', async () => {
-    const compute = await opened(4);
-    const { pixels } = samplesFor(small, 6, 5);
-    expect((await compute.gradient(pixels, Uint16Array.of(0, 1, 2, 3, 0, 1))).lossSum).toBeNaN();
-    compute.setWeights(bytesOf(new Float32Array(parameterCount(small)).fill(Number.NaN)));
-    expect((await compute.gradient(...pair(samplesFor(small, 6, 5)))).lossSum).toBeNaN();
-    await compute.close();
-  });
-
   it('keeps no tensors but its weights, and none when it is closed', async () => {
     const { tf } = await loadTensorFlow();
     const before = tf.memory().numTensors;
@@ -219,30 +186,5 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     expect(await tf.setBackend('cpu')).toBe(true);
     expect((await loadTensorFlow()).version).toBe(version);
     expect(tf.getBackend()).toBe('tensorflow');
-  });
-
-  it('opens another model for another run', async () => {
-    const compute = await opened(4);
-    const larger = resolveModel('mlp');
-    await compute.open({ model: larger, microbatchSize: 2 });
-    compute.setWeights(bytesOf(initialize(larger, 1)));
-    const { gradient } = await compute.gradient(...pair(samplesFor(larger, 3, 1)));
-    expect(gradient).toHaveLength(parameterCount(larger) * 4);
-    await compute.close();
-  });
-
-  it('refuses an invalid model, shards before open, and wrong lengths, each in a sentence', async () => {
-    const compute = await createTensorFlowCompute(stopped);
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
-    await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
-    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(
-      /^name: expected a value/,
-    );
-    await compute.open({ model: small, microbatchSize: 4 });
-    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
-    await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(
-      'expected 4 values of samples, got 5',
-    );
-    await compute.close();
   });
 });
