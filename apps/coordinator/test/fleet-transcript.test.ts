@@ -32,7 +32,8 @@ interface Checkpointed {
 }
 
 /** A leader that resumes from a checkpoint, or else from the beginning. */
-function lead(store: MemoryStore, number: number, from: Checkpointed | undefined, name = `host-${number}`) {
+function lead(store: MemoryStore, number: number, from: Checkpointed | undefined) {
+  const name = `host-${number}`;
   const link = store.link();
   const records = new RunRecords(link, 'x');
   replay.restore(from?.state ?? initial);

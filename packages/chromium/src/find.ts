@@ -37,7 +37,8 @@ export function findChromium(machine: Machine = thisMachine()): string | undefin
 }
 
 /** Returns the path of a Firefox: from FIREFOX_PATH, the PATH, or where it is installed by default. */
-export function findFirefox(machine: Machine = thisMachine()): string | undefined {
+export function findFirefox(): string | undefined {
+  const machine = thisMachine();
   const places = [...onPath(['firefox-esr', 'firefox'], machine), ...firefoxPlaces(machine)];
   return find(machine.environment['FIREFOX_PATH'], places, machine);
 }
@@ -90,8 +91,8 @@ function usualPlaces({ platform, environment, home }: Machine): string[] {
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** Returns `name, in Chromium`, or the name with the reason why the suite is skipped. */
-export function inChromium(name: string, path: string | undefined = findChromium()): string {
-  if (path !== undefined) return `${name}, in Chromium`;
+export function inChromium(name: string): string {
+  if (findChromium() !== undefined) return `${name}, in Chromium`;
   const reason =
     process.env['CHROME_PATH'] === noBrowserWanted
       ? 'CHROME_PATH is none'
@@ -100,7 +101,7 @@ export function inChromium(name: string, path: string | undefined = findChromium
 }
 
 /** Returns `name, in Firefox`, or the name with the reason why the suite is skipped. */
-export function inFirefox(name: string, path: string | undefined = findFirefox()): string {
-  if (path !== undefined) return `${name}, in Firefox`;
+export function inFirefox(name: string): string {
+  if (findFirefox() !== undefined) return `${name}, in Firefox`;
   return `${name} (skipped: no Firefox found; install one, or set FIREFOX_PATH)`;
 }

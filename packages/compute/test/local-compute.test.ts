@@ -96,7 +96,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
 
 describe('slices of a long shard', () => {
   /** Opens a compute to which every slice seems to take `lookMs`; a pause is a turn of the event loop. */
-  const openedSlow = async (lookMs: number, microbatchSize = 2) => {
+  const openedSlow = async (lookMs: number) => {
     let nowMs = 0;
     let pauses = 0;
     const clock = {
@@ -108,7 +108,7 @@ describe('slices of a long shard', () => {
       },
     };
     const compute = createLocalCompute(await hostBackend(), clock);
-    await compute.open({ model, microbatchSize });
+    await compute.open({ model, microbatchSize: 2 });
     compute.setWeights(bytesOf(initialize(model, 3)));
     return { compute, pauses: () => pauses };
   };

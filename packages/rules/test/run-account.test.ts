@@ -2,15 +2,15 @@ import { protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { Rules } from '../src/rules.ts';
 import { claimOf, claimText, exactnessOf, historyOf } from '../src/run-account.ts';
-import { type CoordinatorOptions, ScriptedCoordinator } from './scripted-coordinator.ts';
+import { ScriptedCoordinator } from './scripted-coordinator.ts';
 
 const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
 const cpu = { numericMode: 'f32-mul-add.v1', hash: 'aaaaaaaa' };
 const webgl = { backend: 'webgl', numericMode: 'gpu.js webgl2 on a card', hash: 'bbbbbbbb' };
 
 /** Returns the claim of a run of one step to which all of these workers contribute. */
-function claimWith(workers: readonly Parameters<ScriptedCoordinator['join']>[0][], options: CoordinatorOptions = {}) {
-  const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: workers.length, ...own, ...options });
+function claimWith(workers: readonly Parameters<ScriptedCoordinator['join']>[0][]) {
+  const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: workers.length, ...own });
   for (const connection of workers.map((worker) => coordinator.join(worker))) coordinator.answerAll(connection);
   expect(coordinator.state.phase).toBe('finished');
   for (const { shards } of coordinator.state.records.values()) expect(shards).toBeGreaterThan(0);

@@ -277,7 +277,7 @@ export function isEmpty(call: KernelCall): boolean {
 }
 
 /** A call whose sums can be split into microbatches. */
-export type SummingCall = Extract<KernelCall, { readonly microbatches?: number }>;
+type SummingCall = Extract<KernelCall, { readonly microbatches?: number }>;
 
 /** Returns the call for one of `count` microbatches, on the storages of the whole call. */
 export function microbatchOf<Call extends SummingCall>(call: Call, count: number): Call {
