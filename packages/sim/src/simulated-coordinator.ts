@@ -91,7 +91,7 @@ interface Life {
 }
 
 /** Delay before a coordinator that ended by itself is started again. */
-const restartMs = 1_000;
+const coordinatorRestartMs = 1_000;
 
 export class SimulatedCoordinator {
   readonly name: string;
@@ -210,7 +210,7 @@ export class SimulatedCoordinator {
     if (process.isDead) return;
     // Its last messages have left by now.
     this.#end();
-    this.#options.clock.after(restartMs, () => void this.#stand(fleet));
+    this.#options.clock.after(coordinatorRestartMs, () => void this.#stand(fleet));
   }
 
   #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: SimulatedMember | undefined): void {
