@@ -1,4 +1,4 @@
-/** What every compute does, whatever it computes with. */
+/** Tests of what every compute does, whatever it computes with. */
 import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf, type Clock } from '@lockstep/protocol';
 import { expect, it, onTestFinished } from 'vitest';
