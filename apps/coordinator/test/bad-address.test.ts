@@ -103,7 +103,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     const url = (await coordinator()).replace('ws:', 'wss:');
     await expectFailure(
       ['--url', url],
-      /--url wss:.*: the server does not use TLS: the address .* begins with ws:\/\//,
+      /--url wss:.*: the server does not use TLS: the address .* begins with ws:\/\/$/m,
     );
     await expectFailure(['--url', `${url}/?fingerprint=00`], /: the server does not use TLS: /);
   });
@@ -111,7 +111,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
   it('if the coordinator has TLS and the address does not say so', async () => {
     const program = startCoordinator('coordinator', [...coordinatorArgs, '--tls']);
     const [, port] = await program.printed(/--url 'wss:\/\/127\.0\.0\.1:(\d+)/);
-    await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\//);
+    await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\/$/m);
   });
 
   it('if nothing listens, also under a parent that keeps a channel to it', async () => {

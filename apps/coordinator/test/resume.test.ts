@@ -147,6 +147,13 @@ describe('--resume', () => {
     expect(readdirSync(checkpoints)).toHaveLength(5);
   });
 
+  it('names another seed, and not the data that it cuts in another way', async () => {
+    const iris = ['--data', 'docs/iris.csv', '--single', '--steps', '2', '--checkpoint', path('seeds')];
+    await runToReport(folder, [...iris, '--seed', '2']);
+    const { stdout } = await runToReport(folder, [...iris, '--resume']);
+    expect(stdout).toMatch(/^Skipped .*: it belongs to another run: expected seed 1, got 2\.$/m);
+  });
+
   it('goes on from the one before a torn one, and removes neither', async () => {
     const checkpoints = await runOf('torn', 12, ['--checkpoint-every', '5']);
     const before = readdirSync(checkpoints).sort();

@@ -67,6 +67,10 @@ export async function predictFiles(args: readonly string[]): Promise<number> {
       `predict: expected a model of classes or values, got one that writes text: use ${commandText('generate', `--load ${options.load}`)}`,
     );
   }
+  if (model.values.length > 0) {
+    const unused = top !== commandLine.options.top.default ? 'top' : probabilities ? 'probabilities' : undefined;
+    if (unused) throw usageFailure(`--${unused}: expected a model of classes, got one that predicts values`);
+  }
   const samples: Sample[] = [];
   for (const file of files) for (const sample of await readSamples(file, model, invert)) samples.push(sample);
   const results = await resultsOf(model, joined(samples.map(({ values }) => values)), top);

@@ -183,6 +183,10 @@ describe('a model of tables', () => {
       [place('classes'), place('x.csv'), '--invert'],
       /x\.csv: expected no --invert, since the model was trained on tables$/,
     ],
+    ...['--top=2', '--probabilities'].map((option): [string[], RegExp] => [
+      [place('values'), place('priced.jsonl'), option, '--out=unused.csv'],
+      /^--(top|probabilities): expected a model of classes, got one that predicts values$/,
+    ]),
     [[place('classes'), place('none.csv')], /none\.csv: no such file or folder$/],
     [
       [place('classes'), place('other.csv')],

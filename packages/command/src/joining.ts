@@ -104,8 +104,10 @@ function isJoinError(error: unknown): error is JoinError {
 function joinFailure({ reason, message }: JoinError, place: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {
-      const advice = `start a coordinator with ${commandText('coordinator')}, or use --wait`;
-      return new CommandFailure(`--url ${place}: ${message}; ${advice}`, 2);
+      // Other faults are those of the address, which nothing that is started later mends.
+      const isAbsent = message.startsWith('nothing answers there');
+      const advice = isAbsent ? `; start a coordinator with ${commandText('coordinator')}, or use --wait` : '';
+      return new CommandFailure(`--url ${place}: ${message}${advice}`, 2);
     }
     case 'refused':
       return new CommandFailure(`the coordinator at ${place} refused: ${message}`, 2);

@@ -191,7 +191,7 @@ export function modelToTransfer(bytes: Uint8Array, outputs: number): string {
 
 function refuseCheckpoint(metadata: Readonly<Record<string, string>>): void {
   if (metadata['format'] !== checkpointFormat) return;
-  throw new Error('expected a model file from --save, got a checkpoint; use --resume for that');
+  throw new Error('expected a model file from --save, got a checkpoint: resume its run with --save to get one');
 }
 
 /** @throws Error with one sentence unless the text's tokens are numbered as the model's */

@@ -109,7 +109,8 @@ export function identityOf(prepared: Prepared, newHash: NewHash): RunIdentity {
   const { seed, gradients = 'exact', initSha256, augment, freeze } = config;
   const { targets } = train;
   return {
-    ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
+    // In this order a difference names its cause: the seed cuts the data, whose shape the model takes.
+    ...{ seed, data: dataHash(train, newHash), model, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
     ...{ optimizer, gradients },
     ...(initSha256 !== undefined && { initSha256 }),

@@ -220,7 +220,7 @@ describe('loadModel', () => {
       /^model file: expected weights with SHA-256 .*: the file was changed$/,
     );
     await expect(loadModel(await encodeCheckpoint(sampleCheckpoint, sha256))).rejects.toThrow(
-      'expected a model file from --save, got a checkpoint; use --resume for that',
+      'expected a model file from --save, got a checkpoint: resume its run with --save to get one',
     );
   });
 });

@@ -286,7 +286,7 @@ class TranscriptReader {
 
   #torn(): TranscriptError {
     const rest = thousands(this.#file.length - this.#sealedBytes);
-    const message = `expected a seal at the end, got ${rest} bytes without one ${this.#place}: the file is torn, and resuming the run repairs it`;
+    const message = `expected a seal at the end, got ${rest} bytes without one ${this.#place}: the file is torn or was changed; resuming a killed run repairs it`;
     return new TranscriptError(message, this.#sealedBytes);
   }
 
