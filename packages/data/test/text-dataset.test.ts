@@ -1,5 +1,5 @@
 /** Texts as samples: windows that predict each token once, lines, and what is refused. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -175,6 +175,45 @@ describe('files of text', () => {
     const { found, ...expected } = datasetFromText(texts.join(''), { context: 8 });
     expect(opened).toEqual({ ...expected, found: expect.any(String) });
     expect(found).toContain('160 characters');
+  });
+
+  it.each<[what: string, content: string | Uint8Array, options: OpenOptions, message: string]>([
+    [
+      'other bytes than UTF-8',
+      Uint8Array.of(0x61, 0xff),
+      {},
+      'UTF-8 text, got other bytes at offset 1: save it as UTF-8, or use --vocabulary bytes',
+    ],
+    [
+      'an incomplete character at its end',
+      Uint8Array.of(0x61, 0xe9),
+      {},
+      'UTF-8 text, got other bytes at offset 2: save it as UTF-8, or use --vocabulary bytes',
+    ],
+    ['NUL bytes', 'a\0', {}, 'UTF-8 text, got a file with NUL bytes: use --vocabulary bytes if it is not text'],
+    [
+      'an unknown character',
+      'ac',
+      { vocabulary: { kind: 'characters', tokens: ['a', 'b'] } },
+      'characters that the model knows, got "c" as character 2',
+    ],
+    [
+      'a long line',
+      'a\nabab',
+      { lines: true, context: 4 },
+      'lines of at most 3 characters, whose end is predicted as well, got 4 in line 2 that is not empty',
+    ],
+  ])('are refused by the name of the one with %s', async (_, content, options, expected) => {
+    const folder = folderOf({ '0.txt': 'ab', '1.txt': content, '2.txt': 'ab' });
+    const message = `${basename(folder)}/1.txt: expected ${expected}`;
+    await expect(openDataset(folder, options)).rejects.toThrow(new DataError(message));
+  });
+
+  it('begin with a new line and without a byte order mark each', async () => {
+    const folder = folderOf({ '0.txt': '\ufeffab', '1.txt': '\ufeffba' });
+    expect((await openDataset(folder, { lines: true })).found).toContain(
+      ': 2 lines of up to 2 characters, 3 different',
+    );
   });
 
   const text = 'abcdefgh, abcdefgh\n'.repeat(20);

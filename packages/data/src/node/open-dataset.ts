@@ -18,7 +18,7 @@ import {
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
-import { datasetFromText, type TextOptions } from '../readers/text-dataset.ts';
+import { datasetFromTexts, type TextOptions, type TextSource } from '../readers/text-dataset.ts';
 import { adviceFor, fileKind, plural, shownLine } from '../shown.ts';
 import { imageSizeText, loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
@@ -106,20 +106,19 @@ function isText(name: string, { model, vocabulary }: Pick<OpenOptions, 'model' |
 /** Files are read one after another, as one text. Packed ones are unpacked once, since each pass reads them again. */
 async function openText(path: string, files: readonly string[], options: OpenOptions): Promise<OpenedDataset> {
   refuseOptions(path, 'a text', options, [...tableOptions, ...pictureOptions]);
-  const unpacked = new Map<string, Uint8Array>();
+  const name = nameOf(path);
+  const texts: TextSource[] = [];
   for (const file of files) {
-    if (/\.gz$/i.test(file)) unpacked.set(file, (await readUnpacked(file, () => {})).bytes);
+    const bytes = /\.gz$/i.test(file) ? (await readUnpacked(file, () => {})).bytes : undefined;
+    const place = file === path ? name : `${name}/${basename(file)}`;
+    texts.push({ name: place, parts: () => (bytes ? [bytes] : partsOf(file)) });
   }
-  return datasetFromText({ name: nameOf(path), parts: () => partsOf(files, unpacked) }, options);
+  return datasetFromTexts({ name, files: texts }, options);
 }
 
-function* partsOf(files: readonly string[], unpacked: ReadonlyMap<string, Uint8Array>): Generator<Uint8Array> {
+function* partsOf(file: string): Generator<Uint8Array> {
   try {
-    for (const file of files) {
-      const bytes = unpacked.get(file);
-      if (bytes) yield bytes;
-      else yield* readParts(file, maxFileBytes);
-    }
+    yield* readParts(file, maxFileBytes);
   } catch (error) {
     if (error instanceof FileError) throw new DataError(error.message);
     throw error;

@@ -26,6 +26,12 @@ export interface TextSource {
   parts(): Iterable<Uint8Array>;
 }
 
+/** Texts that are read one after another, such as the files of a folder. */
+interface Texts {
+  readonly name: string;
+  readonly files: readonly TextSource[];
+}
+
 /** How a text becomes tokens and samples. */
 export interface TextOptions extends SplitOptions {
   /**
@@ -65,6 +71,11 @@ const sourceKind = objectWith('the source of a text', 'name', 'parts');
 export function datasetFromText(given: string | Uint8Array | TextSource, options: TextOptions = {}): OpenedDataset {
   checkArguments('datasetFromText', [argumentKinds.options, options]);
   const source = sourceOf(given);
+  return datasetFromTexts({ name: source.name, files: [source] }, options);
+}
+
+/** Like `datasetFromText`, for files that are read one after another. @throws DataError that names the faulty file */
+export function datasetFromTexts(source: Texts, options: TextOptions): OpenedDataset {
   const { context, vocabulary, lines = options.model?.lines ?? false } = options;
   if (context !== undefined) checkWhole('context', context, 1, maxContext);
   if (typeof vocabulary === 'number') checkWhole('vocabulary', vocabulary, leastMergedSize, maxTokens);
@@ -78,7 +89,7 @@ function sourceOf(given: string | Uint8Array | TextSource): TextSource {
   return bytes;
 }
 
-function datasetFromWindows(source: TextSource, options: TextOptions): OpenedDataset {
+function datasetFromWindows(source: Texts, options: TextOptions): OpenedDataset {
   const { context = options.model?.context ?? defaultContext, testFraction = defaultTestFraction } = options;
   const vocabulary = vocabularyOf(source, options.vocabulary);
   const count = encode(source, vocabulary, () => {});
@@ -129,20 +140,26 @@ function partOf(targets: Targets, positions: number, tokens: number) {
 }
 
 /** @returns the number of tokens */
-function encode(source: TextSource, vocabulary: Vocabulary, emit: (token: number) => void): number {
+function encode({ files }: Texts, vocabulary: Vocabulary, emit: (token: number) => void): number {
   let count = 0;
-  const encoding = createTextEncoder(vocabulary, source.name, (token) => {
-    emit(token);
-    count += 1;
-  });
-  // Bytes are taken as they are; everything else is text.
-  const parts = vocabulary.kind === 'bytes' ? source.parts() : withoutMark(source.parts());
-  for (const part of parts) encoding.take(part);
-  encoding.end();
+  for (const file of files) {
+    encodeFile(file, vocabulary, (token) => {
+      emit(token);
+      count += 1;
+    });
+  }
   return count;
 }
 
-function requireSame({ name }: TextSource, count: number, again: number): void {
+function encodeFile(file: TextSource, vocabulary: Vocabulary, emit: (token: number) => void): void {
+  const encoding = createTextEncoder(vocabulary, file.name, emit);
+  // Bytes are taken as they are; everything else is text.
+  const parts = vocabulary.kind === 'bytes' ? file.parts() : withoutMark(file.parts());
+  for (const part of parts) encoding.take(part);
+  encoding.end();
+}
+
+function requireSame({ name }: Texts, count: number, again: number): void {
   if (again !== count) throw new DataError(`${name}: the file changed while it was read`);
 }
 
@@ -165,7 +182,7 @@ function* withoutMark(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
   if (begin) yield Uint8Array.from(begin);
 }
 
-function vocabularyOf(source: TextSource, asked: TextOptions['vocabulary'] = 'characters'): Vocabulary {
+function vocabularyOf(source: Texts, asked: TextOptions['vocabulary'] = 'characters'): Vocabulary {
   if (typeof asked === 'object') return asked;
   if (asked === 'bytes') return { kind: 'bytes' };
   const isPresent = presentPoints(source);
@@ -174,16 +191,18 @@ function vocabularyOf(source: TextSource, asked: TextOptions['vocabulary'] = 'ch
 }
 
 /** Returns, for each code point, whether the text contains it. @throws DataError unless the text is UTF-8 */
-function presentPoints({ name, parts }: TextSource): Uint8Array {
+function presentPoints({ files }: Texts): Uint8Array {
   const isPresent = new Uint8Array(0x11_0000);
-  const points = decodePoints(name, (point) => {
-    if (point === 0) {
-      throw unexpected(name, 'UTF-8 text', 'a file with NUL bytes: use --vocabulary bytes if it is not text');
-    }
-    isPresent[point] = 1;
-  });
-  for (const part of withoutMark(parts())) points.take(part);
-  points.end();
+  for (const file of files) {
+    const points = decodePoints(file.name, (point) => {
+      if (point === 0) {
+        throw unexpected(file.name, 'UTF-8 text', 'a file with NUL bytes: use --vocabulary bytes if it is not text');
+      }
+      isPresent[point] = 1;
+    });
+    for (const part of withoutMark(file.parts())) points.take(part);
+    points.end();
+  }
   return isPresent;
 }
 
@@ -205,7 +224,7 @@ function charactersOf(name: string, isPresent: Uint8Array): string[] {
  * the one whose first token is smaller is taken, then the one whose second token is. Ends early once no pair is repeated.
  * @param size of the vocabulary, which begins with 256 bytes
  */
-function learnMerges(source: TextSource, size: number): (readonly [number, number])[] {
+function learnMerges(source: Texts, size: number): (readonly [number, number])[] {
   const counts = pieceCounts(source);
   const pieces = [...counts.keys()].map((piece) => Array.from(piece, (byte) => byte.charCodeAt(0)));
   const frequencies = [...counts.values()];
@@ -241,37 +260,40 @@ function learnMerges(source: TextSource, size: number): (readonly [number, numbe
   return merges;
 }
 
-function pieceCounts({ parts }: TextSource): Map<string, number> {
+function pieceCounts({ files }: Texts): Map<string, number> {
   const counts = new Map<string, number>();
-  const splitting = splitPieces((piece) => counts.set(piece, (counts.get(piece) ?? 0) + 1));
   let left = maxLearnedBytes;
-  for (const part of withoutMark(parts())) {
-    splitting.take(part.subarray(0, left));
-    left -= part.length;
+  for (const file of files) {
+    const splitting = splitPieces((piece) => counts.set(piece, (counts.get(piece) ?? 0) + 1));
+    for (const part of withoutMark(file.parts())) {
+      splitting.take(part.subarray(0, left));
+      left -= part.length;
+      if (left <= 0) break;
+    }
+    splitting.end();
     if (left <= 0) break;
   }
-  splitting.end();
   return counts;
 }
 
-function datasetFromLines(given: TextSource, options: TextOptions): OpenedDataset {
-  const { name } = given;
-  const source = { name, parts: () => withoutCarriageReturns(given.parts()) };
+function datasetFromLines({ name, files }: Texts, options: TextOptions): OpenedDataset {
+  const withLineFeeds = files.map((file) => ({ name: file.name, parts: () => withoutCarriageReturns(file.parts()) }));
+  const source = { name, files: withLineFeeds };
   const { context, vocabulary: asked } = options;
   if (asked !== undefined && asked !== 'characters' && (typeof asked !== 'object' || asked.kind !== 'characters')) {
     throw new DataError(`${name}: expected the vocabulary characters for lines, whose token 0 ends a line`);
   }
   const vocabulary = asked !== undefined && typeof asked === 'object' ? asked : lineVocabulary(source);
   const lengths: number[] = [];
-  eachLine(source, vocabulary, (tokens) => lengths.push(tokens.length));
-  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
-  const positions = context ?? longest + 1;
   const most = context === undefined ? maxLineTokens : context - 1;
-  if (longest > most) {
-    const at = lengths.findIndex((length) => length > most);
-    const got = `${thousands(lengths[at]!)} in line ${at + 1} that is not empty`;
-    throw unexpected(name, `lines of at most ${thousands(most)} characters, whose end is predicted as well`, got);
-  }
+  eachLine(source, vocabulary, ({ length }, place, line) => {
+    lengths.push(length);
+    if (length <= most) return;
+    const got = `${thousands(length)} in line ${line} that is not empty`;
+    throw unexpected(place, `lines of at most ${thousands(most)} characters, whose end is predicted as well`, got);
+  });
+  const longest = lengths.reduce((longer, length) => Math.max(longer, length), 0);
+  const positions = context ?? longest + 1;
   const { length: count } = lengths;
   if (count < 2) throw unexpected(name, 'at least two lines that are not empty', count);
   const total = lengths.reduce((sum, length) => sum + length + 1, 0);
@@ -307,25 +329,31 @@ function* withoutCarriageReturns(parts: Iterable<Uint8Array>): Generator<Uint8Ar
 }
 
 /** The line feed, then the other characters in the order of their code points. */
-function lineVocabulary(source: TextSource): Vocabulary {
+function lineVocabulary(source: Texts): Vocabulary {
   const characters = charactersOf(source.name, presentPoints(source));
   return { kind: 'characters', tokens: ['\n', ...characters.filter((character) => character !== '\n')] };
 }
 
-/** Takes the tokens of each line that is not empty. @returns the number of lines */
-function eachLine(source: TextSource, vocabulary: Vocabulary, take: (tokens: readonly number[]) => void): number {
-  let tokens: number[] = [];
+type TakeLine = (tokens: readonly number[], file: string, line: number) => void;
+
+/** Takes each line that is not empty, numbered from 1 in its file. @returns the number of lines in all files */
+function eachLine({ files }: Texts, vocabulary: Vocabulary, take: TakeLine): number {
   let count = 0;
-  const end = (): void => {
-    if (tokens.length === 0) return;
-    take(tokens);
-    tokens = [];
-    count += 1;
-  };
-  encode(source, vocabulary, (token) => {
-    if (token === 0) end();
-    else tokens.push(token);
-  });
-  end();
+  for (const file of files) {
+    let tokens: number[] = [];
+    let line = 0;
+    const end = (): void => {
+      if (tokens.length === 0) return;
+      line += 1;
+      take(tokens, file.name, line);
+      tokens = [];
+    };
+    encodeFile(file, vocabulary, (token) => {
+      if (token === 0) end();
+      else tokens.push(token);
+    });
+    end();
+    count += line;
+  }
   return count;
 }
