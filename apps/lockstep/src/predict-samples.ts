@@ -140,7 +140,7 @@ function readingOf({ width, height, hasOneChannel, hasAlpha }: SharpPictureInfo,
 async function readTable(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
   if (invert) throw usageFailure(`${file}: expected no --invert, since the model was trained on tables`);
   try {
-    const { table } = await readRows(file);
+    const { table } = await readRows(file, 'predict');
     const rows = Uint32Array.from({ length: table.count }, (_, row) => row);
     const text = textColumnOf(model);
     const columns = model.reading?.type === 'rows' ? model.reading.columns : [];

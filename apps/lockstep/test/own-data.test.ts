@@ -178,7 +178,10 @@ describe('a model of tables', () => {
   });
 
   it.each<[args: string[], message: RegExp]>([
-    [[place('classes'), place('wide.png')], /^wide\.png: expected CSV, TSV, JSON Lines or Parquet, got a PNG picture/],
+    [
+      [place('classes'), place('wide.png')],
+      /^wide\.png: expected a table, which the model takes, as CSV, TSV, JSON Lines or Parquet, got a PNG picture$/,
+    ],
     [
       [place('classes'), place('x.csv'), '--invert'],
       /x\.csv: expected no --invert, since the model was trained on tables$/,

@@ -291,8 +291,12 @@ function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOpt
   return { ...opened, found: `${opened.found}\n${shownLine(notice)}` };
 }
 
-/** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
-export async function readRows(path: string): Promise<JsonLines> {
+/**
+ * Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip.
+ * @param use an error for a file of another kind advises how to train on it, unless a model is to predict the rows
+ * @throws DataError
+ */
+export async function readRows(path: string, use: 'train' | 'predict' = 'train'): Promise<JsonLines> {
   checkArguments('readRows', [argumentKinds.path, path]);
   const name = basename(path);
   let format: Format | undefined;
@@ -300,7 +304,11 @@ export async function readRows(path: string): Promise<JsonLines> {
   const { bytes, fileBytes } = await readUnpacked(path, (chunk, totalBytes, stored) => {
     if (format === undefined) {
       const advice = adviceFor(chunk);
-      if (advice) throw unexpected(name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${advice}`);
+      if (advice) {
+        const [expected, got] = ['CSV, TSV, JSON Lines or Parquet', fileKind(chunk)];
+        if (use === 'predict') throw unexpected(name, `a table, which the model takes, as ${expected}`, got);
+        throw unexpected(name, expected, `${got}: ${advice}`);
+      }
       format = formats.find(({ begins }) => begins(chunk))!;
       gate = format.gate(name);
     }
