@@ -1,7 +1,7 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
 import { checkArguments, type SampleField, type TargetField } from '@lockstep/data';
-import { thousands } from '@lockstep/data/shown';
+import { shownValue, thousands } from '@lockstep/data/shown';
 import {
   type Backend,
   formatShape,
@@ -53,7 +53,7 @@ export function parseModel(data: unknown): Model {
   outputCount(model);
   const parameters = parameterCount(model);
   if (parameters > maximumParameters) {
-    throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
+    throw new Error(`expected at most ${maximumParameters} parameters, got ${parameters}`);
   }
   return model;
 }
@@ -97,7 +97,7 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
         return run();
       } catch (error) {
         const where = path.replaceAll('.', '].layers[');
-        throw new Error(`model ${model.name}: layers[${where}] (${layer.type}): ${(error as Error).message}`);
+        throw new Error(`layers[${where}] (${layer.type}): ${(error as Error).message}`);
       }
     };
     const own = { path, layer, input, stream: stream++ };
@@ -166,7 +166,7 @@ function outputShape(model: Model): Shape {
   const { output } = placeLayers(model).at(-1)!;
   if (output.length === 1 || (output.length === 2 && embeddingOf(model))) return output;
   const got = formatShape(output);
-  throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
+  throw new Error(`expected the last layer to give one row of outputs, got ${got}`);
 }
 
 /** Returns the number of values in a labeled sample: one more than the input for next tokens. */
@@ -237,7 +237,7 @@ const builtIns: readonly BuiltIn[] = [
     name: 'mlp',
     example: mnist,
     fit({ sampleShape, outputs, tokens, predictsNext = false }) {
-      if (predictsNext) throw new Error('model mlp: expected one target a sample, got the next token at each position');
+      if (predictsNext) throw new Error('expected one target a sample, got the next token at each position');
       const layers: Layer[] = [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: outputs }];
       if (tokens !== undefined) {
         return {
@@ -287,9 +287,7 @@ function convolutional(
     example: mnist,
     fit({ sampleShape, outputs }) {
       if (sampleShape.length !== 3) {
-        throw new Error(
-          `model ${name}: expected samples of [height, width, channels], got ${formatShape(sampleShape)}`,
-        );
+        throw new Error(`expected samples of [height, width, channels], got ${formatShape(sampleShape)}`);
       }
       const blocks = convolutions.flatMap(({ filters, kernel }): Layer[] => [
         { type: 'conv2d', filters, kernel, padding: (kernel - 1) / 2 },
@@ -316,7 +314,7 @@ function transformer(
     example: { sampleShape: [size.context], outputs: size.tokens, tokens: size.tokens, predictsNext: true },
     fit({ sampleShape, outputs, tokens, predictsNext = false }) {
       if (tokens === undefined) {
-        throw new Error(`model ${name}: expected a text, got samples of ${formatShape(sampleShape)}`);
+        throw new Error(`expected a text, got samples of ${formatShape(sampleShape)}`);
       }
       const causal = predictsNext ? {} : { causal: false };
       const block: Layer[] = [
@@ -369,10 +367,7 @@ export function resolveModel(nameOrJson: string, fit?: ModelFit): Model {
     placeLayers(model);
     return model;
   }
-  if (/^\s*\[\s*\{/.test(nameOrJson)) {
-    throw new Error('expected a JSON object with name, input and layers, got a list: make it the value of "layers"');
-  }
-  if (!nameOrJson.trimStart().startsWith('{')) {
+  if (!/^\s*["[{\d]/.test(nameOrJson)) {
     const names = builtInModels.join(', ');
     const got = JSON.stringify(nameOrJson.slice(0, 64));
     throw new Error(`expected ${names}, or JSON with a list of layers, got ${got}`);
@@ -382,6 +377,10 @@ export function resolveModel(nameOrJson: string, fit?: ModelFit): Model {
     data = JSON.parse(nameOrJson);
   } catch (error) {
     throw new Error(`cannot be read as JSON: ${(error as Error).message}`);
+  }
+  if (typeof data !== 'object' || Array.isArray(data)) {
+    const got = Array.isArray(data) ? 'a list: make it the value of "layers"' : shownValue(data);
+    throw new Error(`expected a JSON object with name, input and layers, got ${got}`);
   }
   return parseModel(data);
 }

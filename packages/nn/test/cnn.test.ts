@@ -140,7 +140,7 @@ describe('convolutions that do not fit', () => {
   test.each<[unknown, string]>([
     [
       model([{ type: 'conv2d', filters: 2, kernel: 3 }], [16]),
-      'model bad: layers[0] (conv2d): expected a sample of [height, width, channels], got [16]',
+      'layers[0] (conv2d): expected a sample of [height, width, channels], got [16]',
     ],
     [model([{ type: 'conv2d', kernel: 3 }]), 'layers[0].filters: expected a value, got none'],
     [

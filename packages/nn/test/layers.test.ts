@@ -51,8 +51,7 @@ const cases = {
     refused: {
       layer: { type: 'dense', units: 2 },
       input: [4, 4, 1],
-      message:
-        'model case: layers[0] (dense): expected a sample of one or two axes, got [4, 4, 1]; flatten an image first',
+      message: 'layers[0] (dense): expected a sample of one or two axes, got [4, 4, 1]; flatten an image first',
     },
   },
   conv2d: {
@@ -63,8 +62,7 @@ const cases = {
     refused: {
       layer: { type: 'conv2d', filters: 2, kernel: 5 },
       input: [4, 4, 1],
-      message:
-        'model case: layers[0] (conv2d): expected an image at least as large as the 5 x 5 window with padding 0, got 4 x 4',
+      message: 'layers[0] (conv2d): expected an image at least as large as the 5 x 5 window with padding 0, got 4 x 4',
     },
   },
   maxPool2d: {
@@ -75,7 +73,7 @@ const cases = {
     refused: {
       layer: { type: 'maxPool2d', window: 2, padding: 2 },
       input: [4, 4, 1],
-      message: 'model case: layers[0] (maxPool2d): expected a padding of at most half the window of 2, got 2',
+      message: 'layers[0] (maxPool2d): expected a padding of at most half the window of 2, got 2',
     },
   },
   averagePool2d: {
@@ -86,7 +84,7 @@ const cases = {
     refused: {
       layer: { type: 'averagePool2d', window: 3 },
       input: [16],
-      message: 'model case: layers[0] (averagePool2d): expected a sample of [height, width, channels], got [16]',
+      message: 'layers[0] (averagePool2d): expected a sample of [height, width, channels], got [16]',
     },
   },
   flatten: { ...elementwise({ type: 'flatten' }), input: [5, 4, 2], output: [40] },
@@ -124,7 +122,7 @@ const cases = {
     },
     refused: {
       layer: { type: 'residual', layers: [{ type: 'dense', units: 2 }] },
-      message: 'model case: layers[0] (residual): expected layers that keep the shape [6], got [2]',
+      message: 'layers[0] (residual): expected layers that keep the shape [6], got [2]',
     },
   },
   embedding: {
@@ -135,7 +133,7 @@ const cases = {
     refused: {
       layer: { type: 'embedding', tokens: 5, width: 3 },
       input: [4, 2],
-      message: 'model case: layers[0] (embedding): expected a sample of [positions], got [4, 2]',
+      message: 'layers[0] (embedding): expected a sample of [positions], got [4, 2]',
     },
   },
   positions: {
@@ -171,7 +169,7 @@ const cases = {
     },
     refused: {
       layer: { type: 'attention', heads: 3 },
-      message: 'model case: layers[0] (attention): expected a width that 3 heads divide, got 4',
+      message: 'layers[0] (attention): expected a width that 3 heads divide, got 4',
     },
   },
   tiedOutput: {
@@ -183,8 +181,7 @@ const cases = {
     refused: {
       layer: { type: 'tiedOutput' },
       input: [4, 3],
-      message:
-        'model case: layers[0] (tiedOutput): expected a model whose first layer is an embedding, which the output shares',
+      message: 'layers[0] (tiedOutput): expected a model whose first layer is an embedding, which the output shares',
     },
   },
   meanPositions: {
@@ -195,7 +192,7 @@ const cases = {
     refused: {
       layer: { type: 'meanPositions' },
       input: [4],
-      message: 'model case: layers[0] (meanPositions): expected a sample of [positions, width], got [4]',
+      message: 'layers[0] (meanPositions): expected a sample of [positions, width], got [4]',
     },
   },
   lstm: {
@@ -226,7 +223,7 @@ const cases = {
     refused: {
       layer: { type: 'gru', units: 2 },
       input: [4],
-      message: 'model case: layers[0] (gru): expected a sample of [positions, width], got [4]',
+      message: 'layers[0] (gru): expected a sample of [positions, width], got [4]',
     },
   },
 } satisfies Record<LayerType, LayerCase>;
@@ -412,7 +409,7 @@ describe('layers inside layers', () => {
       'one that does not fit',
       [block([{ type: 'tanh' }, { type: 'conv2d', filters: 1, kernel: 1 }])],
       [6],
-      'model nested: layers[0].layers[1] (conv2d): expected a sample of [height, width, channels], got [6]',
+      'layers[0].layers[1] (conv2d): expected a sample of [height, width, channels], got [6]',
     ],
     ['none', [block([])], [6], 'layers[0].layers: expected a list of 1 to 256 layers, got a list of 0'],
     [
@@ -425,7 +422,7 @@ describe('layers inside layers', () => {
       'a flattened image of several channels, which PyTorch has in another order',
       [{ type: 'flatten' }, block([{ type: 'tanh' }])],
       [2, 2, 3],
-      'model nested: layers[1] (residual): expected samples other than flattened images of 3 channels; put a dense layer before',
+      'layers[1] (residual): expected samples other than flattened images of 3 channels; put a dense layer before',
     ],
   ])('%s', (_, layers, input, message) => {
     expect(() => of(layers, input)).toThrow(new Error(message));

@@ -91,11 +91,9 @@ describe('built-in models', () => {
 
   test('one that cannot take the samples says so', () => {
     expect(() => resolveModel('cnn', { sampleShape: [4], outputs: 3 })).toThrow(
-      'model cnn: expected samples of [height, width, channels], got [4]',
+      'expected samples of [height, width, channels], got [4]',
     );
-    expect(() => resolveModel('cnn', { sampleShape: [3, 3, 1], outputs: 3 })).toThrow(
-      /^model cnn: layers\[5\] \(maxPool2d\): /,
-    );
+    expect(() => resolveModel('cnn', { sampleShape: [3, 3, 1], outputs: 3 })).toThrow(/^layers\[5\] \(maxPool2d\): /);
   });
 
   test('a layer list is taken as it is', () => {
@@ -108,10 +106,13 @@ describe('built-in models', () => {
     );
   });
 
-  test('a list alone is refused, and the object that holds it is described', () => {
-    expect(() => resolveModel(JSON.stringify(tiny.layers))).toThrow(
-      'expected a JSON object with name, input and layers, got a list: make it the value of "layers"',
-    );
+  test.each([
+    ['a list', JSON.stringify(tiny.layers), 'a list: make it the value of "layers"'],
+    ['a number', '7\n', '7'],
+    ['a name', '"mlp"', '"mlp"'],
+  ])('%s in a file is refused, and the object that holds the layers is described', (_, json, got) => {
+    const message = `expected a JSON object with name, input and layers, got ${got}`;
+    expect(() => resolveModel(json)).toThrow(new Error(message));
   });
 
   test('text that is not JSON is refused in one sentence', () => {
@@ -151,22 +152,22 @@ describe('models as plain data', () => {
     [
       'an image into a dense layer',
       { ...tiny, input: [28, 28, 1] },
-      'model tiny: layers[0] (dense): expected a sample of one or two axes, got [28, 28, 1]; flatten an image first',
+      'layers[0] (dense): expected a sample of one or two axes, got [28, 28, 1]; flatten an image first',
     ],
     [
       'an image as result',
       { ...tiny, input: [28, 28], layers: [{ type: 'relu' }] },
-      'model tiny: expected the last layer to give one row of outputs, got [28, 28]',
+      'expected the last layer to give one row of outputs, got [28, 28]',
     ],
     [
       'a dense layer on the last of two axes as result',
       { ...tiny, input: [28, 28] },
-      'model tiny: expected the last layer to give one row of outputs, got [28, 2]',
+      'expected the last layer to give one row of outputs, got [28, 2]',
     ],
     [
       'more parameters than the limit',
       { ...tiny, input: [65_536], layers: [{ type: 'dense', units: 65_536 }] },
-      'model tiny: expected at most 268435456 parameters, got 4295032832',
+      'expected at most 268435456 parameters, got 4295032832',
     ],
   ])('%s', (_, data, message) => {
     expect(() => parseModel(data)).toThrow(new Error(message));

@@ -269,17 +269,17 @@ describe('a model of text', () => {
     [
       'an embedding that is not first',
       [{ type: 'relu' }, { type: 'embedding', tokens: 5, width: 2 }],
-      'model text: layers[1] (embedding): expected an embedding as the first layer of a model, which reads the tokens',
+      'layers[1] (embedding): expected an embedding as the first layer of a model, which reads the tokens',
     ],
     [
       'a tied output of another width',
       [{ type: 'embedding', tokens: 5, width: 2 }, { type: 'dense', units: 3 }, { type: 'tiedOutput' }],
-      'model text: layers[2] (tiedOutput): expected the width 2 of the embedding, got 3',
+      'layers[2] (tiedOutput): expected the width 2 of the embedding, got 3',
     ],
     [
       'attention on tokens',
       [{ type: 'attention', heads: 1 }],
-      'model text: layers[0] (attention): expected a sample of [positions, width], got [4]',
+      'layers[0] (attention): expected a sample of [positions, width], got [4]',
     ],
   ])('cannot have %s', (_, layers, message) => {
     expect(() => parseModel({ name: 'text', input: [4], layers })).toThrow(new Error(message));
@@ -291,7 +291,7 @@ describe('a model of text', () => {
       { type: 'attention', heads: 2 },
     ];
     expect(() => parseModel({ name: 'text', input: [16_384], layers })).toThrow(
-      'model text: layers[1] (attention): expected at most 268435456 attention scores, got 16384 x 16384 x 2',
+      'layers[1] (attention): expected at most 268435456 attention scores, got 16384 x 16384 x 2',
     );
   });
 

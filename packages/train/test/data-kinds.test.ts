@@ -124,7 +124,7 @@ describe('a run is refused before it begins', () => {
     [
       'for a built-in model that cannot take the samples',
       { model: 'cnn' },
-      'model: model cnn: expected samples of [height, width, channels], got [4]',
+      'model: expected samples of [height, width, channels], got [4]',
     ],
     [
       'for a layer list of another input',
