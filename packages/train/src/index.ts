@@ -3,6 +3,7 @@
  * @module
  */
 import type { Server } from 'node:http';
+import { argumentKinds, checkArguments, objectWith } from '@lockstep/data';
 import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
 import { type SweepOptions, type SweepReport, sweepOn } from './sweep.ts';
@@ -81,6 +82,8 @@ export function sweep(options: SweepOptions): Promise<SweepReport> {
   return sweepOn(options, nodePlatform);
 }
 
+const serverKind = objectWith('an http.Server', 'listeners');
+
 /** Options of a run on the caller's server. */
 export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
   readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
@@ -90,6 +93,7 @@ export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
  * Starts to train on an HTTP server that is already listening.
  * Page, sockets, `/healthz` and `/metrics` are below `listen.path`. All other requests go to the server's own handlers.
  */
-export function serve(server: Server, { listen, ...options }: ServeOptions = {}): TrainingRun {
-  return train({ ...options, listen: { ...listen, server } });
+export function serve(server: Server, options: ServeOptions = {}): TrainingRun {
+  checkArguments('serve', [serverKind, server], [argumentKinds.options, options]);
+  return train({ ...options, listen: { ...options.listen, server } });
 }

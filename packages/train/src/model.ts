@@ -1,6 +1,8 @@
 /** Trained models: as self-describing files, and loaded for predictions and evaluations. */
 import { checkKinds, libraryKinds } from '@lockstep/command/options';
 import {
+  argumentKinds,
+  checkArguments,
   type Dataset,
   type SampleField,
   type SampleValues,
@@ -446,6 +448,7 @@ export class LoadedModel {
    */
   async evaluate(data: Dataset): Promise<ModelEvaluation> {
     this.#requireOpen();
+    checkArguments('evaluate', [argumentKinds.dataset, data]);
     this.#requireFit(data);
     const { targets } = likeTraining(data, this.standardization);
     // Metrics call classes and values as the model does.
@@ -646,6 +649,7 @@ function predictionOf(scores: Float32Array, classes: readonly string[]): Predict
  * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains
  */
 export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  checkArguments('loadModel', [argumentKinds.options, options]);
   const stored = await readSource(source, options.model);
   const { backend } = await openBackend('auto');
   return new LoadedModel(stored, backend);

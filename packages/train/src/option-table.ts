@@ -514,21 +514,29 @@ const setting = kindOf<number>('a number', () => true);
 
 const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = libraryKinds(runOptions);
 
+/** The data of a run: a path, or samples in memory. */
+export const dataKind: OptionKind<string | TrainingData> = {
+  ...eitherKind(
+    textKind,
+    objectKind<TrainingData>('{ train, test }', (value) => 'train' in value && 'test' in value),
+  ),
+  advice(value) {
+    const isDataset = typeof value === 'object' && value !== null && 'samples' in value && 'targets' in value;
+    return isDataset ? ': splitDataset(data) cuts one data set into both' : '';
+  },
+};
+
+export const modelFileKind = objectKind<Uint8Array>(
+  'the bytes of a model file',
+  (value) => value instanceof Uint8Array,
+);
+
 /** The kinds of the options of `train`: those that a command line can give, and those only for programs. */
 const kinds = {
   ...asTyped,
-  data: {
-    ...eitherKind(
-      textKind,
-      objectKind<TrainingData>('{ train, test }', (value) => 'train' in value && 'test' in value),
-    ),
-    advice(value) {
-      const isDataset = typeof value === 'object' && value !== null && 'samples' in value && 'targets' in value;
-      return isDataset ? ': splitDataset(data) cuts one data set into both' : '';
-    },
-  },
+  data: dataKind,
   model: eitherKind(textKind, objectKind<Model>('a model as an object')),
-  initialWeights: objectKind<Uint8Array>('the bytes of a model file', (value) => value instanceof Uint8Array),
+  initialWeights: modelFileKind,
   optimizer: oneOfKind(optimizerTypes),
   'optimizer.schedule': eitherKind(runOptions.schedule.kind, objectKind<Schedule>('a schedule as an object')),
   'optimizer.beta1': setting,

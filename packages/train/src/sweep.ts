@@ -1,7 +1,7 @@
 /** Several runs, one after another, on the same workers: a grid of values, several seeds, and folds of the data. */
 
-import { checkKinds, kindOf } from '@lockstep/command/options';
-import { concatDatasets } from '@lockstep/data';
+import { checkKinds, kindOf, objectKind } from '@lockstep/command/options';
+import { argumentKinds, checkArguments, concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
 import { configurationError, optionName } from '@lockstep/worker';
@@ -87,6 +87,7 @@ export interface SweepReport {
 
 const list = kindOf<readonly unknown[]>('a list of values', (value) => Array.isArray(value) && value.length > 0);
 const kinds = {
+  grid: objectKind<NonNullable<SweepOptions['grid']>>('an object with a list of values for each option'),
   seeds: runOptions.seeds.kind,
   folds: runOptions.folds.kind,
   onRun: kindOf<SweepOptions['onRun']>('a function', (value) => typeof value === 'function'),
@@ -94,8 +95,9 @@ const kinds = {
 
 /** @throws ConfigurationError before the first run if there can be no such run */
 export async function sweepOn(options: SweepOptions, platform: Platform): Promise<SweepReport> {
+  checkArguments('sweep', [argumentKinds.options, options]);
   const { grid = {}, seeds = 1, folds, onRun, ...base } = options;
-  checkKinds({ seeds, folds, onRun }, kinds);
+  checkKinds({ grid, seeds, folds, onRun }, kinds);
   const plans = plansOf(grid, base, seeds, folds);
   for (const { values } of plans) checkTrainOptions(withValues(base, values));
   const dataOf = await sourceOf(base, platform, folds);

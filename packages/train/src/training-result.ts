@@ -1,5 +1,6 @@
 /** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
 
+import { checkKinds, joinKinds, type KindsOf, kindOf } from '@lockstep/command/options';
 import { fieldOf } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { bytesOf } from '@lockstep/protocol';
@@ -61,7 +62,9 @@ export class TrainingResult {
   }
 
   /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
-  verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
+  async verify(options: VerifyRequest = {}): Promise<Verification> {
+    checkKinds(options, verifyKinds);
+    const { signal = new AbortController().signal, log = () => {} } = options;
     const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
     return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
   }
@@ -78,6 +81,11 @@ export class TrainingError extends Error {
     this.result = result;
   }
 }
+
+const verifyKinds = {
+  signal: joinKinds.signal,
+  log: kindOf<VerifyRequest['log']>('a function', (value) => typeof value === 'function'),
+} as const satisfies KindsOf<VerifyRequest>;
 
 interface VerifyRequest {
   /** Aborted to end the second run early. */

@@ -64,7 +64,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     this.#ownsSite = site === undefined;
     this.#site = site ?? platform.host?.createSite((event) => this.#emit(event));
     // Anything but a signal is refused with the other options.
-    const signal = options.signal instanceof AbortSignal ? options.signal : undefined;
+    const signal = options?.signal instanceof AbortSignal ? options.signal : undefined;
     const stop = (): void => this.#stopping.abort();
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
@@ -262,7 +262,7 @@ interface PreparedRun {
  */
 async function prepareOnSite(options: TrainOptions, setting: Setting): Promise<PreparedRun> {
   const { platform, site, emit, signal } = setting;
-  if (options.data !== uploadedData || !site) return { options, prepared: await prepare(options, platform, site) };
+  if (options?.data !== uploadedData || !site) return { options, prepared: await prepare(options, platform, site) };
   const settings = await prepareServer(options, platform);
   await site.open(settings);
   emit({ type: 'note', message: 'Waiting for data: upload it on the dashboard.' });

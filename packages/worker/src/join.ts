@@ -37,7 +37,7 @@ const patienceMs = 1_000;
  * addresses
  */
 export function join(url: string | AddressSource, options: JoinOptions = {}): JoinedWorker {
-  return new JoinedWorker((context) => takePart(url, options, context), options.signal);
+  return new JoinedWorker((context) => takePart(url, options, context), options?.signal);
 }
 
 /** Joins as `join` does, with a compute that is already being opened; closes it at the end. */
@@ -53,10 +53,10 @@ async function takePart(
   context: JoinContext,
   opening?: OpeningCompute,
 ): Promise<JoinEnd> {
+  checkKinds(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const over = new AbortController();
   // Only local workers open their compute before they join.
   const book = openAddressBook(url, options, context.leaving, over, opening !== undefined);
-  checkKinds(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const defaults = workerCommand.options;
   const {
     name = hostname().slice(0, maxNameLength),

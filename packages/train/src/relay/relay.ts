@@ -129,7 +129,7 @@ const defaults = relayCommand.options;
  * @param url the join address of the coordinator or of another relay, or a source that finds the address each time
  */
 export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {
-  return new JoinedWorker<RelayEvent>((context) => takePart(url, options, context), options.signal);
+  return new JoinedWorker<RelayEvent>((context) => takePart(url, options, context), options?.signal);
 }
 
 type Context = JoinContext<RelayEvent>;

@@ -1,7 +1,18 @@
 /** Audits a run by its transcript: computes steps again and names the first that is wrong, and who computed it. */
 import { randomInt } from 'node:crypto';
+import {
+  checkKinds,
+  fractionKind,
+  joinKinds,
+  type KindsOf,
+  kindOf,
+  listKind,
+  objectKind,
+  textKind,
+  threads as threadsKind,
+} from '@lockstep/command/options';
 import { createPause } from '@lockstep/compute';
-import { movableSamples } from '@lockstep/data';
+import { argumentKinds, checkArguments, movableSamples } from '@lockstep/data';
 import { reasonOf, shownPath } from '@lockstep/data/files';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { splitDataset } from '@lockstep/data/readers';
@@ -11,6 +22,7 @@ import { systemClock } from '@lockstep/worker';
 import { decodeCheckpoint, identityDifference } from '../checkpoint/checkpoint.ts';
 import { CheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { sha256 } from '../node/sha256.ts';
+import { dataKind, modelFileKind } from '../option-table.ts';
 import type { TrainingData } from '../options.ts';
 import { shortHash } from '../words.ts';
 import { type Finding, leaderIn, nameOf, sentenceOf } from './findings.ts';
@@ -51,6 +63,21 @@ export interface AuditOptions {
   readonly random?: (() => number) | undefined;
 }
 
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const kinds = {
+  data: dataKind,
+  initialWeights: modelFileKind,
+  states: kindOf('a folder, or a list of states', (value) => typeof value === 'string' || Array.isArray(value)),
+  rate: fractionKind,
+  against: objectKind('the bytes of a transcript', (value) => value instanceof Uint8Array),
+  weightsSha256: textKind,
+  publicKeys: listKind(textKind, 'a list of public keys', 'HEX,…'),
+  threads: threadsKind,
+  signal: joinKinds.signal,
+  onStep: kindOf('a function', isFunction),
+  random: kindOf('a function', isFunction),
+} as const satisfies KindsOf<AuditOptions>;
+
 /** A state of a run, which is read when it is needed. */
 export interface StoredState {
   /** Steps taken. */
@@ -83,9 +110,11 @@ type Counts = { -readonly [Name in 'comparisons' | 'reachedSteps' | 'checkedStep
  * Compares the sum of each shard, the state after each step, and the states that the coordinator signed.
  * @param file the bytes of the transcript
  * @throws TranscriptError if it cannot be audited: it is torn, was changed, or data or weights are not the run's;
- * DataError if the data cannot be read
+ * DataError if the data cannot be read; ConfigurationError for an option of the wrong kind
  */
 export async function audit(file: Uint8Array, options: AuditOptions = {}): Promise<AuditResult> {
+  checkArguments('audit', [argumentKinds.bytes, file]);
+  checkKinds(options, kinds);
   const fault = engineFault();
   if (fault !== undefined) throw new TranscriptError(fault);
   const transcript = readTranscript(file);
