@@ -41,7 +41,7 @@ const sweepable = Object.entries(table).flatMap(([name, { library, group, kind }
 });
 
 /** The values to try, by the library's path of their option. @throws CommandFailure with exit code 2 */
-function gridOf(asked: readonly string[]): NonNullable<SweepOptions['grid']> {
+function gridOf(asked: readonly string[], options: RunValues): NonNullable<SweepOptions['grid']> {
   const grid: Record<string, unknown[]> = {};
   for (const text of asked) {
     const [name = '', ...rest] = text.split('=');
@@ -49,6 +49,10 @@ function gridOf(asked: readonly string[]): NonNullable<SweepOptions['grid']> {
       throw usageFailure(`--sweep: expected one of ${sweepable.join(', ')} before =, got ${name}`);
     }
     const { with: _, without: __, ...option } = table[name]!;
+    if (options[name as keyof RunValues] !== option.default) {
+      throw usageFailure(`--${name}: cannot be combined with --sweep ${name}, which gives its values`);
+    }
+    if (grid[option.library!]) throw usageFailure(`--sweep ${name}: given twice, expected once`);
     const values = rest.join('=').split(',');
     grid[option.library!] = values.map((value) => {
       const read = parseOptions({ [name]: option }, [`--${name}=${value}`])[name];
@@ -75,7 +79,7 @@ export async function sweepRuns(asked: TrainOptions, options: RunValues, found: 
   const { sweep: swept = [], seeds, folds, report: file } = options;
   try {
     const report = await sweep({
-      ...{ ...asked, grid: gridOf(swept), seeds, folds },
+      ...{ ...asked, grid: gridOf(swept, options), seeds, folds },
       onRun: (run, about) => follow(run, about, display),
     });
     for (const line of sweepLines(report)) display.sentence(line);

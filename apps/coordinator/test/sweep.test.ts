@@ -59,6 +59,12 @@ it.each([
   [['--sweep', 'lr'], '--sweep: expected an option and its values, like lr=0.01,0.1, got lr'],
   [['--sweep', 'lr=0.1,x'], '--lr: expected a number above 0, got x'],
   [['--sweep', 'port=1'], /^lockstep: --sweep: expected one of epochs, .* before =, got port$/],
+  [['--sweep', 'lr=0.1,0.2', '--lr', '0.3'], '--lr: cannot be combined with --sweep lr, which gives its values'],
+  [
+    ['--sweep', 'freeze=0,1', '--freeze', '1'],
+    '--freeze: cannot be combined with --sweep freeze, which gives its values',
+  ],
+  [['--sweep', 'lr=0.1', '--sweep', 'lr=0.2'], '--sweep lr: given twice, expected once'],
   [['--seeds', '2', '--save', 'x'], '--seeds: cannot be combined with --save, which writes a single model'],
 ])('%j is refused', async (args, message) => {
   const { code, stderr } = await runInside('coordinator', ['start', ...short, ...args]);
