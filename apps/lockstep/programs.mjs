@@ -69,6 +69,7 @@ export function engineArguments({
 
 /** Runs a program with Node, in this process's environment by default. @param options those of `runChild` */
 export function runProgram(args, { env = process.env, ...options } = {}) {
-  const settings = { env: { ...allocatorSettings, ...env }, ...options };
+  // By this number, the program notices if this process is killed.
+  const settings = { env: { ...allocatorSettings, ...env, LOCKSTEP_LAUNCHER: `${process.pid}` }, ...options };
   return runChild(process.execPath, [...engineArguments(), ...args], settings);
 }

@@ -15,6 +15,7 @@ import {
   startCoordinator,
   startInTerminal,
   startNpm,
+  startProgram,
   startWorker,
 } from './processes.ts';
 
@@ -163,6 +164,14 @@ describe.runIf(canListProcesses)('a signal to npm alone ends all that it has sta
     await program.ended;
     await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 60_000 });
   });
+});
+
+it.runIf(canListProcesses)('kill -9 of the script that npm starts ends the program', async () => {
+  const script = startProgram(process.execPath, ['scripts/lockstep.mjs', 'start', ...endless, '--workers', '1']);
+  await script.printed(/^ {2}epoch 1\/1000000 /m);
+  expect(script.offspring()).toHaveLength(2);
+  script.kill('SIGKILL');
+  await vi.waitFor(() => expect(script.offspring()).toEqual([]), { timeout: 60_000 });
 });
 
 it.runIf(canListProcesses)('a run whose local workers are told to end goes on with another worker', async () => {

@@ -42,6 +42,7 @@ export async function runMain(
   main: () => Promise<number>,
   nameOf = (option: string): string => `--${option}`,
 ): Promise<void> {
+  endWithLauncher();
   const output = watchOutput(program);
   try {
     process.exitCode = (await main()) || (output.isLost() ? 1 : 0);
@@ -56,6 +57,20 @@ export async function runMain(
       process.exitCode = 1;
     }
   }
+}
+
+const launcherCheckMs = 250;
+
+/** Ends this program soon after the process that launched it, which cannot forward SIGKILL. */
+function endWithLauncher(): void {
+  const launcher = process.ppid;
+  if (process.env['LOCKSTEP_LAUNCHER'] !== `${launcher}`) return;
+  const check = setInterval(() => {
+    if (process.ppid === launcher) return;
+    clearInterval(check);
+    process.kill(process.pid, 'SIGTERM');
+  }, launcherCheckMs);
+  check.unref();
 }
 
 function failureOf(error: unknown, nameOf: (option: string) => string): CommandFailure | undefined {
