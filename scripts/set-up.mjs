@@ -56,8 +56,13 @@ export async function setUp({ packages, build, isForeign = false }) {
 
 async function runBuild(build) {
   const startedAtMs = Date.now();
-  const isFirst = builds()[build.join(' ')] === undefined;
-  const slow = setTimeout(() => log(isFirst ? 'Building (once) …' : 'Building what has changed …'), quietMs);
+  const builtAtMs = builds()[build.join(' ')];
+  const tell = () => {
+    if (builtAtMs === undefined) log('Building (once) …');
+    else if (changedSince(builtAtMs)) log('Building what has changed …');
+  };
+  // The first build of a clone is always long.
+  const slow = setTimeout(tell, existsSync(buildStamp) ? quietMs : 0);
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
   const isDone = await quietly('the build', turbo, ['run', ...build, '--output-logs=errors-only'], isMeddledWith);
   clearTimeout(slow);

@@ -69,6 +69,7 @@ const npm = fake(
 
 const waits = 'Another command is setting up this clone; waiting for it to finish …';
 const installs = 'Installing what is needed to build and run (once; fetches up to 139 MB) …';
+const builds = 'Building (once) …';
 const allSteps = ['npm', 'pnpm', 'turbo'].flatMap((name) => [`${name} begins`, `${name} ends`]);
 
 class Clone {
@@ -156,7 +157,7 @@ class Clone {
 describe('a command in a new clone', () => {
   it('installs, builds and runs; the next one only builds what has changed', async () => {
     const clone = new Clone();
-    expect(await clone.run()).toEqual({ code: 0, lines: [installs, 'runs'] });
+    expect(await clone.run()).toEqual({ code: 0, lines: [installs, builds, 'runs'] });
     expect(clone.steps()).toEqual(allSteps);
     expect(await clone.run()).toEqual({ code: 0, lines: ['runs'] });
     expect(clone.steps()).toEqual([...allSteps, 'turbo begins', 'turbo ends']);
@@ -164,12 +165,22 @@ describe('a command in a new clone', () => {
     expect(await clone.run()).toEqual({ code: 0, lines: [installs, 'runs'] });
   });
 
+  it('says that it builds only if there is something to build, however long it takes to find out', async () => {
+    const clone = new Clone();
+    // Every pause ends at once, as on a busy machine.
+    const busy = { NODE_OPTIONS: '--import=data:text/javascript,globalThis.setTimeout=setImmediate' };
+    expect((await clone.run(busy)).lines).toEqual([installs, builds, 'runs']);
+    expect((await clone.run(busy)).lines).toEqual(['runs']);
+    clone.write('packages/train/src/index.ts', 'changed');
+    expect((await clone.run(busy)).lines).toEqual(['Building what has changed …', 'runs']);
+  });
+
   it('waits while others install and build, each of which is done once', async () => {
     const clone = new Clone();
     const ends = await Promise.all([clone.run(), clone.run(), clone.run()]);
     const lines = ends.flatMap((end) => end.lines).filter((line) => line !== waits);
     expect(ends.map(({ code }) => code)).toEqual([0, 0, 0]);
-    expect(lines.sort()).toEqual([installs, 'runs', 'runs', 'runs']);
+    expect(lines.sort()).toEqual([builds, installs, 'runs', 'runs', 'runs']);
     const again = ['turbo begins', 'turbo ends'];
     expect(clone.steps()).toEqual([...allSteps, ...again, ...again]);
   });
@@ -212,7 +223,7 @@ describe('a command in a new clone', () => {
     const said = 'lockstep: installing the packages failed; see its output above';
     expect(await clone.run({ PNPM_FAILS: 'yes' })).toEqual({ code: 1, lines: [installs, 'for another reason', said] });
     const again = 'An earlier installation was interrupted; starting again.';
-    expect(await clone.run()).toEqual({ code: 0, lines: [again, installs, 'runs'] });
+    expect(await clone.run()).toEqual({ code: 0, lines: [again, installs, builds, 'runs'] });
   });
 
   it('builds although another package manager comes between', async () => {
