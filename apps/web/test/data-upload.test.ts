@@ -45,6 +45,33 @@ describePage('data from the page', ({ browser, folder }) => {
     expect([...tab.errors, ...guest.errors]).toEqual([]);
   });
 
+  it('are a table with hundreds of columns, of which the owner ignores some by keyboard', async () => {
+    const tab = await browser.open(await startRun(folder, ['--data', 'upload']), 'owner');
+    const names = [...Array.from({ length: 400 }, (_, column) => `column ${column}`), 'label'];
+    const rows = Array.from({ length: 300 }, (_, row) =>
+      names.map((_name, column) => (column === 400 ? row % 2 : column % 390 === 1 ? `text ${row}` : row % 5)),
+    );
+    const wide = join(folder, 'wide.csv');
+    await writeFile(wide, [names, ...rows].join('\n'));
+    await tab.drop(wide);
+    await tab.shows(/got column 1 \(300 texts .*\), column 391 \(300 texts .*\): ignore them$/);
+    await tab.page.getByText('Columns to ignore: none').focus();
+    await tab.page.keyboard.press('Enter');
+    for (const name of ['column 1', 'column 391']) {
+      await tab.page.getByLabel(name, { exact: true }).focus();
+      await tab.page.keyboard.press('Space');
+    }
+    await tab.shows(/^wide\.csv: 300 rows, 398 numbers each/);
+    await tab.shows('Columns to ignore: column 1, column 391');
+    const focused = tab.page.locator(':focus');
+    expect(await focused.evaluate((box) => box.parentElement?.textContent)).toBe('column 391');
+    const headings = await tab.page.locator('.data-rows thead th').allTextContents();
+    expect(headings).toEqual([0, 2, 3, 4, 5, 6, 7, 8].map((column) => `column ${column}`).concat('label'));
+    await tab.page.setViewportSize({ width: 390, height: 844 });
+    expect(await tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+    expect(await seriousViolations(tab.page)).toEqual([]);
+  });
+
   it('are a text, which a transformer learns to write', async () => {
     const settings = ['--model', 'gpt-nano', '--batch', '4', '--epochs', '1'];
     const run = await startRun(folder, ['--data', 'upload', ...settings]);

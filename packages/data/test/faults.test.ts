@@ -157,17 +157,17 @@ const csv: readonly Case[] = [
   [
     'a class for each row',
     `a,label\n${numbered(20, (index) => `${index},text ${index}`)}`,
-    'column label: expected classes of several rows each, got 20 different texts in 20 rows, such as "text 0": name the column of the label with --label',
+    'column label: expected classes of several rows each, got 20 different texts in 20 rows, such as "text 0": choose the column of the label with --label',
   ],
   [
     'measurements as classes',
     `a,label\n${numbered(20, (index) => `${index},${index / 4}`)}`,
-    'column label: expected classes, got 20 different numbers from 0 to 4.75: to learn the numbers themselves, give --task regression',
+    'column label: expected classes, got 20 different numbers from 0 to 4.75: learn the numbers themselves with --task regression',
   ],
   [
     'whole numbers that are mostly different as classes',
     `a,label\n${numbered(20, (index) => `${index},${index}`)}`,
-    'column label: expected classes, got 20 different numbers from 0 to 19: to learn the numbers themselves, give --task regression',
+    'column label: expected classes, got 20 different numbers from 0 to 19: learn the numbers themselves with --task regression',
   ],
   [
     'classes that are larger than exact numbers',
@@ -345,7 +345,7 @@ const folders: readonly Case<Files>[] = [
   [
     'too many pixels',
     { 'a/1.png': picture, 'a/2.png': picture, 'b/1.png': picture, 'b/2.png': picture },
-    'NAME: expected at most 2 GiB of pixels, got 4.5 GiB for 4 pictures of 20000 x 20000: give a smaller size, such as --size 64x64',
+    'NAME: expected at most 2 GiB of pixels, got 4.5 GiB for 4 pictures of 20000 x 20000: use --size 64x64 or less',
     { size: { width: 20_000, height: 20_000 } },
   ],
   [

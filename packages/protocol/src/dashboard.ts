@@ -206,6 +206,8 @@ const uploadedData = v.strictObject({
 });
 
 const row = v.array(name, 'a list of texts');
+/** Positions of columns that the model does not see. */
+const ignoredColumns = v.array(f.integer(0), 'a list of columns');
 
 /** The first rows of a table, as in the file. */
 const uploadedTable = v.strictObject({
@@ -214,6 +216,7 @@ const uploadedTable = v.strictObject({
   rows: v.array(row, 'a list of rows'),
   /** Position of the column to predict. */
   label: f.integer(0),
+  ignore: ignoredColumns,
   task,
   missing,
 });
@@ -435,10 +438,11 @@ export const watchMessages = {
   /** Presents an admin token, after `hello` had none or a wrong one. The token is a secret and never reaches a log. */
   unlock: viewer({ token: f.printableLine(256) }),
   admin: viewer({ ...request, action: v.picklist(['start', 'pause', 'resume', 'stop', 'save']) }),
-  /** Reads the uploaded table again, with another label column (from 0), task, or treatment of missing values. */
+  /** Reads the uploaded table again, with other columns (from 0), another task, or treatment of missing values. */
   readData: viewer({
     ...request,
     label: v.exactOptional(f.integer(0)),
+    ignore: v.exactOptional(ignoredColumns),
     task: v.exactOptional(task),
     missing: v.exactOptional(missing),
   }),

@@ -2,7 +2,15 @@
 export { InlineWorker } from './coordinator/inline-worker.ts';
 export { Run } from './coordinator/run.ts';
 export type { RunOptions, RunOutcome } from './coordinator/run-options.ts';
-export { evaluatorOf, finiteReport, pointBytes, runMessage, tablePreviewOf } from './dashboard/messages.ts';
+export {
+  evaluatorOf,
+  finiteReport,
+  namedReading,
+  pageText,
+  pointBytes,
+  runMessage,
+  tablePreviewOf,
+} from './dashboard/messages.ts';
 export { keptText } from './record/epoch-choice.ts';
 export { Relay } from './relay/relay-core.ts';
 export { RelayRun } from './relay/relay-run.ts';

@@ -78,23 +78,45 @@ describe('a server that waits for the data of its run', () => {
     expect(ready).toMatchObject({ table: { missing: 'median' }, data: { names: ['even', 'odd'] } });
   });
 
+  it('ignores columns as its owner asks, and names no option of the command line', async () => {
+    const { watch, upload, admin } = await open();
+    const viewer = await watch();
+    const rows = Array.from({ length: 300 }, (_, row) => [`a ${row}`, row % 7, row, `b ${row}`, row % 2 ? 'x' : 'y']);
+    const table = [['name', 'age', 'id', 'note', 'label'], ...rows].map((row) => `${row}\n`);
+    await upload({ 'x.csv': Buffer.from(table.join('')) });
+    const refused = await viewer.next('dataSetup', ({ fault }) => fault !== undefined);
+    expect(refused.fault).toMatch(/name \(300 texts such as "a 0"\), note \(300 texts such as "b 0"\): ignore them$/);
+    expect(refused.table).toMatchObject({ label: 4, ignore: [] });
+    viewer.send({ type: 'readData', ignore: [0, 3], token: admin });
+    const { data, table: read } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(read).toMatchObject({ label: 4, ignore: [0, 3] });
+    expect(data?.found).toMatch(
+      /2 numbers each, .*\(split by seed 3\)\. id: different in nearly every row; ignore it$/,
+    );
+    viewer.send({ type: 'readData', ignore: [0, 3], label: 2, task: 'regression', token: admin });
+    const values = await viewer.next('dataSetup', ({ phase, table: now }) => phase === 'ready' && now?.label === 2);
+    expect(values.data?.found).toMatch(/1 number and 1 category/);
+  });
+
   it('shows the label of a table with many columns, which the owner can read in another way', async () => {
     const { watch, upload, admin } = await open();
     const viewer = await watch();
-    const names = [...Array.from({ length: 299 }, (_, column) => `c${column}`), 'label'];
+    const names = [...Array.from({ length: 1_099 }, (_, column) => `c${column}`), 'label'];
     const rows = Array.from({ length: 8 }, (_, row) => [
       ...names.slice(1).map((_name, at) => row + at),
       row % 2 ? 'x' : 'y',
     ]);
     await upload({ 'wide.csv': Buffer.from([names, ...rows].map((row) => `${row}\n`).join('')) });
     const { table } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
-    expect(table).toMatchObject({ label: 299, columns: expect.arrayContaining([{ index: 299, name: 'label' }]) });
-    expect(table?.columns).toHaveLength(257);
+    expect(table).toMatchObject({ label: 1_099, columns: expect.arrayContaining([{ index: 1_099, name: 'label' }]) });
+    expect(table?.columns).toHaveLength(1_001);
     expect(table?.rows[1]?.at(-1)).toBe('x');
-    viewer.send({ type: 'readData', label: 299, missing: 'drop', token: admin });
+    viewer.send({ type: 'readData', label: 1_099, missing: 'drop', token: admin });
     await viewer.next('dataSetup', ({ phase, table: read }) => phase === 'ready' && read?.missing === 'drop');
-    viewer.send({ type: 'readData', label: 280, token: admin });
-    expect((await viewer.next('refused')).message).toBe('there is no such column');
+    for (const unknown of [{ label: 1_080 }, { ignore: [1, 1_080] }]) {
+      viewer.send({ type: 'readData', ...unknown, token: admin });
+      expect((await viewer.next('refused')).message).toBe('there is no such column');
+    }
   });
 
   it('reads each upload in a thread, and answers meanwhile', async () => {

@@ -90,7 +90,7 @@ function StartForm() {
       <p role="status">{statusText()}</p>
       {rows && table.value && (
         <DataPreview
-          setup={{ table: rows, phase: isIdle ? 'ready' : 'starting' }}
+          setup={{ table: { ...rows, ...table.value }, phase: isIdle ? 'ready' : 'starting' }}
           onRead={(request) => run.choose(table.value?.file, request)}
         />
       )}

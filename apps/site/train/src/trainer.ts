@@ -15,7 +15,16 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import { evaluatorOf, finiteReport, keptText, pointBytes, runMessage, tablePreviewOf } from '@lockstep/train/internal';
+import {
+  evaluatorOf,
+  finiteReport,
+  keptText,
+  namedReading,
+  pageText,
+  pointBytes,
+  runMessage,
+  tablePreviewOf,
+} from '@lockstep/train/internal';
 import { fetchDigits } from '@lockstep/web/page/learn/digits.ts';
 import type { ReadFile, StartRequest, TableRequest, TrainerAnswer, TrainerRequest } from './messages.ts';
 
@@ -42,7 +51,7 @@ function post(answer: TrainerAnswer): void {
 async function read(request: TableRequest): Promise<OpenedDataset> {
   const number = ++newestRead;
   const { table, opened } = await readTable(request);
-  const outcome = opened instanceof DataError ? { fault: opened.message } : { found: opened.found };
+  const outcome = opened instanceof DataError ? { fault: pageText(opened.message) } : { found: pageText(opened.found) };
   if (number === newestRead) post({ type: 'read', ...(table && { table }), ...outcome });
   if (opened instanceof DataError) throw opened;
   return opened;
@@ -52,13 +61,13 @@ interface ReadTable extends Pick<ReadFile, 'table'> {
   readonly opened: OpenedDataset | DataError;
 }
 
-async function readTable({ file, label, task, missing }: TableRequest): Promise<ReadTable> {
+async function readTable({ file, ...request }: TableRequest): Promise<ReadTable> {
   let table: ReadFile['table'];
   try {
     const rows = parseDelimited(new Uint8Array(await file.arrayBuffer()), file.name);
-    const name = label === undefined ? undefined : rows.columns[label]?.name;
-    table = tablePreviewOf(rows, name, task, missing);
-    const opened = datasetFromTable(rows, { label: name, task, missing });
+    const reading = namedReading(rows, request);
+    table = tablePreviewOf(rows, reading);
+    const opened = datasetFromTable(rows, reading);
     return { table, opened };
   } catch (error) {
     return { table, opened: error instanceof DataError ? error : new DataError(errorMessage(error)) };

@@ -11,8 +11,8 @@ import type { DataSetup } from '../watch/run-store.ts';
 import { Classes, type NamedFile } from './classes.tsx';
 import { SampleView } from './sample-view.tsx';
 
-/** How to read a table: its label column and its task. */
-export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task' | 'missing'>;
+/** How to read a table. */
+export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'ignore' | 'task' | 'missing'>;
 
 /** Actions of the owner. */
 export interface DataActions {
@@ -155,7 +155,8 @@ interface DataPreviewProps {
 }
 
 export function DataPreview({ setup: { table, data, phase }, onRead }: DataPreviewProps) {
-  const isFixed = phase !== 'ready' && phase !== 'empty';
+  // A table can be read in another way before the last reading has ended.
+  const isFixed = phase === 'starting';
   return (
     <>
       {table && onRead && <ReadingForm table={table} isFixed={isFixed} onRead={onRead} />}
@@ -181,14 +182,18 @@ interface ReadingFormProps {
   readonly onRead: (request: ReadingRequest) => void;
 }
 
-function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead }: ReadingFormProps) {
-  const read = (changed: ReadingRequest): void => onRead({ label, task, missing, ...changed });
+/** The columns to ignore are shown at first unless there are more than these. */
+const mostOpen = 12;
+
+function ReadingForm({ table: { columns, label, ignore, task, missing }, isFixed, onRead }: ReadingFormProps) {
+  const read = (changed: ReadingRequest): void => onRead({ label, ignore, task, missing, ...changed });
+  const ignored = columns.filter(({ index }) => ignore.includes(index));
   return (
     <div class="stack reading-form">
       <Choice
         label="Label column"
         value={`${label}`}
-        options={columns.map(({ index, name }) => [`${index}`, name])}
+        options={columns.filter((one) => !ignored.includes(one)).map(({ index, name }) => [`${index}`, name])}
         isDisabled={isFixed}
         onChoose={(column) => read({ label: Number(column) })}
       />
@@ -206,6 +211,27 @@ function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead
         isDisabled={isFixed}
         onChoose={(name) => read({ missing: name as Table['missing'] })}
       />
+      <details class="ignored-columns" open={columns.length <= mostOpen}>
+        <summary>
+          Columns to ignore: <span dir="auto">{ignored.map(({ name }) => name).join(', ') || 'none'}</span>
+        </summary>
+        <fieldset
+          disabled={isFixed}
+          onChange={({ currentTarget }) => {
+            const boxes = currentTarget.querySelectorAll<HTMLInputElement>('input:checked');
+            read({ ignore: Array.from(boxes, ({ value }) => Number(value)) });
+          }}
+        >
+          {columns
+            .filter(({ index }) => index !== label)
+            .map((column) => (
+              <label key={column.index} dir="auto">
+                <input type="checkbox" value={column.index} checked={ignored.includes(column)} />
+                {column.name}
+              </label>
+            ))}
+        </fieldset>
+      </details>
     </div>
   );
 }
@@ -213,19 +239,20 @@ function ReadingForm({ table: { columns, label, task, missing }, isFixed, onRead
 /** Maximum number of columns shown, besides the label. */
 const mostColumns = 8;
 
-function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
-  const shown = columns.map(
-    ({ index, name }, at): ViewColumn<readonly string[]> => ({
-      title: name,
-      text: (row) => row[at] ?? '',
-      class: index === label ? 'label-column' : '',
-    }),
-  );
+function Rows({ table: { columns, rows, label, ignore } }: { readonly table: Table }) {
+  const used = [...columns.entries()].filter(([, { index }]) => !ignore.includes(index));
+  const shown = used.filter(([, { index }], order) => order < mostColumns || index === label);
   return (
     <DataTable
       label="The first rows"
       class="data-rows"
-      columns={shown.filter((_, at) => at < mostColumns || columns[at]!.index === label)}
+      columns={shown.map(
+        ([at, { index, name }]): ViewColumn<readonly string[]> => ({
+          title: name,
+          text: (row) => row[at] ?? '',
+          class: index === label ? 'label-column' : '',
+        }),
+      )}
       rows={rows}
     />
   );

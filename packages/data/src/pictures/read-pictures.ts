@@ -239,7 +239,7 @@ function requireMemory(name: string, count: number, { width, height, channels }:
   if (bytes <= most) return;
   const got = `${inGiB(bytes)} for ${plural(count, 'picture')} of ${width} x ${height}`;
   const expected = `at most ${inGiB(most)} of pixels`;
-  throw unexpected(name, expected, `${got}: give a smaller size, such as --size 64x64`);
+  throw unexpected(name, expected, `${got}: use --size 64x64 or less`);
 }
 
 function inGiB(bytes: number): string {

@@ -381,12 +381,12 @@ export function classesOf(table: TableFile, column: Column, rows: Uint32Array): 
   const isSparse = names.length > maxNumericClasses && 2 * names.length > rows.length;
   if (areNumbers && names.length > maxNumericClasses && (!areWhole || isSparse)) {
     const got = `${names.length} different numbers from ${names[0]} to ${names.at(-1)}`;
-    throw new DataError(`${expected}classes, got ${got}: to learn the numbers themselves, give --task regression`);
+    throw new DataError(`${expected}classes, got ${got}: learn the numbers themselves with --task regression`);
   }
   if (isSparse || names.length > maxClasses) {
     const got = `${names.length} different texts in ${rows.length} rows, such as ${shownText(names[0]!)}`;
     throw new DataError(
-      `${expected}classes of several rows each, got ${got}: name the column of the label with --label`,
+      `${expected}classes of several rows each, got ${got}: choose the column of the label with --label`,
     );
   }
   return names;

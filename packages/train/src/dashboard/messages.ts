@@ -1,6 +1,6 @@
 /** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
 import { bytesOfField, type Dataset, sizeOfField } from '@lockstep/data';
-import { labelColumn, type MissingPolicy, type Reading, type TableFile, type Task } from '@lockstep/data/readers';
+import { labelColumn, type Reading, type TableFile } from '@lockstep/data/readers';
 import { createConfusionEvaluator, createValueErrors, parameterCount, restoreValues } from '@lockstep/nn';
 import {
   bytesOf,
@@ -118,23 +118,43 @@ export function shownColumnsOf(reading: Reading | undefined): Pick<RunMessage, '
 }
 
 const mostRows = 6;
-const mostTableColumns = 256;
+const mostTableColumns = 1_000;
 const cellLength = 40;
 
-/** @param label name of the target column; by default the reader chooses */
+/** How to read a table, with positions of columns; by default the reader chooses. */
+export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'ignore' | 'task' | 'missing'>;
+
+/** Returns the request with names of columns, as readers take it. */
+export function namedReading({ columns }: TableFile, { label, ignore = [], task, missing }: ReadingRequest) {
+  const nameOf = (index: number): string => columns[index]?.name ?? '';
+  return { label: label === undefined ? undefined : nameOf(label), ignore: ignore.map(nameOf), task, missing };
+}
+
+/** @param reading names of columns; by default the reader chooses the label */
 export function tablePreviewOf(
   table: TableFile,
-  label: string | undefined,
-  task: Task = 'classification',
-  missing: MissingPolicy = 'error',
+  { label, ignore, task = 'classification', missing = 'error' }: ReturnType<typeof namedReading>,
 ): NonNullable<WatchMessageOf<'dataSetup'>['table']> {
-  const labelAt = table.columns.indexOf(labelColumn(table, label));
+  const isIgnored = new Set(ignore);
+  const used = table.columns.filter(({ name }) => !isIgnored.has(name));
+  const labelAt = table.columns.indexOf(labelColumn({ ...table, columns: used }, label));
   const shown = [...table.columns.entries()].filter(([index]) => index < mostTableColumns || index === labelAt);
   const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
     shown.map(([, column]) => shownCell(column.textAt(row), cellLength)),
   );
   const columns = shown.map(([index, { name }]) => ({ index, name: shownCell(name, maxNameLength) }));
-  return { columns, rows, label: labelAt, task, missing };
+  const ignored = table.columns.flatMap(({ name }, index) => (isIgnored.has(name) ? [index] : []));
+  return { columns, rows, label: labelAt, ignore: ignored, task, missing };
+}
+
+/** An option of the command line for which a page that takes a table has a control, and its value. */
+const controlledOption =
+  / with --(?:label|missing (?:median, mean or most-frequent|drop)|ignore(?: .*?)?(?=; or to train on|$))/gm;
+
+/** Returns what a reader says of data as one line for a page, whose controls replace options of the command line. */
+export function pageText(text: string): string {
+  const shown = text.replaceAll(controlledOption, '').replace('with --task', 'with the task');
+  return toMessageText(shown.replace('use --', 'start the run with --data PATH --').replaceAll('\n', '. '));
 }
 
 /** A dash for an empty cell. */

@@ -8,16 +8,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
 import { type OpenedDataset, type TextOptions, tableOf } from '@lockstep/data/readers';
-import { bytesOf, maxNameLength, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { shownCell, tablePreviewOf } from '../dashboard/messages.ts';
+import { bytesOf, maxNameLength, type WatchMessageOf } from '@lockstep/protocol';
+import { namedReading, pageText, type ReadingRequest, shownCell, tablePreviewOf } from '../dashboard/messages.ts';
 import type { TrainingData } from '../options.ts';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
 type TablePreview = NonNullable<DataSetup['table']>;
 type Example = NonNullable<DataSetup['data']>['examples'][number];
-
-/** How to read a table; by default the reader chooses. */
-export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task' | 'missing'>;
 
 export interface ReadingTask {
   /** Folder of the upload's files. */
@@ -61,21 +58,20 @@ async function readUpload({ folder, request, seed, model }: ReadingTask): Promis
   let table: TablePreview | undefined;
   try {
     const rows = await openRows(path, { model });
-    const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
-    const { task, missing } = request;
-    if (rows) table = tablePreviewOf(rows.table, label, task, missing);
-    const options = rows ? { label, task, missing } : { model, ...(hasFolders(path) && { skipBad: true }) };
+    const reading = rows && namedReading(rows.table, request);
+    if (reading) table = tablePreviewOf(rows.table, reading);
+    const options = reading ?? { model, ...(hasFolders(path) && { skipBad: true }) };
     const data = rows ? await rows.toDataset({ ...options, seed }) : await openDataset(path, { ...options, seed });
     const opened = { ...data, readBy: { isDefault: false, options } };
     const read = tableOf(data.reading);
-    if (rows && read) table = tablePreviewOf(rows.table, read.label, task, missing);
+    if (reading && read) table = tablePreviewOf(rows.table, { ...reading, label: read.label });
     // A table already shows its rows as they are in the file.
     return { table, opened, examples: read ? [] : examplesOf(opened.train) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     // The path on this machine does not help the reader.
     const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
-    return { table, opened: { fault: toMessageText(fault) }, examples: [] };
+    return { table, opened: { fault: pageText(fault) }, examples: [] };
   }
 }
 

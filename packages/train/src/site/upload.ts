@@ -16,13 +16,13 @@ import { errorMessage } from '@lockstep/data/shown';
 import { isPrintableLine, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/rules';
 import * as v from 'valibot';
-import { outputsOf } from '../dashboard/messages.ts';
+import { outputsOf, pageText, type ReadingRequest } from '../dashboard/messages.ts';
 import { type OwnerRequest, type Reply, refused } from '../dashboard/viewers.ts';
 import type { TrainingData } from '../options.ts';
 import { type Prepared, runText } from '../prepared.ts';
 import { newSecret } from '../words.ts';
 import { type Answer, bearerOf, sendText, sendUnauthorized } from './pages.ts';
-import type { ReadingRequest, ReadingTask, ReadUpload } from './reading-thread.ts';
+import type { ReadingTask, ReadUpload } from './reading-thread.ts';
 
 export type UploadedData = OpenedDataset & Pick<TrainingData, 'readBy' | 'splitBy'>;
 
@@ -102,8 +102,10 @@ export class Lobby {
     if (request.type === 'readData') {
       const { type: _type, token: _token, ...reading } = request;
       if (!this.#upload?.isComplete || !table || phase === 'starting') return refused('there is no table to read');
-      const isKnown = reading.label === undefined || table.columns.some(({ index }) => index === reading.label);
-      if (!isKnown) return refused('there is no such column');
+      const { label, ignore = [] } = reading;
+      const known = new Set(table.columns.map(({ index }) => index));
+      if (![label ?? table.label, ...ignore].every((column) => known.has(column)))
+        return refused('there is no such column');
       this.#startReading(this.#upload, reading);
       return undefined;
     }
@@ -134,7 +136,7 @@ export class Lobby {
   async #read({ folder, receivedBytes, totalBytes }: Upload, request: ReadingRequest, signal: AbortSignal) {
     const all = { receivedBytes, totalBytes };
     this.#prepared = undefined;
-    this.#show({ ...all, phase: 'reading', ...(this.#state.table && { table: this.#state.table }) });
+    this.#show({ ...all, phase: 'reading', ...(this.#state.table && { table: { ...this.#state.table, ...request } }) });
     const { seed, model } = this.#options;
     const { table, opened, examples } = await readInThread({ folder, request, seed, model }, signal);
     const splitBy = async (otherSeed: number): Promise<OpenedDataset> => {
@@ -150,7 +152,7 @@ export class Lobby {
       return;
     }
     this.#prepared = prepared;
-    const [found, plan] = [toMessageText(opened.found), toMessageText(runText(prepared))];
+    const [found, plan] = [pageText(opened.found), toMessageText(runText(prepared))];
     const { train } = opened;
     this.#show({ ...shown, phase: 'ready', data: { found, plan, ...formatOf(train), ...outputsOf(train), examples } });
   }
