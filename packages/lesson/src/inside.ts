@@ -40,25 +40,25 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'weights',
     title: 'Weights',
-    text: 'The first layer multiplies its inputs by these numbers. A run begins with random weights, and each step changes them a little. If the inputs are pixels, strokes appear that help to tell one class from another.',
+    text: 'A run begins with random weights, and each step changes them a little.',
     chapters: ['dot-product', 'neuron', 'layers', 'initialization', 'training-loop'],
   },
   {
     id: 'sample',
     title: 'One sample',
-    text: 'This tab computes everything below for this one sample, with the [[weight|weights]] above. The [[loss]] compares the prediction with the label of the sample, or with its value if targets are numbers.',
+    text: 'This tab computes everything below for this one sample, with the [[weight|weights]] above. The [[loss]] compares the prediction with the label of the sample.',
     chapters: [],
   },
   {
     id: 'activations',
     title: 'Activations, layer by layer',
-    text: 'The [[forward pass]]: each layer reads the output of the layer before it. A neuron that [[relu]] sets to 0 takes no part in the answer. The last layer gives a [[logit]] for each class, and the [[softmax]] turns logits into probabilities; if targets are numbers, the last layer gives the prediction.',
+    text: 'The [[forward pass]]: each layer reads the output of the layer before it. A neuron that [[relu]] sets to 0 takes no part in the answer. The last layer gives the prediction: a number, or a [[logit]] for each class, which the [[softmax]] turns into probabilities.',
     chapters: ['forward-pass', 'activations', 'softmax', 'matrix-product'],
   },
   {
     id: 'gradient',
     title: 'The gradient, layer by layer',
-    text: 'The gradient says for each [[parameter]] how much the [[loss]] rises when the parameter grows a little. One pass back through the layers computes it. In a [[dense layer]] the weights of a pixel without ink, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
+    text: 'The gradient says for each [[parameter]] how much the [[loss]] rises when the parameter grows a little. One pass back through the layers computes it. In a [[dense layer]] the weights of an input at 0, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
     chapters: ['back-propagation', 'cross-entropy'],
   },
   {
@@ -349,8 +349,15 @@ export function probabilityBars(values: readonly number[], names: readonly strin
   return bars(caption, [...likeliest.slice(0, mostProbabilities), others], true);
 }
 
+interface WeightFacts {
+  /** What the first layer does. */
+  readonly text: string;
+  /** Histograms of all layers. */
+  readonly histograms: readonly Histogram[];
+}
+
 /** Weights by which each neuron or filter of the first layer multiplies pixels. */
-export interface WeightPictures {
+export interface WeightPictures extends WeightFacts {
   readonly kind: 'pictures';
   readonly of: 'neurons' | 'filters';
   /** Number of pictures here, and number of all neurons or filters. */
@@ -364,8 +371,6 @@ export interface WeightPictures {
   readonly values: Float32Array;
   /** Absolute value that gets the full color: 99 % of the values are smaller. */
   readonly scale: number;
-  /** Histograms of all layers. */
-  readonly histograms: readonly Histogram[];
 }
 
 export interface Histogram {
@@ -377,11 +382,8 @@ export interface Histogram {
   readonly limit: number;
 }
 
-export interface WeightHistograms {
+export interface WeightHistograms extends WeightFacts {
   readonly kind: 'histograms';
-  /** Why there are no pictures, in one sentence. */
-  readonly reason: string;
-  readonly histograms: readonly Histogram[];
 }
 
 export type WeightView = WeightPictures | WeightHistograms;
@@ -394,20 +396,22 @@ export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Ar
   const first = everyLayer(model).find(({ parameters }) => parameters.length > 0);
   const geometry = first === undefined ? 'This model has no weights.' : pictureGeometry(first, sampleShape);
   const all = histograms(model, weights);
-  if (typeof geometry === 'string') return { kind: 'histograms', reason: geometry, histograms: all };
+  if (typeof geometry === 'string') return { kind: 'histograms', text: geometry, histograms: all };
   const values = weights.subarray(0, first!.parameters[0]!.size);
   const pictures = picturesOf(values, geometry);
-  return { kind: 'pictures', ...geometry, values: pictures, scale: scaleOf(pictures), histograms: all };
+  const text =
+    'The first layer multiplies the pixels by these numbers. Patterns appear that help to predict the label.';
+  return { kind: 'pictures', text, ...geometry, values: pictures, scale: scaleOf(pictures), histograms: all };
 }
 
 type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;
 
-/** Returns the geometry of the first layer with weights, or why its weights are not pictures. */
+/** Returns the geometry of the first layer with weights, or what it does if its weights are not pictures. */
 function pictureGeometry(first: PlacedLayer, sampleShape: Shape): Geometry | string {
-  if (first.layer.type === 'embedding') return 'The first layer has a vector for each token, which makes no picture.';
+  if (first.layer.type === 'embedding') return 'The first layer has a vector for each token: its embedding.';
   const [height, width, depth] = sampleShape;
   if (height === undefined || width === undefined || depth === undefined) {
-    return `A sample is a row of ${sizeOf(sampleShape)} values, so the weights of a neuron make no picture.`;
+    return 'Each neuron of the first layer multiplies its inputs by its own weights.';
   }
   const { parameters, input } = first;
   const { shape } = parameters[0]!;

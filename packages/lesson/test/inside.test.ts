@@ -209,7 +209,7 @@ describe('weights to look at', () => {
   test.each(shapes)('$name has pictures', ({ model, sample, expected }) => {
     const weights = initialize(model, seed);
     const view = viewWeights(model, sample, weights);
-    if (view.kind !== 'pictures') throw new Error(view.reason);
+    if (view.kind !== 'pictures') throw new Error(view.text);
     const { of, count, total, rows, columns, channels, values, scale } = view;
     expect([of, count, total, rows, columns]).toEqual(expected);
     const random = randomStream(seed);
@@ -226,11 +226,11 @@ describe('weights to look at', () => {
     expect(larger / values.length).toBeLessThanOrEqual(0.02);
   });
 
-  test('rows of a table have histograms of all values, and a reason', () => {
+  test('rows of a table have histograms of all values, and no word about pixels', () => {
     const weights = initialize(table, seed);
     const view = viewWeights(table, [5], weights);
     if (view.kind !== 'histograms') throw new Error('expected histograms');
-    expect(view.reason).toBe('A sample is a row of 5 values, so the weights of a neuron make no picture.');
+    expect(view.text).toBe('Each neuron of the first layer multiplies its inputs by its own weights.');
     expect(view.histograms.map(({ name }) => name)).toEqual(['0.weight', '0.bias', '2.weight', '2.bias']);
     const counted = view.histograms.flatMap(({ counts }) => counts).reduce((sum, count) => sum + count, 0);
     expect(counted).toBe(weights.length);
@@ -241,7 +241,7 @@ describe('weights to look at', () => {
     const model = parseModel({ name: 'pooled', input: [4, 4, 1], layers });
     expect(viewWeights(model, [4, 4, 1], initialize(model, seed))).toMatchObject({
       kind: 'histograms',
-      reason: 'The first dense layer reads 4 values that are not pixels, so its weights make no picture.',
+      text: 'The first dense layer reads 4 values that are not pixels, so its weights make no picture.',
     });
   });
 });

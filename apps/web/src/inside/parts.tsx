@@ -77,7 +77,8 @@ export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
   const arePictures = view.kind === 'pictures';
   return (
     <PartCard id="weights" aside={note}>
-      {arePictures ? <Pictures view={view} trace={trace} chosen={chosen} /> : <p>{view.reason}</p>}
+      <p>{view.text}</p>
+      {arePictures && <Pictures view={view} trace={trace} chosen={chosen} />}
       <details open={!arePictures && view.histograms.length <= mostOpen}>
         <summary>All layers as histograms</summary>
         <div class="histograms">
