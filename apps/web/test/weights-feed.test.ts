@@ -1,8 +1,10 @@
 /** Checks that a view of the weights requests them only while a person looks, and one at a time. */
 import type { WatchMessageOf } from '@lockstep/protocol';
+import { signal } from '@preact/signals';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openWeightsFeed } from '../src/inside/inspection.ts';
+import { Predictor } from '../src/draw/predictor.ts';
 import { RunStore } from '../src/watch/run-store.ts';
+import { openWeightsFeed } from '../src/watch/weights-feed.ts';
 
 const page = Object.assign(new EventTarget(), { hidden: false });
 beforeEach(() => {
@@ -13,13 +15,14 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-function setUp(phase: 'connecting' | 'live' = 'live') {
+function setUp(phase: 'connecting' | 'live' = 'live', isFollowed = signal(true)) {
   const store = new RunStore();
   let requests = 0;
   store.connection.value = { phase };
   store.run.value = { parameters: 2 } as WatchMessageOf<'run'>;
   const feed = openWeightsFeed({
     store,
+    isFollowed,
     request: () => {
       requests++;
     },
@@ -49,6 +52,16 @@ test('asks once until weights come, and again when the run has moved on', () => 
   expect(requests()).toBe(2);
 });
 
+test('without a sample asks for the first weights only, and for newer ones once there is one', () => {
+  const hasSample = signal(false);
+  const { progress, requests, weights } = setUp('live', hasSample);
+  weights(1);
+  progress(2);
+  expect(requests()).toBe(1);
+  hasSample.value = true;
+  expect(requests()).toBe(2);
+});
+
 test('asks for nothing in a hidden page, without a connection, and when it is closed', () => {
   const { feed, progress, requests, store, weights } = setUp('connecting');
   expect(requests()).toBe(0);
@@ -69,6 +82,26 @@ test('asks for nothing in a hidden page, without a connection, and when it is cl
   feed.close();
   progress(4);
   expect(requests()).toBe(2);
+});
+
+test('a prediction follows newer weights only in a visible page', async () => {
+  const store = new RunStore();
+  const request = vi.fn();
+  const predictor = new Predictor(store, request);
+  store.connection.value = { phase: 'live' };
+  const model = { name: 'tiny', input: [2], layers: [{ type: 'dense', units: 1 }] };
+  store.run.value = { parameters: 3, model } as unknown as WatchMessageOf<'run'>;
+  store.weights.value = { type: 'weights', step: 1, bytes: new Uint8Array(12) };
+  predictor.activate();
+  predictor.show(new Float32Array(2));
+  await vi.waitFor(() => expect(predictor.prediction.value.output?.step).toBe(1));
+  page.hidden = true;
+  page.dispatchEvent(new Event('visibilitychange'));
+  store.progress.value = { step: 2 } as WatchMessageOf<'progress'>;
+  expect(request).toHaveBeenCalledTimes(0);
+  page.hidden = false;
+  page.dispatchEvent(new Event('visibilitychange'));
+  expect(request).toHaveBeenCalledTimes(1);
 });
 
 test('weights of a large model are asked for as seldom as they are large', () => {

@@ -1,10 +1,10 @@
-/** Predicts a person's samples with the current model, and requests its weights as they change. */
+/** Predicts a person's samples with the current model, whose weights it follows. */
 import type { SampleValues } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import type { WatchMessageOf } from '@lockstep/protocol';
-import { effect, signal, untracked } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { importFailure } from '../look/format.ts';
 import type { RunStore } from '../watch/run-store.ts';
+import { openWeightsFeed } from '../watch/weights-feed.ts';
 import type { Inference } from './inference.ts';
 import { Sketch } from './sketch.ts';
 
@@ -27,11 +27,11 @@ export class Predictor {
   readonly error = signal<string>();
   readonly #store: RunStore;
   readonly #requestWeights: () => void;
-  #inference: Inference | undefined;
+  readonly #inference = signal<Inference>();
   #modelJson: string | undefined;
-  #weightsStep: number | undefined;
+  /** Number of steps that produced the weights of the inference; undefined before it has any. */
+  #step: number | undefined;
   #isActive = false;
-  #isRequestPending = false;
   /** Counts inferences; all results but the newest one's are dropped. */
   #newest = 0;
 
@@ -39,26 +39,25 @@ export class Predictor {
   constructor(store: RunStore, requestWeights: () => void) {
     this.#store = store;
     this.#requestWeights = requestWeights;
-    effect(() => {
-      const isLive = store.connection.value.phase === 'live';
-      const [run, progress] = [store.run.value, store.progress.value];
-      untracked(() => {
-        if (!isLive) this.#isRequestPending = false;
-        if (run) void this.#openModel();
-        if (progress) this.#refreshWeights();
-      });
-    });
-    effect(() => {
-      const { value: weights } = store.weights;
-      if (weights) untracked(() => this.#setWeights(weights));
-    });
   }
 
-  /** Loads the engine and the model; called when a person is about to draw or type. */
+  /** Loads the engine, the model and its weights; called when a person is about to draw or type. */
   activate(): void {
     if (this.#isActive) return;
     this.#isActive = true;
-    void this.#openModel();
+    const isFollowed = computed(() => this.prediction.value.sample !== undefined);
+    const feed = openWeightsFeed({ store: this.#store, request: this.#requestWeights, isFollowed });
+    effect(() => {
+      const { value: run } = this.#store.run;
+      if (run) void this.#openModel(run.model);
+    });
+    effect(() => {
+      const [{ value: inference }, { value: weights }] = [this.#inference, feed.weights];
+      if (!inference || !weights) return;
+      inference.setWeights(weights.bytes);
+      this.#step = weights.step;
+      void this.#predict();
+    });
   }
 
   show(sample: Prediction['sample']): void {
@@ -66,28 +65,22 @@ export class Predictor {
     // The last output stays until the next one arrives, so that the bars do not flicker.
     this.prediction.value = { sample, ...(output && sample ? { output } : {}) };
     void this.#predict();
-    this.#refreshWeights();
   }
 
-  async #openModel(): Promise<void> {
-    const { value: run } = this.#store.run;
-    const json = JSON.stringify(run?.model);
-    if (!this.#isActive || !run || json === this.#modelJson) return;
+  async #openModel(model: unknown): Promise<void> {
+    const json = JSON.stringify(model);
+    if (json === this.#modelJson) return;
     this.#modelJson = json;
-    this.#inference = undefined;
-    this.#weightsStep = undefined;
+    this.#inference.value = undefined;
+    this.#step = undefined;
     this.error.value = undefined;
     this.prediction.value = { sample: this.prediction.peek().sample };
     try {
       const { openInference } = await import('./inference.ts').catch((error: unknown) => {
         throw new Error(importFailure(error));
       });
-      const inference = await openInference(run.model);
-      if (json !== this.#modelJson) return;
-      this.#inference = inference;
-      const { value: weights } = this.#store.weights;
-      if (weights) this.#setWeights(weights);
-      this.#refreshWeights();
+      const inference = await openInference(model);
+      if (json === this.#modelJson) this.#inference.value = inference;
     } catch (error) {
       // The page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
@@ -95,34 +88,14 @@ export class Predictor {
     }
   }
 
-  /** Requests weights if there are none yet, or if there is a sample and the model has been trained further. */
-  #refreshWeights(): void {
-    const { connection, progress } = this.#store;
-    if (!this.#inference || this.#isRequestPending || connection.value.phase !== 'live') return;
-    if (
-      this.#weightsStep !== undefined &&
-      (!this.prediction.peek().sample || this.#weightsStep === progress.value?.step)
-    )
-      return;
-    this.#isRequestPending = true;
-    this.#requestWeights();
-  }
-
-  #setWeights({ bytes, step }: WatchMessageOf<'weights'>): void {
-    this.#isRequestPending = false;
-    if (!this.#inference) return;
-    this.#inference.setWeights(bytes);
-    this.#weightsStep = step;
-    void this.#predict();
-  }
-
   async #predict(): Promise<void> {
     const own = ++this.#newest;
-    const step = this.#weightsStep;
+    const step = this.#step;
     const { sample } = this.prediction.peek();
+    const inference = this.#inference.peek();
     // The sample may belong to an earlier run with other data.
-    if (!this.#inference || step === undefined || sample?.length !== this.#inference.inputSize) return;
-    const logits = await this.#inference.logits(sample);
+    if (!inference || step === undefined || sample?.length !== inference.inputSize) return;
+    const logits = await inference.logits(sample);
     if (own === this.#newest) this.prediction.value = { sample, output: { logits, step } };
   }
 }

@@ -1,9 +1,9 @@
 /** Continues a person's beginning with the model of this very moment, and writes again as the model learns. */
 import { errorMessage } from '@lockstep/data/shown';
 import { effect, signal, untracked } from '@preact/signals';
-import { openWeightsFeed, type Weights } from '../inside/inspection.ts';
 import { importFailure } from '../look/format.ts';
 import type { RunStore } from '../watch/run-store.ts';
+import { openWeightsFeed, type Weights } from '../watch/weights-feed.ts';
 import type { Beginning, Writer } from './writer.ts';
 
 interface Continued {
