@@ -72,7 +72,7 @@ function Views(props: PageProps) {
     const onStart = store.isOwner.value ? () => requestsOf(props).control('start') : undefined;
     return <Room {...{ store, onStart }} secrets={secrets.value} />;
   }
-  if (chapterId !== undefined) return <Lesson chapterId={chapterId} />;
+  if (chapterId !== undefined) return <Lesson {...{ chapterId, store }} />;
   if (part !== undefined && !isLocked) {
     return <Inside {...{ store, predictor, part }} requestWeights={() => viewer.send({ type: 'wantWeights' })} />;
   }

@@ -111,6 +111,11 @@ describePage('the page of a run on text', ({ browser }) => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(screen.viewport.width);
       await text.fill('mar7');
       await page.getByText(/expected characters that the model knows, got "7" as character 4/).waitFor();
+      await page.getByRole('link', { name: 'A transformer that writes names' }).click();
+      await page.getByRole('link', { name: 'One text' }).waitFor();
+      await page.getByRole('link', { name: 'The forward pass' }).click();
+      await page.getByRole('heading', { level: 2, name: 'The forward pass' }).waitFor();
+      expect(await page.getByText('In the network that the run trains now').count()).toBe(0);
       expect(errors).toEqual([]);
     },
   );

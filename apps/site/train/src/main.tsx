@@ -27,7 +27,7 @@ const predictor = new Predictor(store, requestWeights);
 
 function Views() {
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
-  if (chapterId !== undefined) return <Lesson chapterId={chapterId} />;
+  if (chapterId !== undefined) return <Lesson {...{ chapterId, store }} />;
   // Without a run there is no network to look into.
   if (part !== undefined && store.run.value) return <Inside {...{ store, predictor, part, requestWeights }} />;
   return <TrainView />;

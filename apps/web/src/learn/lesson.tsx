@@ -4,6 +4,7 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/si
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { thousands } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
+import { isText, type RunStore } from '../watch/run-store.ts';
 import { Computation } from './computation.ts';
 import { ControlField, controlDefaults } from './control-field.tsx';
 import { ExhibitCard } from './exhibits.tsx';
@@ -11,7 +12,12 @@ import { LiveCard, liveCardId } from './live-card.tsx';
 import type { Settings } from './messages.ts';
 import { Links, Paragraph, unbroken } from './paragraph.tsx';
 
-export function Lesson({ chapterId }: { readonly chapterId: string }) {
+export interface LessonProps {
+  readonly chapterId: string;
+  readonly store: RunStore;
+}
+
+export function Lesson({ chapterId, store }: LessonProps) {
   const found = chapters.findIndex(({ id }) => id === chapterId);
   const number = Math.max(0, found);
   const chapter = chapters[number]!;
@@ -46,16 +52,25 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
           </ol>
         </nav>
         <main id="main" tabIndex={-1}>
-          <ChapterView key={chapter.id} chapter={chapter} before={chapters[number - 1]} after={chapters[number + 1]} />
+          <ChapterView
+            key={chapter.id}
+            {...{ chapter, store }}
+            before={chapters[number - 1]}
+            after={chapters[number + 1]}
+          />
         </main>
       </div>
     </>
   );
 }
 
-type ChapterViewProps = { readonly chapter: Chapter } & Readonly<Record<'before' | 'after', Chapter | undefined>>;
+interface ChapterViewProps extends Pick<LessonProps, 'store'> {
+  readonly chapter: Chapter;
+  readonly before: Chapter | undefined;
+  readonly after: Chapter | undefined;
+}
 
-function ChapterView({ chapter, before, after }: ChapterViewProps) {
+function ChapterView({ chapter, before, after, store }: ChapterViewProps) {
   const computation = useMemo(() => new Computation(), []);
   const changed = useSignal<Settings>({});
   const settings = useComputed(() => ({ ...controlDefaults(chapter.controls), ...changed.value }));
@@ -64,7 +79,9 @@ function ChapterView({ chapter, before, after }: ChapterViewProps) {
   useEffect(() => () => computation.stop(), [computation]);
   const phase = computation.phase.value;
   // The parts of the live network's view that show the subject of the chapter.
-  const insideLinks = partsOfChapter(chapter.id).map(({ id, title }) => ({ href: `#inside/${id}`, title }));
+  const insideLinks = partsOfChapter(chapter.id)
+    .filter(({ id }) => id === 'weights' || (id === 'text') === isText(store.run.value))
+    .map(({ id, title }) => ({ href: `#inside/${id}`, title }));
   // Avoids layout shift while exhibits load.
   const isShown = useRef(false);
   isShown.current ||= phase !== 'computing';
