@@ -57,16 +57,21 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       liveBytes.set(step, process.memoryUsage().arrayBuffers - plansBytes);
     },
   });
-  const sessions = Array.from({ length: workers }, (_, index) => {
+  const sessions: Session[] = [];
+  while (sessions.length < workers) {
     const socket = new WebSocket(server.ws, subprotocol, { perMessageDeflate: false });
-    return new Session({
-      transport: webSocketTransport(socket, { side: 'worker', remote: server.ws }),
-      compute: createLocalCompute(backend, systemClock),
-      identity: { kind: 'node', name: `worker-${index}` },
-      clock: systemClock,
-      hash: sha256,
-    });
-  });
+    sessions.push(
+      new Session({
+        transport: webSocketTransport(socket, { side: 'worker', remote: server.ws }),
+        compute: createLocalCompute(backend, systemClock),
+        identity: { kind: 'node', name: `worker-${sessions.length}` },
+        clock: systemClock,
+        hash: sha256,
+      }),
+    );
+    // The numerics checks of all others, in the same thread, could last longer than a session waits for its welcome.
+    await server.ready(sessions.length);
+  }
   expect(await server.run.outcome).toEqual({ type: 'finished' });
   const ends = await Promise.all(sessions.map((session) => session.ended));
   expect(ends.every(({ type }) => type === 'finished')).toBe(true);
