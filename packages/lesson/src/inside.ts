@@ -350,7 +350,7 @@ export function probabilityBars(values: readonly number[], names: readonly strin
 }
 
 interface WeightFacts {
-  /** What the first layer does. */
+  /** Sentence that describes the first layer. */
   readonly text: string;
   /** Histograms of all layers. */
   readonly histograms: readonly Histogram[];
