@@ -143,13 +143,15 @@ export interface PrintedColumn {
   readonly align?: 'left' | 'right';
 }
 
-/** The words of a text in lines of at most `columns` characters, unless a single word is longer. */
+/** The words of a text in lines of at most `columns` characters, unless a single word is longer; keeps its indent. */
 export function wrapText(text: string, columns: number): string[] {
-  const lines: string[] = [''];
-  for (const word of text.split(' ')) {
+  const indent = ' '.repeat(text.length - text.trimStart().length);
+  const lines: string[] = [indent];
+  for (const word of text.trimStart().split(' ')) {
     const line = lines.at(-1)!;
-    if (line !== '' && line.length + 1 + word.length > columns) lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+    const isEmpty = line.trim() === '';
+    if (!isEmpty && line.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = isEmpty ? line + word : `${line} ${word}`;
   }
   return lines;
 }

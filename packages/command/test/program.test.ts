@@ -1,7 +1,7 @@
 /** How a program ends, and what it says of its options and of other commands. */
 import { afterEach, expect, it, vi } from 'vitest';
 import { ConfigurationError, configurationError, optionName } from '../src/option.ts';
-import { CommandFailure, commandText, runMain } from '../src/program.ts';
+import { CommandFailure, commandText, runMain, wrapText } from '../src/program.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -68,4 +68,13 @@ it.each([
 ])('$inClone is $elsewhere outside a clone', ({ name, args, inClone, elsewhere }) => {
   expect(commandText(name, args, {})).toBe(inClone);
   expect(commandText(name, args, { LOCKSTEP_COMMAND: 'npx lockstep' })).toBe(elsewhere);
+});
+
+it.each([
+  ['    worker   on', 80, ['    worker   on']],
+  ['  one two three', 9, ['  one two', 'three']],
+  ['one   two    three', 7, ['one  ', 'two   ', 'three']],
+  ['', 80, ['']],
+])('wraps %j at %i columns, and keeps its indent', (text, columns, lines) => {
+  expect(wrapText(text, columns)).toEqual(lines);
 });
