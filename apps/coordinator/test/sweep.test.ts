@@ -33,7 +33,7 @@ it('folds have a mean and a deviation', async () => {
   const { code, stdout } = await runInside('coordinator', ['start', ...short, '--folds', '3', '--single']);
   expect(code).toBe(0);
   expect(stdout.match(/^Training mlp.*: 2 epochs of 100 samples/gm)).toHaveLength(3);
-  expect(stdout).toMatch(/^runs +test loss\n3 +\d\.\d+ ± \d\.\d+$/m);
+  expect(stdout).toMatch(/^runs +test loss\n +3 +\d\.\d+ ± \d\.\d+$/m);
 });
 
 it('a run that diverges is a row, and the next one follows; if all diverge, the exit code is 1', async () => {
