@@ -5,6 +5,7 @@ import {
   generalOptions,
   type Options,
   percent,
+  plural,
   readCommandLine,
   runMain,
   thousands,
@@ -100,9 +101,9 @@ class Totals {
     const { reassigned, duplicated, rejected, disconnects, quarantined } = this.#counts;
     const met = [...this.#met].filter(([, count]) => count > 0).map(([kind, count]) => `${kind} ${thousands(count)}`);
     const lines = [
-      `Every invariant held in ${thousands(this.#runs)} runs: ${durationText(this.#virtualMs / 1000)} of virtual time in ${durationText(seconds, 1)}`,
+      `Every invariant held in ${plural(this.#runs, 'run')}: ${durationText(this.#virtualMs / 1000)} of virtual time in ${durationText(seconds, 1)}`,
       `Faults: ${met.join(', ') || 'none'}`,
-      `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, results rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}, runs went back ${thousands(this.#rewinds.times)} times, by ${thousands(this.#rewinds.steps)} steps`,
+      `Effects: workers lost ${thousands(disconnects)}, shards reassigned ${thousands(reassigned)}, shards duplicated ${thousands(duplicated)}, messages rejected ${thousands(rejected)}, workers quarantined ${thousands(quarantined)}, runs went back ${thousands(this.#rewinds.times)} times, by ${thousands(this.#rewinds.steps)} steps`,
     ];
     if (this.#takenAgain.length > 0) {
       const shares = this.#takenAgain.sort((a, b) => a - b);

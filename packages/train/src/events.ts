@@ -250,7 +250,7 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'rejected':
       return {
         type: 'rejected',
-        message: `rejected a result from ${who}: ${event.message}`,
+        message: `${record ? 'rejected a result from' : 'closed the connection of'} ${who}: ${event.message}`,
         worker: workerId === '' ? undefined : worker,
       };
     case 'late': {

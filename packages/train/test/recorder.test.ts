@@ -311,6 +311,7 @@ it('a worker that is late gets one line, and later one with how often it was lat
   expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
   const rejected: RunEvent = { type: 'rejected', workerId: 'w1', message: 'x' };
   expect(lines.eventOf(rejected, known)).toMatchObject({ worker: { id: 'w1' } });
+  expect(lineOf({ ...rejected, workerId: undefined })).toBe('closed the connection of an unknown client: x');
   now += 20_000;
   expect(late('w1', 50)).toBe(
     'w1 name-w1 is late with step 51: another worker computes its shard as well (and 30 times more in the last 35 s)',
