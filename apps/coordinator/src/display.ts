@@ -300,6 +300,7 @@ export class RunDisplay {
         return;
       case 'joined':
       case 'left':
+      case 'rejected':
         // In a run of one process, the only worker is the process itself.
         if (!this.#isAlone) this.sentence(event.message, '  ');
         return;

@@ -110,7 +110,7 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   if (stoppedBy === 'owner') {
     display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
   }
-  for (const line of summaryLines(report, colors)) display.sentence(line);
+  for (const line of summaryLines(report, colors, failure)) display.sentence(line);
   const failures = await finish(result, options, display, signal);
   const wasInterrupted = signal.aborted;
   const deposed = fleet?.deposed.aborted ? errorMessage(fleet.deposed.reason) : undefined;
@@ -139,7 +139,7 @@ async function followNext(run: TrainingRun, addressFile: string | undefined, sig
   while (next) {
     const display = new RunDisplay(undefined, addressFile);
     const { result, failure } = await endOf(next, display, undefined);
-    for (const line of summaryLines(result.report, colors)) display.sentence(line);
+    for (const line of summaryLines(result.report, colors, failure)) display.sentence(line);
     if (failure !== undefined) process.stderr.write(`lockstep: ${failure}\n`);
     if (signal.aborted) return result.stoppedBy === 'program';
     next = await Promise.race([next.nextRun(), interrupted]);
@@ -193,7 +193,7 @@ async function finish(
     }
   };
   if (save === undefined) {
-    if (outcome !== 'finished' && !checkpoint) {
+    if (outcome !== 'finished' && !checkpoint && report.steps > 0) {
       log(`the model after step ${step} was not saved; use --save FILE.safetensors to keep it`);
     }
   } else if (report.steps === 0) {

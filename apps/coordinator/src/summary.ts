@@ -23,13 +23,15 @@ import {
 } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
-export function summaryLines(report: Report, colors: Colors): string[] {
+/** @param failure why the run failed, which is printed after the summary */
+export function summaryLines(report: Report, colors: Colors, failure = ''): string[] {
   const { kept, epochs } = report;
   const last = keptEpochOf(report);
   const lines: string[] = [''];
   const { metrics } = report;
   const { data } = report.config;
-  if (last) lines.push(colors.bold(qualityLine(last, report)));
+  const isToldLater = failure.includes('training has diverged') && !Number.isFinite(last?.testLoss);
+  if (last && !isToldLater) lines.push(colors.bold(qualityLine(last, report)));
   if (report.validationMetrics && 'perplexity' in report.validationMetrics) {
     lines.push(`Validation ${textQuality(report.validationMetrics, data.unit)}`);
   }
@@ -38,17 +40,19 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const rate = `${samplesText(report.imagesPerSecond, data)}/s`;
   lines.push(`${plural(report.steps, 'step')} in ${durationText(report.wallSeconds, 1)}, ${rate}`);
   const table = metrics ? metricsLines(metrics) : [];
-  if (table.length > 0) lines.push('', ...table, ...(report.config.workers === 'single' ? [''] : []));
-  if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
+  const isSingle = report.config.workers === 'single';
+  const hasWorkers = !isSingle && report.workers.length > 0;
+  if (table.length > 0) lines.push('', ...table, ...(hasWorkers ? [] : ['']));
+  if (hasWorkers) lines.push('', ...workerTable(report), '');
   lines.push(`weights ${report.weightsSha256.slice(0, 16)}…  ${claimLine(report)}`);
   if (report.rewinds.length > 0) lines.push(rewindLine(report.rewinds));
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
-  if (disconnects + reassigned + duplicated + rejected > 0) {
+  if (!isSingle && disconnects + reassigned + duplicated + rejected > 0) {
     const faults = {
       disconnects,
       'shards reassigned': reassigned,
       'shards duplicated': duplicated,
-      'results rejected': rejected,
+      'messages rejected': rejected,
     };
     const counts = Object.entries(faults).flatMap(([name, count]) =>
       count > 0 ? [`${name} ${thousands(count)}`] : [],
@@ -96,7 +100,7 @@ function claimLine(report: Report): string {
   const text = claimText(report);
   switch (exactness) {
     case null:
-      return `${text}: no step was taken`;
+      return text;
     case 'bit-exact':
       return bitExactAmong === null
         ? `${text} on any number of workers`
@@ -126,7 +130,13 @@ function workerTable({ workers, steps, wire }: Report): string[] {
     durationText(computeMs / 1000, 1),
     durationText(waitMs / 1000, 1),
   ]);
-  const megabytes = (wire.bytesSent + wire.bytesReceived) / 1e6;
-  const perStep = steps > 0 ? `, ${(megabytes / steps).toFixed(2)} MB per step` : '';
-  return [...formatTable(columns, rows).split('\n'), `${thousands(megabytes)} MB over the wire${perStep}`];
+  const bytes = wire.bytesSent + wire.bytesReceived;
+  const perStep = steps > 0 ? `, ${bytesText(bytes / steps, 2)} per step` : '';
+  return [...formatTable(columns, rows).split('\n'), `${bytesText(bytes)} over the wire${perStep}`];
+}
+
+/** @param digits decimals of less than 1,000 MB */
+function bytesText(bytes: number, digits = 0): string {
+  if (bytes < 1e6) return `${thousands(bytes / 1e3)} KB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(digits)} MB` : `${thousands(bytes / 1e6)} MB`;
 }

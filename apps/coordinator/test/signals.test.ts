@@ -36,15 +36,17 @@ describe('an interrupted coordinator', () => {
     expect(stdout).toMatch(/^the model after step [\d,]+ was not saved; use --save FILE\.safetensors to keep it$/m);
   });
 
-  it('ends also while it waits for workers, and leaves the model of an earlier run', async () => {
+  it.each([true, false])('ends also while it waits for workers, and keeps an earlier model: %j', async (hasModel) => {
     const model = join(folder, 'earlier.safetensors');
     writeFileSync(model, 'trained');
-    const program = startCoordinator('coordinator', [...endless, '--save', model]);
+    const program = startCoordinator('coordinator', [...endless, ...(hasModel ? ['--save', model] : [])]);
     await program.printed(/--url ws:/);
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toContain(`no step was taken, so nothing was saved to ${model}\n`);
+    const saved = hasModel ? `no step was taken, so nothing was saved to ${model}\n` : '';
+    expect(stdout).toMatch(/\n0 steps in .*\nweights .*… {2}no step was taken\n/);
+    expect(stdout.endsWith(`no step was taken\n${saved}`)).toBe(true);
     expect(readFileSync(model, 'utf8')).toBe('trained');
   });
 });

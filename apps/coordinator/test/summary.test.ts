@@ -90,7 +90,12 @@ describe('summary', () => {
   });
 
   it('has no table of workers if there were none', () => {
-    const single = { ...report, config: { ...report.config, workers: 'single' as const } };
+    const [faults, config] = [
+      { ...report.faults, rejected: 1 },
+      { ...report.config, workers: 'single' as const },
+    ];
+    const single = { ...report, faults, config };
+    expect(summaryLines({ ...report, workers: [] }, colors)).toEqual(summaryLines(single, colors));
     expect(summaryLines(single, colors)).toEqual([
       '',
       'Test accuracy 97.31 % (10,000 images)',
@@ -171,6 +176,20 @@ describe('summary', () => {
     expect(quality).toBe('Training diverged: the test loss is not finite; try a smaller learning rate');
   });
 
+  it('leaves it to the failure to say that training has diverged', () => {
+    const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
+    const text = (failure: string) => summaryLines({ ...report, epochs }, colors, failure).join('\n');
+    expect(text('step 2: training has diverged; try a smaller learning rate')).not.toContain('diverged');
+    expect(text('the disk is full')).toContain('Training diverged');
+  });
+
+  it.each([
+    [9_000, 3, '9 KB over the wire, 3 KB per step'],
+    [3_000_000, 2, '3 MB over the wire, 1.50 MB per step'],
+  ])('shows %i bytes over %i steps in fitting units', (bytesSent, steps, line) => {
+    expect(summaryLines({ ...report, steps, wire: { bytesSent, bytesReceived: 0 } }, colors)).toContain(line);
+  });
+
   it('says what wrong results have cost', () => {
     const rewinds = [
       { worker: 'w3', fromStep: 1_300, toStep: 96, seconds: 3 },
@@ -189,7 +208,7 @@ describe('summary', () => {
   ] as const)('counts the faults of a run that is %s%s', (exactness, effect) => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, exactness, faults }, colors).at(-1)).toBe(
-      `disconnects 1, shards reassigned 4, shards duplicated 3, results rejected 2${effect}`,
+      `disconnects 1, shards reassigned 4, shards duplicated 3, messages rejected 2${effect}`,
     );
   });
 
@@ -216,7 +235,7 @@ describe('summary', () => {
     const idle = { ...worker, shards: 0, samples: 0, computeMs: 0, waitMs: 0 };
     const text = summaryLines({ ...report, ...none, workers: [idle] }, colors).join('\n');
     expect(text).toContain('0 steps in 0.0 s, 0 images/s');
-    expect(text).toContain('no step was taken: no step was taken');
+    expect(text).toMatch(/^weights 0123456789abcdef… {2}no step was taken$/m);
     expect(text).not.toMatch(/NaN|Infinity|undefined|test images|exact/);
   });
 });

@@ -62,4 +62,13 @@ export {
   type Rewind,
   type WorkerRecord,
 } from './state.ts';
-export { nextPowerOfTwo, parentOf, powerOfTwoUpTo, type Shard, shardKey, shardsOfRange, siblingOf } from './tree.ts';
+export {
+  nextPowerOfTwo,
+  parentOf,
+  powerOfTwoUpTo,
+  type Shard,
+  shardKey,
+  shardsOfRange,
+  shardText,
+  siblingOf,
+} from './tree.ts';

@@ -20,7 +20,7 @@ import {
 } from './run-state.ts';
 import type { Connection, ConnectionId, Contribution, ResultRef, ShardState } from './state.ts';
 import { checkRate, measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
-import { type Shard, shardKey } from './tree.ts';
+import { type Shard, shardKey, shardText } from './tree.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
@@ -66,7 +66,7 @@ export function takeGradient(run: RunState, connection: Connection, message: Gra
   }
   const settlement = settle(run, connection, message);
   if (message.isFinite === false && settlement !== 'drop') {
-    const text = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
+    const text = `the gradient of ${shardText({ lo, n })} is not finite`;
     takeTaskError(run, connection, { type: 'taskError', step, lo, n, code: 'non-finite', message: text });
     return;
   }
@@ -222,7 +222,7 @@ function quarantine(
 ): void {
   const record = run.records.get(workerId);
   if (!record || record.quarantined !== undefined) return;
-  const message = toMessageText(`its result for step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`);
+  const message = toMessageText(`its result for step ${step + 1}, ${shardText({ lo, n })}, was wrong`);
   countFault(run, 'quarantined');
   updateRecord(run, workerId, { quarantined: message });
   emit(run, { type: 'quarantined', workerId, message, shards: record.shards });
@@ -263,7 +263,9 @@ function divergence(run: RunState, shard: ShardState): string {
   const { step } = run.current;
   const batch = stepBatch(plan, step);
   const first = batch.first + shard.lo * plan.microbatchSize;
-  return `step ${step + 1}: the gradient of samples ${first} to ${first + shard.samples - 1} of epoch ${batch.epoch + 1} is not finite, and the coordinator finds the same: training has diverged; try a smaller learning rate`;
+  const isOwn = shard.nonFiniteFrom.every((id) => run.connections.get(id)?.isOwn);
+  const agreed = isOwn ? '' : ', and the coordinator finds the same';
+  return `step ${step + 1}: the gradient of samples ${first} to ${first + shard.samples - 1} of epoch ${batch.epoch + 1} is not finite${agreed}: training has diverged; try a smaller learning rate`;
 }
 
 export function takeTaskError(run: RunState, connection: Connection, error: TaskErrorMessage): void {

@@ -27,6 +27,11 @@ export function shardKey(shard: Shard): string {
   return `${shard.lo}+${shard.n}`;
 }
 
+/** Returns a shard's microbatches in words: `microbatches 0 to 3`, or `microbatch 2`. */
+export function shardText({ lo, n }: Shard): string {
+  return n === 1 ? `microbatch ${lo}` : `microbatches ${lo} to ${lo + n - 1}`;
+}
+
 /** Returns the node of which `shard` is one half. */
 export function parentOf(shard: Shard): Shard {
   const n = shard.n * 2;

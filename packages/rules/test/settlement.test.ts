@@ -86,6 +86,14 @@ describe('a gradient that is not finite', () => {
     expect(coordinator.state.phase).toBe('failed');
   });
 
+  it('fails a run whose only worker is the coordinator itself without naming another', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.refereeFindsFinite = false;
+    const own = coordinator.join({ isOwn: true });
+    const [failed] = coordinator.nonFinite(own, coordinator.tasksOf(own)[0]!).filter(({ type }) => type === 'failed');
+    expect(failed).toMatchObject({ message: expect.stringMatching(/ is not finite: training has diverged; /) });
+  });
+
   it('from one worker alone does not fail the run, however often it is reported', () => {
     const { coordinator, first: faulty } = sharing(2, { limits: { maxTaskErrors: 100 } });
     const task = coordinator.tasksOf(faulty)[0]!;

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { halvesOf, nextPowerOfTwo, parentOf, type Shard, shardKey, shardsOfRange, siblingOf } from '../src/tree.ts';
+import {
+  halvesOf,
+  nextPowerOfTwo,
+  parentOf,
+  type Shard,
+  shardKey,
+  shardsOfRange,
+  shardText,
+  siblingOf,
+} from '../src/tree.ts';
 
 const range = fc
   .tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 300 }))
@@ -79,4 +88,11 @@ it('nextPowerOfTwo is the smallest power of two that is at least the value, and 
       expect(power / 2).toBeLessThan(value);
     }),
   );
+});
+
+it.each([
+  [{ lo: 2, n: 1 }, 'microbatch 2'],
+  [{ lo: 0, n: 4 }, 'microbatches 0 to 3'],
+])('%j in words is %s', (shard, text) => {
+  expect(shardText(shard)).toBe(text);
 });

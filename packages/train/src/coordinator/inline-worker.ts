@@ -2,7 +2,7 @@
 
 import type { InlineCompute, InlineResult, InlineSum } from '@lockstep/compute';
 import { type Clock, errorText, type MessageOf, protocolVersion } from '@lockstep/protocol';
-import type { CheckedMessage, Shard } from '@lockstep/rules';
+import { type CheckedMessage, type Shard, shardText } from '@lockstep/rules';
 import type { RuleMessage, WorkerConnection } from './connections.ts';
 
 interface InlineWorkerOptions {
@@ -205,7 +205,7 @@ export class InlineWorker implements WorkerConnection {
       this.#port?.finish({ type: 'gradient', step, lo, n, computeMs }, sum);
       return;
     }
-    const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
+    const message = `the gradient of ${shardText({ lo, n })} is not finite`;
     this.#report({ type: 'taskError', step, lo, n, code: 'non-finite', message });
   }
 
