@@ -3,7 +3,7 @@
 import type { NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
-import { significant, thousands } from '@lockstep/data/shown';
+import { plural, significant, thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
@@ -75,10 +75,11 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   const held = config.validation ? ` and ${samplesText(config.validation.samples, config.data)} for validation` : '';
   const samples = `${samplesText(plan.samples, config.data)}${changed}${held}`;
   if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size will be chosen when the run starts`;
-  const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
-  const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
+  const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch},`;
+  const isWhole = plan.steps === config.epochs * plan.stepsPerEpoch;
+  const length = isWhole ? `${plural(config.epochs, 'epoch')} of` : `${plural(plan.steps, 'step')} on`;
   const weighted = 'classWeights' in config.data.targetField ? ', weighted by class' : '';
-  return `Training ${what}: ${epochs} of ${samples}${weighted}, ${step}, ${describeOptimizer(optimizer)}`;
+  return `Training ${what}: ${length} ${samples}${weighted}, ${step} ${describeOptimizer(optimizer)}`;
 }
 
 /** A description of a round, to be followed by one of the outer optimizer. */

@@ -53,6 +53,22 @@ describe('train', () => {
     model.dispose();
   });
 
+  it.each<[TrainOptions, RegExp]>([
+    [{ epochs: 1 }, /: 1 epoch of 96 images, batch 16, /],
+    [{ epochs: 1, steps: 4 }, /: 4 steps on 96 images, batch 16, /],
+    [{ steps: 4 }, /: 4 steps on 96 images, batch 16, /],
+    [
+      { epochs: 1, batch: 2, diloco: { replicas: 2, innerSteps: 3 } },
+      /: 1 epoch of 96 images, rounds of .*\), then momentum /,
+    ],
+  ])('describes a run with %j', async (asked, text) => {
+    const messages: string[] = [];
+    for await (const event of train({ ...tiny, epochs: undefined, ...asked })) {
+      if (event.type === 'prepared') messages.push(event.message);
+    }
+    expect(messages).toEqual([expect.stringMatching(text)]);
+  });
+
   it('reports when and on what it ran, and the data by a hash', async () => {
     const beforeMs = Date.now();
     const [named, other] = await Promise.all(
