@@ -24,7 +24,7 @@ import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { outputCount, parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
-import { imbalanceLines, metricsLines, optionsAlike, textQuality } from '@lockstep/train/command-line';
+import { imbalanceLines, metricsLines, optionsAlike, textQuality, tokenUnits } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 
 const commandLine = {
@@ -63,9 +63,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const { architecture, classes, values, weightsSha256 } = model;
   const parameters = parameterCount(architecture);
   const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
-  process.stdout.write(
-    `${which}: ${plural(test.count, options.all ? 'sample' : 'test sample')}${sizeText(test.samples.shape)}\n`,
-  );
+  process.stdout.write(`${which}: ${samplesText(test, model, options.all ? '' : 'test ')}\n`);
   const evaluation = await model.evaluate(test);
   model.dispose();
   process.stdout.write(`${evaluationText(evaluation, classes)}\n`);
@@ -76,13 +74,25 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** @param test precedes the noun */
+function samplesText({ count, samples: { shape }, targets }: Dataset, { reading }: LoadedModel, test: string): string {
+  if (targets.role === 'next') {
+    const unit = reading?.type === 'text' ? tokenUnits[reading.vocabulary.kind] : 'tokens';
+    const [sample, of] = targets.lines ? ['line', 'of up to'] : ['window', 'of'];
+    return `${plural(count, `${test}${sample}`)} ${of} ${targets.positions} ${unit}`;
+  }
+  return plural(count, `${test}sample`) + sizeText(shape);
+}
+
 function sizeText(shape: readonly number[]): string {
   return shape.length === 1 ? `, ${plural(shape[0]!, 'value')} each` : ` of ${shape.join(' x ')}`;
 }
 
+const nameData = 'name the data of the model with --data';
+
 function requireFit(model: LoadedModel, data: Dataset, path: string | undefined): void {
   const where = `--data ${path ?? 'MNIST'}`;
-  const advice = path === undefined ? ': name the data of the model with --data' : '';
+  const advice = path === undefined ? `: ${nameData}` : '';
   const { classes, values } = model;
   const [wanted, given] = [model.samples, data.samples];
   const isAlike =
@@ -122,8 +132,8 @@ async function testSamples({ data, label, all, 'skip-bad': skipBad }: Values, mo
     const { train, test } = await (data === undefined ? byDefault() : openDataset(data, options));
     return all && train.count > 0 ? concatDatasets(train, test) : test;
   } catch (error) {
-    if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);
-    throw error;
+    if (!(error instanceof DataError)) throw error;
+    throw usageFailure(data === undefined ? `${error.message}; ${nameData}` : `--data: ${error.message}`);
   }
 }
 

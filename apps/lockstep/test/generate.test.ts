@@ -61,6 +61,7 @@ describe('npm run generate', () => {
 describe('a text model', () => {
   it('is evaluated on a text: loss, perplexity and bits per byte', async () => {
     const { stdout } = await printed(() => evaluate([...load, '--data', place('prose.txt'), '--all']));
+    expect(stdout).toMatch(/: 6\d windows of 16 characters\n/);
     expect(stdout).toMatch(/loss \d\.\d{3} \(perplexity [\d.]+, \d\.\d\d bits per byte; 1,0\d\d tokens\), accuracy/);
   });
 
@@ -68,6 +69,10 @@ describe('a text model', () => {
     await expectRefusal(
       () => evaluate([...load, '--data', place('other.txt')]),
       /^--data: .*expected characters that the model knows, got "Ü"/,
+    );
+    await expectRefusal(
+      () => evaluate(load),
+      /^Moby Dick: expected characters that the model knows, got .*; name the data of the model with --data$/,
     );
     await expectRefusal(() => predictFiles([...load, place('prose.txt')]), /^predict: expected a model/);
   });

@@ -39,7 +39,7 @@ import type { DataSummary, RunConfig } from './record/report.ts';
 import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
 import type { Site } from './site/site.ts';
-import { namingOption, newSecret } from './words.ts';
+import { namingOption, newSecret, tokenUnits } from './words.ts';
 import type { WritingSetup } from './writing.ts';
 
 export const defaultSeed = runOptions.seed.default;
@@ -181,12 +181,10 @@ function requireEqualRounding(backend: ComputeChoice): void {
   throw configurationError`${optionName('backend')}: expected ${equal.join(', ')} with ${optionName('gradients', 'fp16-exact')}, which promises equal bits on any workers, got ${backend}`;
 }
 
-const units = { characters: 'characters', merges: 'tokens', words: 'tokens', bytes: 'bytes' } as const;
-
 function dataSummary(train: Dataset, reading: TrainingData['reading']): DataSummary {
   const { targets } = train;
   const standardization = targets.role === 'value' ? targets.standardization : undefined;
-  const unit = reading?.type === 'text' && { unit: units[reading.vocabulary.kind] };
+  const unit = reading?.type === 'text' && { unit: tokenUnits[reading.vocabulary.kind] };
   return { ...formatOf(train), outputs: targets.names.length, ...unit, ...(standardization && { standardization }) };
 }
 
@@ -278,7 +276,10 @@ function writingOf(
     }
     return undefined;
   }
-  if (sampleEvery === 0) return undefined;
+  if (sampleEvery === 0) {
+    if (prompt === undefined) return undefined;
+    throw configurationError`${optionName('prompt')}: cannot be combined with ${optionName('sampleEvery', '0')}, which writes no text`;
+  }
   const { vocabulary } = reading;
   const lines = targets.lines === true;
   const tokens = namingOption('prompt', () => promptTokens(vocabulary, lines, prompt));

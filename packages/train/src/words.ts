@@ -9,6 +9,9 @@ export function samplesText(count: number, { sampleField, targetField, unit = 't
   return `${thousands(count)} ${sampleField.shape.length === 3 ? 'images' : 'samples'}`;
 }
 
+/** Names of a vocabulary's tokens, by its kind. */
+export const tokenUnits = { characters: 'characters', merges: 'tokens', words: 'tokens', bytes: 'bytes' } as const;
+
 /** Name of the samples that are evaluated after each epoch: of a text, it is `validation` unless there are others. */
 export function heldOutWord({ data, validation }: Pick<RunConfig, 'data' | 'validation'>): 'test' | 'validation' {
   return data.targetField.role === 'next' && !validation ? 'validation' : 'test';

@@ -109,6 +109,7 @@ describe('a loaded model', () => {
 
 it.each<[Partial<TrainOptions>, RegExp]>([
   [{ prompt: '€' }, /^prompt: text: expected characters that the model knows, got "€" as character 1$/],
+  [{ prompt: 'a', sampleEvery: 0 }, /^prompt: cannot be combined with sampleEvery 0, which writes no text$/],
   [{ data: undefined, model: 'mlp', prompt: 'a' }, /^prompt: expected a text to train on, whose model can write/],
 ])('a run with %j is refused', async (asked, message) => {
   await expect(train({ ...options, ...asked }).result).rejects.toThrow(message);
