@@ -4,7 +4,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
-import { type CommandLine, groups, type Option, type Options, textKind, type ValuesOf } from './option.ts';
+import { type CommandLine, groups, type Option, type Options, shown, textKind, type ValuesOf } from './option.ts';
 import { commandText, usageFailure, wrapText } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
@@ -112,7 +112,7 @@ function readValue(option: Option, rawName: string, value: string | undefined): 
   if (value === undefined) throw usageFailure(`${rawName}: expected a value (${placeholder}), got none`);
   const read = kind.read(value);
   if (v.is(kind.schema, read)) return read;
-  throw usageFailure(`${rawName}: expected ${kind.spelling ?? kind.expected}, got ${value || 'nothing'}`);
+  throw usageFailure(`${rawName}: expected ${kind.spelling ?? kind.expected}, got ${shown(value)}`);
 }
 
 function unknownOption(rawName: string, names: readonly string[]): string {

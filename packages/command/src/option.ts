@@ -330,7 +330,7 @@ const maxShownLength = 80;
 const mostListed = 20;
 
 /** An object that contains objects is shown only by its keys: it may hold a whole data set. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (typeof value !== 'object' || value === null) return shownLine(String(value), maxShownLength) || 'nothing';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;
   if (Array.isArray(value) && value.length > mostListed) return `a list of ${value.length}`;

@@ -69,6 +69,7 @@ describe('parseOptions', () => {
     [['--batch', '--single'], '--batch: expected a value (N), got none'],
     [['--batch', '1', '--batch', '2'], '--batch: given twice, expected once'],
     [['--port', '65536'], '--port: expected a whole number from 0 to 65535, got 65536'],
+    [['--lr', 'x'.repeat(9_000)], `--lr: expected a number above 0, got ${'x'.repeat(39)}…${'x'.repeat(39)}`],
     [['--lr', 'nan'], '--lr: expected a number above 0, got nan'],
     [['--lr', 'Infinity'], '--lr: expected a number above 0, got Infinity'],
     [['--lr=-1'], '--lr: expected a number above 0, got -1'],
