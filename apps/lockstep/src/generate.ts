@@ -1,5 +1,6 @@
 /** `generate`: continues a text with a saved model, and prints it while it is written. */
 import { generalOptions, libraryOptions, readCommandLine, shownLine, usageFailure } from '@lockstep/command';
+import { DataError } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { generateOptions } from '@lockstep/train/command-line';
 import { loadOptions, openModel } from './saved-model.ts';
@@ -26,7 +27,7 @@ export async function generateText(args: readonly string[]): Promise<number> {
     for (let next = first; !next.done; next = await texts.next()) process.stdout.write(shown(next.value));
     process.stdout.write('\n');
   } catch (error) {
-    const option = model.reading?.type === 'text' ? '--prompt' : `--load ${values.load}`;
+    const option = error instanceof DataError ? '--prompt' : `--load ${values.load}`;
     throw usageFailure(`${option}: ${errorMessage(error)}`);
   } finally {
     model.dispose();

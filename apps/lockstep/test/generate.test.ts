@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { datasetFromText } from '@lockstep/data/readers';
+import { initialize, parseModel, readTensors, writeModelFile } from '@lockstep/nn';
 import { loadModel, train } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -17,15 +18,18 @@ const load = ['--load', place('prose')];
 
 beforeAll(async () => {
   const data = datasetFromText(prose, { context: 16 });
-  const { model, modelFile } = await train({
+  const { trained, modelFile } = await train({
     data,
     model: 'gpt-nano',
     batch: 6,
     steps: 20,
     sampleEvery: 0,
-  }).result.then((result) => ({ model: result.model, modelFile: result.modelFile() }));
-  model.dispose();
+  }).result.then((result) => ({ trained: result.model, modelFile: result.modelFile() }));
+  trained.dispose();
   writeFileSync(place('prose'), modelFile);
+  const { model, weightsSha256: _, ...metadata } = readTensors(modelFile).metadata;
+  const peeking = parseModel(JSON.parse(model!.replaceAll('"heads":2', '"heads":2,"causal":false')));
+  writeFileSync(place('peeking'), writeModelFile(peeking, initialize(peeking, 1), metadata));
   writeFileSync(place('prose.txt'), prose);
   writeFileSync(place('other.txt'), 'Ünknown '.repeat(40));
   writeFileSync(place('bars'), barsFile());
@@ -52,6 +56,7 @@ describe('npm run generate', () => {
       ['--load', place('bars')],
       /bars: generate: expected a model that predicts the next token of a text, got one that/,
     ],
+    [['--load', place('peeking')], /^--load .*peeking: generation: expected attention that is causal$/],
     [['--load', place('prose.txt')], /prose\.txt: /],
   ])('refuses %j', async (args, message) => {
     await expectRefusal(() => generateText(args), message);

@@ -96,8 +96,7 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
       try {
         return run();
       } catch (error) {
-        const where = path.replaceAll('.', '].layers[');
-        throw new Error(`layers[${where}] (${layer.type}): ${(error as Error).message}`);
+        throw new Error(`${shownPath(path)} (${layer.type}): ${(error as Error).message}`);
       }
     };
     const own = { path, layer, input, stream: stream++ };
@@ -131,6 +130,11 @@ export function placeLayers(model: Model): readonly PlacedLayer[] {
     });
   };
   return placeList(model.layers, model.input, '');
+}
+
+/** Returns the path of a layer as in the model's JSON: `layers[3].layers[0]`. */
+function shownPath(path: string): string {
+  return `layers[${path.replaceAll('.', '].layers[')}]`;
 }
 
 /** Returns the model's first layer if it is an embedding: the samples of the model are then tokens. */
@@ -212,7 +216,11 @@ export function fitFault(model: Model, samples: SampleField, targets: TargetFiel
   if (vocabulary === undefined && tokens !== undefined) return 'expected a text, whose tokens the embedding reads';
   if (vocabulary !== tokens) return `expected an embedding of ${vocabulary} tokens, as the text has, got ${tokens}`;
   const isNext = targets.role === 'next';
-  if (isNext === predictsPositions(model)) return undefined;
+  if (isNext === predictsPositions(model)) {
+    const peeking = everyLayer(model).find(({ layer }) => layer.type === 'attention' && layer.causal === false);
+    if (!isNext || !peeking) return undefined;
+    return `${shownPath(peeking.path)}.causal: expected true to predict the next token, got false, which lets each position see it`;
+  }
   return isNext
     ? 'expected scores of the next token at each position, got one row of outputs'
     : 'expected one row of outputs for a text, such as meanPositions gives, got a row for each position';

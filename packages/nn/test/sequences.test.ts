@@ -301,6 +301,12 @@ describe('a model of text', () => {
     const nano = models['gpt-nano'];
     const classifier = resolveModel('gpt-nano', { sampleShape: [16], outputs: 2, tokens: 27 });
     const pixels = resolveModel('mlp', { sampleShape: [16], outputs: 2 });
+    const attention: Layer = { type: 'attention', heads: 1, causal: false };
+    const seesAll = modelOf('all', 16, [
+      { type: 'embedding', tokens: 27, width: 2 },
+      { type: 'residual', layers: [attention] },
+      { type: 'tiedOutput' },
+    ]);
     const cases: [Model, SampleField, TargetField, string | undefined][] = [
       [nano, tokenField(17, 27), next, undefined],
       [classifier, tokenField(16, 27), classField, undefined],
@@ -313,6 +319,12 @@ describe('a model of text', () => {
         tokenField(17, 27),
         next,
         'expected scores of the next token at each position, got one row of outputs',
+      ],
+      [
+        seesAll,
+        tokenField(17, 27),
+        next,
+        'layers[1].layers[0].causal: expected true to predict the next token, got false, which lets each position see it',
       ],
       [
         nano,
