@@ -326,11 +326,13 @@ function keysBelow(kinds: Kinds, prefix: string): readonly string[] {
   return [...new Set(below.map((path) => path.slice(prefix.length).split('.')[0]!))];
 }
 
-const maxShownLength = 80;
+/** Most characters of a wrong value that an error shows. */
+export const maxShownLength = 80;
 const mostListed = 20;
 
 /** An object that contains objects is shown only by its keys: it may hold a whole data set. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
+  if (typeof value === 'string') return shownLine(JSON.stringify(value), maxShownLength);
   if (typeof value !== 'object' || value === null) return shownLine(String(value), maxShownLength) || 'nothing';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;
   if (Array.isArray(value) && value.length > mostListed) return `a list of ${value.length}`;
