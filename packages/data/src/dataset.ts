@@ -213,8 +213,8 @@ export function checkDataset(dataset: Dataset, name: string): void {
 }
 
 function shapeFault({ count, samples: { shape, values } }: Dataset): string | undefined {
+  if (!Number.isSafeInteger(count) || count < 1) return `expected at least 1 sample, got ${count}`;
   try {
-    checkWhole('expected samples, their count', count, 1);
     if (shape.length === 0) return 'expected the shape of a sample, got none';
     for (const length of shape) checkWhole('the shape of a sample', length, 1);
   } catch (error) {

@@ -66,12 +66,8 @@ describe('a data set of arrays', () => {
   });
 
   it.each<[string, LabeledArrays | ValuedArrays, string]>([
-    [
-      'no samples',
-      { samples: [], labels: [] },
-      'expected samples, their count: expected a whole number of at least 1, got 0',
-    ],
-    ['a label too few', { samples: [1, 2, 3], labels: [0, 1] }, 'expected 2 values, 2 samples of 1, got 3'],
+    ['no samples', { samples: [], labels: [] }, 'expected at least 1 sample, got 0'],
+    ['a label too few', { samples: [1, 2, 3], labels: [0, 1] }, 'expected a sample for each of 2 labels, got 3'],
     [
       'a ragged sample',
       {

@@ -54,7 +54,7 @@ describe('the check of a data set', () => {
   });
 
   it.each<[string, Partial<Dataset>, string]>([
-    ['no samples', { count: 0 }, 'expected samples, their count: expected a whole number of at least 1, got 0'],
+    ['no samples', { count: 0 }, 'expected at least 1 sample, got 0'],
     ['no shape', { samples: samplesOf(values, []) }, 'expected the shape of a sample, got none'],
     [
       'half a value',

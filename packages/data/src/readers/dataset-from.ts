@@ -56,9 +56,14 @@ export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
   return dataset;
 }
 
-function samplesFrom({ samples, sampleShape }: ArraySamples, count: number): Samples {
+function samplesFrom(arrays: LabeledArrays | ValuedArrays, count: number): Samples {
+  const { samples, sampleShape } = arrays;
   if (samples instanceof Uint8Array || samples instanceof Float32Array) {
     return samplesOf(samples, sampleShape ?? [samples.length / Math.max(count, 1)]);
+  }
+  if (sampleShape === undefined && samples.length !== count) {
+    const what = 'labels' in arrays ? 'labels' : 'values';
+    throw unexpected('datasetFrom', `a sample for each of ${count} ${what}`, samples.length);
   }
   const shape = nestedShape(samples[0]);
   const size = shape.reduce((product, length) => product * length, 1);
