@@ -278,4 +278,12 @@ describe('a notice', () => {
     const alone = await openDataset(join(folder, 'train.csv'), { ignore: ['id'], label: 'kind' });
     expect([own, test]).toEqual([alone.train, alone.test]);
   });
+
+  it('refuses test rows that lack more than the label', async () => {
+    const train = `a,b,c,species\n${numbered((index) => `${index},${index % 3},1,${index % 2 ? 'x' : 'y'}`)}`;
+    const folder = folderOf({ 'train.csv': train, 'test.csv': 'a\n2\n' });
+    await expect(openDataset(folder, { ignore: ['c'] })).rejects.toThrow(
+      'test.csv: expected all columns of train.csv besides the label "species", got none called b',
+    );
+  });
 });

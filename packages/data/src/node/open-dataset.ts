@@ -9,7 +9,7 @@ import { parseDelimited } from '../readers/delimited.ts';
 import { labelColumn } from '../readers/features.ts';
 import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
 import { parseParquet } from '../readers/parquet.ts';
-import { listed, shownName, type TableFile } from '../readers/table.ts';
+import { listed, shownName, shownText, type TableFile } from '../readers/table.ts';
 import {
   datasetFromJsonLines,
   foundLine,
@@ -285,6 +285,13 @@ function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOpt
   const [only] = lacking;
   const label = labelColumn(train, options.label ?? (lacking.length === 1 ? only!.name : undefined));
   if (known.has(label.name)) return datasetFromJsonLines(rows, options, testRows);
+  const seen = rows.samples
+    ? []
+    : lacking.filter((column) => column !== label && !options.ignore?.includes(column.name));
+  if (seen.length > 0) {
+    const expected = `all columns of ${train.name} besides the label ${shownText(label.name)}`;
+    throw unexpected(test.name, expected, `none called ${listed(seen.map((column) => column.name))}`);
+  }
   const opened = datasetFromJsonLines(rows, { ...options, label: label.name });
   const [name, split] = [shownName(label.name), `a part of ${train.name} is used for testing`];
   const notice = `${test.name} has no column ${name}, so ${split}; predict --out FILE.csv predicts ${test.name}`;
