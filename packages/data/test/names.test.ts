@@ -60,10 +60,10 @@ describe.each(Object.entries(tables))('%s', (file, content) => {
   });
 });
 
-it.each(['__proto__', 'constructor', 'a\u202eb'])(
+it.each(['__proto__', 'constructor', 'a\u202eb', 'a, b'])(
   '%j is a class like any other, in a table and as a folder',
   async (name) => {
-    const folder = folderOf({ 'x.csv': `a,label\n1,${name}\n2,y\n3,${name}\n4,y\n` });
+    const folder = folderOf({ 'x.csv': `a,label\n1,"${name}"\n2,y\n3,"${name}"\n4,y\n` });
     for (const path of [`${name}/1.png`, `${name}/2.png`, 'y/1.png', 'y/2.png']) {
       const place = join(folder, 'pictures', path);
       mkdirSync(dirname(place), { recursive: true });
@@ -72,7 +72,8 @@ it.each(['__proto__', 'constructor', 'a\u202eb'])(
     for (const data of ['x.csv', 'pictures']) {
       const { train, found } = await openDataset(join(folder, data));
       expect(train.targets.names).toEqual([name, 'y']);
-      expect(found).toContain(`2 classes (${name.replace('\u202e', '\\u202e')}, y)`);
+      const shown = name.includes(',') ? cell(name) : name.replace('\u202e', '\\u202e');
+      expect(found).toContain(`2 classes (${shown}, y)`);
     }
   },
 );

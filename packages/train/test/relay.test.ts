@@ -153,9 +153,9 @@ describe('a relay', () => {
   const line = 'expected one line of 1 to';
   it.each<[options: object, message: string, url?: string]>([
     [{}, 'url: expected an address like ws://127.0.0.1:7070, got ftp://127.0.0.1', 'ftp://127.0.0.1'],
-    [{ name: '' }, `name: ${line} 80 printable characters, got nothing`],
+    [{ name: '' }, `name: ${line} 80 printable characters, got ""`],
     [{ token: '' }, `token: ${line} 256 printable characters`],
-    [{ fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got no'],
+    [{ fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got "no"'],
     [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
     [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],

@@ -249,6 +249,7 @@ describe('an option that is wrong', () => {
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
     [{ optimizer: { type: 'sgd', learningRate: 0 } }, 'optimizer.learningRate: expected a number above 0, got 0'],
     [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
+    [{ batch: '12' }, 'batch: expected a whole number from 1 to 1000000, or auto, got "12"'],
     [{ epochs: 1.5 }, 'epochs: expected a whole number from 1 to 1000000, got 1.5'],
     [{ steps: -1 }, 'steps: expected a whole number of at least 1, got -1'],
     [{ seed: 2 ** 32 }, 'seed: expected a whole number from 0 to 4294967295, got 4294967296'],
@@ -257,7 +258,7 @@ describe('an option that is wrong', () => {
     [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
     ...['bf16', 'fp16', 'int8', 'int8-exact'].map((gradients): [object, string] => [
       { gradients },
-      `gradients: expected one of exact, fp16-exact, got ${gradients}`,
+      `gradients: expected one of exact, fp16-exact, got "${gradients}"`,
     ]),
     [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
@@ -277,7 +278,7 @@ describe('an option that is wrong', () => {
     [{ optimizer: { type: 'sgd', beta1: 0.5 } }, 'optimizer'],
     [{ optimizer: { type: 'sgd', beta: 0.5 } }, 'optimizer.beta: unknown option; the options are learningRate, type'],
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
-    [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
+    [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got ""'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
     // An allowed page would be refused if its origin is not spelled as browsers spell it.
     ...[

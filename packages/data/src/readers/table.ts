@@ -26,9 +26,11 @@ export function shownName(name: string): string {
   return shownLine(name, maxNameLength);
 }
 
-/** Joins names with commas; of many, shows the first ones and the number of others. */
+/** Joins names with commas, and quotes names that contain one; of many, shows the first ones and the number of others. */
 export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, maxListed + 1).map(shownName);
+  const shown = names
+    .slice(0, maxListed + 1)
+    .map((name) => shownName(name.includes(',') ? JSON.stringify(name) : name));
   if (names.length <= maxListed + 1) return shown.join(', ');
   return `${shown.slice(0, maxListed).join(', ')}, and ${names.length - maxListed} more`;
 }
