@@ -5,7 +5,15 @@ import { shownLine } from '@lockstep/data/shown';
 import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
-import { type CommandLine, groups, maxShownLength, type Option, type Options, textKind, type ValuesOf } from './option.ts';
+import {
+  type CommandLine,
+  groups,
+  maxShownLength,
+  type Option,
+  type Options,
+  textKind,
+  type ValuesOf,
+} from './option.ts';
 import { commandText, usageFailure, wrapText } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
@@ -113,7 +121,9 @@ function readValue(option: Option, rawName: string, value: string | undefined): 
   if (value === undefined) throw usageFailure(`${rawName}: expected a value (${placeholder}), got none`);
   const read = kind.read(value);
   if (v.is(kind.schema, read)) return read;
-  throw usageFailure(`${rawName}: expected ${kind.spelling ?? kind.expected}, got ${shownLine(value, maxShownLength) || 'nothing'}`);
+  throw usageFailure(
+    `${rawName}: expected ${kind.spelling ?? kind.expected}, got ${shownLine(value, maxShownLength) || 'nothing'}`,
+  );
 }
 
 function unknownOption(rawName: string, names: readonly string[]): string {

@@ -137,6 +137,16 @@ const csv: readonly Case[] = [
     'column a: expected numbers or at most 256 categories, got 300 texts such as "text 0": ignore it with --ignore a',
   ],
   [
+    'numbers with thousands separators',
+    'a,b,label\n"1,234",1,x\n"999",2,y\n"12,345.6",3,x\n,4,y\n',
+    'column a: expected numbers or at most 256 categories, got 3 numbers with thousands separators such as "1,234": remove the separators, or ignore it with --ignore a',
+  ],
+  [
+    'a class that is not repeated, whose name has a comma',
+    'a,label\n1,"no, not"\n2,"no, not"\n',
+    'column label: expected at least 2 classes, got 1 ("no, not")',
+  ],
+  [
     'no label column of that name',
     table,
     'expected a column "species" for the label, got the columns a, b, label',
@@ -181,7 +191,11 @@ const csv: readonly Case[] = [
     'line 2, column label: expected a number that float32 can hold, got 1e+39',
     { task: 'regression' },
   ],
-  ['nothing beside the label', 'label\nx\ny\n', 'expected at least one column besides the label "label", got none'],
+  [
+    'nothing beside the label',
+    'label\nx\ny\n',
+    'expected at least one column besides the label "label", got none: columns are separated by commas, semicolons or tabs',
+  ],
   [
     'too few samples to split',
     'a,label\n1,x\n2,y\n',

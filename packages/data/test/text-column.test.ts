@@ -59,10 +59,21 @@ describe('texts beside a label', () => {
   });
 
   it('take as many words as asked for', () => {
-    const { train, reading, length } = open(table, { vocabulary: 4, context: 2 });
+    const { train, reading, found, length } = open(table, { vocabulary: 4, context: 2 });
     expect(tokenNames(reading.vocabulary)).toEqual(['(none)', '(unknown)', 'film', 'a']);
     expect([length, train.samples.values.length]).toEqual([2, 80]);
+    expect(found).toContain('(2 different words, up to 4 a text, of which the first 2 are read)');
+    expect(open(table, { context: 300 }).found).toContain('(5 different words, up to 4 a text)');
   });
+
+  it.each<TableOptions>([{ context: 4 }, { vocabulary: 300 }])(
+    'are few different ones if asked for by %j',
+    (options) => {
+      const few = tableOf(rows.map(([, stars]) => [stars === '1' ? 'One bad film' : 'A good film', stars!]));
+      expect(datasetFromTable(few, { label: 'stars' }).reading?.type).toBe('rows');
+      expect(open(few, options).found).toContain('texts in column review (5 different words, up to 3 a text)');
+    },
+  );
 
   it('give the tokens of a trained model to tables and rows, whatever the order and the other columns', () => {
     const words = fc.array(fc.constantFrom('a', 'good', 'Bad', 'film', 'unheard', '1'), { maxLength: 9 });
@@ -136,7 +147,12 @@ describe('what is no text to learn from', () => {
     [
       'a vocabulary for other columns',
       () => datasetFromTable(tableOf(short), { label: 'stars', vocabulary: 300 }),
-      'reviews.csv: expected a single column of texts besides the label, which --vocabulary is for, got other columns: leave them out with --ignore',
+      'reviews.csv: expected a single column of texts besides the label, which --vocabulary is for, got texts of fewer than 3 words on average',
+    ],
+    [
+      'a context for numbers and texts',
+      () => datasetFromTable(tableOf(named, ['review', 'rooms', 'stars']), { label: 'stars', context: 8 }),
+      'reviews.csv: expected a single column of texts besides the label, which --context is for, got other columns: leave them out with --ignore',
     ],
     [
       'a table without the column',

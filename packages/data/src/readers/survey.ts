@@ -84,15 +84,14 @@ function usable(areMany: boolean): string {
 function faultOf(table: TableFile, survey: SurveyedColumn, alternative: string): ColumnFault | undefined {
   const { column, type, missing, counts } = survey;
   if (type === 'number' && counts.size > 0) return strayTexts(table, survey);
-  if (missing < column.count && counts.size <= maxCategories) return undefined;
-  const [example] = counts.keys();
-  const got =
-    missing === column.count
-      ? 'no values'
-      : `${counts.size} ${areDates(survey) ? 'dates' : 'texts'} such as ${shownText(example!)}`;
+  const grouped = groupedNumber(survey);
+  if (missing < column.count && counts.size <= maxCategories && grouped === undefined) return undefined;
+  const example = grouped ?? [...counts.keys()][0];
+  const kind = grouped !== undefined ? 'numbers with thousands separators' : areDates(survey) ? 'dates' : 'texts';
+  const got = missing === column.count ? 'no values' : `${counts.size} ${kind} such as ${shownText(example!)}`;
   const name = shownName(column.name);
-  const error = () =>
-    unexpected(`${table.name}: column ${name}`, usable(false), `${got}: ignore it with --ignore ${name}${alternative}`);
+  const advice = `${grouped === undefined ? '' : 'remove the separators, or '}ignore it with --ignore ${name}`;
+  const error = () => unexpected(`${table.name}: column ${name}`, usable(false), `${got}: ${advice}${alternative}`);
   return { column, got, error };
 }
 
@@ -190,7 +189,7 @@ function missingError(table: TableFile, refused: readonly MissingCells[], label:
 const maxShown = 40;
 
 /** Like `listed`, for parts that are more than names. */
-function shownList(parts: readonly string[]): string {
+export function shownList(parts: readonly string[]): string {
   if (parts.length <= maxShown) return parts.join(', ');
   return `${parts.slice(0, maxShown).join(', ')}, and ${parts.length - maxShown} more`;
 }
@@ -206,13 +205,37 @@ function areDates({ type, counts }: SurveyedColumn): boolean {
   return true;
 }
 
+const groupedForm = /^[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)$/;
+const plainForm = /^[+-]?\d+(?:[.,]\d+)?$/;
+
+/** Returns the first number with thousands separators of a column of such numbers; undefined for other columns. */
+function groupedNumber({ type, counts }: SurveyedColumn): string | undefined {
+  if (type === 'number') return undefined;
+  let first: string | undefined;
+  for (const text of counts.keys()) {
+    if (groupedForm.test(text)) first ??= text;
+    else if (!plainForm.test(text) && !isMissing(text, 'number')) return undefined;
+  }
+  return first;
+}
+
 /** Fewest words of a text on average; names, codes and categories have fewer. */
 const fewestWords = 3;
 
-/** Whether a column consists of texts to read word by word: too different to be categories, and of several words. */
+/** Whether a column consists of texts to read word by word. */
 export function isText(survey: SurveyedColumn): boolean {
+  return otherThanText(survey, false) === undefined;
+}
+
+/**
+ * Returns what a column consists of instead of texts to read word by word; undefined if it consists of texts.
+ * @param isAsked whether texts were asked for; otherwise they are too different to be categories
+ */
+export function otherThanText(survey: SurveyedColumn, isAsked: boolean): string | undefined {
   const { type, counts } = survey;
-  if (type === 'number' || (counts.size <= maxCategories && !isIdentifier(survey)) || areDates(survey)) return false;
+  if (type === 'number') return 'numbers';
+  if (areDates(survey)) return 'dates';
+  if (!isAsked && counts.size <= maxCategories && !isIdentifier(survey)) return 'categories';
   let words = 0;
   const splitting = splitWords(survey.column.name, () => {
     words += 1;
@@ -220,7 +243,7 @@ export function isText(survey: SurveyedColumn): boolean {
   const encoder = new TextEncoder();
   for (const text of counts.keys()) splitting.take(encoder.encode(`${text}\n`));
   splitting.end();
-  return words >= fewestWords * counts.size;
+  return words >= fewestWords * counts.size ? undefined : `texts of fewer than ${fewestWords} words on average`;
 }
 
 /** Whether nearly every row has its own text, or whole numbers grow or count the rows in any order. */

@@ -28,11 +28,12 @@ import {
 import type { JsonLines } from './json-lines.ts';
 import {
   doubtfulColumns,
-  isText,
   type MissingPolicy,
   missingPolicies,
+  otherThanText,
   requireUsable,
   type SurveyedColumn,
+  shownList,
   surveyOf,
   type UnfilledColumn,
   usableRows,
@@ -256,15 +257,18 @@ function planOf(table: TableFile, options: TableOptions): TablePlan {
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
-    throw unexpected(table.name, `at least one column besides the label ${shownText(label.name)}`, 'none');
+    const advice = table.columns.length > 1 ? '' : ': columns are separated by commas, semicolons or tabs';
+    throw unexpected(table.name, `at least one column besides the label ${shownText(label.name)}`, `none${advice}`);
   }
   const policyOf = policiesOf(table, options);
   const surveys = like?.columns || like?.text ? [] : seen.map(surveyOf);
-  const [only] = surveys;
-  const text = like?.text?.name ?? (surveys.length === 1 && isText(only!) ? only!.column.name : undefined);
+  const [only, second] = surveys;
+  const isAsked = options.context !== undefined || options.vocabulary !== undefined;
+  const other = only && !second ? otherThanText(only, isAsked) : 'other columns: leave them out with --ignore';
+  const text = like?.text?.name ?? (other === undefined ? only!.column.name : undefined);
   if (text === undefined) {
     requireUsable(table, surveys);
-    refuseTextOptions(table, options);
+    refuseTextOptions(table, options, other);
   }
   const known = like?.text ? [{ name: like.text.name, type: 'category' as const }] : like?.columns;
   const unfilled: Unfilled[] = [];
@@ -282,11 +286,11 @@ function planOf(table: TableFile, options: TableOptions): TablePlan {
 }
 
 /** @throws DataError if options for texts are given for a table without texts */
-function refuseTextOptions({ name }: TableFile, options: TableOptions): void {
+function refuseTextOptions({ name }: TableFile, options: TableOptions, got: string | undefined): void {
   for (const option of ['vocabulary', 'context'] as const) {
     if (options[option] === undefined) continue;
     const expected = `a single column of texts besides the label, which --${option} is for`;
-    throw unexpected(name, expected, 'other columns: leave them out with --ignore');
+    throw unexpected(name, expected, got);
   }
 }
 
@@ -352,9 +356,10 @@ function seenText(features: readonly FeatureColumn[]): string {
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
 }
 
-function textsText({ name, vocabulary, length }: TextColumn): string {
+function textsText({ name, vocabulary, length, longest = length }: TextColumn): string {
   const words = plural(vocabularySize(vocabulary) - wordless.count, 'different word');
-  return `texts in column ${shownName(name)} (${words}, up to ${thousands(length)} a text)`;
+  const cut = longest > length ? `, of which the first ${thousands(length)} are read` : '';
+  return `texts in column ${shownName(name)} (${words}, up to ${thousands(longest)} a text${cut})`;
 }
 
 /** Says which missing values were replaced, and by what. */
@@ -365,7 +370,7 @@ function filledText(surveys: readonly SurveyedColumn[], features: readonly Featu
     const shown = typeof value === 'number' ? short(value) : shownName(value);
     return [`${shownName(column.name)} with ${shown} (${thousands(missing)})`];
   });
-  return filled.length === 0 ? [] : [`missing values filled in: ${listed(filled)}`];
+  return filled.length === 0 ? [] : [`missing values filled in: ${shownList(filled)}`];
 }
 
 function droppedText(dropped: number, rows: number): string[] {
@@ -387,7 +392,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   if (test !== undefined) checkArguments('datasetFromJsonLines', [linesKind, test]);
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
-  refuseTextOptions(table, options);
+  refuseTextOptions(table, options, 'arrays');
   const label = labelColumn(table, options.label);
   if (test) requireShape(test, samples.shape, table.name);
   const unfilled = [labelPlan(label, policiesOf(table, options))];

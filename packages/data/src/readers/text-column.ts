@@ -13,6 +13,8 @@ export interface TextColumn {
   readonly vocabulary: Vocabulary;
   /** Number of tokens in a sample: longer texts are cut, shorter ones are filled with token 0. */
   readonly length: number;
+  /** Number of words of the longest training text; undefined if a trained model knows the column. */
+  readonly longest?: number;
 }
 
 const textKind = objectWith('a column of texts', 'name', 'vocabulary', 'length');
@@ -52,7 +54,7 @@ export function fitText(
     const place = `${table.name}: column ${shownName(name)}`;
     throw unexpected(place, 'a word that occurs twice in the training rows', 'none');
   }
-  return { name, vocabulary: { kind: 'words', tokens }, length: context ?? Math.min(longest, mostWords) };
+  return { name, vocabulary: { kind: 'words', tokens }, length: context ?? Math.min(longest, mostWords), longest };
 }
 
 /** Encodes the texts of a table's rows as tokens, [rows, length]. @throws DataError without the column */
