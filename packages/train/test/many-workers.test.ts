@@ -36,7 +36,8 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   const liveBytes = new Map<number, number>();
   const taken: number[] = [];
   const server = await openServer({
-    args,
+    // Otherwise, the run would begin without those that have not joined within ten seconds.
+    args: [...args, '--wait-for-start'],
     startWorkers: workers,
     // On a busy machine, a step of 64 workers in one thread may take long, but no worker counts as late here.
     limits: {
@@ -72,6 +73,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
     // The numerics checks of all others, in the same thread, could last longer than a session waits for its welcome.
     await server.ready(sessions.length);
   }
+  server.run.control('start');
   expect(await server.run.outcome).toEqual({ type: 'finished' });
   const ends = await Promise.all(sessions.map((session) => session.ended));
   expect(ends.every(({ type }) => type === 'finished')).toBe(true);
