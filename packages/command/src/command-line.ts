@@ -121,9 +121,8 @@ function readValue(option: Option, rawName: string, value: string | undefined): 
   if (value === undefined) throw usageFailure(`${rawName}: expected a value (${placeholder}), got none`);
   const read = kind.read(value);
   if (v.is(kind.schema, read)) return read;
-  throw usageFailure(
-    `${rawName}: expected ${kind.spelling ?? kind.expected}, got ${shownLine(value, maxShownLength) || 'nothing'}`,
-  );
+  const got = `${shownLine(value, maxShownLength) || 'nothing'}${kind.advice?.(read) ?? ''}`;
+  throw usageFailure(`${rawName}: expected ${kind.spelling ?? kind.expected}, got ${got}`);
 }
 
 function unknownOption(rawName: string, names: readonly string[]): string {

@@ -151,6 +151,7 @@ export function numberKind(range: string, accepts: (value: number) => boolean): 
     expected: `a number ${range}`,
     placeholder: 'X',
     read: (value) => (value.trim() === '' ? value : Number(value)),
+    advice: (value) => (value === Number.POSITIVE_INFINITY ? ', which is too large' : ''),
   };
 }
 
