@@ -66,7 +66,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   process.stdout.write(`${which}: ${samplesText(test, model, options.all ? '' : 'test ')}\n`);
   const evaluation = await model.evaluate(test);
   model.dispose();
-  process.stdout.write(`${evaluationText(evaluation, classes)}\n`);
+  process.stdout.write(`${evaluationText(evaluation, classes, unitOf(model.reading))}\n`);
   if (options.report === undefined) return 0;
   const about = { lockstep: version, model: { name: architecture.name, parameters }, weightsSha256, classes, values };
   await saveJson(options.report, { ...about, samples: test.count, ...evaluation });
@@ -77,11 +77,14 @@ export async function evaluate(args: readonly string[]): Promise<number> {
 /** @param test precedes the noun */
 function samplesText({ count, samples: { shape }, targets }: Dataset, { reading }: LoadedModel, test: string): string {
   if (targets.role === 'next') {
-    const unit = reading?.type === 'text' ? tokenUnits[reading.vocabulary.kind] : 'tokens';
     const [sample, of] = targets.lines ? ['line', 'of up to'] : ['window', 'of'];
-    return `${plural(count, `${test}${sample}`)} ${of} ${targets.positions} ${unit}`;
+    return `${plural(count, `${test}${sample}`)} ${of} ${targets.positions} ${unitOf(reading)}`;
   }
   return plural(count, `${test}sample`) + sizeText(shape);
+}
+
+function unitOf(reading: LoadedModel['reading']): string {
+  return reading?.type === 'text' ? tokenUnits[reading.vocabulary.kind] : 'tokens';
 }
 
 function sizeText(shape: readonly number[]): string {
@@ -153,26 +156,26 @@ const columns: readonly PrintedColumn[] = [
   { header: 'of its class', align: 'right' },
 ];
 
-/** Lines without a trailing line break. @param classes their names */
-export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
+/** Lines without a trailing line break. @param classes their names @param unit name of a token */
+export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[], unit?: string): string {
   const { loss, metrics, confusion } = evaluation;
   if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
   const table = metrics ? metricsLines(metrics) : [];
   return [
-    qualityText(evaluation),
+    qualityText(evaluation, unit),
     ...(metrics && 'classes' in metrics ? imbalanceLines(metrics, true) : []),
     ...(table.length > 0 ? ['', ...table] : []),
     ...(confusion ? errorLines(errorsOf(confusion), confusion, classes) : []),
   ].join('\n');
 }
 
-function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEvaluation): string {
+function qualityText({ loss, accuracy, r2, rmse, metrics, confusion }: ModelEvaluation, unit?: string): string {
   if (accuracy === null) {
     const absolute = metrics && 'outputs' in metrics ? `, MAE ${measured(metrics.mae)}` : '';
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
     return `loss ${decimals(loss)}, RMSE ${measured(rmse!)}${absolute}${explained}`;
   }
-  if (metrics && 'perplexity' in metrics) return `${textQuality(metrics)}, accuracy ${percent(accuracy)}`;
+  if (metrics && 'perplexity' in metrics) return `${textQuality(metrics, unit)}, accuracy ${percent(accuracy)}`;
   const quality = `loss ${decimals(loss)}, accuracy ${percent(accuracy)}`;
   if (!confusion) return quality;
   const wrong = errorsOf(confusion).reduce((sum, { count }) => sum + count, 0);

@@ -67,7 +67,9 @@ describe('a text model', () => {
   it('is evaluated on a text: loss, perplexity and bits per byte', async () => {
     const { stdout } = await printed(() => evaluate([...load, '--data', place('prose.txt'), '--all']));
     expect(stdout).toMatch(/: 6\d windows of 16 characters\n/);
-    expect(stdout).toMatch(/loss \d\.\d{3} \(perplexity [\d.]+, \d\.\d\d bits per byte; 1,0\d\d tokens\), accuracy/);
+    expect(stdout).toMatch(
+      /loss \d\.\d{3} \(perplexity [\d.]+, \d\.\d\d bits per byte; 1,0\d\d characters\), accuracy/,
+    );
   });
 
   it('cannot read a text with other characters, and does not classify', async () => {
