@@ -70,8 +70,8 @@ describe('a worker that joins', () => {
     [{ backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
     [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
     [{ signal: 1 }, 'signal: expected an AbortSignal, got 1'],
-    [{ name: '😀'.repeat(41) }, `${line} 😀`],
-    [{ name: '' }, `${line} nothing`],
+    [{ name: '😀'.repeat(41) }, `${line} "😀`],
+    [{ name: '' }, `${line} ""`],
   ])('with a wrong option is refused in one sentence: %j', async (options, message, url = 'ws://127.0.0.1:1') => {
     const error = await join(url, options as JoinOptions).done.catch((reason: Error) => reason);
     expect(error).toMatchObject({ name: 'ConfigurationError' });

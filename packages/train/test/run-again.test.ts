@@ -30,7 +30,7 @@ it('each has the weights of one process, the worker stays, and a page opened lat
   const viewer = await watch();
   expect((await viewer.next('run')).config.seed).toBe(1);
   viewer.send({ type: 'runAgain', token, schedule: 'none', optimizer: 'adam' });
-  expect((await viewer.next('refused')).message).toMatch(/^optimizer\.schedule: expected .*cosine.*, got none$/);
+  expect((await viewer.next('refused')).message).toMatch(/^optimizer\.schedule: expected .*cosine.*, got "none"$/);
   const changes = { seed: 5, batch: 32, epochs: 2 };
   viewer.send({ type: 'runAgain', token, optimizer: 'adam', schedule: 'cosine', ...changes });
   const third = await second.nextRun();

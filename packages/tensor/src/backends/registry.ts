@@ -205,8 +205,10 @@ async function openOnThreads(
 }
 
 /**
- * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a
- * backend with its own rounding must be named. `gpu` takes WebGPU if possible, else WebGL.
+ * Opens a backend and checks its numerics.
+ *
+ * `auto` takes the first of `exactBackendNames` that opens and passes: a backend with its own rounding must be named.
+ * `gpu` takes WebGPU if possible, else WebGL.
  * @param threads threads of `cpu`; other backends have one
  * @throws an Error with one sentence if everything that the choice allows is refused
  */
