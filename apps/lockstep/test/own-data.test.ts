@@ -180,7 +180,7 @@ describe('a model of tables', () => {
   it.each<[args: string[], message: RegExp]>([
     [
       [place('classes'), place('wide.png')],
-      /^wide\.png: expected a table, which the model takes, as CSV, TSV, JSON Lines or Parquet, got a PNG picture$/,
+      /^wide\.png: expected a table \(CSV, TSV, JSON Lines or Parquet\), which the model takes, got a PNG picture$/,
     ],
     [
       [place('classes'), place('x.csv'), '--invert'],

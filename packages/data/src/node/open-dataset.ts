@@ -313,7 +313,7 @@ export async function readRows(path: string, use: 'train' | 'predict' = 'train')
       const advice = adviceFor(chunk);
       if (advice) {
         const [expected, got] = ['CSV, TSV, JSON Lines or Parquet', fileKind(chunk)];
-        if (use === 'predict') throw unexpected(name, `a table, which the model takes, as ${expected}`, got);
+        if (use === 'predict') throw unexpected(name, `a table (${expected}), which the model takes`, got);
         throw unexpected(name, expected, `${got}: ${advice}`);
       }
       format = formats.find(({ begins }) => begins(chunk))!;
