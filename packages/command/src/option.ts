@@ -202,6 +202,11 @@ export function kindOf<Value>(expected: string, accepts: (value: unknown) => boo
   return { schema: v.custom<Value>(accepts), expected, read: (value) => value };
 }
 
+/** Functions, which a command line cannot give. */
+export function functionKind<Value>(): OptionKind<Value> {
+  return kindOf('a function', (value) => typeof value === 'function');
+}
+
 /** Objects, which a command line cannot give. */
 export function objectKind<Value extends object>(
   expected: string,

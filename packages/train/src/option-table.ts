@@ -10,6 +10,7 @@ import {
   fleetOptions,
   fractionBelowOneKind,
   fractionKind,
+  functionKind,
   generalOptions,
   inGroup,
   joinKinds,
@@ -561,8 +562,8 @@ const kinds = {
     runOptions.validation.kind,
     objectKind<Dataset>('a data set', (value) => 'samples' in value && 'targets' in value),
   ),
-  onStep: kindOf<TrainOptions['onStep']>('a function', (value) => typeof value === 'function'),
-  onEpoch: kindOf<TrainOptions['onEpoch']>('a function', (value) => typeof value === 'function'),
+  onStep: functionKind<TrainOptions['onStep']>(),
+  onEpoch: functionKind<TrainOptions['onEpoch']>(),
   signal: joinKinds.signal,
 } as const satisfies KindsOf<TrainOptions> &
   KindsOf<OptimizerOptions, 'optimizer.'> &

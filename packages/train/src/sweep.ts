@@ -1,6 +1,6 @@
 /** Several runs, one after another, on the same workers: a grid of values, several seeds, and folds of the data. */
 
-import { checkKinds, kindOf, objectKind } from '@lockstep/command/options';
+import { checkKinds, functionKind, kindOf, objectKind } from '@lockstep/command/options';
 import { argumentKinds, checkArguments, concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
@@ -90,7 +90,7 @@ const kinds = {
   grid: objectKind<NonNullable<SweepOptions['grid']>>('an object with a list of values for each option'),
   seeds: runOptions.seeds.kind,
   folds: runOptions.folds.kind,
-  onRun: kindOf<SweepOptions['onRun']>('a function', (value) => typeof value === 'function'),
+  onRun: functionKind<SweepOptions['onRun']>(),
 };
 
 /** @throws ConfigurationError before the first run if there can be no such run */

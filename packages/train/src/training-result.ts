@@ -1,6 +1,6 @@
 /** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
 
-import { checkKinds, joinKinds, type KindsOf, kindOf } from '@lockstep/command/options';
+import { checkKinds, functionKind, joinKinds, type KindsOf } from '@lockstep/command/options';
 import { fieldOf } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { bytesOf } from '@lockstep/protocol';
@@ -84,7 +84,7 @@ export class TrainingError extends Error {
 
 const verifyKinds = {
   signal: joinKinds.signal,
-  log: kindOf<VerifyRequest['log']>('a function', (value) => typeof value === 'function'),
+  log: functionKind<VerifyRequest['log']>(),
 } as const satisfies KindsOf<VerifyRequest>;
 
 interface VerifyRequest {

@@ -15,6 +15,7 @@ import {
   type Shard,
   samplesInShard,
   shardKey,
+  shardText,
 } from '@lockstep/rules';
 import type { InlineGradientMessage } from './inline-worker.ts';
 import type { AskedRunOptions } from './run-options.ts';
@@ -109,7 +110,7 @@ export class ResultReceiver {
     const held = this.#held.take(place, from);
     const result = held ?? arrival;
     if (result?.connection !== from)
-      throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a result of connection ${from}`);
+      throw new Error(`${shardText({ lo, n })}: expected a result of connection ${from}`);
     const { aggregator } = this.#options.parameterServer;
     if (result === arrival) arrival.isTaken = true;
     const { memory, size } = result;

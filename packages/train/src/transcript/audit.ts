@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import {
   checkKinds,
   fractionKind,
+  functionKind,
   joinKinds,
   type KindsOf,
   kindOf,
@@ -63,7 +64,6 @@ export interface AuditOptions {
   readonly random?: (() => number) | undefined;
 }
 
-const isFunction = (value: unknown): boolean => typeof value === 'function';
 const kinds = {
   data: dataKind,
   initialWeights: modelFileKind,
@@ -74,8 +74,8 @@ const kinds = {
   publicKeys: listKind(textKind, 'a list of public keys', 'HEX,…'),
   threads: threadsKind,
   signal: joinKinds.signal,
-  onStep: kindOf('a function', isFunction),
-  random: kindOf('a function', isFunction),
+  onStep: functionKind(),
+  random: functionKind(),
 } as const satisfies KindsOf<AuditOptions>;
 
 /** A state of a run, which is read when it is needed. */
