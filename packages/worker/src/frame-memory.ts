@@ -111,11 +111,12 @@ export class FrameMemory implements SharedFrames {
   write({ head, bulk }: FrameParts): Uint8Array<ArrayBuffer> | undefined {
     const length = head.length + bulk.length;
     if (length < leastFrameBytes || length > ringBytes || !this.isShared || this.#isClosed) return undefined;
-    const from = this.#written % ringBytes;
+    this.#readByPeer = Math.max(this.#readByPeer, this.#count(this.#outgoing));
+    // An empty ring begins again, where the processor's cache may still have its bytes.
+    if (this.#readByPeer === this.#written) this.#readByPeer = this.#written = roundUp(this.#written);
     // A frame never wraps around.
-    const begin = from + length <= ringBytes ? this.#written : this.#written + ringBytes - from;
+    const begin = (this.#written % ringBytes) + length <= ringBytes ? this.#written : roundUp(this.#written);
     const end = begin + length;
-    if (end - this.#readByPeer > ringBytes) this.#readByPeer = this.#count(this.#outgoing);
     if (!(end - this.#readByPeer <= ringBytes)) return undefined;
     if (!writeAll(this.#file, [head, bulk], this.#outgoing.at + (begin % ringBytes))) return undefined;
     this.#written = end;
@@ -167,6 +168,9 @@ export class FrameMemory implements SharedFrames {
     return count[0]!;
   }
 }
+
+/** The next position at which a ring begins. */
+const roundUp = (position: number): number => Math.ceil(position / ringBytes) * ringBytes;
 
 /** @returns false if the memory is full */
 function writeAll(file: number, parts: readonly NodeJS.ArrayBufferView[], position: number): boolean {

@@ -69,6 +69,18 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
     );
   });
 
+  it('begins the ring again once the peer has read everything, so that few pages of memory are used', () => {
+    const { worker, coordinator } = openBoth();
+    const frame = frameOf(40_000, 1);
+    const endOf = (place: Uint8Array<ArrayBuffer>): number => new DataView(place.buffer).getFloat64(8) % ringBytes;
+    const [first, second] = [worker.write(inParts(frame))!, worker.write(inParts(frame))!];
+    expect([first, second].map(endOf)).toEqual([40_000, 80_000]);
+    for (const { buffer } of [first, second]) coordinator.frameAt(buffer);
+    const third = worker.write(inParts(frame))!;
+    expect(endOf(third)).toBe(40_000);
+    expect(isEqual(coordinator.frameAt(third.buffer)!, frame)).toBe(true);
+  });
+
   it('takes nothing before both ends have it, and nothing after its end', () => {
     const worker = FrameMemory.create()!;
     const frame = frameOf(40_000, 1);
