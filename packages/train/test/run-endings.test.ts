@@ -12,7 +12,7 @@ async function watched(options: TrainOptions) {
   return { run, viewer: await openViewer(url), url, adminToken };
 }
 
-it.each([false, true])('weights and report come with the end; stay: %s', async (stay) => {
+it.each([false, true])('weights, their hash and the report come with the end; stay: %s', async (stay) => {
   const { run, viewer, url } = await watched({ listen: { stay } });
   run.start();
   const [about, weights, left] = [
@@ -29,6 +29,10 @@ it.each([false, true])('weights and report come with the end; stay: %s', async (
   );
   expect(file).toEqual(result.modelFile());
   expect(weights.step).toBe(left.step);
+  const before = viewer.received.slice(0, viewer.received.indexOf(left));
+  expect(before.findLast(({ type }) => type === 'progress')).toMatchObject({
+    ...{ weightsHash: result.report.weightsSha256.slice(0, 16), weightsHashStep: left.step },
+  });
   if (!stay) return;
   const late = await openViewer(url);
   expect(await late.next('result')).toEqual(left);

@@ -199,6 +199,8 @@ export class Dashboard {
     const { step, weights } = recorder.data.final!;
     const bytes = bytesOf(weights);
     this.#weights.end(recorder.data.final!, weightsSha256);
+    // The last progress may have the hash of earlier weights, and the server may close before the next one.
+    this.#viewers.broadcast(this.#progress(this.#newPoints()));
     if (bytes.byteLength <= maxFinalWeightsBytes) this.#viewers.broadcast({ type: 'weights', step, bytes });
     const encoder = new TextEncoder();
     const json = encoder.encode(`${JSON.stringify(boundedReport(report), null, 2)}\n`);
