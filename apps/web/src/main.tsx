@@ -49,8 +49,9 @@ render(
 
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
-  if (store.progress.value?.phase !== 'training') return;
-  for (const part of [import('./watch/run-model.ts'), import('./draw/inference.ts')]) part.catch(() => {});
+  if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
+  const parts = [import('./watch/run-model.ts'), import('./draw/inference.ts'), import('./draw/picture-input.ts')];
+  for (const part of parts) part.catch(() => {});
 });
 
 // Waits for the run: its workload decides between the GPU and the CPU.

@@ -1,4 +1,6 @@
 /** As a teacher would: three classes on the page, from the webcam and from files, to a model that is used in the page. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { seriousViolations } from './axe.ts';
@@ -82,5 +84,16 @@ describePage('own pictures', ({ browser, folder }) => {
     await tab.shows('This picture cannot be read: its format is unknown.');
     expect(await seriousViolations(page)).toEqual([]);
     expect(tab.errors).toEqual([]);
+  });
+
+  it('are classified by a page whose coordinator has ended', async () => {
+    const shapes = fileURLToPath(new URL('../../../docs/shapes', import.meta.url));
+    const run = await startRun(folder, ['--data', shapes, '--workers', '1', '--steps', '40', '--wait-for-start']);
+    const { page, errors } = await browser.open(run, 'owner');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.getByText('The coordinator has ended; these are its last results.').waitFor();
+    await page.getByLabel('Or choose, drop or paste a picture').setInputFiles(join(shapes, 'cross', '01.png'));
+    await page.getByText(/^Looks like (circle|cross|square)/).waitFor();
+    expect(errors).toEqual([]);
   });
 });
