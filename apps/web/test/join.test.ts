@@ -12,7 +12,8 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const file = join(folder, 'model.safetensors');
     const run = await startRun(folder, ['--epochs', '1', '--wait-for-start', '--save', file]);
     const tabs = [await browser.open(run, 'owner'), await browser.open(run)] as const;
-    await tabs[0].join('cpu', 'first tab');
+    // An override of the writing direction, which the coordinator refuses in a name.
+    await tabs[0].join('cpu', ' first\u202e\ttab ');
     await tabs[1].join('cpu', 'second tab');
     startWorker(['--url', run.worker, '--name', 'terminal']);
     await tabs[0].workersReady(3);

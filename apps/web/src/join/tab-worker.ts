@@ -1,4 +1,6 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
+import { unprintableRun } from '@lockstep/data/shown';
+import { isPrintableLine, maxNameLength } from '@lockstep/protocol';
 import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
 import { computed, effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
@@ -108,14 +110,13 @@ export class TabWorker {
 const nameKey = 'lockstep.name';
 
 export function deviceName(): string {
-  return localStorage.getItem(nameKey) ?? defaultName();
+  const stored = localStorage.getItem(nameKey) ?? '';
+  return isPrintableLine(stored, maxNameLength) ? stored : defaultName();
 }
 
-/** Stores a name for the next visit and returns it; an empty name restores the default. */
+/** Stores a name for the next visit and returns it; a name that the coordinator would refuse restores the default. */
 export function chooseDeviceName(text: string): string {
-  const name = text.trim();
-  if (name === '') localStorage.removeItem(nameKey);
-  else localStorage.setItem(nameKey, name);
+  localStorage.setItem(nameKey, text.replace(unprintableRun, ' ').trim());
   return deviceName();
 }
 
