@@ -33,6 +33,7 @@ const asPictures = 'give the folder with a folder of pictures for each class';
 /** Magic bytes at the start of files, the kinds they indicate, and how data of such a kind can be read instead. */
 const kinds: readonly (readonly [magic: readonly number[], kind: string, advice?: string])[] = [
   [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx or a .pt', 'unpack it, or save it as CSV'],
+  [[0xd0, 0xcf, 0x11, 0xe0], 'an old Office file, such as an .xls', 'save it as CSV'],
   [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture', asPictures],
   [[0xff, 0xd8, 0xff], 'a JPEG picture', asPictures],
   [[0x52, 0x49, 0x46, 0x46], 'a RIFF file, such as a WebP picture', asPictures],
@@ -41,7 +42,7 @@ const kinds: readonly (readonly [magic: readonly number[], kind: string, advice?
   [[0x00, 0x00, 0x08], 'an IDX file', 'give the folder with the four of them'],
   [[0x89, 0x48, 0x44, 0x46], 'an HDF5 file, such as a model of Keras'],
   [[0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'a NumPy array'],
-  [[0x25, 0x50, 0x44, 0x46], 'a PDF'],
+  [[0x25, 0x50, 0x44, 0x46], 'a PDF', 'save it as text or CSV'],
   [[0x80, 0x02], 'a Python pickle'],
   [[0x7f, 0x45, 0x4c, 0x46], 'a program'],
 ];

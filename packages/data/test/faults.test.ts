@@ -215,6 +215,12 @@ const csv: readonly Case[] = [
     'expected CSV, TSV, JSON Lines or Parquet, got a ZIP archive, such as an .xlsx or a .pt: unpack it, or save it as CSV',
   ],
   [
+    'an old spreadsheet',
+    Uint8Array.of(0xd0, 0xcf, 0x11, 0xe0, 0),
+    'expected CSV, TSV, JSON Lines or Parquet, got an old Office file, such as an .xls: save it as CSV',
+  ],
+  ['a PDF', '%PDF-1.7\n', 'expected CSV, TSV, JSON Lines or Parquet, got a PDF: save it as text or CSV'],
+  [
     'a picture',
     picture,
     'expected CSV, TSV, JSON Lines or Parquet, got a PNG picture: give the folder with a folder of pictures for each class',
