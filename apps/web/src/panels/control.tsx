@@ -188,7 +188,8 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
       <form class="stack" onSubmit={submit}>
         <h2>Run again</h2>
         <p class="aside">
-          Starts another run on this server with the current workers. Options that you do not change keep their values.
+          Starts another run on this server with the current workers. Settings that you do not change keep their values,
+          but another model or optimizer brings its own defaults.
         </p>
         {names.map((name) => (
           <Setting
