@@ -49,6 +49,11 @@ describePage('the page', ({ browser, folder }) => {
     await tab.shows('test images, epoch 3');
     const epochs = tab.page.getByRole('img', { name: /^Loss over the epochs: training \d.*test \d/ });
     await tab.during('the loss of three epochs', epochs.waitFor());
+    const arabic = await browser.open(run, 'page', { locale: 'ar-EG' });
+    // The labels of its axes are in the page's language, too.
+    await expect
+      .poll(async () => (await arabic.page.evaluate(pictureOfLoss)) ?? '')
+      .toBe(await tab.page.evaluate(pictureOfLoss));
     await tab.page.getByRole('combobox', { name: 'Over' }).selectOption('steps');
     const curve = tab.page.getByRole('img', { name: /^Loss over the steps: training \d.*test \d/ });
     await tab.during('the loss over the steps', curve.waitFor());
@@ -164,4 +169,8 @@ async function savesCurves(tab: Tab): Promise<void> {
   const picture = await tab.saves('PNG');
   expect(picture.name).toBe('lockstep-curves.png');
   expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
+}
+
+function pictureOfLoss(): string | undefined {
+  return document.querySelector<HTMLCanvasElement>('.chart canvas')?.toDataURL();
 }

@@ -1,4 +1,4 @@
-/** The vertical axes of curves: their ranges and labels. */
+/** The axes of curves: their labels, and the ranges of vertical ones. */
 import type uPlot from 'uplot';
 
 /** Values with these digits, from 1e-12 up to the largest float32. */
@@ -26,6 +26,13 @@ function logarithmicSplits(_plot: uPlot, _axis: number, low: number, high: numbe
   if (bounds.length <= 8) return bounds;
   const powers = bounds.filter((bound) => /^[^1-9]*1/.test(String(bound)));
   return powers.filter((_, index) => index % Math.ceil(powers.length / 8) === 0);
+}
+
+const label = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 6 });
+
+/** Labels in the page's language; uPlot's own are in the browser's. */
+export function labels(_plot: uPlot, splits: readonly number[]): string[] {
+  return splits.map((split) => label.format(split));
 }
 
 /** As short as the place next to an axis. */

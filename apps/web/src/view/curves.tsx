@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { Key } from '../look/controls.tsx';
 import { colorScheme, cssColor } from '../look/theme.ts';
-import { type VerticalAxis, verticalAxes } from './axes.ts';
+import { labels, type VerticalAxis, verticalAxes } from './axes.ts';
 
 export interface Curve {
   readonly label: string;
@@ -143,6 +143,7 @@ function optionsOf(element: HTMLElement, latest: { readonly current: CurvesProps
     font: `12px ${getComputedStyle(element).fontFamily}`,
     grid: { stroke: color('--border'), width: 1 },
     ticks: { show: false },
+    values: labels,
   };
   const xRange = (_plot: uPlot, low: number | null, high: number | null): [number, number] => {
     const { xEnd } = latest.current;
