@@ -39,7 +39,7 @@ describePage('tabs', ({ browser, folder }) => {
       const tab = await browser.open({ ...run, page: `${origin}/` });
       expect(await tab.page.evaluate(() => crossOriginIsolated)).toBe(false);
       const reason = 'one thread, because threads require https or localhost: start the coordinator with --tls';
-      await tab.panelShows(`One thread: ${reason}`);
+      await tab.panelShows(`One ${reason.slice(4)}.`);
       expect(await tab.page.getByLabel('Threads').isDisabled()).toBe(true);
       await tab.join('cpu', 'tab');
       await tab.computed(2);

@@ -13,7 +13,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { chooseDeviceName, deviceName, type TabWorker } from '../join/tab-worker.ts';
 import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.tsx';
-import { millisecondsText, plural, thousands } from '../look/format.ts';
+import { capitalized, millisecondsText, plural, thousands } from '../look/format.ts';
 import { isPicture, type RunStore } from '../watch/run-store.ts';
 import { backendLabel } from './workers.tsx';
 
@@ -146,7 +146,7 @@ function JoinForm({ tab, obstacle }: JoinProps) {
         isDisabled={reason !== undefined}
         onChoose={(value) => (threads.value = value)}
       />
-      {reason !== undefined && <p class="join-text">One thread: {reason}.</p>}
+      {reason !== undefined && <p class="join-text">{capitalized(reason)}.</p>}
       <button type="submit" class="primary" disabled={obstacle !== undefined}>
         {state.phase === 'ended' ? 'Join again' : 'Join'}
       </button>
@@ -177,7 +177,9 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
             {device && `, ${device}`}.
           </>
         )}
-        {phase === 'reconnecting' && <span class="retry-reason"> {retryReason}; trying again.</span>}
+        {phase === 'reconnecting' && retryReason && (
+          <span class="retry-reason"> {capitalized(retryReason)}; trying again.</span>
+        )}
       </p>
       <dl class="figures">
         <Figure label="Shards" value={thousands(shards)} />
