@@ -38,6 +38,8 @@ describePage('the page', ({ browser, folder }) => {
       expect([...errors, ...foreignRequests]).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
       expect(await seriousViolations(page), `${width} px`).toEqual([]);
+      await page.emulateMedia({ media: 'print' });
+      expect(await page.getByText('Edit', { exact: true }).isVisible()).toBe(false);
     }
   });
 
@@ -169,6 +171,21 @@ async function savesCurves(tab: Tab): Promise<void> {
   const picture = await tab.saves('PNG');
   expect(picture.name).toBe('lockstep-curves.png');
   expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
+  const [keys, colors] = await tab.page.evaluate(colorsOfKeys, picture.bytes.toString('base64'));
+  expect(keys.length).toBeGreaterThan(2);
+  expect(colors).toEqual(expect.arrayContaining(keys));
+}
+
+/** Returns the colors in the legends of the page, and those in a picture to the left of all curves. */
+async function colorsOfKeys(base64: string): Promise<[keys: string[], inPicture: string[]]> {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const image = await createImageBitmap(new Blob([bytes]));
+  const context = new OffscreenCanvas(image.width, image.height).getContext('2d')!;
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(18, 0, 1, image.height);
+  const rows = Array.from({ length: image.height }, (_, row) => data.slice(4 * row, 4 * row + 3).join(', '));
+  const keys = [...document.querySelectorAll('.chart .key')];
+  return [keys.map((key) => getComputedStyle(key, '::before').backgroundColor), rows.map((color) => `rgb(${color})`)];
 }
 
 function pictureOfLoss(): string | undefined {

@@ -224,29 +224,42 @@ export function saveCurvesCsv(store: RunStore): void {
 }
 
 const titlePixels = 40;
+const keyPixels = 22;
 
-/** Saves the charts of the page, stacked in one picture. */
+/** Saves the charts of the page with their legends, stacked in one picture. */
 export async function saveCurvesPng(): Promise<void> {
   const parts = [...document.querySelectorAll('.chart')].flatMap((chart) => {
     const canvas = chart.querySelector('canvas');
-    return canvas ? [{ canvas, title: chart.querySelector('h3')?.textContent ?? '' }] : [];
+    const keys = [...chart.querySelectorAll('.key')];
+    const above = titlePixels + keys.length * keyPixels;
+    return canvas ? [{ canvas, keys, above, title: chart.querySelector('h3')?.textContent ?? '' }] : [];
   });
   const picture = document.createElement('canvas');
   picture.width = Math.max(1, ...parts.map(({ canvas }) => canvas.width));
   picture.height = Math.max(
     1,
-    parts.reduce((sum, { canvas }) => sum + canvas.height + titlePixels, 0),
+    parts.reduce((sum, { canvas, above }) => sum + canvas.height + above, 0),
   );
   const context = picture.getContext('2d')!;
   context.fillStyle = cssColor('--surface');
   context.fillRect(0, 0, picture.width, picture.height);
-  context.font = `600 20px ${getComputedStyle(document.body).fontFamily}`;
-  context.fillStyle = cssColor('--text');
+  const { fontFamily } = getComputedStyle(document.body);
   let top = 0;
-  for (const { canvas, title } of parts) {
+  for (const { canvas, keys, above, title } of parts) {
+    context.font = `600 20px ${fontFamily}`;
+    context.fillStyle = cssColor('--text');
     context.fillText(title, 12, top + titlePixels - 12);
-    context.drawImage(canvas, 0, top + titlePixels);
-    top += canvas.height + titlePixels;
+    context.font = `14px ${fontFamily}`;
+    for (const [index, key] of keys.entries()) {
+      const below = top + titlePixels + index * keyPixels;
+      context.fillText(key.textContent ?? '', 32, below + 12);
+      context.save();
+      context.fillStyle = getComputedStyle(key, '::before').backgroundColor;
+      context.fillRect(12, below, 12, 12);
+      context.restore();
+    }
+    context.drawImage(canvas, 0, top + above);
+    top += canvas.height + above;
   }
   const image = await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, 'image/png'));
   if (image) download('lockstep-curves.png', image);
