@@ -1,8 +1,10 @@
 /** Runs a program so that no signal, and no death of this process's parent, leaves it running. */
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 
+/** The code with which programs end after any of these signals; those that are still loading have no handler. */
+const interruptedCode = 130;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 const parentCheckMs = 250;
 
 /** Ends the running program; undefined while there is none. */
@@ -12,7 +14,7 @@ let received;
 
 function onSignal(signal) {
   received = signal;
-  if (end === undefined) process.exit(128 + numbers[signal]);
+  if (end === undefined) process.exit(interruptedCode);
   end(signal);
 }
 
@@ -59,7 +61,8 @@ export function runChild(program, args, { group = false, output, onStart, ...opt
     for (const stream of output ? [child.stdout, child.stderr] : []) stream.setEncoding('utf8').on('data', output);
     child.on('error', (error) => finish({ code: 1, error }));
     child.on('close', (code, signal) => {
-      finish({ code: code ?? 128 + (numbers[signal] ?? 9), signal: received });
+      const killedCode = signal === received ? interruptedCode : 128 + constants.signals[signal];
+      finish({ code: code ?? killedCode, signal: received });
     });
   });
 }

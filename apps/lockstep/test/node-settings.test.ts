@@ -1,5 +1,6 @@
-/** The settings with which Node is started. */
-import { spawnSync } from 'node:child_process';
+/** The settings with which Node is started, and the exit code if a signal ends it. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { engineArguments } from '../programs.mjs';
 
@@ -25,4 +26,18 @@ it('is taken by this Node', () => {
   const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   expect(status).toBe(0);
   expect(stdout).toContain(engineArguments({ cores: 2 }).join());
+});
+
+it('ends a program that is still loading as an interrupted one, whichever signal it gets', async () => {
+  const child = new URL('../child.mjs', import.meta.url).href;
+  const program = 'process.stdout.write("loading"); setInterval(() => {}, 1_000)';
+  const script = `import { runChild } from ${JSON.stringify(child)};
+    const { code } = await runChild(process.execPath, ['--eval', ${JSON.stringify(program)}]);
+    process.exit(code);`;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const launcher = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+    await once(launcher.stdout, 'data');
+    launcher.kill(signal);
+    expect(await once(launcher, 'close')).toEqual([130, null]);
+  }
 });
