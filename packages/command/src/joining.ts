@@ -101,11 +101,11 @@ function isJoinError(error: unknown): error is JoinError {
   return error instanceof Error && error.name === 'JoinError';
 }
 
-function joinFailure({ reason, message }: JoinError, place: string): CommandFailure {
+function joinFailure({ reason, message, cause }: JoinError, place: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {
       // Other faults are those of the address, which nothing that is started later mends.
-      const isAbsent = message.startsWith('nothing answers there');
+      const isAbsent = (cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
       const advice = isAbsent ? `; start a coordinator with ${commandText('coordinator')}, or use --wait` : '';
       return new CommandFailure(`--url ${place}: ${message}${advice}`, 2);
     }

@@ -236,7 +236,7 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
     socket.once('error', (error) => {
       // The kernel accepts connections even for a process that is frozen or busy.
       const isSilent = isAccepted && isTimedOut;
-      reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error)));
+      reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error), { cause: error }));
     });
   });
   return transport;

@@ -107,9 +107,10 @@ async function takePart(
 type Work = Omit<MembershipOptions, 'random' | 'onEvent'>;
 
 /** Converts the end of a membership. @throws JoinError if the worker was not let in or could not go on */
-export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): JoinEnd {
+export function endOf(end: MembershipEnd, leaving: AbortSignal): JoinEnd {
+  const { type, message } = end;
   if (type === 'finished') return { type: leaving.aborted ? 'left' : 'finished', message };
-  throw new JoinError(type, message);
+  throw new JoinError(type, message, end.type === 'unreachable' ? { cause: end.cause } : {});
 }
 
 /** Runs one membership to its end. @throws JoinError if the worker is not let in or cannot go on */

@@ -36,8 +36,9 @@ export class JoinError extends Error {
   /** Turned away for good; the compute failed; no coordinator was reached. */
   readonly reason: 'refused' | 'failed' | 'unreachable';
 
-  constructor(reason: JoinError['reason'], message: string) {
-    super(message);
+  /** @param options the cause: the system's error, if it kept a coordinator from being reached */
+  constructor(reason: JoinError['reason'], message: string, options: ErrorOptions = {}) {
+    super(message, options);
     this.reason = reason;
   }
 }

@@ -38,8 +38,8 @@ export type MembershipEvent =
 
 export type MembershipEnd =
   | Exclude<SessionEnd, { type: 'lost' }>
-  /** The first attempt did not reach a coordinator. */
-  | { readonly type: 'unreachable'; readonly message: string };
+  /** The first attempt did not reach a coordinator; `cause` is the system's error, if there was one. */
+  | { readonly type: 'unreachable'; readonly message: string; readonly cause: unknown };
 
 export class Membership {
   /** Resolves when the run is over, or when this worker is refused for good, leaves, or cannot connect at first. */
@@ -89,7 +89,8 @@ export class Membership {
         // A worker with a resume key has been in the run.
         const hasBeenThere = this.#resumeKey !== undefined || this.#lastEnd !== undefined;
         const isBusy = error instanceof CoordinatorBusyError;
-        if (!waitForCoordinator && !hasBeenThere && !isBusy) return { type: 'unreachable', message };
+        if (!waitForCoordinator && !hasBeenThere && !isBusy)
+          return { type: 'unreachable', message, cause: (error as Error).cause };
         onEvent?.({ type: 'unreached', message });
       }
       if (transport) {
