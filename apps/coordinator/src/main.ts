@@ -110,14 +110,14 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   if (stoppedBy === 'owner') {
     display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
   }
-  for (const line of summaryLines(report, colors, failure)) display.sentence(line);
+  for (const line of summaryLines(report, colors, failure?.hasDiverged)) display.sentence(line);
   const failures = await finish(result, options, display, signal);
   const wasInterrupted = signal.aborted;
   const deposed = fleet?.deposed.aborted ? errorMessage(fleet.deposed.reason) : undefined;
   if (outcome !== 'finished' && checkpoint && deposed === undefined) {
     display.line(`To resume after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
   }
-  if (failure !== undefined) failures.push(failure);
+  if (failure) failures.push(failure.message);
   if (stoppedBy === 'program') failures.push(deposed ?? 'the coordinator was interrupted');
   // Printed before the wait: the terminal says why the run ended as soon as the page does.
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
@@ -139,8 +139,8 @@ async function followNext(run: TrainingRun, addressFile: string | undefined, sig
   while (next) {
     const display = new RunDisplay(undefined, addressFile);
     const { result, failure } = await endOf(next, display, undefined);
-    for (const line of summaryLines(result.report, colors, failure)) display.sentence(line);
-    if (failure !== undefined) process.stderr.write(`lockstep: ${failure}\n`);
+    for (const line of summaryLines(result.report, colors, failure?.hasDiverged)) display.sentence(line);
+    if (failure) process.stderr.write(`lockstep: ${failure.message}\n`);
     if (signal.aborted) return result.stoppedBy === 'program';
     next = await Promise.race([next.nextRun(), interrupted]);
   }
@@ -152,7 +152,7 @@ async function endOf(
   run: TrainingRun,
   display: RunDisplay,
   fleet: FleetMember | undefined,
-): Promise<{ readonly result: TrainingResult; readonly failure?: string }> {
+): Promise<{ readonly result: TrainingResult; readonly failure?: TrainingError }> {
   try {
     for await (const event of run) {
       display.show(event);
@@ -163,7 +163,7 @@ async function endOf(
     await fleet?.end(result.outcome);
     return { result };
   } catch (error) {
-    if (error instanceof TrainingError) return { result: error.result, failure: error.message };
+    if (error instanceof TrainingError) return { result: error.result, failure: error };
     throw error;
   } finally {
     display.end();

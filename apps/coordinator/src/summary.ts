@@ -1,6 +1,7 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong. */
 
 import {
+  bytesText,
   decimals,
   durationText,
   formatTable,
@@ -23,15 +24,15 @@ import {
 } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
-/** @param failure why the run failed, which is printed after the summary */
-export function summaryLines(report: Report, colors: Colors, failure = ''): string[] {
+/** @param isDivergenceTold whether the failure, which is printed after the summary, says that training has diverged */
+export function summaryLines(report: Report, colors: Colors, isDivergenceTold = false): string[] {
   const { kept, epochs } = report;
   const last = keptEpochOf(report);
   const lines: string[] = [''];
   const { metrics } = report;
   const { data } = report.config;
-  const isToldLater = failure.includes('training has diverged') && !Number.isFinite(last?.testLoss);
-  if (last && !isToldLater) lines.push(colors.bold(qualityLine(last, report)));
+  if (last && !(isDivergenceTold && !Number.isFinite(last.testLoss)))
+    lines.push(colors.bold(qualityLine(last, report)));
   if (report.validationMetrics && 'perplexity' in report.validationMetrics) {
     lines.push(`Validation ${textQuality(report.validationMetrics, data.unit)}`);
   }
@@ -131,12 +132,6 @@ function workerTable({ workers, steps, wire }: Report): string[] {
     durationText(waitMs / 1000, 1),
   ]);
   const bytes = wire.bytesSent + wire.bytesReceived;
-  const perStep = steps > 0 ? `, ${bytesText(bytes / steps, 2)} per step` : '';
+  const perStep = steps > 0 ? `, ${bytesText(bytes / steps)} per step` : '';
   return [...formatTable(columns, rows).split('\n'), `${bytesText(bytes)} over the wire${perStep}`];
-}
-
-/** @param digits decimals of less than 1,000 MB */
-function bytesText(bytes: number, digits = 0): string {
-  if (bytes < 1e6) return `${thousands(bytes / 1e3)} KB`;
-  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(digits)} MB` : `${thousands(bytes / 1e6)} MB`;
 }

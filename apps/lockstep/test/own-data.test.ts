@@ -119,7 +119,7 @@ describe('a model of tables', () => {
     ]);
     await expectRefusal(
       () => predictFiles(load('dropping')),
-      /^gaps\.csv: line 2, column size: expected a finite number, got "NA"$/,
+      /\/gaps\.csv: line 2, column size: expected a finite number, got "NA"$/,
     );
     await expectRefusal(
       () => evaluate(args('labeled')),
@@ -180,7 +180,7 @@ describe('a model of tables', () => {
   it.each<[args: string[], message: RegExp]>([
     [
       [place('classes'), place('wide.png')],
-      /^wide\.png: expected a table \(CSV, TSV, JSON Lines or Parquet\), which the model takes, got a PNG picture$/,
+      /\/wide\.png: expected a table \(CSV, TSV, JSON Lines or Parquet\), which the model takes, got a PNG picture$/,
     ],
     [
       [place('classes'), place('x.csv'), '--invert'],
@@ -193,11 +193,11 @@ describe('a model of tables', () => {
     [[place('classes'), place('none.csv')], /none\.csv: no such file or folder$/],
     [
       [place('classes'), place('other.csv')],
-      /^other\.csv: expected a column "size" for the model, got the columns color, weight$/,
+      /\/other\.csv: expected a column "size" for the model, got the columns color, weight$/,
     ],
     [
       [place('classes'), place('green.csv')],
-      /^green\.csv: line 3, column color: expected one of the known categories \(blue, red\), got "green"$/,
+      /\/green\.csv: line 3, column color: expected one of the known categories \(blue, red\), got "green"$/,
     ],
   ])('refuses %j', async ([load, ...args], message) => {
     writeFileSync(place('other.csv'), 'color,weight\nred,1\n');

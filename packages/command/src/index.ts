@@ -1,5 +1,6 @@
 /** The command line of every app: options as a table, files, one sentence for bad input, results in columns. */
 export {
+  bytesText,
   decimals,
   durationText,
   measured,

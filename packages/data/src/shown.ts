@@ -127,6 +127,14 @@ export function measured(value: number, digits = 4): string {
   return integerDigits < digits ? rounded.toFixed(digits - integerDigits) : thousands(rounded);
 }
 
+/** Formats a size to three significant digits in decimal units: "40 bytes", "8.06 MB". */
+export function bytesText(bytes: number): string {
+  const units = ['bytes', 'KB', 'MB', 'GB'];
+  let [value, unit] = [bytes, 0];
+  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
+  return `${unit === 0 ? Math.round(value) : measured(value, 3)} ${units[unit]}`;
+}
+
 /** Formats a count, such as `60,000`; a fraction is rounded. An engine's own formatter takes 10 ms to load. */
 export function thousands(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, ',');

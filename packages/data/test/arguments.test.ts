@@ -98,8 +98,10 @@ describe('node', () => {
 
   test('openDataset refuses options that it does not know', async () => {
     const options = { lable: 'species' } as node.OpenOptions;
-    await expect(node.openDataset(file, options)).rejects.toThrow(
-      /^openDataset: expected the options label, .*, got lable$/,
-    );
+    const error = await node.openDataset(file, options).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      name: 'Error',
+      message: expect.stringMatching(/^openDataset: expected the options label, .*, got lable$/),
+    });
   });
 });

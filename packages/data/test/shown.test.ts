@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FileError } from '../src/named-files.ts';
-import { fileKind, measured, printable, shownLine, shownValue, significant } from '../src/shown.ts';
+import { bytesText, fileKind, measured, printable, shownLine, shownValue, significant } from '../src/shown.ts';
 
 const anyText = fc.string({
   unit: fc.oneof(
@@ -83,6 +83,17 @@ it('shows a measured value with as many digits whatever they are, and does not c
       if (value < 10 ** (digits - 1)) expect(text.replace(/^0\.0*|[.,]/, '')).toHaveLength(digits);
     }),
   );
+});
+
+it.each([
+  [0, '0 bytes'],
+  [999.4, '999 bytes'],
+  [9_000, '9.00 KB'],
+  [1_500_000, '1.50 MB'],
+  [3e9, '3.00 GB'],
+  [12_345e9, '12,300 GB'],
+])('%d bytes are %s', (bytes, text) => {
+  expect(bytesText(bytes)).toBe(text);
 });
 
 it.each([

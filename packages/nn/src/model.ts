@@ -1,7 +1,7 @@
 /** A model as data: its layers, the models that have a name, its parameters and their first values. */
 
 import { checkArguments, type SampleField, type TargetField } from '@lockstep/data';
-import { shownValue, thousands } from '@lockstep/data/shown';
+import { bytesText, shownValue, thousands } from '@lockstep/data/shown';
 import {
   type Backend,
   formatShape,
@@ -464,11 +464,4 @@ export function summary(model: Model): string {
     rule('─'),
     `Total: ${thousands(total)} parameters (${bytesText(total * 4)})`,
   ].join('\n');
-}
-
-function bytesText(bytes: number): string {
-  const units = ['bytes', 'KB', 'MB', 'GB'];
-  let [value, unit] = [bytes, 0];
-  while (value >= 1000 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

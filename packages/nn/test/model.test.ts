@@ -208,7 +208,7 @@ test('a summary has one line for each layer', () => {
     '1 relu    [128]                   0',
     '2 dense   [10]                1,290',
     '─'.repeat(35),
-    'Total: 101,770 parameters (407.1 KB)',
+    'Total: 101,770 parameters (407 KB)',
   ]);
 });
 
@@ -226,5 +226,5 @@ test('the counts of the layers add up to the total', () => {
   const lines = summary(model).split('\n');
   const counts = lines.slice(5, -2).map((line) => Number(line.trim().split(/\s+/).at(-1)!.replaceAll(',', '')));
   expect(counts).toEqual([0, 13_000, 0, 2_002_000]);
-  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (8.1 MB)');
+  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (8.06 MB)');
 });

@@ -168,4 +168,5 @@ export type Command =
   | { readonly type: 'askedFailed'; readonly message: string }
   | { readonly type: 'event'; readonly event: RunEvent }
   | { readonly type: 'finished' }
-  | { readonly type: 'failed'; readonly message: string };
+  /** `hasDiverged`: a gradient was not finite. */
+  | { readonly type: 'failed'; readonly message: string; readonly hasDiverged?: true };

@@ -318,13 +318,19 @@ export function finishRun(run: RunState): void {
   run.commands.push({ type: 'finished' });
 }
 
-/** Stops a run before its last step. @param anotherMayFollow by default the setup's */
-export function endRun(run: RunState, message: string, anotherMayFollow?: boolean): void {
+interface EndOptions {
+  /** By default the setup's. */
+  readonly anotherMayFollow?: boolean | undefined;
+  readonly hasDiverged?: true;
+}
+
+/** Stops a run before its last step. */
+export function endRun(run: RunState, message: string, { anotherMayFollow, hasDiverged }: EndOptions = {}): void {
   if (hasEnded(run)) return;
   run.phase = 'failed';
   run.endedAtMs = run.nowMs;
   closeAll(run, message, anotherMayFollow);
-  run.commands.push({ type: 'failed', message });
+  run.commands.push({ type: 'failed', message, ...(hasDiverged && { hasDiverged }) });
 }
 
 /** Answers a connection that was opened after the end of the run. */

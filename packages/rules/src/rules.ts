@@ -111,7 +111,7 @@ function apply(run: RunState, event: CoordinatorEvent): void {
       remove(run, event);
       return;
     case 'stop':
-      endRun(run, event.message, event.anotherMayFollow);
+      endRun(run, event.message, { anotherMayFollow: event.anotherMayFollow });
       return;
     case 'allow':
       run.allowedSteps = event.steps;

@@ -113,7 +113,7 @@ export function takeRefereed(run: RunState, event: Refereed): void {
   if (step !== run.current.step || !shard || shard.done) return;
   if (event.isFinite) decide(run, shard, agreesWith);
   else if (run.setup.isRelay) failAsked(run, 'the gradient is not finite, and the relay finds the same');
-  else endRun(run, divergence(run, shard));
+  else endRun(run, divergence(run, shard), { hasDiverged: true });
 }
 
 /**

@@ -82,7 +82,11 @@ describe('a gradient that is not finite', () => {
     const effects = coordinator.nonFinite(first, task);
     const from = 16 * (task.step % 4) + task.lo * 2;
     const samples = `samples ${from} to ${from + task.n * 2 - 1} of epoch ${Math.floor(task.step / 4) + 1}`;
-    expect(effects.at(-1)).toMatchObject({ type: 'failed', message: expect.stringContaining(samples) });
+    expect(effects.at(-1)).toMatchObject({
+      type: 'failed',
+      message: expect.stringContaining(samples),
+      hasDiverged: true,
+    });
     expect(coordinator.state.phase).toBe('failed');
   });
 

@@ -40,7 +40,7 @@ export type StopCode = 'owner' | 'program' | 'planned';
 /** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */
 export type RunEnding = { readonly message: string } & (
   | { readonly type: 'stopped'; readonly code: StopCode }
-  | { readonly type: 'failed' }
+  | { readonly type: 'failed'; readonly hasDiverged: boolean }
 );
 
 /** The options have been checked and the data loaded. */

@@ -87,7 +87,8 @@ export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   return { ...description, weights, weightsSha256, metadata };
 }
 
-export type ModelFormat = 'safetensors' | 'onnx';
+export const modelFormats = ['safetensors', 'onnx'] as const;
+export type ModelFormat = (typeof modelFormats)[number];
 
 interface ModelSnapshot {
   readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;

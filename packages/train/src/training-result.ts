@@ -1,12 +1,13 @@
 /** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
 
-import { checkKinds, functionKind, joinKinds, type KindsOf } from '@lockstep/command/options';
+import { checkKinds, functionKind, joinKinds, type KindsOf, oneOfKind } from '@lockstep/command/options';
 import { fieldOf } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
-import { LoadedModel, type ModelFormat, modelFileOf } from './model.ts';
+import type { RunEnding } from './events.ts';
+import { LoadedModel, type ModelFormat, modelFileOf, modelFormats } from './model.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './record/report.ts';
@@ -54,8 +55,9 @@ export class TrainingResult {
     return this.#model;
   }
 
-  /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. */
+  /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. @throws ConfigurationError */
   modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
+    checkKinds({ format }, { format: formatKind });
     const { weightsSha256, kept, steps } = this.report;
     const weights = { weights: this.weights, weightsSha256, steps: kept?.step ?? steps };
     return modelFileOf({ prepared: this.#prepared, ...weights }, format);
@@ -75,12 +77,17 @@ export class TrainingError extends Error {
   override readonly name = 'TrainingError';
   /** The weights and the report up to the failure. */
   readonly result: TrainingResult;
+  /** Whether a gradient was not finite. */
+  readonly hasDiverged: boolean;
 
-  constructor(message: string, result: TrainingResult) {
+  constructor({ message, hasDiverged }: Extract<RunEnding, { type: 'failed' }>, result: TrainingResult) {
     super(message);
     this.result = result;
+    this.hasDiverged = hasDiverged;
   }
 }
+
+const formatKind = oneOfKind(modelFormats);
 
 const verifyKinds = {
   signal: joinKinds.signal,

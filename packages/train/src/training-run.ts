@@ -167,7 +167,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       const { ending, report } = trained;
       const { backend } = await openBackend('auto');
       const result = new TrainingResult(trained, this.#platform, backend);
-      if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
+      if (ending?.type === 'failed') throw new TrainingError(ending, result);
       this.#emit({ type: ending?.type ?? 'finished', report });
       this.#events.end();
       return result;

@@ -37,6 +37,7 @@ it.each<[what: string, call: () => unknown, message: string]>([
     () => model.evaluate(none),
     'evaluate: expected a data set, which openDataset and datasetFrom give, got null',
   ],
+  ['modelFile', () => result.modelFile('x' as never), 'format: expected one of safetensors, onnx, got "x"'],
   ['verify', () => result.verify(none), noObject],
   ['verify with a log', () => result.verify({ log: 1 as never }), `log: ${aFunction}`],
   ['audit', () => audit('file' as never), `audit: ${bytes}, got "file"`],

@@ -290,7 +290,7 @@ it('an end on purpose has a code, whatever it says, and nothing stops a run that
   });
   failed.recorder.stop('program');
   failed.recorder.ended({ type: 'failed', message });
-  expect(failed.recorder.data.ending).toEqual({ type: 'failed', message });
+  expect(failed.recorder.data.ending).toEqual({ type: 'failed', message, hasDiverged: false });
   expect(stops).toEqual([message]);
 });
 

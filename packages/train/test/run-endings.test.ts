@@ -44,7 +44,7 @@ it('a run that cannot go on says why, and what to try, in the same sentence ever
   const { run, viewer } = await watched({ optimizer: { type: 'sgd', learningRate: 1e30 }, listen: { stay: true } });
   run.start();
   const error = await run.result.catch((reason: Error) => reason);
-  expect(error).toMatchObject({ message: expect.stringMatching(/try a smaller learning rate$/) });
+  expect(error).toMatchObject({ message: expect.stringMatching(/try a smaller learning rate$/), hasDiverged: true });
   const { message } = error as Error;
   const { ending } = await viewer.next('progress', (progress) => progress.ending !== undefined);
   expect(ending).toEqual({ type: 'failed', message });

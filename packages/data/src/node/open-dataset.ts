@@ -51,8 +51,9 @@ const textName = /\.(?:txt|md)(?:\.gz)?$/i;
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
   const unknown = Object.keys(options).find((name) => !allOptions.includes(name as keyof OpenOptions));
-  if (unknown !== undefined)
-    throw unexpected('openDataset', `the options ${allOptions.join(', ')}`, shownName(unknown));
+  if (unknown !== undefined) {
+    throw new Error(`openDataset: expected the options ${allOptions.join(', ')}, got ${shownName(unknown)}`);
+  }
   if (!isDirectory(path)) {
     if (isText(path, options)) return openText(path, [path], options);
     refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);
@@ -300,12 +301,13 @@ function datasetFromPair(rows: JsonLines, testRows: JsonLines, options: TableOpt
 
 /**
  * Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip.
- * @param use an error for a file of another kind advises how to train on it, unless a model is to predict the rows
+ * @param use if a model is to predict the rows, errors name their whole path, as one of several; if not, an error for a
+ * file of another kind advises how to train on it
  * @throws DataError
  */
 export async function readRows(path: string, use: 'train' | 'predict' = 'train'): Promise<JsonLines> {
   checkArguments('readRows', [argumentKinds.path, path]);
-  const name = basename(path);
+  const name = use === 'predict' ? shownPath(path) : basename(path);
   let format: Format | undefined;
   let gate: TextGate | undefined;
   const { bytes, fileBytes } = await readUnpacked(path, (chunk, totalBytes, stored) => {

@@ -10,7 +10,7 @@ import type {
   StepResult,
 } from '@lockstep/compute';
 import type { Clock } from '@lockstep/protocol';
-import type { RunEvent, RunHistory, RunSetup, Shard, WorkerRecord } from '@lockstep/rules';
+import type { Command, RunEvent, RunHistory, RunSetup, Shard, WorkerRecord } from '@lockstep/rules';
 
 interface CommonOptions {
   readonly setup: RunSetup;
@@ -72,7 +72,7 @@ export interface AskedRunOptions extends CommonOptions {
   readonly onAskedFailed: (message: string) => void;
 }
 
-export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
+export type RunOutcome = Extract<Command, { type: 'finished' | 'failed' }>;
 
 export type Trace =
   /** A worker was sent the last message that it needs to begin a shard of the step. */

@@ -268,9 +268,10 @@ export class Recorder {
   /** Records the end of the run. */
   ended(outcome: RunOutcome): void {
     if (outcome.type === 'finished' || this.#data.ending) return;
-    const { message } = outcome;
+    const { message, hasDiverged = false } = outcome;
     const code = this.#stopCode;
-    this.#data.ending = code === undefined ? { type: 'failed', message } : { type: 'stopped', code, message };
+    this.#data.ending =
+      code === undefined ? { type: 'failed', message, hasDiverged } : { type: 'stopped', code, message };
     this.note(message);
   }
 
@@ -645,7 +646,7 @@ export class Recorder {
 
   #fail(message: string): void {
     this.#isSettled = true;
-    this.#data.ending = { type: 'failed', message };
+    this.#data.ending = { type: 'failed', message, hasDiverged: false };
     this.note(message);
     this.#options.run().stop(message);
   }
