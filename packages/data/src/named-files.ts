@@ -79,7 +79,7 @@ function refused(path: string, error: unknown): FileError {
 }
 
 /** Uses a file. @throws FileError if the system refuses it */
-function orRefused<Value>(path: string, use: () => Value): Value {
+export function orRefused<Value>(path: string, use: () => Value): Value {
   try {
     return use();
   } catch (error) {

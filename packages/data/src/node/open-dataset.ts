@@ -1,9 +1,8 @@
 /** Opens the user's own data: recognizes its format and reads it; needs Node. */
-import { type Dirent, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { argumentKinds, checkArguments, DataError, maxFileBytes, unexpected } from '../data-error.ts';
-import { FileError, readParts, reasonOf, shownPath } from '../named-files.ts';
+import { FileError, readParts, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
 import { labelColumn } from '../readers/features.ts';
@@ -21,7 +20,7 @@ import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
 import { datasetFromTexts, type TextOptions, type TextSource } from '../readers/text-dataset.ts';
 import { adviceFor, fileKind, plural, shownLine } from '../shown.ts';
 import { imageSizeText, loadMnist } from './mnist.ts';
-import { readFile, readUnpacked } from './read-unpacked.ts';
+import { asData, readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
 /** How a file or folder is read: options for tables and for pictures. */
@@ -59,7 +58,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
     refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);
     return (await openTable(path)).toDataset(options);
   }
-  const entries = await list(path);
+  const entries = list(path);
   if (entries.length > 0 && entries.every((entry) => !entry.isDirectory() && isText(entry.name, options))) {
     const names = entries.map(({ name }) => name).sort();
     return openText(
@@ -94,7 +93,7 @@ export async function openRows(
 ): Promise<OpenedRows | undefined> {
   checkArguments('openRows', [argumentKinds.path, path], [argumentKinds.options, options]);
   if (!isDirectory(path)) return isText(path, options) ? undefined : openTable(path);
-  const pair = tablePair(await list(path));
+  const pair = tablePair(list(path));
   return pair && openPair(path, pair);
 }
 
@@ -131,21 +130,12 @@ function openPair(folder: string, { train, test }: TablePair): Promise<OpenedRow
 }
 
 function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw new DataError(`${shownPath(path)}: ${reasonOf(error)}`);
-  }
+  return asData(path, () => statSync(path).isDirectory());
 }
 
 /** Lists a folder without hidden files and folders. */
-async function list(path: string): Promise<Dirent[]> {
-  try {
-    const entries = await readdir(path, { withFileTypes: true });
-    return entries.filter(({ name }) => !name.startsWith('.'));
-  } catch (error) {
-    throw new DataError(`${shownPath(path)}: ${reasonOf(error)}`);
-  }
+function list(path: string): Dirent[] {
+  return asData(path, () => readdirSync(path, { withFileTypes: true })).filter(({ name }) => !name.startsWith('.'));
 }
 
 function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
@@ -184,22 +174,16 @@ async function openPictures(path: string, options: OpenOptions): Promise<OpenedD
       `${shownPath(path)}: ${(error as Error).message}: npm install sharp gets it, or in a clone of Lockstep npm run setup`,
     );
   }
-  return readPictures(await filesBelow(path, ''), nameOf(path), decoder, options);
+  return readPictures(filesBelow(path, ''), nameOf(path), decoder, options);
 }
 
 /** Follows links to files but not to folders, which may form a cycle. */
-async function filesBelow(root: string, folder: string): Promise<PictureFile[]> {
-  const files: PictureFile[] = [];
-  for (const entry of await list(join(root, folder))) {
+function filesBelow(root: string, folder: string): PictureFile[] {
+  return list(join(root, folder)).flatMap((entry) => {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) for (const file of await filesBelow(root, path)) files.push(file);
-    else files.push({ path, read: async () => readPicture(join(root, path)) });
-  }
-  return files;
-}
-
-function readPicture(path: string): Uint8Array {
-  return readFile(path, maxPictureBytes, () => {});
+    if (entry.isDirectory()) return filesBelow(root, path);
+    return [{ path, read: async () => readFile(join(root, path), maxPictureBytes, () => {}) }];
+  });
 }
 
 function nameOf(path: string): string {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { DataError, limitOf, maxFileBytes, unexpected } from '../data-error.ts';
-import { FileError, inMiB, readRegularFile, reasonOf } from '../named-files.ts';
+import { FileError, inMiB, type Look, orRefused, readRegularFile, reasonOf } from '../named-files.ts';
 
 const gunzipChunkBytes = 2 ** 20;
 
@@ -12,9 +12,9 @@ const gunzipChunkBytes = 2 ** 20;
  * @param totalBytes size of the unpacked file; 0 if unknown
  * @param fileBytes size of the file as stored, possibly packed
  */
-export type Gate = (chunk: Uint8Array, totalBytes: number, fileBytes: number) => void;
+type Gate = (chunk: Uint8Array, totalBytes: number, fileBytes: number) => void;
 
-export interface UnpackedFile {
+interface UnpackedFile {
   readonly bytes: Uint8Array;
   /** Size of the file as stored, possibly packed. */
   readonly fileBytes: number;
@@ -61,14 +61,19 @@ export function folderOfPackage(name: string, missing: string): string {
 /** Reads a file, with its errors as DataError. @throws DataError */
 export function readFile(path: string, maxBytes: number, gate: Gate): Uint8Array {
   let isPacked: boolean | undefined;
+  const look: Look = (chunk, totalBytes) => {
+    isPacked ??= isGzip(chunk);
+    if (!isPacked) gate(chunk, totalBytes, totalBytes);
+  };
+  return asData(path, () => readRegularFile(path, maxBytes, look));
+}
+
+/** Uses a file or folder. @throws DataError if the system refuses it */
+export function asData<Value>(path: string, use: () => Value): Value {
   try {
-    return readRegularFile(path, maxBytes, (chunk, totalBytes) => {
-      isPacked ??= isGzip(chunk);
-      if (!isPacked) gate(chunk, totalBytes, totalBytes);
-    });
+    return orRefused(path, use);
   } catch (error) {
-    if (error instanceof FileError) throw new DataError(error.message);
-    throw error;
+    throw error instanceof FileError ? new DataError(error.message) : error;
   }
 }
 

@@ -36,7 +36,7 @@ export interface SharpPictureInfo extends PictureInfo {
   readonly hasOneChannel: boolean;
 }
 
-export interface SharpDecoder extends PictureDecoder {
+interface SharpDecoder extends PictureDecoder {
   readonly describe: (bytes: Uint8Array) => Promise<SharpPictureInfo>;
 }
 

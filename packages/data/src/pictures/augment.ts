@@ -90,7 +90,7 @@ function drawsOf(seed: number, epoch: number, number: number): Draws {
 }
 
 /** Changes pictures in place. @param numbers of the samples in the training set */
-export type Augmenter = (samples: SampleValues, numbers: Uint32Array, epoch: number) => void;
+type Augmenter = (samples: SampleValues, numbers: Uint32Array, epoch: number) => void;
 
 /**
  * Returns a function that augments samples of a field. Pixels from outside repeat the nearest edge.

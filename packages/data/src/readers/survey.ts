@@ -290,10 +290,8 @@ export function doubtfulColumns(surveys: readonly SurveyedColumn[]): string[] {
   return doubtful.flatMap((kind) => {
     const names = surveys.filter((_, index) => kinds[index] === kind).map(({ column }) => column.name);
     if (names.length === 0 || names.length === surveys.length) return [];
-    return [`${listed(names)}: ${kind.what}; ignore ${them(names)} with --ignore ${names.map(shownName).join()}`];
+    return [
+      `${listed(names)}: ${kind.what}; ignore ${names.length === 1 ? 'it' : 'them'} with --ignore ${names.map(shownName).join()}`,
+    ];
   });
-}
-
-function them(names: readonly string[]): string {
-  return names.length === 1 ? 'it' : 'them';
 }

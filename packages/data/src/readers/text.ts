@@ -11,7 +11,7 @@ export const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 const delimiters = [',', ';', '\t'] as const;
 /** Separates the cells of a row. */
-export type Delimiter = (typeof delimiters)[number];
+type Delimiter = (typeof delimiters)[number];
 const delimiterCodes = delimiters.map((delimiter) => delimiter.charCodeAt(0));
 
 /**

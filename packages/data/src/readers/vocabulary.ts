@@ -55,7 +55,7 @@ function bytesOfTokens(vocabulary: Extract<Vocabulary, { kind: 'bytes' | 'merges
 }
 
 /** Takes the bytes of a text part by part; a part may end anywhere. */
-export interface TextEncoding {
+interface TextEncoding {
   /** @throws DataError for bytes that are no UTF-8, and for an unknown character, unless tokens are bytes */
   take(part: Uint8Array): void;
   end(): void;
