@@ -15,8 +15,6 @@ const layers = [{ type: 'dense', units: 10 }];
 const models = {
   'no-json.json': '{ "name": "x", ',
   'horse.json': '{ "horse": 2 }',
-  'no-layers.json': JSON.stringify({ name: 'x', input: [784], layers: [] }),
-  'strange-layer.json': JSON.stringify({ name: 'x', input: [784], layers: [{ type: 'wormhole', units: 10 }] }),
   'wrong-input.json': JSON.stringify({ name: 'x', input: [100], layers }),
   'context-64.json': JSON.stringify({
     ...{ name: 'x', input: [64] },
@@ -26,8 +24,6 @@ const models = {
 };
 
 const texts = {
-  'short.txt': 'ab'.repeat(16),
-  'not-utf-8.txt': Uint8Array.of(0x61, 0x62, 0xff),
   'prose.txt': 'the whale and the sea\n'.repeat(20),
   'reviews.csv': `review,good\n${Array.from({ length: 300 }, (_, row) => `one bad film ${row},${row % 2}`).join('\n')}`,
 };
@@ -35,20 +31,10 @@ const texts = {
 beforeAll(async () => {
   for (const [name, content] of Object.entries({ ...models, ...texts })) writeFileSync(path(name), content);
   const files = tinyFiles();
-  const trainImages = files.get('train-images-idx3-ubyte')!;
-  const trainLabels = files.get('train-labels-idx1-ubyte')!;
-  const variant = (name: string, changes: Iterable<[string, Uint8Array]>) =>
-    writeFolder(folder, name, new Map([...files, ...changes]));
   tiny = await writeFolder(folder, 'tiny', files);
-  await variant('truncated', [['train-images-idx3-ubyte', trainImages.subarray(0, 5000)]]);
-  await variant('swapped', [
-    ['train-images-idx3-ubyte', trainLabels],
-    ['train-labels-idx1-ubyte', trainImages],
-  ]);
-  await variant('corrupt', [['t10k-labels-idx1-ubyte', Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3)]]);
+  const images = 'train-images-idx3-ubyte';
+  await writeFolder(folder, 'truncated', new Map([...files, [images, files.get(images)!.subarray(0, 5000)]]));
   symlinkSync('out', path('link'));
-  files.delete('t10k-labels-idx1-ubyte');
-  await writeFolder(folder, 'incomplete', files);
 });
 
 /** Expects one line on standard error, no stack trace, and no process left behind. */
@@ -91,8 +77,6 @@ describe('an impossible request', () => {
     ],
     ['--model {missing.json}', /--model: .*missing\.json: no such file or folder/],
     ['--model {no-json.json}', /--model .*no-json\.json: cannot be read as JSON: /],
-    ['--model {no-layers.json}', /--model [^:]*: layers: expected a list of 1 to 256 layers, got a list of 0/],
-    ['--model {strange-layer.json}', /--model .*layers\[0\].*wormhole/],
     ['--model {wrong-input.json}', /--model .*: expected an input of 784 values, .*got 100/],
     ['--model {wrong-outputs.json}', /--model .*: expected 10 outputs, one for each class, got 7/],
     ['--data {nowhere}', /--data: .*nowhere: no such file or folder/],
@@ -106,15 +90,6 @@ describe('an impossible request', () => {
       '--data {reviews.csv} --vocabulary bytes',
       /--data: reviews\.csv: expected a number of words as --vocabulary for the texts of a table, got "bytes"$/m,
     ],
-    ['--data {incomplete}', /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
-    ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: expected 64 x 28 x 28 bytes .*, got 4984/],
-    ['--data {swapped}', /--data: train-(images|labels)-.*: are two files swapped\?/],
-    ['--data {corrupt}', /--data: t10k-labels-idx1-ubyte: expected gzip data, got a corrupt file/],
-    [
-      '--data {short.txt} --model gpt-nano',
-      /--data: short\.txt: expected at least 33 tokens, two windows of 16 and a token to predict, got 32$/m,
-    ],
-    ['--data {not-utf-8.txt}', /--data: not-utf-8\.txt: expected UTF-8 text, got other bytes at offset 2: save it as /],
     [
       '--data {prose.txt} --context 16 --model {context-64.json}',
       /--model .*: expected an input of 16 values, as the samples have, got 64$/m,
@@ -165,7 +140,11 @@ describe('an impossible request', () => {
 
   it.each([
     ['an option', ['--frobnicate'], /--frobnicate: unknown option/],
-    ['data', ['--data', path('truncated')], /--data: train-images-idx3-ubyte: truncated/],
+    [
+      'data',
+      ['--data', path('truncated')],
+      /--data: train-images-idx3-ubyte: truncated: expected 64 x 28 x 28 .*, got 4984/,
+    ],
   ])('ends the process as well: %s', async (_what, args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });

@@ -10,7 +10,7 @@ import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { expectRefused, runToReport } from './processes.ts';
+import { runToReport } from './processes.ts';
 
 const folder = temporaryFolder();
 const file = (name: string, content: string | Uint8Array): string => {
@@ -225,9 +225,4 @@ it('replicas send their vectors once a round, and not once an inner step', async
   // Answers to the numerics check and trials add a few vectors to one for each replica and round.
   const vectors = report.wire.bytesReceived / vectorBytes;
   expect(vectors).toBeLessThan((replicas * rounds * innerSteps) / 2);
-});
-
-it.each(['fp16', 'int8', 'int8-exact'])('%s, which earlier releases had, ends with one line', async (gradients) => {
-  const message = new RegExp(`^lockstep: --gradients: expected one of exact, fp16-exact, got ${gradients}\n$`);
-  await expectRefused('coordinator', ['start', '--gradients', gradients], message);
 });

@@ -6,7 +6,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parseOptions } from '@lockstep/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { resumeCommand } from '../../../apps/coordinator/src/run-options.ts';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import {
   CheckpointClock,
@@ -156,12 +155,6 @@ describe('the checkpoint to resume from', () => {
     expect(passedOver).toEqual([{ stored: bad, reason: expect.stringMatching(reason) }]);
     expect((await chooseCheckpoint([bad], identity, steps)).chosen).toBeUndefined();
   });
-});
-
-it('a run is resumed by the command that began it, with --resume once, quoted for a shell', () => {
-  const args = ['--resume', '--checkpoint', "it's", '--token=a?b'];
-  const resumed = "npm run coordinator -- --resume --checkpoint 'it'\\''s' '--token=a?b'";
-  expect(resumeCommand('coordinator', args)).toBe(resumed);
 });
 
 describe('--checkpoint-every', () => {

@@ -256,10 +256,7 @@ describe('an option that is wrong', () => {
     [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],
     [{ backend: 'reference', threads: 2 }, 'threads: expected 1 with backend reference'],
     [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
-    ...['bf16', 'fp16', 'int8', 'int8-exact'].map((gradients): [object, string] => [
-      { gradients },
-      `gradients: expected one of exact, fp16-exact, got "${gradients}"`,
-    ]),
+    [{ gradients: 'bf16' }, 'gradients: expected one of exact, fp16-exact, got "bf16"'],
     [{ verifyRate: 2 }, 'verifyRate: expected a number from 0 to 1, got 2'],
     [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
     [{ colocate: 1 }, 'colocate: expected true or false, got 1'],
