@@ -1,13 +1,10 @@
 /** Makes this coordinator a member of a fleet, if the command line asks for it. */
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { commandText, fleetOf } from '@lockstep/command';
 import { type FleetCoordinator, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
-import { isLoopback, type RunValues } from '@lockstep/train/command-line';
+import { isLoopback, newSecret, type RunValues } from '@lockstep/train/command-line';
 import { joinAddress } from '@lockstep/worker';
-
-const tokenBytes = 16;
 
 export interface FleetMember {
   /** The requested options, plus those that the fleet adds. */
@@ -68,7 +65,7 @@ async function listenOf(
   if (typeof listen !== 'object') throw new Error('fleet: expected a run that listens');
   const isLocal = isLoopback(listen.host ?? '') && announce === undefined;
   if (isLocal || listen.token !== undefined) return listen;
-  return { ...listen, token: await coordinator.token(() => randomBytes(tokenBytes).toString('base64url')) };
+  return { ...listen, token: await coordinator.token(newSecret) };
 }
 
 /** How workers join, and what may prevent it. */

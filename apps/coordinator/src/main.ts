@@ -71,14 +71,11 @@ async function main(): Promise<number> {
 /** @returns the exit code of an interruption @throws CommandFailure for an impossible request; other errors as they are */
 function exitOf(error: unknown, options: RunValues, signal: AbortSignal): number {
   // The signal ends a waiting standby, or a run without data, which leaves nothing behind.
-  if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
+  const isAbort = error instanceof Error && error.name === 'AbortError';
+  if (isAbort || (signal.aborted && error === signal.reason)) return interruptedCode;
   if (error instanceof DataError) throw usageFailure(error.message);
   if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
   throw error;
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** Summary of the model as resolved for the data. */

@@ -80,15 +80,12 @@ function samplesText({ count, samples: { shape }, targets }: Dataset, { reading 
     const [sample, of] = targets.lines ? ['line', 'of up to'] : ['window', 'of'];
     return `${plural(count, `${test}${sample}`)} ${of} ${targets.positions} ${unitOf(reading)}`;
   }
-  return plural(count, `${test}sample`) + sizeText(shape);
+  const size = shape.length === 1 ? `, ${plural(shape[0]!, 'value')} each` : ` of ${shape.join(' x ')}`;
+  return plural(count, `${test}sample`) + size;
 }
 
 function unitOf(reading: LoadedModel['reading']): string {
   return reading?.type === 'text' ? tokenUnits[reading.vocabulary.kind] : 'tokens';
-}
-
-function sizeText(shape: readonly number[]): string {
-  return shape.length === 1 ? `, ${plural(shape[0]!, 'value')} each` : ` of ${shape.join(' x ')}`;
 }
 
 const nameData = 'name the data of the model with --data';

@@ -16,5 +16,5 @@ export { keptEpochOf } from './record/report.ts';
 export { relayCommand } from './relay/relay.ts';
 export { isLoopback } from './site/secrets.ts';
 export { maxTranscriptBytes } from './transcript/read-transcript.ts';
-export { heldOutWord, samplesText, tokenUnits } from './words.ts';
+export { heldOutWord, newSecret, samplesText, tokenUnits } from './words.ts';
 export { generateOptions } from './writing.ts';

@@ -152,7 +152,7 @@ function requireColocation(backend: ComputeChoice, listen: ListenOptions | undef
 }
 
 /** A run with only local workers gives them a token that nobody else has. */
-function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
+export function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
   if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
   if (listen === true) return {};
   const { server, path, port, tls } = listen;

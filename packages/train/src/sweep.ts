@@ -9,12 +9,11 @@ import { textFor } from './defaults.ts';
 import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { defaultSeed, prepare } from './prepare.ts';
+import { defaultSeed, listenOf, prepare } from './prepare.ts';
 import type { KeptEpoch } from './record/epoch-choice.ts';
 import { keptEpochOf, type Report } from './record/report.ts';
 import { TrainingError } from './training-result.ts';
 import { splitBy, TrainingRun } from './training-run.ts';
-import { newSecret } from './words.ts';
 
 /** Options of a sweep, besides those of each run. */
 export interface SweepOptions extends TrainOptions {
@@ -181,9 +180,9 @@ function objectOf(given: unknown): object {
 }
 
 /** The server stays for all runs, so that workers and viewers do. */
-function stayingListen({ listen = false, workers = 0 }: TrainOptions): TrainOptions['listen'] {
-  if (listen === false) return workers === 0 ? false : { port: 0, token: newSecret(), stay: true };
-  return { ...(listen === true ? {} : listen), stay: true };
+function stayingListen(options: TrainOptions): TrainOptions['listen'] {
+  const listen = listenOf(options);
+  return listen && { ...listen, stay: true };
 }
 
 type Source = (about: SweptRun) => Promise<TrainOptions['data']>;

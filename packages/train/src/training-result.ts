@@ -166,8 +166,7 @@ async function trainAgain(
   { prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>,
   steps: number,
 ) {
-  const opened = await openBackend('auto', platform.threads(prepared.threads));
-  const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
+  const { backend } = await openBackend('auto', platform.threads(prepared.threads));
   // A single process cannot cross-check itself.
   const alone = { ...prepared, plan: { ...prepared.plan, steps }, rules: {}, listen: undefined };
   const { run, parameterServer, startInlineWorker } = await createRun({

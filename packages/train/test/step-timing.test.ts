@@ -10,7 +10,7 @@ function setUp() {
     asked: (workerId: string, step: number, atMs: number) => timing.trace({ type: 'asked', workerId, step, atMs }),
     answered(workerId: string, step: number, atMs: number, computeMs: number, turnaroundMs: number | undefined) {
       const times = { arrivedAtMs: atMs, atMs, computeMs, turnaroundMs };
-      timing.trace({ type: 'answered', workerId, step, count: 1, ...times });
+      timing.trace({ type: 'answered', workerId, step, ...times });
     },
     summed: (step: number, atMs: number) => timing.trace({ type: 'whole', step, atMs }),
   };

@@ -70,13 +70,14 @@ export class ResultReceiver {
     state: CoordinatorState,
     connection: ConnectionId,
     told: InlineGradientMessage,
-    { sum, count }: { readonly sum: InlineSum; readonly count: number },
+    sum: InlineSum,
   ): Looked<CheckedMessage> {
     const { step, lo, n } = told;
     const place = { step, lo, n };
     const arrival = { connection, place, memory: sum, numericsHash: numericsHashOf(state, connection) };
     if (!this.#held.has(place)) return { told, arrival };
     if ('left' in sum) throw new Error('expected memory of its own for a result that is compared');
+    const count = samplesInShard(this.#options.setup.plan, step, lo, n);
     const compared = { ...arrival, memory: sum, size: this.#sizeOf({ memory: sum, count }) };
     return { told: { ...told, agreesWith: this.#held.equalTo(compared) }, arrival: compared };
   }

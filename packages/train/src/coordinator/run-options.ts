@@ -86,7 +86,6 @@ export type Trace =
       readonly arrivedAtMs: number;
       /** Time at which the gradient had been received and checked. */
       readonly atMs: number;
-      readonly count: number;
       /** Reported by the worker, like `turnaroundMs`. */
       readonly computeMs: number;
       readonly turnaroundMs: number | undefined;

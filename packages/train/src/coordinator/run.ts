@@ -19,7 +19,7 @@ import type {
   UntimedEvent,
   WorkerCommand,
 } from '@lockstep/rules';
-import { Rules, type Shard, samplesInShard, shardKey } from '@lockstep/rules';
+import { Rules, type Shard, shardKey } from '@lockstep/rules';
 import { RemoteConnection, RemoteSources, receivedBytesOf, type WorkerConnection } from './connections.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
@@ -29,7 +29,7 @@ import type { AskedRunOptions, RunOptions, RunOutcome, SumRecorder } from './run
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
 
-type AnsweredGradient = Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>;
+type AnsweredGradient = Pick<InlineGradientMessage, 'step' | 'computeMs' | 'turnaroundMs'>;
 
 export class Run {
   readonly outcome: Promise<RunOutcome>;
@@ -318,10 +318,8 @@ export class Run {
 
   /** Takes the sum of a worker in this process, which is not checked because it is the coordinator's own. */
   #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
-    const { step, lo, n, computeMs } = told;
-    const count = samplesInShard(this.#options.setup.plan, step, lo, n);
-    this.#traceAnswered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
-    const looked = sum ? this.#results.finishInline(this.state, connection, told, { sum, count }) : { told };
+    this.#traceAnswered(connection, told, this.#options.clock.nowMs());
+    const looked = sum ? this.#results.finishInline(this.state, connection, told, sum) : { told };
     this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
 
@@ -369,8 +367,8 @@ export class Run {
 
   #traceAnswered(connection: ConnectionId, gradient: AnsweredGradient, arrivedAtMs: number): void {
     const { onTrace, clock } = this.#options;
-    const { step, count, computeMs, turnaroundMs } = gradient;
-    const figures = { step, count, computeMs, turnaroundMs };
+    const { step, computeMs, turnaroundMs } = gradient;
+    const figures = { step, computeMs, turnaroundMs };
     onTrace?.({ type: 'answered', workerId: this.#workerOf(connection), arrivedAtMs, atMs: clock.nowMs(), ...figures });
   }
 

@@ -23,7 +23,7 @@ import {
   tokenOptions,
 } from '@lockstep/command/options';
 import { maxNameLength } from '@lockstep/protocol';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import {
   type AddressSource,
@@ -146,8 +146,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const host = bareHost(listen?.host ?? defaultHost);
   const above = options.token ?? found.token;
   const token = listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret());
-  const opened = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
-  const backend: HostBackend & { close?: () => Promise<void> } = opened.backend;
+  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
   const local = new LocalWorkers();
   let rules: Relay | undefined;
   const server = await openRelayServer({

@@ -118,8 +118,7 @@ async function openBackends(
   const isAlone = listen === undefined;
   const isOwn = (isAlone || colocate) && (name === 'auto' || name === 'cpu');
   const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
-  const { backend: opened, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
-  const backend: HostBackend & { close?: () => Promise<void> } = opened;
+  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
   // If WebAssembly is unavailable, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);

@@ -27,7 +27,15 @@ import { dataKind, modelFileKind } from '../option-table.ts';
 import type { TrainingData } from '../options.ts';
 import { shortHash } from '../words.ts';
 import { type Finding, leaderIn, nameOf, sentenceOf } from './findings.ts';
-import { engineFault, type RecordedShard, sealedState, type TranscriptHeader, tagBytes, tagOf } from './format.ts';
+import {
+  engineFault,
+  isSameState,
+  type RecordedShard,
+  sealedState,
+  type TranscriptHeader,
+  tagBytes,
+  tagOf,
+} from './format.ts';
 import {
   decodeShards,
   type LedSteps,
@@ -385,11 +393,8 @@ class Auditor {
 function isSealed(state: ReplayState, { seals }: Transcript): boolean {
   const here = seals.filter(({ steps }) => steps === state.step);
   if (here.length === 0) return false;
-  const hashes = sealedState(state.step, state);
-  return here.every(
-    ({ weightsSha256, optimizerSha256 }) =>
-      weightsSha256 === hashes.weightsSha256 && optimizerSha256 === hashes.optimizerSha256,
-  );
+  const sealed = sealedState(state.step, state);
+  return here.every((seal) => isSameState(seal, sealed));
 }
 
 /** Whether shards cover all microbatches with samples, each once, and are nodes of the tree. */

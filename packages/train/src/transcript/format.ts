@@ -215,6 +215,11 @@ export function sealedState(steps: number, { weights, optimizer: { step, slots }
   };
 }
 
+/** Whether two states are the same, after the same number of steps. */
+export function isSameState(one: SealedState, other: SealedState): boolean {
+  return (['steps', 'weightsSha256', 'optimizerSha256'] as const).every((name) => one[name] === other[name]);
+}
+
 /** A shard whose sum has been read. */
 interface ReadShard extends Omit<RecordedShard, 'tag'> {
   readonly tag: BegunTag;

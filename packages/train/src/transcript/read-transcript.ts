@@ -26,7 +26,7 @@ import {
 export const maxTranscriptBytes = 2 ** 30;
 
 /** A step as the transcript records it. */
-export interface RecordedStep {
+interface RecordedStep {
   /** From 0. */
   readonly step: number;
   /** Key of the shards' tags. */

@@ -36,7 +36,7 @@ interface ReplayOptions {
 
 interface ReplayParts {
   readonly plan: RunPlan;
-  readonly backend: HostBackend & { close?: () => Promise<void> };
+  readonly backend: HostBackend;
   readonly server: ParameterServer;
   readonly inline: InlineGradient;
 }

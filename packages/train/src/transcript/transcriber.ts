@@ -29,6 +29,7 @@ import {
   type BegunTag,
   Chain,
   engineFault,
+  isSameState,
   sealedState,
   stateTagOf,
   type TrainingState,
@@ -147,11 +148,7 @@ function requireContinued({ header, steps, seals }: Transcript, { identity, publ
     throw new Error(`expected the ${expected} steps that the run had taken, got ${got}`);
   }
   const state = sealedState(step, resumeFrom);
-  const isKnown = seals.some(
-    ({ steps: taken, weightsSha256, optimizerSha256 }) =>
-      taken === step && weightsSha256 === state.weightsSha256 && optimizerSha256 === state.optimizerSha256,
-  );
-  if (!isKnown)
+  if (!seals.some((seal) => isSameState(seal, state)))
     throw new Error(`expected the state after step ${thousands(step)} from which the run resumes, got another`);
 }
 
