@@ -247,20 +247,15 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     }
     case 'left':
       return { type: 'left', message: `${who} left: ${event.message}`, worker };
-    case 'rejected':
-      return {
-        type: 'rejected',
-        message: `${record ? 'rejected a result from' : 'closed the connection of'} ${who}: ${event.message}`,
-        worker: workerId === '' ? undefined : worker,
-      };
+    case 'rejected': {
+      const what = record ? 'rejected a result from' : 'closed the connection of';
+      const message = `${what} ${who}: ${event.message}`;
+      return { type: 'rejected', message, worker: workerId === '' ? undefined : worker };
+    }
     case 'late': {
       const step = event.step + 1;
-      return {
-        type: 'late',
-        message: `${who} is late with step ${step}: another worker computes its shard as well`,
-        worker,
-        step,
-      };
+      const message = `${who} is late with step ${step}: another worker computes its shard as well`;
+      return { type: 'late', message, worker, step };
     }
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
@@ -281,13 +276,10 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     }
     case 'renamed':
       return { type: 'renamed', message: `${who} was renamed from ${event.before}`, worker, before: event.before };
-    case 'injectFault':
-      return {
-        type: 'injectFault',
-        message: `${who} was told to ${faults[event.action]}`,
-        worker,
-        action: event.action,
-      };
+    case 'injectFault': {
+      const { action } = event;
+      return { type: 'injectFault', message: `${who} was told to ${faults[action]}`, worker, action };
+    }
     default:
       return event satisfies never;
   }

@@ -63,12 +63,33 @@ export class TrainingResult {
     return modelFileOf({ prepared: this.#prepared, ...weights }, format);
   }
 
-  /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
+  /**
+   * Repeats the steps in this process, and compares the weights. If they cannot be compared, says so before it spends the
+   * time; `verified` is then null.
+   */
   async verify(options: VerifyRequest = {}): Promise<Verification> {
     checkKinds(options, verifyKinds);
     const { signal = new AbortController().signal, log = () => {} } = options;
-    const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
-    return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
+    const { report, outcome } = this;
+    const { weightsSha256: expected } = report;
+    const incomparable = outcome === 'finished' ? incomparableReason(report) : 'the run did not reach its last step';
+    if (incomparable !== undefined) {
+      log(`not verified: ${incomparable}`);
+      return { verified: null };
+    }
+    const steps = report.kept?.step ?? report.steps;
+    log(`Verifying: the same ${thousands(steps)} steps in one process`);
+    const got = await trainAgain(this.#prepared, this.#platform, signal, steps);
+    if (got === undefined) {
+      log('not verified: the verifying run was interrupted');
+      return { verified: null };
+    }
+    if (got !== `weights ${expected}`) {
+      const failure = `verification failed: this run gave weights ${expected}, one process gave ${got}`;
+      return { verified: false, failure };
+    }
+    log(`verified: training in one process gives the same weights, ${expected}`);
+    return { verified: true };
   }
 }
 
@@ -109,41 +130,6 @@ export interface Verification {
   readonly failure?: string;
 }
 
-interface VerifyOptions {
-  readonly prepared: Prepared;
-  readonly platform: Platform;
-  readonly report: Report;
-  /** Whether the run took its last step. */
-  readonly isFinished: boolean;
-  readonly signal: AbortSignal;
-  readonly log: (line: string) => void;
-}
-
-/** If the weights cannot be compared, says why before it spends the time. */
-export async function verifyRun({ report, isFinished, log, ...options }: VerifyOptions): Promise<Verification> {
-  const { weightsSha256: expected } = report;
-  const incomparable = isFinished ? incomparableReason(report) : 'the run did not reach its last step';
-  if (incomparable !== undefined) {
-    log(`not verified: ${incomparable}`);
-    return { verified: null };
-  }
-  const steps = report.kept?.step ?? report.steps;
-  log(`Verifying: the same ${thousands(steps)} steps in one process`);
-  const got = await trainAgain(options, steps);
-  if (got === undefined) {
-    log('not verified: the verifying run was interrupted');
-    return { verified: null };
-  }
-  if (got !== `weights ${expected}`) {
-    return {
-      verified: false,
-      failure: `verification failed: this run gave weights ${expected}, one process gave ${got}`,
-    };
-  }
-  log(`verified: training in one process gives the same weights, ${expected}`);
-  return { verified: true };
-}
-
 /** Why the weights cannot be compared with those of one process; undefined if they can. */
 function incomparableReason({ exactness, bitExactAmong }: Report): string | undefined {
   switch (exactness) {
@@ -162,10 +148,7 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
 }
 
 /** Describes what a second run gives, such as `weights ab12…`; undefined if it was interrupted. */
-async function trainAgain(
-  { prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>,
-  steps: number,
-) {
+async function trainAgain(prepared: Prepared, platform: Platform, signal: AbortSignal, steps: number) {
   const { backend } = await openBackend('auto', platform.threads(prepared.threads));
   // A single process cannot cross-check itself.
   const alone = { ...prepared, plan: { ...prepared.plan, steps }, rules: {}, listen: undefined };

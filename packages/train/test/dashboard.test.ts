@@ -11,7 +11,7 @@ import { type EarlierRun, EarlierRuns, labelsOf, workerTable } from '../src/dash
 describe('a time budget', () => {
   const setUp = () => {
     let now = 0;
-    const budget = new PauseBudget({ nowMs: () => now, part: 0.02, maxPauseMs: 2_000 });
+    const budget = new PauseBudget(() => now);
     /** Tries every 100 ms, as the dashboard does; returns how often it did the work, and the share of time spent. */
     const during = (untilMs: number, costMs: number): [times: number, part: number] => {
       const startedAtMs = now;

@@ -1,18 +1,19 @@
 /** A second run in one process verifies the weights: what it says, and when it does not begin. */
 import { join } from 'node:path';
+import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { readReport, startCoordinator } from '../../../apps/coordinator/test/processes.ts';
 import { train } from '../src/index.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import type { Report } from '../src/record/report.ts';
-import { verifyRun } from '../src/training-result.ts';
+import { TrainingResult } from '../src/training-result.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 const tiny = [...(await tinyArgs(folder)), '--epochs', '4'];
-const { report } = await train({ data: join(folder, 'tiny'), batch: 32, epochs: 4 }).result;
+const { report, weights } = await train({ data: join(folder, 'tiny'), batch: 32, epochs: 4 }).result;
 const { weightsSha256 } = report;
 const begins = 'Verifying: the same 8 steps in one process';
 
@@ -34,13 +35,17 @@ it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: 
   // The second run needs no token, and computes each shard once, however many of the first run's were computed twice.
   const prepared = await prepareArguments([...tiny, '--verify-rate', '1', '--token', 'a secret']);
   const lines: string[] = [];
-  const { signal } = new AbortController();
-  const log = (line: string): void => void lines.push(line);
-  const given = { prepared, platform: nodePlatform, isFinished, signal, log, report: { ...report, ...changes } };
+  const { backend } = await openBackend('auto');
+  const ending = isFinished ? undefined : ({ type: 'stopped', code: 'owner', message: 'stopped' } as const);
+  const trained = { ...{ prepared, ending, weights, checkpoint: undefined }, close: async () => {} };
+  const result = new TrainingResult({ ...trained, report: { ...report, ...changes } }, nodePlatform, backend);
   const failure = expect.stringMatching(
     new RegExp(`this run gave weights (ab){32}, one process gave weights ${weightsSha256}$`),
   );
-  expect(await verifyRun(given)).toEqual({ verified, ...(verified === false && { failure }) });
+  expect(await result.verify({ log: (line) => lines.push(line) })).toEqual({
+    verified,
+    ...(verified === false && { failure }),
+  });
   const texts = expected.map((text) => expect.stringMatching(text));
   expect(lines).toEqual(verified === null ? texts : [begins, ...texts]);
 });

@@ -67,7 +67,7 @@ export class Dashboard {
   readonly #viewers: Viewers;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #budget = new PauseBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
+  readonly #budget = new PauseBudget(systemClock.nowMs);
   readonly #timer: NodeJS.Timeout;
   #result: WatchMessageOf<'result'> | undefined;
   /** Number of steps whose points have been sent to viewers. */
@@ -94,7 +94,7 @@ export class Dashboard {
       reply: (request) => actions.reply(request),
     });
     this.#evaluation = new EvaluationFeed(options, this.#viewers);
-    this.#weights = new WeightsFeed(options.parameterServer, systemClock.nowMs);
+    this.#weights = new WeightsFeed(options.parameterServer);
     this.#timer = setInterval(() => {
       if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
@@ -307,32 +307,25 @@ function boundedReport(report: Report): Report {
   return { ...rest, metrics: { ...metrics, classes: [] } };
 }
 
-interface PauseBudgetOptions {
-  readonly nowMs: () => number;
-  /** The share of the time that the work may take, 0 to 1. */
-  readonly part: number;
-  readonly maxPauseMs: number;
-}
-
+/** Keeps work for viewers within `viewersPart` of the time, by pauses of at most `maxPauseMs`. */
 export class PauseBudget {
-  readonly #options: PauseBudgetOptions;
+  readonly #nowMs: () => number;
   #dueAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: PauseBudgetOptions) {
-    this.#options = options;
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
   }
 
   /** Whether the pause for earlier work is over. */
   get isDue(): boolean {
-    return this.#options.nowMs() >= this.#dueAtMs;
+    return this.#nowMs() >= this.#dueAtMs;
   }
 
   spend(work: () => void): void {
-    const { nowMs, part, maxPauseMs } = this.#options;
-    const startedAtMs = nowMs();
+    const startedAtMs = this.#nowMs();
     work();
-    const endedAtMs = nowMs();
-    const pauseMs = (endedAtMs - startedAtMs) * (1 / part - 1);
+    const endedAtMs = this.#nowMs();
+    const pauseMs = (endedAtMs - startedAtMs) * (1 / viewersPart - 1);
     this.#dueAtMs = Math.min(endedAtMs + maxPauseMs, Math.max(this.#dueAtMs, endedAtMs) + pauseMs);
   }
 }
@@ -441,15 +434,13 @@ class WeightsFeed {
   /** Number of steps taken by the hashed weights. */
   hashStep = -1;
   readonly #parameterServer: ParameterServer;
-  readonly #nowMs: () => number;
   /** Weights that the run ended with; undefined before. */
   #final: RunRecord['final'];
   #hashDueAtMs = Number.NEGATIVE_INFINITY;
   #sentAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parameterServer: ParameterServer, nowMs: () => number) {
+  constructor(parameterServer: ParameterServer) {
     this.#parameterServer = parameterServer;
-    this.#nowMs = nowMs;
   }
 
   /** From now on, shows the weights that the run ended with. @param sha256Hex their hash */
@@ -467,18 +458,18 @@ class WeightsFeed {
 
   /** Hashes the weights after `step` steps, if a new hash is due. */
   refreshHash(step: number): void {
-    const startedAtMs = this.#nowMs();
+    const startedAtMs = systemClock.nowMs();
     if (this.#final || step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
     const { backend, parameters } = this.#parameterServer;
     this.hash = sha256(bytesOf(backend.view(parameters))).slice(0, hashDigits);
     this.hashStep = step;
-    const endedAtMs = this.#nowMs();
+    const endedAtMs = systemClock.nowMs();
     this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);
   }
 
   /** Sends one copy of the weights to all viewers that requested it, at most once a second. */
   serve(viewers: Viewers, step: number): void {
-    const nowMs = this.#nowMs();
+    const nowMs = systemClock.nowMs();
     const waiting = [...viewers].filter(({ wantsWeights, keepsUp }) => wantsWeights && keepsUp);
     if (waiting.length === 0 || nowMs - this.#sentAtMs < weightsEveryMs) return;
     this.#sentAtMs = nowMs;
