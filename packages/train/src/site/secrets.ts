@@ -61,7 +61,7 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
   // Loaded on demand: it would take a fifth of a coordinator's start-up.
   const { generate } = await import('selfsigned');
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
-  if (host !== '0.0.0.0' && host !== '::') names.add(host);
+  if (!isAnyAddress(host)) names.add(host);
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'Lockstep coordinator' }], {
     keyType: 'ec',
     curve: 'P-256',

@@ -37,6 +37,7 @@ import {
   type Rate,
   type TurnedAwayCounts,
 } from './limiter.ts';
+import { pathOf } from './pages.ts';
 import { type Connections, closeTimeoutMs, rejectUpgrade } from './server.ts';
 
 /** Who may join, whatever runs on the server. */
@@ -132,7 +133,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
   return {
     /** A client that opens too many sockets is delayed, and rejected only if too many of its own already wait. */
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-      const isViewer = (request.url ?? '/').split('?')[0] === watchPath;
+      const isViewer = pathOf(request) === watchPath;
       const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
       const open = (): void => server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
       const waitMs = rates.reserve(clientOf(request, token));
