@@ -5,7 +5,7 @@ import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 
 interface CardProps {
-  /** Determines the card's grid area, its class and the id of its title. */
+  /** Determines the card's class and the id of its title. */
   readonly name: string;
   readonly title: ComponentChildren;
   /** Text is shown as a note, elements as they are. */
@@ -15,7 +15,7 @@ interface CardProps {
 
 export function Card({ name, title, aside, children }: CardProps) {
   return (
-    <section class={`card ${name}-card`} style={{ gridArea: name }} aria-labelledby={`${name}-title`}>
+    <section class={`card ${name}-card`} aria-labelledby={`${name}-title`}>
       <header class="row card-head">
         <h2 id={`${name}-title`}>{title}</h2>
         {typeof aside === 'string' ? <p class="aside">{aside}</p> : aside}

@@ -35,7 +35,7 @@ export function earlierColor(index: number): string {
 
 export function CurvesCard({ store }: { readonly store: RunStore }) {
   return (
-    <section class="card curves-card" style={{ gridArea: 'curves' }} aria-labelledby="curves-title">
+    <section class="card curves-card" aria-labelledby="curves-title">
       <h2 id="curves-title" class="sr-only">
         Curves
       </h2>
