@@ -177,15 +177,6 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     }
   });
 
-  it('agrees with the accuracy of an evaluation', async () => {
-    const backend = await open();
-    const data = tinyDataset(600);
-    const weights = initialize(model, 8);
-    const { accuracy } = await createEvaluator(backend, model, data).evaluate(weights, noPause);
-    const { counts } = await createConfusionEvaluator(backend, model, data, 0).evaluate(weights, noPause);
-    expect((counts![0]! + counts![4]! + counts![8]!) / 600).toBeCloseTo(accuracy!, 12);
-  });
-
   it('counts scores that are no numbers as the first class, with a probability of 0', async () => {
     const backend = await open();
     const targets = classTargets(Uint16Array.of(0, 2), []);

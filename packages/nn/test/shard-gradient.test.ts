@@ -1,5 +1,5 @@
 import { classField, nextTargets, type TargetField } from '@lockstep/data';
-import type { Backend, HostBackend } from '@lockstep/tensor';
+import { type Backend, type HostBackend, randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -12,17 +12,6 @@ import {
   sampleSize,
 } from '../src/index.ts';
 import { backends, uploadInitial } from './backends.ts';
-
-/** Returns a generator of numbers in [0, 1), the same for equal seeds. */
-function randomStream(seed: number): () => number {
-  let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
 
 const activation = fc.constantFrom('relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh', 'softplus', 'softsign');
 const rate = fc.constantFrom(0, 0.25, 0.5);
