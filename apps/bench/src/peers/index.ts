@@ -1,15 +1,12 @@
 /** The table of peers: each row of a benchmark's table that does a training step or a product, in order. */
 import type { Candidate } from '../harness.ts';
 import type { MatrixProduct, Peer, TrainingStep } from '../work.ts';
+import jax from './jax.ts';
+import lockstep from './lockstep.ts';
+import pytorch from './pytorch.ts';
+import tensorflow from './tensorflow.ts';
 
-const modules: readonly Promise<{ readonly default: readonly Peer[] }>[] = [
-  import('./lockstep.ts'),
-  import('./tensorflow.ts'),
-  import('./jax.ts'),
-  import('./pytorch.ts'),
-];
-
-export const peers = (await Promise.all(modules)).flatMap((module) => module.default);
+export const peers: readonly Peer[] = [...lockstep, ...tensorflow, ...jax, ...pytorch];
 
 export function stepCandidates(program: 'bench' | 'compare', work: TrainingStep): Candidate[] {
   return peers
