@@ -41,7 +41,7 @@ export const glossary: Readonly<Record<string, string>> = {
   momentum:
     'An optimizer whose steps keep most of the previous step, so steps in a steady direction grow and noise cancels out.',
   neuron: 'The dot product of inputs and weights, plus a bias, passed through an activation function.',
-  overfitting: 'Learning the training samples by heart: accuracy rises on them and not on other samples.',
+  overfitting: 'Memorizing the training samples: accuracy rises on them but not on others.',
   parameter: 'A number that training changes: a weight or a bias.',
   query: 'The vector of a token in attention that asks a question: it is compared with the keys of other tokens.',
   'reduction tree': 'The fixed order in which the gradients of a step are added: pairs first, then pairs of pairs.',

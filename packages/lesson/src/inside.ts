@@ -149,7 +149,8 @@ export function traceSample(
       [...parameters, ...additions],
     );
     const read = ({ storage }: Tensor): Float32Array => backend.view(storage).slice();
-    const gradient = joined(gradients.slice(0, parameters.length).map(read), weights.length);
+    const gradient = new Float32Array(weights.length);
+    for (const [index, { offset }] of parameterLayout(model).entries()) gradient.set(read(gradients[index]!), offset);
     return {
       input: read(x),
       layers: passed.map(({ layer, output }) => ({
@@ -279,16 +280,6 @@ function parameterTraces({ parameters }: PlacedLayer, gradient: Float32Array): P
 /** Returns the Euclidean norm, computed in float64. */
 function normOf(values: Float32Array): number {
   return Math.sqrt(values.reduce((total, value) => total + value * value, 0));
-}
-
-function joined(parts: readonly Float32Array[], length: number): Float32Array {
-  const whole = new Float32Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
 
 /** Shows the norm of the gradient for each parameter tensor, and how many of its elements are 0. */

@@ -73,7 +73,7 @@ export const attention = defineChapter({
   text: [
     '[[Attention]] lets every token take information from the other tokens. Each token has three vectors. Its [[query]] asks a question, its [[key]] offers an answer to the questions of others, and its [[value]] is what it hands over. A [[dot product]] of query and key measures how well the answer matches the question. [[Softmax]] turns these scores into weights, and the result is the weighted mean of the values: softmax(Q Kᵀ / √d) V.',
     'In the sentence the query of "it" asks for a noun. The key of "cat" offers a noun, so "it" takes its value mostly from "cat". Choose another token and see where its query looks.',
-    'A sentence has more than one question to ask, so attention has several [[attention head|heads]], each with queries, keys and values of its own. The second head here asks for the token before. The results of all heads are joined to one vector.',
+    'A sentence has more than one question to ask, so attention has several [[attention head|heads]], each with queries, keys and values of its own. The second head here asks for the token before. The results of all heads are joined into one vector.',
     'A model that writes must not look ahead: the next token is what it has to predict. A [[mask]] sets the scores of later tokens to minus infinity, so their weights are exactly 0. The map is then empty above its diagonal.',
     'The dot product of two random vectors of d numbers has a standard deviation of √d. With d = 512, scores exceed 60, softmax puts nearly all weight on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the standard deviation at 1 for every d.',
   ],

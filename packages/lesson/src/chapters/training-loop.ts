@@ -46,8 +46,8 @@ export const trainingLoop = defineChapter({
   claim: 'Plain SGD takes 784-128-10 from about 10 % to more than 93.6 % accuracy on digits that it has never seen.',
   digits: 'all',
   text: [
-    'Four lines repeat thousands of times: the [[forward pass]], the [[loss]], [[back-propagation]], one step of [[stochastic gradient descent]]. Accuracy is measured on training images and on test images that the network never trains on. While both accuracies stay close, the network generalizes: it has not learned the training images by heart.',
-    'With few training images it memorizes them instead. Set them to 300, the epochs to 60 and the learning rate to 0.1: training accuracy reaches 100 %, test accuracy stays far behind. That is [[overfitting]].',
+    'Four lines repeat thousands of times: the [[forward pass]], the [[loss]], [[back-propagation]], one step of [[stochastic gradient descent]]. Accuracy is measured on training images and on test images that the network never trains on. While both accuracies stay close, the network generalizes.',
+    'With few training images it memorizes them instead. Set their number to 300, the epochs to 60 and the learning rate to 0.1: training accuracy reaches 100 %, test accuracy stays far behind. That is [[overfitting]].',
   ],
   live: defineLive({
     caption: 'All settings at once, on digits',

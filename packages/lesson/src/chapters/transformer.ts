@@ -89,9 +89,9 @@ export const transformer = defineChapter({
   title: 'A transformer that writes names',
   claim: '4,192 parameters and 1,000 steps are enough to write names that are not in the list of the training names.',
   text: [
-    'A [[transformer]] predicts the next [[token]]. Here a token is a letter. Its [[embedding]] is added to the embedding of its place. [[Attention]] then lets every letter take information from the letters before it, and a [[dense layer]] with [[relu]] works on each letter for itself. Each part adds its result to what was there. The last matrix gives a [[logit]] for each letter that may come next.',
-    'To write, the model starts with the end of a name, draws a letter from its probabilities, appends it, and asks again. At first every letter is as likely as any other: a [[loss]] of ln 27. Counting pairs of letters in the list gives the loss of a model that sees one letter only. A transformer falls below it, since it sees all letters before.',
-    'GPT-2 and its successors have the same lines, with more layers, more heads and wider vectors. Trained on books instead of names, the same loop writes text.',
+    'A [[transformer]] predicts the next [[token]]. Here a token is a letter. Its [[embedding]] is added to the embedding of its place. [[Attention]] then lets every letter take information from the letters before it, and a [[dense layer]] with [[relu]] works on each letter for itself. Each part adds its result to its input. The last matrix gives a [[logit]] for each letter that may come next.',
+    'To write, the model starts with the end of a name, draws a letter from its probabilities, appends it, and asks again. At first every letter is as likely as any other: a [[loss]] of ln 27. Counting pairs of letters in the list gives the loss of a model that sees only one letter. A transformer beats it, because it sees all earlier letters.',
+    'GPT-2 and its successors run the same lines, with more layers, more heads and wider vectors. Trained on books instead of names, the same loop writes text.',
   ],
   controls,
   *run({ backend }, settings) {
@@ -117,7 +117,7 @@ export const transformer = defineChapter({
       'loss of the last 100 steps': decimal(meanOf(losses.slice(-4))),
       'loss of guessing, ln 27': decimal(guessing),
       'loss of counting pairs of letters': decimal(pairLoss),
-      'of the newest names, not in the list': `${texts.at(-1)!.names.filter(isNew).length} of ${written}`,
+      'newest names not in the list': `${texts.at(-1)!.names.filter(isNew).length} of ${written}`,
     }),
     curves(`Loss, the mean of ${showEvery} steps`, 'step', at, {
       loss: losses,
