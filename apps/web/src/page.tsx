@@ -145,7 +145,7 @@ function RunPanels(props: PageProps & { readonly run: RunMessage }) {
       {hasStep && <StepTimeline store={store} />}
       {hasEvaluation && <EvaluationCards store={store} run={run} />}
       <Log key={`${hasStep} ${hasEvaluation}`} lines={store.log.value} />
-      {metrics && !isText(run) && <MetricsView metrics={metrics} />}
+      {metrics && <MetricsView metrics={metrics} />}
     </div>
   );
 }

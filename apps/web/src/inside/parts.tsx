@@ -86,7 +86,7 @@ export function WeightsView({ view, note, trace, chosen }: WeightsPartProps) {
             <HistogramView key={histogram.name} histogram={histogram} before={first.current.histograms[index]} />
           ))}
         </div>
-        <p class="aside">The line is how they were when this view was opened, {first.current.note}.</p>
+        <p class="aside">The line is from when this view was opened, {first.current.note}.</p>
       </details>
     </PartCard>
   );

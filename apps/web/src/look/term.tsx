@@ -59,7 +59,7 @@ const runGlossary = {
     'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each byte of that part to this many bits.',
   'bits per token':
     'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each token of that part to this many bits.',
-  step: 'One change of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer updates the parameters.',
+  step: 'One update of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer applies their mean.',
   'confusion matrix':
     'A row for each true class, a column for each predicted class. Correct predictions are on the diagonal; a dark cell next to it is a pair of classes that the network confuses.',
   metrics:

@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { Camera } from '../draw/camera.tsx';
 import { FileInput } from '../look/controls.tsx';
+import { plural } from '../look/format.ts';
 
 /** A file to send. */
 export interface NamedFile {
@@ -67,7 +68,7 @@ export function Classes({ isDisabled, onUse }: ClassesProps) {
               disabled={isDisabled}
               onChoose={(files) => add(key, files)}
             />
-            <output>{pictures.length === 1 ? '1 picture' : `${pictures.length} pictures`}</output>
+            <output>{plural(pictures.length, 'picture')}</output>
             <button
               type="button"
               aria-label={`Remove ${name}`}

@@ -173,7 +173,7 @@ const missingLabels: Readonly<Record<Table['missing'], string>> = {
   mean: 'fill in the mean',
   median: 'fill in the median',
   'most-frequent': 'fill in the most frequent',
-  drop: 'leave out their rows',
+  drop: 'drop their rows',
 };
 
 interface ReadingFormProps {

@@ -105,6 +105,8 @@ interface FormProps {
 
 /** A picture from a file, from the clipboard, dropped, or from the webcam. */
 function PictureForm({ predictor, run }: FormProps) {
+  const [height = 1, width = 1, channels = 1] = run.sampleField.shape;
+  const form = { height, width, channels: channels === 3 ? 3 : 1, fit: run.fit ?? 'cover' } as const;
   const video = useRef<HTMLVideoElement>(null);
   const isCameraOn = useSignal(false);
   const fault = useSignal<string>();
@@ -122,8 +124,8 @@ function PictureForm({ predictor, run }: FormProps) {
     const file = files?.[0];
     if (!file) return;
     void show(async () => {
-      const { pixelsOfFile } = await import('../draw/picture-input.ts');
-      return pixelsOfFile(file, run);
+      const { openPageDecoder } = await import('@lockstep/data/readers');
+      return openPageDecoder().decode(new Uint8Array(await file.arrayBuffer()), form);
     });
   };
   useEffect(() => {
@@ -135,8 +137,8 @@ function PictureForm({ predictor, run }: FormProps) {
     if (!isCameraOn.value) return undefined;
     const timer = setInterval(() => {
       void show(async () => {
-        const { pixelsOfFrame } = await import('../draw/picture-input.ts');
-        return pixelsOfFrame(video.current!, run);
+        const { openPageDecoder } = await import('@lockstep/data/readers');
+        return openPageDecoder().pixelsOf(await createImageBitmap(video.current!), form);
       });
     }, webcamMs);
     return () => clearInterval(timer);

@@ -256,11 +256,11 @@ function samplesOf({ label, predicted }: Cell, { topErrors, cellSamples = topErr
 
 function cellText(shown: number, { label, predicted }: Cell, { confusion, cellSamples, outputs }: EvaluationMessage) {
   const count = confusion ? floatsFrom(confusion)[label * outputs + predicted]! : shown;
-  if (!cellSamples && shown < count) return 'More samples of each cell follow when the run has ended.';
+  if (!cellSamples && shown < count) return 'More samples of each cell follow when the run ends.';
   if (shown >= count) return count === 1 ? 'The only one.' : `All ${thousands(count)}.`;
   const which = label === predicted ? 'the least confident' : 'the most confident';
   return shown === 0
-    ? 'No samples of this cell are on this page.'
+    ? 'This page has no samples of this cell.'
     : `${thousands(shown)} of ${thousands(count)}, ${which}.`;
 }
 
@@ -386,8 +386,9 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
   );
 }
 
-/** The metrics of a run that is over: a row for each class or value, and one for all of them. */
+/** The metrics of a run that is over: a row for each class or value, and one for all of them; nothing for a text. */
 export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
+  if ('perplexity' in metrics) return null;
   return (
     <Card name="metrics" title={<RunTerm term="metrics">Metrics</RunTerm>} aside="test samples, final weights">
       {'classes' in metrics ? (
@@ -405,11 +406,6 @@ export function MetricsView({ metrics }: { readonly metrics: Metrics }) {
             hasRowHeadings
           />
         </>
-      ) : 'perplexity' in metrics ? (
-        <p>
-          Loss <b>{metrics.loss.toFixed(3)}</b>, perplexity <b>{measured(metrics.perplexity)}</b>, bits per byte{' '}
-          <b>{metrics.bitsPerByte.toFixed(2)}</b>, next tokens predicted correctly <b>{percent(metrics.accuracy)}</b>
-        </p>
       ) : (
         <DataTable
           label="Errors of each value"

@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
-import { significant, thousands } from '../look/format.ts';
+import { plural, significant, thousands } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import { modelName, optimizerSettingsOf, type RunStore } from '../watch/run-store.ts';
 import { needsCode, sentence } from '../watch/status.ts';
@@ -79,7 +79,7 @@ function description({ model, parameters, config, microbatches }: RunMessage): s
   const { diloco, seed } = config;
   const batch = diloco
     ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`
-    : `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
+    : `batch ${config.batch} in ${plural(microbatches, 'microbatch', 'microbatches')}`;
   const optimizer = `${type}, lr ${significant(learningRate, 6)}`;
   return `${modelName({ model })}, ${thousands(parameters)} parameters · ${batch} · ${optimizer} · seed ${seed}`;
 }
