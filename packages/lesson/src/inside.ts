@@ -293,7 +293,7 @@ export function gradientTable({ layers }: SampleTrace): Exhibit {
       percent(zeros / size),
     ]),
   );
-  return table('The gradient by the parameters', ['layer', 'shape', 'norm', 'zeros', 'share'], rows);
+  return table('The gradient for the parameters', ['layer', 'shape', 'norm', 'zeros', 'share'], rows);
 }
 
 /** Maximum rows of a table over outputs, of which there may be thousands. */

@@ -429,11 +429,11 @@ export function GradientPart({ run, inspected, chosen }: GradientPartProps) {
       <ExhibitCard exhibit={gradientTable(trace)} />
       {gradientView.kind === 'pictures' && (
         <div class="layer">
-          <h3>By the weights of the first layer</h3>
+          <h3>For the weights of the first layer</h3>
           <Tiles
             {...gradientView}
             chosen={chosen}
-            label="The gradient by the weights of the first layer, in the order of the weights above"
+            label="The gradient for the weights of the first layer, in the order of the weights above"
             height={300}
             largestCell={12}
             gap={2}
