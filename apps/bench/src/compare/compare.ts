@@ -69,7 +69,7 @@ export const compareCommand = {
     lr: { kind: positiveKind, help: 'learning rate of plain SGD', defaultText: 'depends on the batch' },
     accuracy: {
       kind: numberKind('from 1 to below 100', (value) => value >= 1 && value < 100),
-      help: 'measure the time until a run reaches this test accuracy, in percent',
+      help: 'measure the time until a run reaches this training accuracy, in percent',
       default: 80,
     },
     seed: {
