@@ -170,7 +170,6 @@ export function traceSample(
 
 /** Maximum number of tokens of a text in its attention maps. */
 const mostTextTokens = 32;
-/** Maximum number of embeddings shown. */
 const mostEmbeddings = 128;
 
 /**
@@ -343,7 +342,6 @@ export function probabilityBars(values: readonly number[], names: readonly strin
 interface WeightFacts {
   /** Sentence that describes the first layer. */
   readonly text: string;
-  /** Histograms of all layers. */
   readonly histograms: readonly Histogram[];
 }
 

@@ -259,7 +259,6 @@ function Drawing({ store, choice: { sketch, label, picked } }: SamplePartProps) 
   );
 }
 
-/** Maximum number of samples shown at once. */
 const mostSamples = 8;
 
 function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartProps) {
@@ -311,7 +310,6 @@ interface ActivationsPartProps {
 
 /** Layers that do not change values. */
 const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
-/** Maximum number of outputs shown as bars. */
 const mostBars = 20;
 
 /** The activations of each layer for the chosen sample, from the input to the softmax. */

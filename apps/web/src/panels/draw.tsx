@@ -300,7 +300,6 @@ function Field({ column, text, isWrong, onChange }: FieldProps) {
   return <Choice label={name} value={text} options={options} onChoose={onChange} />;
 }
 
-/** Maximum number of outputs shown. */
 const mostValues = 10;
 const valueDigits = 6;
 

@@ -304,7 +304,6 @@ interface ErrorsProps {
   readonly given: string;
 }
 
-/** Maximum number of table columns shown. */
 const mostColumns = 24;
 /** With names up to this length, four samples fit in a row. */
 const shortName = 12;

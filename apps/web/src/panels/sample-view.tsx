@@ -42,7 +42,6 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
   return <Raster values={values} rows={rows} columns={columns} palette={palette} label={label} />;
 }
 
-/** Maximum number of words shown. */
 const mostWords = 40;
 
 /** Returns the beginning of a text, whose words are in small letters and without punctuation. */

@@ -343,7 +343,6 @@ export function optimizerSettingsOf({ optimizer }: RunMessage['config']) {
   return { type, learningRate, schedule: schedule?.type ?? 'constant' };
 }
 
-/** Returns the settings of the watched run. */
 function settingsOf({ model, config }: RunMessage, workers: readonly ShownWorker[]): Settings {
   const { type, learningRate, schedule } = optimizerSettingsOf(config);
   const { batch, epochs, seed } = config;

@@ -53,7 +53,6 @@ export interface Received {
   readonly waitsForData: boolean;
   /** Milliseconds since the last message, or since the page was opened. */
   readonly silentMs: number;
-  /** Whether the browser is online. */
   readonly isOnline: boolean;
 }
 
