@@ -50,7 +50,7 @@ render(
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
   if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
-  const parts = [import('./watch/run-model.ts'), import('./draw/inference.ts'), import('./draw/picture-input.ts')];
+  const parts = [import('./watch/run-model.ts'), import('./draw/inference.ts'), import('@lockstep/data/readers')];
   for (const part of parts) part.catch(() => {});
 });
 
