@@ -51,6 +51,13 @@ export type CreatedRun = Awaited<ReturnType<typeof createRun>>;
 /** Milliseconds that a run waits for all of its workers before it starts with those that have joined. */
 const startWithinMs = 10_000;
 
+/** For a run's only worker, which no other can replace: this process computes it, and may have been frozen. */
+const anyTime = {
+  numericsCheckMs: Number.POSITIVE_INFINITY,
+  deadMs: Number.POSITIVE_INFINITY,
+  hardDeadlineMs: Number.POSITIVE_INFINITY,
+};
+
 export async function createRun(options: CreateRunOptions) {
   const { prepared, backend, platform, startWorkers, limits: bounds, resumeFrom, ...callbacks } = options;
   const { model, plan, config, train, listen } = prepared;
@@ -71,7 +78,7 @@ export async function createRun(options: CreateRunOptions) {
   const samples = createShardSource(train, plan, seed, augment);
   // A run that other machines can join has a token.
   const ofThisMachine = prepared.token === undefined ? { chunkBytes: localChunkBytes } : {};
-  const limits = limitsFor(parameterCount(model), { ...ofThisMachine, ...bounds });
+  const limits = limitsFor(parameterCount(model), { ...ofThisMachine, ...(listen ? {} : anyTime), ...bounds });
   const run = new Run({
     setup: {
       ...{ startWorkers, startWithinMs, limits, plan, model, seed },

@@ -8,11 +8,16 @@ import type { DataFormat, InnerSteps } from '@lockstep/rules';
 import { planRun } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { afterAll, describe, expect, it } from 'vitest';
+import { systemClock } from '@lockstep/worker';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hash, hostBackend } from '../../../compute/test/support.ts';
 import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
+import { nodePlatform } from '../../src/node/node-platform.ts';
+import { prepare } from '../../src/prepare.ts';
+import { createRun } from '../../src/run/create-run.ts';
+import { kindsOfData } from '../kinds-of-data.ts';
 import { createRunOf } from './run-fixture.ts';
 
 const usualModel = parseModel({
@@ -168,4 +173,37 @@ describe('an inline worker', () => {
     expect(outcome).toMatchObject({ type: 'failed', message: expect.stringContaining(message) });
     expect(run.state.current.step).toBe(atStep);
   });
+});
+
+it('alone in a run has all the time it needs, since it may have been frozen with the coordinator', async () => {
+  const prepared = await prepare({ data: kindsOfData['a table with classes'], steps: 3 }, nodePlatform);
+  const created = await createRun({ prepared, platform: nodePlatform, backend: reference, startWorkers: 1 });
+  const compute = createLocalCompute(await hostBackend(), systemClock);
+  const day = 24 * 60 * 60 * 1000;
+  let days = 0;
+  let onLook = (): void => {};
+  const clock = vi.spyOn(systemClock, 'nowMs').mockImplementation(() => {
+    onLook();
+    return performance.now() + days * day;
+  });
+  onTestFinished(() => clock.mockRestore());
+  /** A day passes, and the run looks at the clock, as it does at every tick. */
+  const sleep = async (): Promise<void> => {
+    days += 1;
+    let looks = 0;
+    await new Promise<void>((resolve) => {
+      onLook = () => {
+        looks += 1;
+        if (looks === 5) resolve();
+      };
+    });
+  };
+  const gradient = compute.gradient.bind(compute);
+  vi.spyOn(compute, 'gradient').mockImplementation(async (...shard) => {
+    await sleep();
+    return gradient(...shard);
+  });
+  await created.startInlineWorker(compute);
+  expect(await created.run.outcome).toEqual({ type: 'finished' });
+  expect(days).toBeGreaterThanOrEqual(3);
 });
