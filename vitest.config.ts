@@ -1,4 +1,6 @@
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import {
   BaseSequencer,
@@ -7,6 +9,15 @@ import {
   type TestModule,
   type TestSpecification,
 } from 'vitest/node';
+
+const temporaryPrefix = 'lockstep-tests-';
+
+/** Browsers and programs that tests kill leave temporary files. Each project reads this file again. */
+if (!basename(tmpdir()).startsWith(temporaryPrefix)) {
+  const temporary = mkdtempSync(join(tmpdir(), temporaryPrefix));
+  process.env['TMPDIR'] = temporary;
+  process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
+}
 
 /**
  * Files that leave their process as they found it run one after another in a few shared processes: starting a process for
