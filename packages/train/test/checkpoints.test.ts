@@ -1,6 +1,6 @@
 /** Checkpoints of a run: the folder on a real file system, the choice to resume from, when copies are due and written. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseOptions } from '@lockstep/command';
@@ -80,6 +80,14 @@ describe('a folder of checkpoints', () => {
     execFileSync('mkfifo', [join(folder, `checkpoint-${later}-000000009.safetensors`)]);
     await store.write(later, 1, bytes(1));
     expect(await listed(store)).toEqual([[later, 1]]);
+  });
+
+  it.runIf(process.platform !== 'win32')('refuses a link to a device, which would be read forever', async () => {
+    const { folder, store } = await open('device');
+    const name = `checkpoint-${later}-000000009.safetensors`;
+    await symlink('/dev/zero', join(folder, name));
+    const [device] = await store.list();
+    await expect(device!.read()).rejects.toThrow(`${name}: expected a regular file, got a device`);
   });
 
   it('throws if it cannot write, and keeps what was there', async () => {

@@ -1,9 +1,10 @@
 /** The checkpoints of a run: where they are kept, which one a run resumes from, and when and how the next is written. */
 import { webcrypto } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
-import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { readRegularFile, reasonOf } from '@lockstep/data/files';
 import { errorMessage, thousands } from '@lockstep/data/shown';
 import { configurationError, optionName } from '@lockstep/worker';
 import { newSha256, sha256 } from '../node/sha256.ts';
@@ -63,6 +64,9 @@ type Store = Pick<SharedCheckpoints, 'list' | 'write' | 'removeAfter'>;
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
 const partEnding = '.part';
 
+/** Most bytes of a checkpoint that is read: more than the weights and vectors of the largest model. */
+const maxBytes = 2 ** 33;
+
 /** Checkpoints in a folder, which other runs may use as well. */
 export class CheckpointFolder implements Store {
   readonly #folder: string;
@@ -102,9 +106,9 @@ export class CheckpointFolder implements Store {
     const found = entries.flatMap((entry) => {
       const { name } = entry;
       const [, run, step] = namePattern.exec(name) ?? [];
-      // Reading a pipe would wait forever.
       if (run === undefined || !(entry.isFile() || entry.isSymbolicLink())) return [];
-      return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
+      const read = async () => readRegularFile(join(this.#folder, name), maxBytes);
+      return [{ name, run, step: Number(step), read }];
     });
     return found.sort((a, b) => (a.run === b.run ? b.step - a.step : a.run < b.run ? 1 : -1));
   }
@@ -374,7 +378,7 @@ export class Checkpointer {
       if (this.newest && this.newest.step > step) this.newest = undefined;
     } catch (error) {
       const what = `checkpoints with wrong results, of steps after ${step}, were not removed`;
-      log(`${what}: ${errorMessage(error)}`, what);
+      log(`${what}: ${reasonOf(error)}`, what);
     }
   }
 
@@ -395,7 +399,7 @@ export class Checkpointer {
       this.#failed = false;
     } catch (error) {
       const what = `the checkpoint after step ${step} was not written`;
-      if (!this.#failed) log(`${what}: ${errorMessage(error)}${consequence}`, `${what}${consequence}`);
+      if (!this.#failed) log(`${what}: ${reasonOf(error)}${consequence}`, `${what}${consequence}`);
       this.#failed = true;
     }
   }
