@@ -172,6 +172,8 @@ it('a leader that lost its lease and does not know finishes with the weights of 
   first.link.fault = 'cut';
   await noted(second, /^Resumed from checkpoint-\S+ in run x of the fleet at memory, after step \d+ of 120/);
   first.run.resume();
+  // The first one waits in vain for the store, before it writes its last checkpoint.
+  await noted(first, /^the transcript could not be written/);
   const ends = await Promise.all([first.run.result, second.run.result, first.followed, second.followed]);
 
   expect(first.coordinator.deposed.aborted).toBe(false);

@@ -1,6 +1,6 @@
 /** A coordinator in a fleet: waits until it leads its run, keeps the lease, and announces its address. */
 import { randomUUID } from 'node:crypto';
-import { type LeaseEvent, LeaseKeeper, type LeaseState } from './lease.ts';
+import { type LeaseEvent, LeaseKeeper, type LeaseState, leaseMs } from './lease.ts';
 import { type FleetCheckpoint, type FleetPart, type FleetRun, type RelayRecord, RunRecords } from './records.ts';
 import { FleetError, type FleetStore, type FleetTime } from './store.ts';
 
@@ -17,6 +17,7 @@ export interface FleetCoordinatorOptions {
 }
 
 const maxAttempts = 3;
+const longestWaitMs = 10_000;
 /** Lease renewals between two checks that the store still has this coordinator's address. */
 const renewalsPerLook = 5;
 
@@ -98,6 +99,19 @@ export class FleetCoordinator {
   /** @throws FleetError if the store does not answer */
   list(): Promise<FleetCheckpoint[]> {
     return this.#patiently(() => this.#records.checkpoints());
+  }
+
+  /** Waits until the store answers, but not for long: servers that are started again need some seconds. */
+  async untilItAnswers(): Promise<void> {
+    const untilMs = this.#time.nowMs() + longestWaitMs;
+    const answers = (): Promise<boolean> =>
+      this.#records.get('address').then(
+        () => true,
+        () => false,
+      );
+    while (!(await answers()) && this.#time.nowMs() < untilMs) {
+      await this.#time.pause(leaseMs.renewEvery, this.deposed);
+    }
   }
 
   write(run: string, step: number, bytes: Uint8Array): Promise<string> {

@@ -134,6 +134,22 @@ describe('checkpoints', () => {
     expect(store.objects.size).toBe(3);
   });
 
+  it('of the end of a run wait for a store that does not answer, but not forever', async () => {
+    const { coordinator, link } = begin('a');
+    await coordinator.untilItAnswers();
+    link.fault = 'cut';
+    const ends: string[] = [];
+    const wait = (name: string) => coordinator.untilItAnswers().then(() => void ends.push(name));
+    const first = wait('answered');
+    await time.advance(5_000);
+    expect(ends).toEqual([]);
+    link.fault = 'none';
+    await time.during(first);
+    link.fault = 'cut';
+    await time.during(wait('in vain'));
+    expect(ends).toEqual(['answered', 'in vain']);
+  });
+
   it('of steps after the one that the run went back to are removed', async () => {
     const { coordinator } = begin('a');
     for (const step of [10, 20, 30]) await coordinator.write('1', step, bytes(step));

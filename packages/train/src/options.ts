@@ -278,6 +278,8 @@ export interface SharedCheckpoints {
   open(claim: RunClaim): Promise<void>;
   /** Returns the name of the written checkpoint. @throws Error if it cannot be written */
   write(run: string, step: number, bytes: Uint8Array): Promise<string>;
+  /** Called before the last checkpoint of a finished run is written; may wait for a store that does not answer. */
+  untilItAnswers(): Promise<void>;
   /** Removes the checkpoints of later steps, because the run has gone back. @throws Error if they may still be there */
   removeAfter(run: string, step: number): Promise<void>;
   /** All checkpoints, newest first. */

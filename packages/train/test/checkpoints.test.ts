@@ -251,7 +251,7 @@ interface Write {
 }
 
 /** A run whose weights all equal its step number, and a disk whose writes complete when the test says so. */
-function setUp(options: Partial<CheckpointerOptions> = {}) {
+function setUp(options: Partial<CheckpointerOptions> = {}, untilItAnswers = async (): Promise<void> => {}) {
   const [lines, written]: [string[], number[]] = [[], []];
   const writes: Write[] = [];
   const removals: number[] = [];
@@ -267,6 +267,7 @@ function setUp(options: Partial<CheckpointerOptions> = {}) {
           wake();
         }),
       removeAfter: async (_run, ofStep) => void removals.push(ofStep),
+      untilItAnswers,
     },
     runName: 'run',
     interval: { steps: 1 },
@@ -404,6 +405,22 @@ describe('a checkpointer', () => {
     await finished;
     expect(written).toEqual([1, 2]);
     expect(checkpointer.newest).toEqual({ file: 'checkpoint-2', step: 2 });
+  });
+
+  it('writes the end of a finished run once its store answers', async () => {
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const { writes, takeStep, write, checkpointer } = setUp({ interval: { steps: 10 } }, () => answered);
+    takeStep();
+    const finished = checkpointer.finish(true);
+    await turn();
+    expect(writes).toEqual([]);
+    answer();
+    await end(write(0));
+    await finished;
+    expect(checkpointer.newest).toEqual({ file: 'checkpoint-1', step: 1 });
   });
 
   it('writes nothing at the end if that is on the disk already, or no step was taken', async () => {

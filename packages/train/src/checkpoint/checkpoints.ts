@@ -59,7 +59,8 @@ export function createFolder(folder: string): string[] {
   return missing;
 }
 
-type Store = Pick<SharedCheckpoints, 'list' | 'write' | 'removeAfter'>;
+type Store = Pick<SharedCheckpoints, 'list' | 'write' | 'removeAfter'> &
+  Partial<Pick<SharedCheckpoints, 'untilItAnswers'>>;
 
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
 const partEnding = '.part';
@@ -303,7 +304,7 @@ interface CheckpointedRun {
 }
 
 export interface CheckpointerOptions extends CheckpointedRun {
-  readonly store: Pick<Store, 'write' | 'removeAfter'>;
+  readonly store: Pick<Store, 'write' | 'removeAfter' | 'untilItAnswers'>;
   /** Prefix of the file names. */
   readonly runName: string;
   readonly interval: CheckpointInterval;
@@ -363,11 +364,15 @@ export class Checkpointer {
     this.#isUrgent = true;
   }
 
-  /** Writes the final state of the run; resolves when that is done or has failed. */
-  async finish(): Promise<void> {
-    const { stepsTaken, copy } = this.#options;
+  /**
+   * Writes the final state of the run; resolves when that is done or has failed.
+   * @param isFinished whether the last step was taken: without its state, another coordinator would train on alone
+   */
+  async finish(isFinished = false): Promise<void> {
+    const { stepsTaken, copy, store } = this.#options;
     const last = stepsTaken() === 0 ? undefined : copy();
     await this.#writing;
+    if (isFinished) await store.untilItAnswers?.();
     if (last && last.step !== this.newest?.step) await this.#save(last, '');
   }
 

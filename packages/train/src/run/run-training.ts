@@ -69,7 +69,8 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   const wire = wireSoFar();
   // A failed run would fail again from its last step.
   const isWorthKeeping = recorder.data.ending?.type !== 'failed';
-  const written = isWorthKeeping ? checkpointer?.finish() : undefined;
+  const isFinished = (recorder.data.ending?.type ?? 'finished') === 'finished';
+  const written = isWorthKeeping ? checkpointer?.finish(isFinished) : undefined;
   const turnedAway = pool.turnedAway?.();
   await pool.stop();
   await written;
