@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { browserFlags, findChromium, findFirefox, inChromium, inFirefox } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium, firefox } from 'playwright-core';
-import { afterEach, describe } from 'vitest';
+import { afterAll, afterEach, describe } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { RunAddresses } from './run.ts';
 import { openTab, type Tab } from './tab.ts';
@@ -78,7 +78,7 @@ function launchFirefox(executablePath: string): Promise<Browser> {
   return firefox.launch({ ...launchOptions, executablePath, channel: 'moz-firefox' });
 }
 
-/** Launched when their first tab is opened; they end with this process. */
+/** Launched when their first tab is opened. Chromium ends with this process, Firefox with its file. */
 const launched: Partial<Record<keyof typeof browsers, Promise<Browser>>> = {};
 
 function useBrowser(name: keyof typeof browsers, start: () => Promise<Browser>): TestBrowser {
@@ -95,6 +95,11 @@ function useBrowser(name: keyof typeof browsers, start: () => Promise<Browser>):
     await browser?.close();
     delete launched[name];
     hasCrashed = false;
+  });
+  afterAll(async () => {
+    if (name !== 'firefox') return;
+    await (await launched[name])?.close();
+    delete launched[name];
   });
   return {
     async crashGpu() {
