@@ -50,8 +50,7 @@ render(
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
   if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
-  const parts = [import('./watch/run-model.ts'), import('./draw/inference.ts'), import('@lockstep/data/readers')];
-  for (const part of parts) part.catch(() => {});
+  for (const part of [import('./watch/run-model.ts'), import('./draw/inference.ts')]) part.catch(() => {});
 });
 
 // Waits for the run: its workload decides between the GPU and the CPU.

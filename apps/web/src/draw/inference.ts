@@ -1,8 +1,10 @@
-/** Runs the model on one sample. A chunk of its own, because it includes the tensor engine. */
+/** Runs the model on one sample, and decodes pictures. A chunk of its own, because it includes the tensor engine. */
 import type { SampleValues } from '@lockstep/data';
 import { createPrediction, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
+
+export { openPageDecoder } from '@lockstep/data/readers';
 
 export type Inference = Awaited<ReturnType<typeof openInference>>;
 

@@ -124,7 +124,7 @@ function PictureForm({ predictor, run }: FormProps) {
     const file = files?.[0];
     if (!file) return;
     void show(async () => {
-      const { openPageDecoder } = await import('@lockstep/data/readers');
+      const { openPageDecoder } = await import('../draw/inference.ts');
       return openPageDecoder().decode(new Uint8Array(await file.arrayBuffer()), form);
     });
   };
@@ -137,7 +137,7 @@ function PictureForm({ predictor, run }: FormProps) {
     if (!isCameraOn.value) return undefined;
     const timer = setInterval(() => {
       void show(async () => {
-        const { openPageDecoder } = await import('@lockstep/data/readers');
+        const { openPageDecoder } = await import('../draw/inference.ts');
         return openPageDecoder().pixelsOf(await createImageBitmap(video.current!), form);
       });
     }, webcamMs);
