@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
@@ -15,8 +15,20 @@ const temporaryPrefix = 'lockstep-tests-';
 /** Browsers and programs that tests kill leave temporary files. Each project reads this file again. */
 if (!basename(tmpdir()).startsWith(temporaryPrefix)) {
   const temporary = mkdtempSync(join(tmpdir(), temporaryPrefix));
+  // Some tests run programs as another user.
+  chmodSync(temporary, 0o755);
   process.env['TMPDIR'] = temporary;
-  process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 }));
+  process.once('exit', () => {
+    for (let attempt = 0; attempt < 40; attempt++) {
+      try {
+        rmSync(temporary, { recursive: true, force: true });
+        return;
+      } catch {
+        // A browser that is still ending has written another file.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      }
+    }
+  });
 }
 
 /**
