@@ -49,7 +49,7 @@ render(
 
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
-  if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
+  if (store.progress.value?.phase !== 'training') return;
   for (const part of [import('./watch/run-model.ts'), import('./draw/inference.ts')]) part.catch(() => {});
 });
 

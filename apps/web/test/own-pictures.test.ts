@@ -88,7 +88,7 @@ describePage('own pictures', ({ browser, folder }) => {
 
   it('are classified by a page whose coordinator has ended', async () => {
     const shapes = fileURLToPath(new URL('../../../docs/shapes', import.meta.url));
-    const run = await startRun(folder, ['--data', shapes, '--workers', '1', '--steps', '40', '--wait-for-start']);
+    const run = await startRun(folder, ['--data', shapes, '--workers', '1', '--steps', '300', '--wait-for-start']);
     const { page, errors } = await browser.open(run, 'owner');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await page.getByText('The coordinator has ended; these are its last results.').waitFor();
