@@ -61,8 +61,7 @@ describePage('the page of a run that has ended', ({ browser, folder }) => {
     await page.getByRole('button', { name: 'Show the top errors' }).click();
     expect(await page.getByRole('heading', { name: 'Top errors' }).count()).toBe(1);
     expect(tab.errors).toEqual([]);
-    run.program.kill('SIGINT');
-    await run.report();
+    await run.close();
   });
 
   it('has curves whose vertical axes are labeled', async () => {
@@ -81,8 +80,7 @@ describePage('the page of a run that has ended', ({ browser, folder }) => {
     await tab.shows('Finished');
     const texts = () => tab.page.evaluate<string[]>('textsDrawn()');
     await expect.poll(texts).toEqual(expect.arrayContaining(['0.5', '1', '100 %']));
-    run.program.kill('SIGINT');
-    await run.report();
+    await run.close();
   });
 
   it('says that there were no errors, in place of a table without rows', async () => {
@@ -94,7 +92,6 @@ describePage('the page of a run that has ended', ({ browser, folder }) => {
     await tab.shows('Finished');
     await tab.shows('The last evaluation had no errors.');
     expect(await tab.page.locator('.error-rows').count()).toBe(0);
-    run.program.kill('SIGINT');
-    await run.report();
+    await run.close();
   });
 });

@@ -88,9 +88,15 @@ describePage('own pictures', ({ browser, folder }) => {
 
   it('are classified by a page whose coordinator has ended', async () => {
     const shapes = fileURLToPath(new URL('../../../docs/shapes', import.meta.url));
-    const run = await startRun(folder, ['--data', shapes, '--workers', '1', '--steps', '300', '--wait-for-start']);
-    const { page, errors } = await browser.open(run, 'owner');
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    const run = await startRun(folder, ['--data', shapes, '--workers', '1', '--epochs', '100000', '--wait-for-start']);
+    const tab = await browser.open(run, 'owner');
+    const { page, errors } = tab;
+    const classifier = page.waitForResponse(/\/inference-[^/]*\.js$/);
+    await tab.press('Start');
+    // Waits until all of it is there.
+    await page.evaluate(`import('${(await classifier).url()}').then(() => {})`);
+    await tab.press('Stop');
+    await tab.press('Stop for good');
     await page.getByText('The coordinator has ended; these are its last results.').waitFor();
     await page.getByLabel('Or choose, drop or paste a picture').setInputFiles(join(shapes, 'cross', '01.png'));
     await page.getByText(/^Looks like (circle|cross|square)/).waitFor();

@@ -35,6 +35,8 @@ export interface TestRun extends RunAddresses {
   report(): Promise<Report>;
   /** Interrupts the run. */
   stop(): Promise<Report>;
+  /** Ends the server that has stayed after its run. */
+  close(): Promise<Report>;
 }
 
 /**
@@ -101,6 +103,11 @@ export async function startRun(
     worker: through(worker),
     watch: () => openViewer(page.replace(/^http/, 'ws').replace(/\/$/, '')),
     report: () => reportAfter(0),
+    async close() {
+      await program.printed(/The dashboard stays open/);
+      program.kill('SIGINT');
+      return reportAfter(0);
+    },
     stop() {
       program.kill('SIGINT');
       return reportAfter(130);
