@@ -4,7 +4,6 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,7 +11,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runChild } from '../apps/lockstep/child.mjs';
@@ -235,8 +233,8 @@ function lockHash() {
 async function providePnpm() {
   const list = join(toolFolder, 'node_modules', 'pnpm', 'package.json');
   if (existsSync(list) && JSON.parse(readFileSync(list, 'utf8')).version === pnpmVersion) return;
-  // With a temporary cache, no second copy of the archive remains.
-  const cache = mkdtempSync(join(tmpdir(), 'lockstep-npm-'));
+  // With a cache that is removed, no second copy of the archive remains.
+  const cache = join(toolFolder, 'npm-cache');
   const settings = ['--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts=false'];
   try {
     mkdirSync(toolFolder, { recursive: true });
