@@ -188,7 +188,7 @@ it('alone in a run has all the time it needs, since it may have been frozen with
   });
   onTestFinished(() => clock.mockRestore());
   /** A day passes, and the run looks at the clock, as it does at every tick. */
-  const sleep = async (): Promise<void> => {
+  const standStill = async (): Promise<void> => {
     days += 1;
     let looks = 0;
     await new Promise<void>((resolve) => {
@@ -200,7 +200,7 @@ it('alone in a run has all the time it needs, since it may have been frozen with
   };
   const gradient = compute.gradient.bind(compute);
   vi.spyOn(compute, 'gradient').mockImplementation(async (...shard) => {
-    await sleep();
+    await standStill();
     return gradient(...shard);
   });
   await created.startInlineWorker(compute);
