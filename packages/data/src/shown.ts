@@ -8,7 +8,12 @@ const steeringCharacter = new RegExp(`[${steering}]`, 'gu');
 export const printable = new RegExp(`^[^${steering}]+$`, 'u');
 
 /** Runs of whitespace and of characters that a line must not contain. */
-export const unprintableRun = new RegExp(`[\\s${steering}]+`, 'gu');
+const unprintableRun = new RegExp(`[\\s${steering}]+`, 'gu');
+
+/** Text on one line, in which whitespace and characters that are not printable have become single spaces. */
+export function printableText(text: string): string {
+  return text.replace(unprintableRun, ' ').trim();
+}
 
 const maxLineLength = 1_000;
 const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };

@@ -1,6 +1,6 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
 import { type Dtype, type FieldRole, maxTokens, type SampleField, type TargetField } from '@lockstep/data';
-import { errorMessage, printable, unprintableRun } from '@lockstep/data/shown';
+import { errorMessage, printable, printableText } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /** Messages by type: the sending side, or `either`, and the schema of the message. */
@@ -109,7 +109,7 @@ export function isPrintableLine(text: string, maxLength: number): boolean {
 
 /** `text` as one printable line of 1 to `maxLength` UTF-16 units. Longer text is cut and ends in "…". */
 export function toMessageText(text: string, maxLength: number = maxMessageLength): string {
-  const line = text.replace(unprintableRun, ' ').trim();
+  const line = printableText(text);
   if (line.length === 0) return 'no reason given';
   if (line.length <= maxLength) return line;
   const last = line.charCodeAt(maxLength - 2);

@@ -1,5 +1,5 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
-import { unprintableRun } from '@lockstep/data/shown';
+import { printableText } from '@lockstep/data/shown';
 import { isPrintableLine, maxNameLength } from '@lockstep/protocol';
 import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
 import { computed, effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
@@ -116,7 +116,7 @@ export function deviceName(): string {
 
 /** Stores a name for the next visit and returns it; a name that the coordinator would refuse restores the default. */
 export function chooseDeviceName(text: string): string {
-  localStorage.setItem(nameKey, text.replace(unprintableRun, ' ').trim());
+  localStorage.setItem(nameKey, printableText(text));
   return deviceName();
 }
 

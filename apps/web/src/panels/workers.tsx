@@ -1,5 +1,5 @@
 /** The workers: what each computes on, its share of the work or why it has none, and the owner's actions on it. */
-import { unprintableRun } from '@lockstep/data/shown';
+import { printableText } from '@lockstep/data/shown';
 import type { FaultAction } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
@@ -213,7 +213,7 @@ function NameForm({ worker: { id, name }, onName, onEnd }: NameFormProps) {
   const given = useSignal(name);
   const submit = (event: Event): void => {
     event.preventDefault();
-    const text = given.value.replace(unprintableRun, ' ').trim();
+    const text = printableText(given.value);
     if (text !== '' && text !== name) onName(text);
     onEnd();
   };
