@@ -46,9 +46,19 @@ function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes:
   while (row < rows) {
     const height = tileHeight(rows - row);
     if (height == 4 && row + 4 <= rows && rowBytes == 4) {
+      // Four panels at once use whole cache lines, which may be out of the cache again when the next panel is packed.
+      const panels = row + 16 <= rows ? 4 : 1;
+      const panelBytes = <usize>inner << 4, twoPanels = 2 * panelBytes;
       let from = source + (<usize>row << 2);
-      for (let index = 0; index < inner; index++, target += 16, from += innerBytes) v128.store(target, v128.load(from));
-      row += height;
+      for (let index = 0; index < inner; index++, target += 16, from += innerBytes) {
+        v128.store(target, v128.load(from));
+        if (panels == 1) continue;
+        v128.store(target + panelBytes, v128.load(from, 16));
+        v128.store(target + twoPanels, v128.load(from, 32));
+        v128.store(target + twoPanels + panelBytes, v128.load(from, 48));
+      }
+      target += <usize>(panels - 1) * panelBytes;
+      row += panels << 2;
       continue;
     }
     if (height == 4 && row + 4 <= rows && innerBytes == 4) {
@@ -123,12 +133,14 @@ function denseProduct(
   const size = k / microbatches;
   const innerStep = whole ? microbatchesOfBlock(k, microbatches) * size : innerBlock;
   const rowStep = whole ? (<i32>(packedLeftBytes >> 2) / innerStep) & ~(tileRows - 1) : rowBlock;
-  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / innerStep) & ~(panelColumns - 1) : columnBlock;
+  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / innerStep) & ~(2 * panelColumns - 1) : columnBlock;
   const packedLeft = workspace();
   const packedRight = packedLeft + packedLeftBytes;
   const edge = packedRight + packedRightBytes;
   const stack = edge + tileBytes;
   const outputBytes = <usize>n << 2;
+  // Wide tiles read rows of consecutive values where they are; other tiles are faster with packed values.
+  const direct = isWide() && leftInnerBytes == 4 && m % tileRows == 0 && n % (2 * panelColumns) == 0;
   for (let column = 0; column < n; column += columnStep) {
     const columns = min(columnStep, n - column);
     for (let start = 0; start < k; start += innerStep) {
@@ -142,12 +154,12 @@ function denseProduct(
       for (let row = 0; row < m; row += rowStep) {
         const rows = min(rowStep, m - row);
         const leftBlock = left + <usize>row * leftRowBytes + <usize>start * leftInnerBytes;
-        packLeft(packedLeft, leftBlock, rows, inner, leftRowBytes, leftInnerBytes);
+        if (!direct) packLeft(packedLeft, leftBlock, rows, inner, leftRowBytes, leftInnerBytes);
         for (let panel = 0; panel < columns; ) {
           const wide = isWide() && panel + panelColumns < columns;
           const width = min(wide ? 2 * panelColumns : panelColumns, columns - panel);
           const rightPanel = packedRight + ((<usize>panel * inner) << 2);
-          let leftPanel = packedLeft;
+          let leftPanel = direct ? leftBlock : packedLeft;
           let c = output + <usize>row * outputBytes + (<usize>(column + panel) << 2);
           for (let at = 0; at < rows; ) {
             const height = tileHeight(rows - at);
@@ -162,12 +174,12 @@ function denseProduct(
               if (onto != REPLACE && !fits) copyTile(edge, targetBytes, c + offset, outputBytes, valid, cut);
               const added = last && bias != 0 ? bias + (<usize>(column + panel + from) << 2) : 0;
               packedTile(
-                height, tileWidth > panelColumns, leftPanel, rightPanel + offset * inner, panelBytes, sums, inner / sums,
-                target, targetBytes, onto, added, last && relu, stack,
+                height, tileWidth > panelColumns, leftPanel, direct ? leftRowBytes : 4, direct ? 4 : 4 * tileRows,
+                rightPanel + offset * inner, panelBytes, sums, inner / sums, target, targetBytes, onto, added, last && relu, stack,
               );
               if (!fits) copyTile(c + offset, outputBytes, edge, targetBytes, valid, cut);
             }
-            leftPanel += (<usize>height * inner) << 2;
+            leftPanel += direct ? <usize>height * leftRowBytes : (<usize>height * inner) << 2;
             c += <usize>height * outputBytes;
             at += height;
           }

@@ -103,16 +103,18 @@ export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
 
 /**
  * Computes a tile of packed operands, `height` x 8, or `height` x 16 if `wide` is set: then the right operand is two
- * panels, `panelBytes` apart. Both are constants after inlining, so the unused accumulators vanish.
+ * panels, `panelBytes` apart. Both are constants after inlining, so the unused accumulators vanish. The left values of
+ * row i begin `i * leftRow` bytes after `left`, `step` bytes apart; only a wide tile can have them elsewhere than packed.
  *
  * Each element has a chain over `size` values for each microbatch; the sums are added as a tree. Only the chain of a
  * single microbatch can continue from the value at `c`. `stack` has `tileStackBytes`.
  */
 // @ts-ignore: decorator
 @inline function packedTileOf(
-  height: i32, wide: bool, left: usize, right: usize, panelBytes: usize, microbatches: i32, size: i32, c: usize,
-  rowBytes: usize, onto: i32, bias: usize, relu: bool, stack: usize,
+  height: i32, wide: bool, left: usize, leftRow: usize, step: usize, right: usize, panelBytes: usize, microbatches: i32,
+  size: i32, c: usize, rowBytes: usize, onto: i32, bias: usize, relu: bool, stack: usize,
 ): void {
+  let left1 = left + leftRow, left2 = left1 + leftRow, left3 = left2 + leftRow;
   let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0), c02 = f32x4.splat(0.0), c03 = f32x4.splat(0.0);
   let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0), c12 = f32x4.splat(0.0), c13 = f32x4.splat(0.0);
   let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0), c22 = f32x4.splat(0.0), c23 = f32x4.splat(0.0);
@@ -125,10 +127,10 @@ export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
   if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); if (wide) { c22 = v128.load(row, 32); c23 = v128.load(row, 48); } row += before; }
   if (height > 3) { c30 = v128.load(row, 0); c31 = v128.load(row, 16); if (wide) { c32 = v128.load(row, 32); c33 = v128.load(row, 48); } }
   row = c;
-  const run = <usize>(size * height) << 2;
+  const run = <usize>size * step;
   let top = stack;
   for (let microbatch = 1; ; microbatch++) {
-    for (const end = left + run; left != end; left += <usize>height << 2, right += 32) {
+    for (const end = left + run; left != end; left += step, right += 32) {
       const b0 = v128.load(right, 0), b1 = v128.load(right, 16);
       const next = right + panelBytes;
       const b2 = wide ? v128.load(next, 0) : b0, b3 = wide ? v128.load(next, 16) : b0;
@@ -136,15 +138,18 @@ export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
       c00 = multiplyAdd(c00, a, b0); c01 = multiplyAdd(c01, a, b1);
       if (wide) { c02 = multiplyAdd(c02, a, b2); c03 = multiplyAdd(c03, a, b3); }
       if (height > 1) {
-        a = v128.load32_splat(left, 4); c10 = multiplyAdd(c10, a, b0); c11 = multiplyAdd(c11, a, b1);
+        if (wide) { a = v128.load32_splat(left1); left1 += step; } else a = v128.load32_splat(left, 4);
+        c10 = multiplyAdd(c10, a, b0); c11 = multiplyAdd(c11, a, b1);
         if (wide) { c12 = multiplyAdd(c12, a, b2); c13 = multiplyAdd(c13, a, b3); }
       }
       if (height > 2) {
-        a = v128.load32_splat(left, 8); c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1);
+        if (wide) { a = v128.load32_splat(left2); left2 += step; } else a = v128.load32_splat(left, 8);
+        c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1);
         if (wide) { c22 = multiplyAdd(c22, a, b2); c23 = multiplyAdd(c23, a, b3); }
       }
       if (height > 3) {
-        a = v128.load32_splat(left, 12); c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1);
+        if (wide) { a = v128.load32_splat(left3); left3 += step; } else a = v128.load32_splat(left, 12);
+        c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1);
         if (wide) { c32 = multiplyAdd(c32, a, b2); c33 = multiplyAdd(c33, a, b3); }
       }
     }
@@ -199,11 +204,11 @@ export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
 
 /** Computes the tile at `c`, with a `height` of 4, 2 or 1; only a height of 4 can be wide. */
 export function packedTile(
-  height: i32, wide: bool, left: usize, right: usize, panelBytes: usize, microbatches: i32, size: i32, c: usize,
-  rowBytes: usize, onto: i32, bias: usize, relu: bool, stack: usize,
+  height: i32, wide: bool, left: usize, leftRow: usize, step: usize, right: usize, panelBytes: usize, microbatches: i32,
+  size: i32, c: usize, rowBytes: usize, onto: i32, bias: usize, relu: bool, stack: usize,
 ): void {
-  if (wide) packedTileOf(4, true, left, right, panelBytes, microbatches, size, c, rowBytes, onto, bias, relu, stack);
-  else if (height == 4) packedTileOf(4, false, left, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
-  else if (height == 2) packedTileOf(2, false, left, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
-  else packedTileOf(1, false, left, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
+  if (wide) packedTileOf(4, true, left, leftRow, step, right, panelBytes, microbatches, size, c, rowBytes, onto, bias, relu, stack);
+  else if (height == 4) packedTileOf(4, false, left, 4, 16, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
+  else if (height == 2) packedTileOf(2, false, left, 4, 8, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
+  else packedTileOf(1, false, left, 4, 4, right, 0, microbatches, size, c, rowBytes, onto, bias, relu, stack);
 }
