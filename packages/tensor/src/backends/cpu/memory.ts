@@ -1,5 +1,5 @@
 /** The memory that all kernels and threads share, and who has which part of it. */
-import { kernelsHex } from './generated/kernels.ts';
+import { kernelsText } from './generated/kernels.ts';
 
 export const pageBytes = 65536;
 
@@ -159,7 +159,7 @@ const compiled = new Map<boolean, Promise<object>>();
  */
 export async function createKernels(isShared: boolean): Promise<KernelInstance> {
   const engine = wasmEngine();
-  const compiling = compiled.get(isShared) ?? codeOf(isShared).then((code) => engine.compile(decodeHex(code)));
+  const compiling = compiled.get(isShared) ?? codeOf(isShared).then((code) => engine.compile(bytesOf(code)));
   compiled.set(isShared, compiling);
   const module = await compiling;
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
@@ -183,14 +183,16 @@ function wasmEngine(): WasmEngine {
 
 /** Loads the code for a shared memory on demand, because one thread does not need it. */
 async function codeOf(isShared: boolean): Promise<string> {
-  return isShared ? (await import('./generated/shared-kernels.ts')).sharedKernelsHex : kernelsHex;
+  return isShared ? (await import('./generated/shared-kernels.ts')).sharedKernelsText : kernelsText;
 }
 
-/** Decodes two lower-case digits per byte. */
-function decodeHex(text: string): Uint8Array {
-  const digitAt = (at: number): number => {
-    const code = text.charCodeAt(at);
-    return code - (code > 57 ? 87 : 48);
-  };
-  return Uint8Array.from({ length: text.length / 2 }, (_, byte) => 16 * digitAt(2 * byte) + digitAt(2 * byte + 1));
+/** Reads the digits that scripts/build-kernels.mjs writes. */
+function bytesOf(text: string): Uint8Array {
+  const bytes: number[] = [];
+  const digitAt = (at: number): number => text.charCodeAt(at) - (text.charCodeAt(at) < 92 ? 40 : 41);
+  for (let at = 0; at < text.length; at++) {
+    const value = digitAt(at);
+    bytes.push(value < 84 ? value : 84 + 86 * (value - 84) + digitAt(++at));
+  }
+  return Uint8Array.from(bytes);
 }
