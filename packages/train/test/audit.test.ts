@@ -47,7 +47,9 @@ describe('an honest run is exact', () => {
     const audited = await audit(bytes, { data: run.data, weightsSha256: report.weightsSha256, threads: 2 });
     expect(audited).toMatchObject({ isRight: true, finding: undefined });
     expect(audited.sentence).toContain(report.weightsSha256.slice(0, 16));
-    expect(audited.checkedSteps).toBe(readTranscript(bytes).steps.length);
+    const { steps, plannedSteps } = readTranscript(bytes);
+    expect(audited.checkedSteps).toBe(steps.length);
+    expect(audited.sentence.includes('planned steps')).toBe(steps.length < plannedSteps);
   });
 
   it('with initial weights from a file', async () => {
@@ -332,6 +334,24 @@ describe('an audit is refused in one sentence', () => {
   it.each(Object.entries(rows))('%s', async (_, [given, sentence]) => {
     const { bytes } = await forgeRun(folder, { ...options, steps: 2 });
     await expect(audit(bytes, given)).rejects.toThrow(sentence);
+  });
+
+  it.each<NonNullable<Lies['end']>>([{ step: 3, weightsSha256: 'f'.repeat(64) }, { step: 3 }])(
+    'if the final weights are of a step that was not taken: %j',
+    async (end) => {
+      const { bytes } = await forgeRun(folder, { ...options, steps: 2 }, { end });
+      await expect(audit(bytes, { data, weightsSha256: end.weightsSha256 })).rejects.toThrow(
+        'expected final weights of a step that was taken, got something else after step 2',
+      );
+    },
+  );
+
+  it('if this version does not know how the data are read', async () => {
+    const readBy = { isDefault: false, options: { sheet: 2 } as object };
+    const { bytes } = await recordRun(folder, { ...options, data: { ...data, readBy }, steps: 2 });
+    await expect(audit(bytes, { data: folder })).rejects.toThrow(
+      'expected a header that says how to read the data, got one that this version cannot follow: ',
+    );
   });
 
   it('if a worker computed in another numeric mode', async () => {

@@ -13,6 +13,7 @@ import { newSha256 } from '../src/node/sha256.ts';
 import { prepare } from '../src/prepare.ts';
 import { identityOf } from '../src/prepared.ts';
 import { createRun } from '../src/run/create-run.ts';
+import type { TranscriptEnd } from '../src/transcript/format.ts';
 import { Replay } from '../src/transcript/replay.ts';
 import { Transcriber } from '../src/transcript/transcriber.ts';
 
@@ -43,6 +44,8 @@ export interface Lies {
   readonly numericsHash?: (number: number) => string | undefined;
   /** Numerics hash of the coordinator; by default this machine's. */
   readonly coordinatorHash?: string;
+  /** How the run says that it ended, if it lies about that. */
+  readonly end?: Partial<TranscriptEnd>;
   /** Goes back to a step, after the step `from`. */
   readonly back?: { readonly from: number; readonly to: number };
 }
@@ -118,9 +121,13 @@ export async function forgeStep(forge: Forge, transcriber: Transcriber, lies: Li
 }
 
 /** Ends the transcript of a run that took all its steps. */
-export async function endForged({ plan, replay }: Forge, transcriber: Transcriber): Promise<void> {
+export async function endForged(
+  { plan, replay }: Forge,
+  transcriber: Transcriber,
+  end: Lies['end'] = {},
+): Promise<void> {
   const { weightsSha256 } = replay.sealed;
-  await transcriber.end({ outcome: 'finished', step: plan.steps, weightsSha256 });
+  await transcriber.end({ outcome: 'finished', step: plan.steps, weightsSha256, ...end });
 }
 
 /** Records a whole run in the folder: what a dishonest coordinator, or one that does not check, writes. */
@@ -147,7 +154,7 @@ export async function forgeRun(
       back = undefined;
     }
   }
-  await endForged(forge, transcriber);
+  await endForged(forge, transcriber, lies.end);
   const stored = states.map((state) => ({ step: state.step, read: async () => state }));
   return { bytes: Uint8Array.from(readFileSync(file)), states: stored, publicKey };
 }

@@ -93,6 +93,12 @@ describe('the bytes of a transcript', () => {
     );
   });
 
+  it.each(['data', 'seed'])('name a header whose identity lacks its %s', (name) => {
+    const [before, after] = [`"${name}":`, `"${name.toUpperCase()}":`];
+    const text = Buffer.from(bytes).toString('latin1').replace(before, after);
+    expect(errorOf(rechained(Buffer.from(text, 'latin1')))?.message).toMatch(/^expected a record with all its fields/);
+  });
+
   it('name a seal of another key', async () => {
     const other = await forgeRun(folder, { ...options, steps: 6 });
     const text = Buffer.from(bytes).toString('latin1').replace(forged.publicKey, other.publicKey);

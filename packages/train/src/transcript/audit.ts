@@ -13,7 +13,7 @@ import {
   threads as threadsKind,
 } from '@lockstep/command/options';
 import { createPause } from '@lockstep/compute';
-import { argumentKinds, checkArguments, movableSamples } from '@lockstep/data';
+import { argumentKinds, checkArguments, DataError, movableSamples } from '@lockstep/data';
 import { reasonOf, shownPath } from '@lockstep/data/files';
 import { loadMnist, openDataset, openDefaultText } from '@lockstep/data/node';
 import { splitDataset } from '@lockstep/data/readers';
@@ -189,7 +189,9 @@ class Auditor {
     const weights = end && `, up to the weights ${shortHash(end.weightsSha256)}`;
     if (end) {
       const others = steps.length > end.step ? ` that it kept after step ${thousands(end.step)}` : '';
-      const ended = { finished: 'finished', stopped: 'was stopped', failed: 'failed' }[end.outcome];
+      const early =
+        steps.length < plannedSteps ? ` before the last of its ${thousands(plannedSteps)} planned steps` : '';
+      const ended = { finished: `finished${early}`, stopped: 'was stopped', failed: 'failed' }[end.outcome];
       return this.#result(
         undefined,
         `All ${thousands(steps.length)} steps are exact${weights}${others}; the run ${ended}`,
@@ -457,9 +459,17 @@ function readAgain(
   path: string | undefined,
 ): TrainingData | Promise<TrainingData> {
   const { isDefault = false, options } = readBy ?? {};
-  if (path !== undefined) return openDataset(path, { ...options, seed });
+  if (path !== undefined) return openDataset(path, { ...options, seed }).catch(refuseReading);
   if (!isDefault) throw new TranscriptError(`expected the data of the run (${name ?? 'given by a program'}), got none`);
   return options?.model === undefined ? loadMnist() : openDefaultText({ ...options, seed });
+}
+
+/** @throws TranscriptError if the fault is not one of the data, but of how the transcript says to read them */
+function refuseReading(error: unknown): never {
+  if (error instanceof DataError) throw error;
+  throw new TranscriptError(
+    `expected a header that says how to read the data, got one that this version cannot follow: ${errorMessage(error)}`,
+  );
 }
 
 /** The states of the checkpoints in a folder. @throws TranscriptError if it cannot be read */

@@ -70,8 +70,10 @@ export interface WentBack {
   readonly leader?: string | undefined;
 }
 
+export const outcomes = ['finished', 'stopped', 'failed'] as const;
+
 export interface TranscriptEnd {
-  readonly outcome: 'finished' | 'stopped' | 'failed';
+  readonly outcome: (typeof outcomes)[number];
   /** Steps taken by the weights that the run ended with, and their SHA-256. */
   readonly step: number;
   readonly weightsSha256: string;

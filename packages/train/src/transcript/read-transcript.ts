@@ -8,6 +8,7 @@ import {
   headBytes,
   linkBytes,
   magic,
+  outcomes,
   type RecordedShard,
   type RecordType,
   recordTypes,
@@ -175,7 +176,7 @@ class TranscriptReader {
         this.#goBack(this.#json(payload, isBack));
         return;
       case 'end':
-        this.#end = this.#json(payload, isEnd);
+        this.#takeEnd(this.#json(payload, isEnd));
         return;
       case 'seal':
         this.#takeSeal(payload, before);
@@ -238,6 +239,12 @@ class TranscriptReader {
     this.#end = undefined;
   }
 
+  #takeEnd(end: TranscriptEnd): void {
+    // An audit compares the final weights once it has taken their step.
+    if (end.step > this.#steps.length) throw this.#forged('final weights of a step that was taken');
+    this.#end = end;
+  }
+
   #takeSeal(payload: Buffer, before: Buffer): void {
     if (payload.length !== sealPlaces.end) throw this.#forged(`a seal of ${sealPlaces.end} bytes`);
     const steps = payload.readUInt32LE(0);
@@ -286,7 +293,8 @@ class TranscriptReader {
 
   #torn(): TranscriptError {
     const rest = thousands(this.#file.length - this.#sealedBytes);
-    const message = `expected a seal at the end, got ${rest} bytes without one ${this.#place}: the file is torn or was changed; resuming a killed run repairs it`;
+    const repair = this.#sealedBytes > 0 ? '; resuming a killed run repairs it' : '';
+    const message = `expected a seal at the end, got ${rest} bytes without one ${this.#place}: the file is torn or was changed${repair}`;
     return new TranscriptError(message, this.#sealedBytes);
   }
 
@@ -337,10 +345,15 @@ const areCounts = (value: Record<string, unknown>, ...names: string[]): boolean 
 const isHeader = (value: Record<string, unknown>): boolean =>
   areText(value, 'lockstep', 'publicKey', 'numericMode', 'numericsHash') &&
   areObjects(value, 'identity', 'data') &&
-  areCounts(value, 'steps');
+  areCounts(value, 'steps') &&
+  isIdentity(value['identity'] as Record<string, unknown>);
+const isIdentity = (value: Record<string, unknown>): boolean =>
+  areText(value, 'data') && areCounts(value, 'seed') && (value['seed'] as number) < 2 ** 32;
 const isWorker = (value: Record<string, unknown>): boolean =>
   areText(value, 'id', 'name', 'kind', 'backend', 'numericMode');
 const isBack = (value: Record<string, unknown>): boolean =>
   areText(value, 'cause', ...('publicKey' in value ? ['publicKey', 'leader'] : [])) && areCounts(value, 'to', 'steps');
 const isEnd = (value: Record<string, unknown>): boolean =>
-  areText(value, 'outcome', 'weightsSha256') && areCounts(value, 'step');
+  areText(value, 'outcome', 'weightsSha256') &&
+  outcomes.includes(value['outcome'] as TranscriptEnd['outcome']) &&
+  areCounts(value, 'step');
