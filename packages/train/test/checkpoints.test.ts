@@ -394,6 +394,24 @@ describe('a checkpointer', () => {
     expect(written).toEqual([4]);
   });
 
+  it.each([
+    { newest: undefined, rest: '' },
+    { newest: { file: 'checkpoint-1', step: 1 }, rest: '; the newest one is of step 1' },
+  ])('says that it cannot write the end, even if it could not write before', async ({ newest, rest }) => {
+    const { takeStep, write, lines, checkpointer } = setUp({ newest });
+    const full = new Error('ENOSPC: no space left on device, write');
+    takeStep();
+    takeStep();
+    const finished = checkpointer.finish();
+    await end(write(0), full);
+    await end(write(1), full);
+    await finished;
+    expect(lines).toEqual([
+      `the checkpoint after step 1 was not written: ${full.message}; training continues without it`,
+      `no checkpoint holds the end of this run: ${full.message}${rest}`,
+    ]);
+  });
+
   it('writes the last step at the end, after a write that is still going on', async () => {
     const { takeStep, write, written, checkpointer } = setUp();
     takeStep();

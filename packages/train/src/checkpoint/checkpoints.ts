@@ -334,7 +334,7 @@ export class Checkpointer {
     if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
     this.#isUrgent = false;
     this.#clock.copied(stepsTaken(), nowMs());
-    this.#begin(this.#save(copy(), '; training continues without it'));
+    this.#begin(this.#save(copy()));
   }
 
   /** Replaces the checkpoints of later steps, which contain wrong results, by one of the state now. */
@@ -347,7 +347,7 @@ export class Checkpointer {
     const replace = async (): Promise<void> => {
       await before;
       await this.#removeAfter(step);
-      if (copied) await this.#save(copied, '; training continues without it');
+      if (copied) await this.#save(copied);
     };
     this.#begin(replace());
   }
@@ -373,7 +373,7 @@ export class Checkpointer {
     const last = stepsTaken() === 0 ? undefined : copy();
     await this.#writing;
     if (isFinished) await store.untilItAnswers?.();
-    if (last && last.step !== this.newest?.step) await this.#save(last, '');
+    if (last && last.step !== this.newest?.step) await this.#save(last, true);
   }
 
   async #removeAfter(step: number): Promise<void> {
@@ -387,8 +387,7 @@ export class Checkpointer {
     }
   }
 
-  /** @param consequence consequence of a failure, for people */
-  async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
+  async #save(checkpoint: Checkpoint, isLast = false): Promise<void> {
     const { store, runName, stepsTaken, onWritten, log, beforeWrite } = this.#options;
     const { step } = checkpoint;
     try {
@@ -403,8 +402,11 @@ export class Checkpointer {
       if (this.#failed) log(again, again);
       this.#failed = false;
     } catch (error) {
-      const what = `the checkpoint after step ${step} was not written`;
-      if (!this.#failed) log(`${what}: ${reasonOf(error)}${consequence}`, `${what}${consequence}`);
+      const newest = this.newest ? `; the newest one is of step ${this.newest.step}` : '';
+      const [what, consequence] = isLast
+        ? ['no checkpoint holds the end of this run', newest]
+        : [`the checkpoint after step ${step} was not written`, '; training continues without it'];
+      if (isLast || !this.#failed) log(`${what}: ${reasonOf(error)}${consequence}`, `${what}${consequence}`);
       this.#failed = true;
     }
   }
