@@ -108,9 +108,25 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
 function refusalOf(run: RunState, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
   const fault = helloFault(hello, run.setup.token);
   if (fault) return fault;
-  // A worker without a wrong result comes back, whoever else shares its address.
   const record = recordOf(run, hello);
+  const pause = record && pauseOf(run, record);
+  if (pause) return pause;
+  // A worker without a wrong result comes back, whoever else shares its address.
   return record && record.kind !== 'relay' ? undefined : closureOf(run, connection);
+}
+
+/** How long a worker stays away after its first invalid message. Each further one doubles it. */
+const firstPauseMs = 500;
+
+/** Returns a refusal, for a time, of a worker that has sent invalid messages: each costs the run a reassigned shard. */
+function pauseOf(run: RunState, { invalid = 0, leftAtMs }: WorkerRecord): MessageOf<'refuse'> | undefined {
+  if (invalid === 0 || leftAtMs === undefined) return undefined;
+  // Its record is forgotten after `resumeMs`.
+  const pauseMs = Math.min(run.setup.limits.resumeMs, firstPauseMs * 2 ** (invalid - 1));
+  const retryAfterMs = Math.ceil(leftAtMs + pauseMs - run.nowMs);
+  if (retryAfterMs <= 0) return undefined;
+  const message = `this worker has sent ${invalid} invalid ${invalid === 1 ? 'message' : 'messages'}, so it has to wait ${Math.ceil(retryAfterMs / 1_000)} s`;
+  return { type: 'refuse', code: 'busy', message, retryAfterMs };
 }
 
 /** Returns a refusal, for a time, of a worker from whose address too many wrong results came. */
@@ -267,6 +283,8 @@ export function reject(run: RunState, connection: Connection, message: string, c
   countFault(run, 'rejected');
   recordFailure(run, connection);
   emit(run, { type: 'rejected', workerId: connection.workerId, message });
+  const record = run.records.get(connection.workerId ?? '');
+  if (record) updateRecord(run, record.id, { invalid: (record.invalid ?? 0) + 1 });
   disconnect(run, connection, message, closeCode);
 }
 

@@ -36,6 +36,8 @@ export interface WorkerRecord {
   readonly readyMs: number;
   /** Reason for the quarantine: which result was wrong. */
   readonly quarantined?: string | undefined;
+  /** Number of its invalid messages; omitted if there were none. */
+  readonly invalid?: number;
   /** Set while the worker is not connected. */
   readonly leftAtMs?: number | undefined;
   /** Number of workers behind a relay. */

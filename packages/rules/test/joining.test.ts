@@ -166,6 +166,31 @@ describe('a worker that returns', () => {
     expect(coordinator.state.records.get('w1')).toMatchObject({ name: 'renamed', shards: 2, leftAtMs: undefined });
   });
 
+  it('after invalid messages waits twice as long each time; others at its address do not', () => {
+    const address = '10.0.0.1';
+    const { coordinator } = started(1, { epochs: 10 });
+    let worker = coordinator.join({ address });
+    const id = coordinator.workerId(worker);
+    const resumeKey = `key-${worker}`;
+    for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000]) {
+      coordinator.dispatch({ type: 'invalid', connection: worker, closeCode: 1002, message: 'chunk: wrong' });
+      for (const [waitedMs, retryAfterMs] of [
+        [0, waitMs],
+        [waitMs - 1, 1],
+      ] as const) {
+        coordinator.nowMs += waitedMs;
+        const [refusal] = coordinator.hello(coordinator.open(address), { resumeKey });
+        expect(refusal).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'busy', retryAfterMs } });
+        const other = coordinator.open(address);
+        expect(sentTo(other, coordinator.hello(other))).toEqual(joins);
+        coordinator.close(other);
+      }
+      coordinator.nowMs += 1;
+      worker = coordinator.join({ resumeKey, address });
+      expect(coordinator.workerId(worker)).toBe(id);
+    }
+  });
+
   it('after the window gets a new identity, and its earlier work stays in the records', () => {
     const { coordinator, first } = started(1, { epochs: 10 });
     coordinator.answerAll(first);
