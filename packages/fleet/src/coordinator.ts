@@ -218,9 +218,9 @@ export class FleetCoordinator {
   #note(event: LeaseEvent, state: LeaseState): void {
     const { log } = this.#options;
     if (event.type === 'unreachable') {
-      if (!this.#isUnreachable && state.role === 'leader') {
-        log(`${this.place} does not answer; training continues without a lease and checkpoints until it does`);
-      }
+      const consequence =
+        state.role === 'leader' ? 'training continues without a lease and checkpoints' : 'nobody takes over';
+      if (!this.#isUnreachable) log(`${this.place} does not answer; ${consequence} until it does`);
       this.#isUnreachable = true;
     } else if (state.role === 'deposed') {
       this.#deposed.abort(

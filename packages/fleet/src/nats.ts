@@ -229,14 +229,20 @@ async function storeOf(
   const values = new nats.kv.Kvm(client);
   const objects = new nats.obj.Objm(client);
   const replicas = connection.info?.cluster === undefined ? 1 : clusterReplicas;
-  await onceReady(nats, connection, async () => {
-    await values.create(bucket, { replicas });
+  const createBuckets = async (): Promise<void> => {
     await objects.create(bucket, { replicas });
-  });
+    await values.create(bucket, { replicas });
+  };
+  await onceReady(nats, connection, createBuckets);
   // Read from the leader only: a replica also answers without a leader, so a follower would see a lease that its holder
   // cannot renew.
   const kv = await values.open(bucket, { allow_direct: false });
-  return { values: valuesIn(nats, kv), objects: objectsIn(await objects.open(bucket, false)), place, close };
+  return {
+    values: valuesIn(nats, kv, createBuckets),
+    objects: objectsIn(await objects.open(bucket, false)),
+    place,
+    close,
+  };
 }
 
 /** Servers of a cluster tell each other every ten seconds what they can hold; until then a bucket has too few peers. */
@@ -263,7 +269,8 @@ function isPermissionViolation({ transport }: Nats, error: Error): boolean {
   return error instanceof PermissionViolationError || error.cause instanceof PermissionViolationError;
 }
 
-function valuesIn({ jetstream, transport }: Nats, kv: KV): KeyValues {
+/** @param createBuckets creates the buckets that are missing */
+function valuesIn({ jetstream, transport }: Nats, kv: KV, createBuckets: () => Promise<void>): KeyValues {
   const { StreamWrongLastSequence, StreamWrongLastSequenceUnknown } = jetstream.JetStreamApiCodes;
   const conflicts: readonly number[] = [StreamWrongLastSequence, StreamWrongLastSequenceUnknown];
   const guarded = (key: string, writing: Promise<number>): Promise<number> =>
@@ -271,6 +278,16 @@ function valuesIn({ jetstream, transport }: Nats, kv: KV): KeyValues {
       const isConflict = error instanceof jetstream.JetStreamApiError && conflicts.includes(error.code);
       throw isConflict ? new RevisionConflict(`${key} has another revision`) : error;
     });
+  const update = async (key: string, value: string, revision: number): Promise<number> => {
+    try {
+      return await kv.update(key, value, revision);
+    } catch (error) {
+      if (!hasNoAnswer(transport, (error as Error).cause)) throw error;
+      // Nobody answers for a bucket that is gone. The leader updates its lease, so it also is the first to create it.
+      await createBuckets();
+      return kv.create(key, value);
+    }
+  };
   return {
     async get(key) {
       const entry = await kv.get(key).catch(withoutRecords(transport));
@@ -278,7 +295,7 @@ function valuesIn({ jetstream, transport }: Nats, kv: KV): KeyValues {
     },
     put: (key, value) => kv.put(key, value),
     create: (key, value) => guarded(key, kv.create(key, value)),
-    update: (key, value, revision) => guarded(key, kv.update(key, value, revision)),
+    update: (key, value, revision) => guarded(key, update(key, value, revision)),
   };
 }
 
@@ -315,11 +332,14 @@ function readings({ transport }: Nats, connection: NatsConnection): KeyValues {
   };
 }
 
+function hasNoAnswer({ errors }: Nats['transport'], error: unknown): boolean {
+  return error instanceof errors.RequestError && error.isNoResponders();
+}
+
 /** Names the usual reason why nobody answers a request. */
-function withoutRecords({ errors }: Nats['transport']): (error: unknown) => never {
+function withoutRecords(transport: Nats['transport']): (error: unknown) => never {
   return (error) => {
-    const hasNoAnswer = error instanceof errors.RequestError && error.isNoResponders();
-    throw hasNoAnswer ? new Error('its servers have no records or are electing a leader') : error;
+    throw hasNoAnswer(transport, error) ? new Error('its servers have no records or are electing a leader') : error;
   };
 }
 

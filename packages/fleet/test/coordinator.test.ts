@@ -104,6 +104,18 @@ describe('a coordinator', () => {
     ]);
   });
 
+  it('that waits says once that the store does not answer', async () => {
+    const [first, second] = [begin('a'), begin('b')];
+    await opened(first);
+    void second.coordinator.open(claim(1));
+    await time.advance(1_000);
+    second.link.fault = 'cut';
+    await time.advance(60_000);
+    expect(second.lines.slice(1)).toEqual([
+      'run mnist of the fleet at memory does not answer; nobody takes over until it does',
+    ]);
+  });
+
   it('that waits is ended by its signal, and leaves the lease alone', async () => {
     const [first, second] = [begin('a'), begin('b')];
     await opened(first);

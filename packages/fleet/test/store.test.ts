@@ -1,4 +1,6 @@
 /** Requirements of every store, tested on the in-memory store and on NATS. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStore } from '../src/nats.ts';
 import { type FleetStore, RevisionConflict } from '../src/store.ts';
@@ -49,6 +51,30 @@ describe.each(Object.entries(stores))('the store in %s', (name, open) => {
     expect(await objects.get('run.object')).toHaveLength(10);
     await objects.remove('run.object');
     expect(await objects.get('run.object')).toBeUndefined();
+  });
+});
+
+/** Leaves no more than a server that is started again with an empty folder. */
+async function loseData(servers: string): Promise<void> {
+  const connection = await connect({ servers });
+  const { streams } = await jetstreamManager(connection);
+  for await (const name of streams.names()) await streams.delete(name);
+  await connection.close();
+}
+
+describe.skipIf(!hasNatsServer)('NATS that has lost all data', () => {
+  it('gets its buckets again by the first update, after which two writers still exclude each other', async () => {
+    const store = await openStore({ servers: server!.url, role: 'coordinator' });
+    const { values, objects } = store;
+    const first = await values.create('lost.lease', 'one');
+    await loseData(server!.url);
+    const revision = await values.update('lost.lease', 'two', first);
+    expect(await values.get('lost.lease')).toEqual({ value: 'two', revision });
+    await expect(values.create('lost.lease', 'three')).rejects.toThrow(RevisionConflict);
+    await expect(values.update('lost.lease', 'three', revision + 1)).rejects.toThrow(RevisionConflict);
+    await objects.put('lost.object', Uint8Array.of(7));
+    expect([...(await objects.get('lost.object'))!]).toEqual([7]);
+    await store.close();
   });
 });
 
