@@ -109,7 +109,7 @@ function claimLine(report: Report): string {
     case 'sample-exact':
       return `${text}: every sample counted once, but the workers round differently`;
     case 'unverified':
-      return `${text}: the weights include wrong results of a quarantined worker, from before the run was resumed`;
+      return `${text}: the weights may include wrong results of a quarantined worker, from before the run was resumed`;
     default:
       return exactness satisfies never;
   }

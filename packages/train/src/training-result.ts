@@ -139,7 +139,7 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
     case 'sample-exact':
       return 'workers rounded differently from this process, so equal bits cannot be expected';
     case 'unverified':
-      return 'the weights include wrong results of a quarantined worker, from before the run was resumed';
+      return 'the weights may include wrong results of a quarantined worker, from before the run was resumed';
     case null:
       return 'no step was taken';
     default:
