@@ -51,29 +51,29 @@ function leastUseful(run: RunState, kept: readonly KeptState[]): KeptState {
 }
 
 /**
- * Returns the first step that may contain a wrong result of a worker that was caught; undefined if none does. Workers
- * of its address that have left may have been the same one.
+ * Returns the first steps that may contain wrong results of a worker that was caught: of its own, and of workers of its
+ * address that have left, which may have been the same one.
  */
-export function firstWrongStep(run: RunState, { id, origin }: WorkerRecord): number | undefined {
-  const steps = [...run.records.values()].flatMap(({ id: other, origin: from, leftAtMs, uncheckedFrom }) => {
+export function firstWrongSteps(run: RunState, { id, origin }: WorkerRecord): number[] {
+  return [...run.records.values()].flatMap(({ id: other, origin: from, leftAtMs, uncheckedFrom }) => {
     const isSame = other === id || (leftAtMs !== undefined && origin !== undefined && from === origin);
     return isSame && uncheckedFrom !== undefined ? [uncheckedFrom] : [];
   });
-  return steps.length > 0 ? Math.min(...steps) : undefined;
 }
 
 /**
- * Goes back to the newest kept state before `first`, because results of the worker from that step on may be wrong. If
- * none is kept, the weights stay as they are, and unverified.
+ * Goes back to the newest kept state before the steps of `firsts`, from each of which on results may be wrong. A resumed
+ * run cannot undo those that its checkpoint contains, so its weights become unverified.
  * @returns whether the run went back
  */
-export function goBack(run: RunState, first: number, workerId: string): boolean {
+export function goBack(run: RunState, firsts: readonly number[], workerId: string): boolean {
+  const oldest = run.kept[0]?.step ?? Number.POSITIVE_INFINITY;
+  const undoable = firsts.filter((step) => step >= oldest);
+  if (undoable.length < firsts.length) run.isTainted = true;
+  if (undoable.length === 0) return false;
+  const first = Math.min(...undoable);
   const index = run.kept.findLastIndex(({ step }) => step <= first);
-  const state = run.kept[index];
-  if (!state) {
-    run.isTainted = true;
-    return false;
-  }
+  const state = run.kept[index]!;
   const { step: to, checked, contributed } = state;
   const { step: from } = run.current;
   run.kept = run.kept.slice(0, index + 1);

@@ -266,7 +266,7 @@ function takeWrongSums(run: RunState, worker: Connection, wrongFrom: number): vo
   if (setup.isRelay) updateRecord(run, workerId, { wrongFrom });
   // A relay can take back no more than its own sums.
   const isCounted = !setup.isRelay && uncheckedFrom !== undefined && wrongFrom < current.step;
-  if (!isCounted || !goBack(run, Math.max(uncheckedFrom, wrongFrom), workerId)) {
+  if (!isCounted || !goBack(run, [Math.max(uncheckedFrom, wrongFrom)], workerId)) {
     restartStep(run, workerId);
     dropHeld(run, worker);
     unassignAll(run, worker);

@@ -5,7 +5,7 @@ import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from './joining.ts';
 import { stepBatch } from './plan.ts';
 import { failAsked } from './progress.ts';
-import { firstWrongStep, goBack } from './rewind.ts';
+import { firstWrongSteps, goBack } from './rewind.ts';
 import {
   countFault,
   emit,
@@ -232,8 +232,8 @@ function quarantine(
     send(run, id, { type: 'refuse', code: 'numerics', message });
     disconnect(run, connection, message, 1008);
   }
-  const first = run.setup.isRelay ? undefined : firstWrongStep(run, record);
-  if (first === undefined || !goBack(run, first, workerId)) restartStep(run, workerId);
+  const firsts = run.setup.isRelay ? [] : firstWrongSteps(run, record);
+  if (!goBack(run, firsts, workerId)) restartStep(run, workerId);
 }
 
 /** Restarts the step if it contains the worker's results, because a sum cannot be subtracted from the total exactly. */
