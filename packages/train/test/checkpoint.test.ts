@@ -37,6 +37,12 @@ const { identity } = checkpoint;
 const bytes = await encodeCheckpoint(checkpoint, sha256);
 
 describe('a checkpoint', () => {
+  it('is decoded without a change to its bytes, also in a Buffer', () => {
+    const buffer = Buffer.from(bytes);
+    decodeCheckpoint(buffer, sha256);
+    expect(Buffer.compare(buffer, bytes)).toBe(0);
+  });
+
   it('comes back as it was, to the bit', () => {
     const decoded = decodeCheckpoint(bytes, sha256);
     expect(decoded).toEqual(checkpoint);

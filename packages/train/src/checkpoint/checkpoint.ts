@@ -184,7 +184,8 @@ function verify(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): void 
       `checkpoint: expected a file in the format ${checkpointFormat}, got another format or a truncated file`,
     );
   const claimed = new TextDecoder().decode(bytes.subarray(place, place + blank.length));
-  const copy = bytes.slice();
+  // `slice` of a Buffer would share its memory.
+  const copy = new Uint8Array(bytes);
   copy.set(new TextEncoder().encode(blank), place);
   const actual = sha256(copy);
   if (claimed === actual) return;
