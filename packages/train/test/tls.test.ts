@@ -1,10 +1,14 @@
-import { X509Certificate } from 'node:crypto';
-import { request } from 'node:https';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, request, type ServerOptions } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { join } from '@lockstep/worker';
+import { generate } from 'selfsigned';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import type { TlsOptions } from '../src/options.ts';
 import { openTls } from '../src/site/secrets.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
@@ -36,11 +40,31 @@ describe('a certificate', () => {
   it.each([
     ['another key', { cert: own!.cert, key: other!.key }],
     ['no certificate', { cert: own!.key, key: own!.key }],
-  ])('cannot be one with %s', async (_name, texts) => {
-    const message = 'listen.tls.cert: expected a PEM certificate that listen.tls.key belongs to';
-    await expect(openTls(texts, host, undefined)).rejects.toMatchObject({ name: 'ConfigurationError', message });
+    ['an empty file', { cert: '', key: own!.key }],
+  ])('cannot be one with %s', (_name, texts) =>
+    expectRefused(texts, 'listen.tls.cert: expected a PEM certificate that listen.tls.key belongs to'),
+  );
+
+  it.each([
+    ['PKCS #8', { format: 'pem', type: 'pkcs8' }],
+    ['the older form', { format: 'pem', type: 'sec1' }],
+  ] as const)('cannot have an encrypted key, in %s', async (_name, form) => {
+    const key = createPrivateKey(own!.key).export({ ...form, cipher: 'aes-128-cbc', passphrase: 'x' }) as string;
+    const message = 'listen.tls.key: expected a private key without a passphrase, got an encrypted one';
+    await expectRefused({ cert: own!.cert, key }, message);
+  });
+
+  it('cannot be one that has expired', async () => {
+    const past = { notBeforeDate: new Date('2020-01-01'), notAfterDate: new Date('2020-02-03T04:05:06Z') };
+    const { cert, private: key } = await generate([{ name: 'commonName', value: host }], { keyType: 'ec', ...past });
+    const message = 'listen.tls.cert: expected a valid certificate, got one that expired on Feb  3 04:05:06 2020 GMT';
+    await expectRefused({ cert, key }, message);
   });
 });
+
+async function expectRefused(texts: TlsOptions, message: string): Promise<void> {
+  await expect(openTls(texts, host, undefined)).rejects.toMatchObject({ name: 'ConfigurationError', message });
+}
 
 describe('a run under TLS', () => {
   it('prints the fingerprint of a certificate that was made for it', async () => {
@@ -93,5 +117,50 @@ describe('a run under TLS', () => {
     const late = await openViewer(url.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
     expect(await late.next('progress')).toMatchObject({ phase: 'finished', step: 18 });
     late.socket.terminate();
+  });
+});
+
+describe('the certificate of another server', () => {
+  /** A certificate that an unknown authority signed. */
+  async function signed(dates: object = {}): Promise<Required<TlsOptions>> {
+    const name = [{ name: 'commonName', value: host }];
+    const authority = await generate(name, { keyType: 'ec', extensions: [{ name: 'basicConstraints', cA: true }] });
+    const ca = { key: authority.private, cert: authority.cert };
+    const { cert, private: key } = await generate(name, { keyType: 'ec', ca, extensions: [], ...dates });
+    return { cert, key };
+  }
+  const [past, future] = [new Date('2020-01-01'), new Date('2100-01-01')];
+
+  it.each<[what: string, options: () => Promise<ServerOptions>, isPinned: boolean, message: string]>([
+    ['of an unknown authority', signed, false, 'its certificate is not trusted: '],
+    [
+      'with the given fingerprint',
+      signed,
+      true,
+      'a server answers there, but it is not a Lockstep coordinator (HTTP 404',
+    ],
+    ['of the past', () => signed({ notBeforeDate: past, notAfterDate: past }), true, 'its certificate has expired'],
+    [
+      'of the future',
+      () => signed({ notBeforeDate: future, notAfterDate: future }),
+      true,
+      "its certificate is not valid yet: check this machine's clock",
+    ],
+    [
+      'that wants one of the worker',
+      async () => ({ ...(await signed()), requestCert: true, rejectUnauthorized: true }),
+      true,
+      'the server ended the TLS handshake (ERR_SSL_',
+    ],
+  ])('%s is trusted or refused in one sentence', async (_what, options, isPinned, message) => {
+    const given = await options();
+    const server = createServer(given, (_request, response) => response.writeHead(404).end());
+    await once(server.listen(0, host), 'listening');
+    const { fingerprint256 } = new X509Certificate(given.cert as string);
+    const worker = join(`wss://${host}:${(server.address() as AddressInfo).port}`, {
+      ...(isPinned && { fingerprint: fingerprint256 }),
+    });
+    await expect(worker.done).rejects.toThrow(message);
+    server.close();
   });
 });

@@ -1,7 +1,7 @@
 /** Finds a worker's coordinator, at an address that was given, told or found, and opens a WebSocket to it. */
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { FramePool, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
@@ -280,13 +280,14 @@ export async function pinnedCertificate(url: URL, fingerprint: string) {
       'its certificate does not match the fingerprint in the join address: another server answers there, or the coordinator was restarted',
     );
   }
-  // The key identifies the server; the host name in the certificate does not matter.
-  return { ca: certificate.toString(), checkServerIdentity: () => undefined };
+  // The key identifies the server; neither the host name in the certificate nor its authority matters.
+  return { ca: certificate.toString(), allowPartialTrustChain: true, checkServerIdentity: () => undefined };
 }
 
 async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> {
   const host = hostname.replace(/^\[|\]$/g, '');
-  const socket: TLSSocket = connectTls({ host, port: Number(port || 443), rejectUnauthorized: false });
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  const socket: TLSSocket = connectTls({ ...name, host, port: Number(port || 443), rejectUnauthorized: false });
   socket.setTimeout(certificateTimeoutMs, () => socket.destroy(new Error('no answer')));
   try {
     await new Promise<void>((resolve, reject) => {
@@ -322,13 +323,19 @@ const faults: Readonly<Record<string, string>> = {
   ENETUNREACH: unreachable,
   DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
   SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: "its certificate is not valid yet: check this machine's clock",
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host: use a host name that the certificate contains',
   HPE_INVALID_CONSTANT: closedEarly,
   ECONNRESET: closedEarly,
 };
 
 function connectionFault({ code = '', message }: Error & { readonly code?: string }): string {
   if (faults[code] !== undefined) return faults[code];
+  // Only a server that uses TLS sends an alert.
+  if (/^ERR_SSL_.*_ALERT_/.test(code)) return `the server ended the TLS handshake (${code})`;
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {
     return 'the server does not use TLS: the address of a coordinator without TLS begins with ws://';
   }

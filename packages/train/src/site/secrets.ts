@@ -25,12 +25,21 @@ export async function openTls(
   if (tls === undefined || tls === false) return undefined;
   if (tls === true) return ownCertificate(host, checkpoint);
   const { cert, key } = tls;
+  const [certName, keyName] = [optionName('listen.tls.cert'), optionName('listen.tls.key')];
+  if (/\bENCRYPTED\b/.test(key)) {
+    throw configurationError`${keyName}: expected a private key without a passphrase, got an encrypted one`;
+  }
+  let validTo: string;
   try {
     createSecureContext({ cert, key });
+    // A context may have no certificate at all.
+    ({ validTo } = new X509Certificate(cert));
   } catch {
     // The TLS library's own message may quote the text that it could not read.
-    const [certName, keyName] = [optionName('listen.tls.cert'), optionName('listen.tls.key')];
     throw configurationError`${certName}: expected a PEM certificate that ${keyName} belongs to`;
+  }
+  if (Date.parse(validTo) < Date.now()) {
+    throw configurationError`${certName}: expected a valid certificate, got one that expired on ${validTo}`;
   }
   return { cert, key };
 }
