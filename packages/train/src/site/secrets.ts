@@ -160,7 +160,8 @@ export interface SiteSecrets {
 export function addressesOf({ token, adminToken, tls }: SiteSecrets, host: string, port: number, path = ''): Addresses {
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
-  const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
+  const reachable = networkAddresses().find((address) => host === '::' || isIP(address) === 4);
+  const others = isAnyAddress(host) ? (reachable ?? hostname()) : host;
   const query = new URLSearchParams(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint });
   const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
   const site = `http${s}://${at(others)}${path}/`;
@@ -188,10 +189,11 @@ function isAnyAddress(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-/** This machine's IPv4 addresses on its networks. */
+/** This machine's addresses on its networks, IPv4 first; none with a zone, which a URL cannot contain. */
 function networkAddresses(): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((entries) => entries ?? [])
-    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+  const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  return all
+    .filter((entry) => !entry.internal && !(entry.family === 'IPv6' && entry.scopeid))
+    .sort((a, b) => a.family.localeCompare(b.family))
     .map(({ address }) => address);
 }

@@ -220,6 +220,9 @@ const backlog = 512;
  * @throws ConfigurationError
  */
 async function listenOnFreePort(server: Server, host: string, port: number | undefined): Promise<number> {
+  if (host.includes('%')) {
+    throw configurationError`${at('host', host)}: expected an address without a zone, which no join address can contain`;
+  }
   const [first, last] = port === undefined ? [defaultPort, defaultPort + portsTried - 1] : [port, port];
   for (let candidate = first; candidate <= last; candidate++) {
     try {
