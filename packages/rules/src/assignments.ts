@@ -140,6 +140,11 @@ export function isTrial(
   return worker?.trial?.step === step && worker.trial.lo === lo && worker.trial.n === n;
 }
 
+/** Returns the trial that a worker must answer. It may have dropped one whose weights newer ones have replaced. */
+export function openTrial({ trial, weightsStep }: Pick<Connection, 'trial' | 'weightsStep'>): Assignment | undefined {
+  return trial && trial.step >= weightsStep ? trial : undefined;
+}
+
 /** Returns whether a worker on trial with a shard, other than the winner, has yet to answer. */
 export function isAwaited(
   { connections }: Pick<CoordinatorState, 'connections'>,
@@ -160,8 +165,9 @@ export function onTrial({
   current,
 }: Pick<CoordinatorState, 'connections' | 'current'>): Set<ConnectionId> {
   const busy = new Set<ConnectionId>();
-  for (const { connection, trial } of connections.values()) {
-    if (trial !== undefined && trial.step <= current.step) busy.add(connection);
+  for (const connection of connections.values()) {
+    const trial = openTrial(connection);
+    if (trial && trial.step <= current.step) busy.add(connection.connection);
   }
   for (const { done, held } of current.shards.values()) {
     if (!done) for (const { connection } of held) busy.add(connection);

@@ -1,6 +1,6 @@
 /** Deadlines: a silent connection is closed; a late shard goes to an idle worker as well, then is taken away. */
 
-import { assign, onTrial, referee, unassign } from './assignments.ts';
+import { assign, onTrial, openTrial, referee, unassign } from './assignments.ts';
 import { disconnect, forgetIdleRecords, settleClaims } from './joining.ts';
 import {
   available,
@@ -126,7 +126,8 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
   const { connection: id, samplesPerMs, link, transferCreditMs } = connection;
   const owned = run.current.shards.ownedBy(id);
   const own = owned.flatMap(({ assignments }) => assignments.filter((assignment) => assignment.connection === id));
-  const trials = connection.trial && connection.trial.step <= run.current.step ? [connection.trial] : [];
+  const trial = openTrial(connection);
+  const trials = trial && trial.step <= run.current.step ? [trial] : [];
   const startedAtMs = Math.min(...[...own, ...trials].map((assignment) => assignment.startedAtMs));
   const owed = owedSamples(run.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;

@@ -1,5 +1,5 @@
 /** Divides a step among workers: shares by speed, turns and trials for workers without a share. */
-import { assign, assignTimedTrial, newShard, trialPauseMs } from './assignments.ts';
+import { assign, assignTimedTrial, newShard, openTrial, trialPauseMs } from './assignments.ts';
 import { usedMicrobatches } from './plan.ts';
 import { available, type Cut, type RunState, Shards, type StepRun, updateConnection } from './run-state.ts';
 import type { Connection, Turn } from './state.ts';
@@ -147,7 +147,7 @@ function chooseTrials(
 ): { readonly newcomers: Connection[]; readonly timed: Connection[] } {
   const all = available(run);
   if (shareless.length === 0 && workers.length === all.length) return { newcomers: [], timed: [] };
-  const free = all.filter((worker) => worker.trial === undefined);
+  const free = all.filter((worker) => !openTrial(worker));
   const [isFree, isWorker] = [new Set(free), new Set(workers)];
   const most = Math.min(microbatches, Math.max(1, Math.floor(microbatches / microbatchesPerTrial)));
   const newcomers = free.filter((worker) => !isWorker.has(worker)).slice(0, most);

@@ -14,8 +14,8 @@ describe('a worker that is too slow for a share', () => {
   const slowly = { computeMs: 1, totalMs: 40 };
 
   /** Two workers that both have a share. */
-  function twoWorkers() {
-    const { coordinator, first: quick, second: slow } = sharing(2, { startWorkers: 2, epochs: 1_000 });
+  function twoWorkers(options: CoordinatorOptions = {}) {
+    const { coordinator, first: quick, second: slow } = sharing(2, { startWorkers: 2, epochs: 1_000, ...options });
     const connectionOf = (id: ConnectionId) => coordinator.state.connections.get(id)!;
     const owes = (id: ConnectionId): boolean => coordinator.tasksOf(id).length > 0;
     return { coordinator, quick, slow, connectionOf, owes };
@@ -84,6 +84,31 @@ describe('a worker that is too slow for a share', () => {
       coordinator.pong(quick, slow);
     }
     expect(coordinator.connections).toEqual([quick]);
+  });
+
+  it('is not closed for a trial that it has dropped, because the weights of its turn came before it had begun', () => {
+    const run = twoWorkers({ participation: 'rotation' });
+    const { coordinator, quick, slow, connectionOf } = run;
+    const hasDropped = (): boolean => connectionOf(slow).trial!.step < connectionOf(slow).weightsStep;
+    playUntil(run, slowly, () => connectionOf(slow).trial !== undefined);
+    for (let steps = 0; !hasDropped(); steps++) {
+      expect(steps).toBeLessThan(100);
+      coordinator.answerAll(quick, 4);
+      coordinator.answerAll(slow, 1);
+    }
+    /** A worker drops the trial whose weights newer ones have replaced. */
+    const answer = (id: ConnectionId): void => {
+      const { trial, weightsStep } = connectionOf(id);
+      if (trial?.step === weightsStep) coordinator.gradient(id, trial, 1);
+      coordinator.answerAll(id, 1);
+    };
+    for (let waited = 0; waited < 100; waited++) {
+      answer(slow);
+      answer(quick);
+      coordinator.wait(100);
+      coordinator.pong(quick, slow);
+      expect(coordinator.connections).toEqual([quick, slow]);
+    }
   });
 });
 
