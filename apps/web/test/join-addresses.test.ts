@@ -10,6 +10,8 @@ const run = {
 it.each([
   ['on the same machine, by the address that others reach', 'http://localhost:7070/#run', 'ws://10.0.0.5:7070'],
   ['elsewhere, by the address of the page', 'http://room.local:7070/', 'ws://room.local:7070'],
+  ['through a proxy, by the address of the proxy', 'https://train.example/', 'wss://train.example'],
+  ['below a path of a proxy, by that path', 'https://train.example/a/#run', 'wss://train.example/a'],
 ])('%s', (_, page, address) => {
   expect(joinCommand(run, undefined, new URL(page))).toBe(`npm run worker -- --url ${address}`);
   const link = joinLink(run, undefined, new URL(page));

@@ -109,12 +109,13 @@ export function joinCommand(run: JoinPlace, token: string | undefined, page: URL
 
 /** Returns this page's address or, if that is a loopback address, the one at which others reach the coordinator. */
 function reachable(run: JoinPlace | undefined, scheme: 'http' | 'ws', page: URL): URL {
-  const offered = run?.joinAddresses.find((address) => address.startsWith(scheme));
   const own = new URL(page.pathname, page.origin.replace(/^http/, scheme));
+  const offered = run?.joinAddresses.find((address) => address.startsWith(scheme));
   if (offered === undefined) return own;
-  const url = new URL(offered);
-  if (!isLoopback(page.hostname)) url.host = page.host;
-  return url;
+  if (isLoopback(page.hostname)) return new URL(offered);
+  // A proxy may have another scheme, port and path than the coordinator; the fingerprint is the coordinator's.
+  own.search = new URL(offered).search;
+  return own;
 }
 
 function isLoopback(hostname: string): boolean {
