@@ -125,7 +125,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     [
       'a plain HTTP server',
       () => httpServer((response) => response.end('hello')),
-      /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\)/,
+      /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\); a proxy must forward WebSockets to one$/m,
     ],
     [
       'a coordinator that rejects the connection, in its own words',

@@ -234,9 +234,8 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
       });
     });
     socket.once('error', (error) => {
-      // The kernel accepts connections even for a process that is frozen or busy.
-      const isSilent = isAccepted && isTimedOut;
-      reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error), { cause: error }));
+      if (isTimedOut) reject(timeoutFault(isAccepted));
+      else reject(new Error(connectionFault(error), { cause: error }));
     });
   });
   return transport;
@@ -259,12 +258,9 @@ async function rejectionOf(response: IncomingMessage): Promise<Error> {
     }
   }
   return new Error(
-    `a server answers there, but it is not a Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`,
+    `a server answers there, but it is not a Lockstep coordinator (HTTP ${statusCode} ${statusMessage}); a proxy must forward WebSockets to one`,
   );
 }
-
-/** Time-out of the TLS handshake. */
-const certificateTimeoutMs = 5_000;
 
 /**
  * Checks the server's certificate against the fingerprint, and returns options that make later connections require it.
@@ -288,7 +284,7 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
   const host = hostname.replace(/^\[|\]$/g, '');
   const name = isIP(host) === 0 ? { servername: host } : {};
   const socket: TLSSocket = connectTls({ ...name, host, port: Number(port || 443), rejectUnauthorized: false });
-  socket.setTimeout(certificateTimeoutMs, () => socket.destroy(new Error('no answer')));
+  socket.setTimeout(handshakeTimeoutMs, () => socket.destroy(timeoutFault(!socket.connecting)));
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('secureConnect', resolve);
@@ -298,7 +294,7 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
     if (!certificate) throw new Error('the server sent no certificate');
     return certificate;
   } catch (error) {
-    throw new Error(connectionFault(error as Error));
+    throw error instanceof CoordinatorBusyError ? error : new Error(connectionFault(error as Error));
   } finally {
     socket.destroy();
   }
@@ -331,6 +327,11 @@ const faults: Readonly<Record<string, string>> = {
   HPE_INVALID_CONSTANT: closedEarly,
   ECONNRESET: closedEarly,
 };
+
+/** @param isAccepted whether TCP was connected: the kernel does that even for a process that is frozen or busy */
+function timeoutFault(isAccepted: boolean): Error {
+  return isAccepted ? new CoordinatorBusyError(silentMessage) : new Error(unreachable);
+}
 
 function connectionFault({ code = '', message }: Error & { readonly code?: string }): string {
   if (faults[code] !== undefined) return faults[code];

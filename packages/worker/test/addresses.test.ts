@@ -190,11 +190,17 @@ describe('a connection', () => {
     server.close();
   });
 
-  it.each<[what: string, server: () => Server, message: string]>([
+  it.each<[what: string, server: () => Server, message: string, fingerprint?: string]>([
     [
       'accepts the connection and is silent',
       () => createServer(() => {}),
       'a server is there, but did not answer within 5 s',
+    ],
+    [
+      'is silent before the TLS handshake',
+      () => createServer(() => {}),
+      'a server is there, but did not answer within 5 s',
+      '00',
     ],
     [
       'takes no more connections for a while',
@@ -204,11 +210,11 @@ describe('a connection', () => {
         }),
       'try later',
     ],
-  ])('a server that %s is busy: another attempt may succeed', async (_what, create, message) => {
+  ])('a server that %s is busy: another attempt may succeed', async (_what, create, message, fingerprint) => {
     const server = create().listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const error = await connect(url).catch((error: unknown) => error);
+    const url = `ws${fingerprint ? 's' : ''}://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const error = await connect(url, fingerprint).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(CoordinatorBusyError);
     expect(error).toHaveProperty('message', message);
     server.close();
