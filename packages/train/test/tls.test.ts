@@ -17,6 +17,15 @@ import { openViewer } from './test-viewer.ts';
 import { tinyArgs } from './tiny-data.ts';
 
 const host = '127.0.0.1';
+/** A certificate that an unknown authority signed. */
+async function signed(dates: object = {}): Promise<Required<TlsOptions>> {
+  const name = [{ name: 'commonName', value: host }];
+  const authority = await generate(name, { keyType: 'ec', extensions: [{ name: 'basicConstraints', cA: true }] });
+  const ca = { key: authority.private, cert: authority.cert };
+  const { cert, private: key } = await generate(name, { keyType: 'ec', ca, extensions: [], ...dates });
+  return { cert, key };
+}
+
 const [own, other] = [await openTls(true, host, undefined), await openTls(true, host, undefined)];
 
 describe('a certificate', () => {
@@ -95,6 +104,12 @@ describe('a run under TLS', () => {
     expect(refused).toBe(403);
   });
 
+  it('is joined by local workers, whoever signed its certificate and for whichever host', async () => {
+    const { run } = await openRun({ ...tiny, workers: 1, listen: { tls: await signed() } });
+    const { report } = await run.result;
+    expect(report.workers.map(({ name }) => name)).toEqual(['local-1']);
+  });
+
   it('is joined by workers that know its fingerprint, local ones among them', async () => {
     const { run, url } = await openRun({ ...tiny, workers: 1, listen: { tls: true, waitForStart: true, stay: true } });
     const guest = join(url, { name: 'guest' });
@@ -121,14 +136,6 @@ describe('a run under TLS', () => {
 });
 
 describe('the certificate of another server', () => {
-  /** A certificate that an unknown authority signed. */
-  async function signed(dates: object = {}): Promise<Required<TlsOptions>> {
-    const name = [{ name: 'commonName', value: host }];
-    const authority = await generate(name, { keyType: 'ec', extensions: [{ name: 'basicConstraints', cA: true }] });
-    const ca = { key: authority.private, cert: authority.cert };
-    const { cert, private: key } = await generate(name, { keyType: 'ec', ca, extensions: [], ...dates });
-    return { cert, key };
-  }
   const [past, future] = [new Date('2020-01-01'), new Date('2100-01-01')];
 
   it.each<[what: string, options: () => Promise<ServerOptions>, isPinned: boolean, message: string]>([

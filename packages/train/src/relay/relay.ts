@@ -43,7 +43,7 @@ import { newSha256 } from '../node/sha256.ts';
 import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
 import { defaultHost, type ListenOptions } from '../options.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
-import { bareHost, isLoopback, openTls } from '../site/secrets.ts';
+import { bareHost, isLoopback, localAddress, openTls } from '../site/secrets.ts';
 import { newSecret } from '../words.ts';
 import { Relay, type RelayCoreEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
@@ -149,13 +149,14 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
   const local = new LocalWorkers();
   let rules: Relay | undefined;
+  const tls = await openTls(listen?.tls, host, undefined);
   const server = await openRelayServer({
     ...{ host, port: listen?.port, token, allowedOrigins: listen?.allowOrigins ?? [], relay: () => rules },
-    tls: await openTls(listen?.tls, host, undefined),
+    tls,
     upstream: new Upstream(() => book.joined && { ...book.joined, token: book.token ?? above }),
   });
   emit(server.listening);
-  const { addresses, fingerprint } = server.listening;
+  const { addresses } = server.listening;
   local.use(
     {
       workers: options.workers ?? defaults.workers.default,
@@ -163,7 +164,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
       threads: 1,
       vectors: 'auto',
     },
-    { url: addresses.local, token, fingerprint },
+    localAddress(addresses, token, tls),
     // The failure of local workers is no failure of the relay, since others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
   );

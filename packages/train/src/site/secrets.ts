@@ -6,6 +6,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { configurationError, optionName } from '@lockstep/command/options';
+import type { FoundAddress } from '@lockstep/worker';
 import type { Addresses } from '../events.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 
@@ -52,7 +53,16 @@ async function ownCertificate(host: string, checkpoint: CheckpointOptions | unde
   const create = async (): Promise<string> => JSON.stringify(await makeCertificate(host));
   const text = await keptSecret({ checkpoint, fileName: 'certificate.json', isValid: isCertificate, create });
   const { key, cert } = JSON.parse(text) as Tls;
-  return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
+  return { key, cert, fingerprint: fingerprintOf(cert) };
+}
+
+function fingerprintOf(cert: string): string {
+  return new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase();
+}
+
+/** Address for workers on this machine: they trust the certificate whoever signed it, and for whichever host. */
+export function localAddress({ local: url }: Addresses, token: string | undefined, tls: Tls | undefined): FoundAddress {
+  return { url, token, fingerprint: tls && fingerprintOf(tls.cert) };
 }
 
 /** Whether the text is a certificate with its key, valid for at least another day. */

@@ -14,6 +14,7 @@ import { version } from '../version.ts';
 import { clientOf, Guesses, newTurnedAwayCounts } from './limiter.ts';
 import { LocalWorkers } from './local-workers.ts';
 import { createMetrics, createPages, type PageOptions } from './pages.ts';
+import { localAddress } from './secrets.ts';
 import { attachServer, hasTls, listeningEvent, openServer } from './server.ts';
 import { createSockets, type Door, helloSizes, runSizes, type SocketOptions } from './sockets.ts';
 import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
@@ -116,18 +117,13 @@ export class Site {
     const { dashboard, phase } = runPhase(serving, standing, this.#earlierRuns);
     this.#earlierRuns.begin(() => dashboard.earlierRun());
     this.#use(phase);
-    this.#local.use(
-      prepared,
-      { url: standing.addresses.local, token, fingerprint: tls?.fingerprint },
-      {
-        log: (message) => emit({ type: 'warning', message }),
-        onAllFailed() {
-          // Workers that fail before the first step would fail again; another worker can begin without them.
-          if (run.state.phase === 'waiting' && run.state.connections.size === 0)
-            run.stop('no local worker could start');
-        },
+    this.#local.use(prepared, localAddress(standing.addresses, token, tls), {
+      log: (message) => emit({ type: 'warning', message }),
+      onAllFailed() {
+        // Workers that fail before the first step would fail again; another worker can begin without them.
+        if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
       },
-    );
+    });
     return {
       dashboard,
       traffic: phase.traffic,
