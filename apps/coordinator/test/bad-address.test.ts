@@ -128,6 +128,11 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\); a proxy must forward WebSockets to one$/m,
     ],
     [
+      'a proxy without its coordinator',
+      () => httpServer((response) => response.writeHead(502).end()),
+      /--url .*: a proxy answers there, but it does not reach a coordinator \(HTTP 502 Bad Gateway\)$/m,
+    ],
+    [
       'a coordinator that rejects the connection, in its own words',
       () =>
         httpServer((response) =>

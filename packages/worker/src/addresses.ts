@@ -242,7 +242,12 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
 }
 
 /** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */
-const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429];
+const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429, 503];
+/** Those of a coordinator that will accept a later attempt. */
+const busyStatuses: readonly (number | undefined)[] = [429, 503];
+
+/** Statuses of a proxy that does not reach the server behind it. */
+const gatewayStatuses: readonly (number | undefined)[] = [502, 503, 504];
 
 const maxRejectionBytes = 1_024;
 
@@ -254,11 +259,17 @@ async function rejectionOf(response: IncomingMessage): Promise<Error> {
     response.setTimeout(handshakeTimeoutMs, () => response.destroy());
     const sentence = await text(response).catch(() => '');
     if (/^[^\n<>]+\n$/.test(sentence)) {
-      return statusCode === 429 ? new CoordinatorBusyError(sentence.trimEnd()) : new Error(sentence.trimEnd());
+      return busyStatuses.includes(statusCode)
+        ? new CoordinatorBusyError(sentence.trimEnd())
+        : new Error(sentence.trimEnd());
     }
   }
+  const status = `HTTP ${statusCode} ${statusMessage}`;
+  if (gatewayStatuses.includes(statusCode)) {
+    return new Error(`a proxy answers there, but it does not reach a coordinator (${status})`);
+  }
   return new Error(
-    `a server answers there, but it is not a Lockstep coordinator (HTTP ${statusCode} ${statusMessage}); a proxy must forward WebSockets to one`,
+    `a server answers there, but it is not a Lockstep coordinator (${status}); a proxy must forward WebSockets to one`,
   );
 }
 

@@ -210,6 +210,14 @@ describe('a connection', () => {
         }),
       'try later',
     ],
+    [
+      'is still starting',
+      () =>
+        createHttpServer((_request, response) => {
+          response.writeHead(503, { 'content-length': 10 }).end('try again\n');
+        }),
+      'try again',
+    ],
   ])('a server that %s is busy: another attempt may succeed', async (_what, create, message, fingerprint) => {
     const server = create().listen(0, '127.0.0.1');
     await once(server, 'listening');
