@@ -102,6 +102,7 @@ it.each([
   ['[::1]', '[::1]', true],
   ['[fe80::1]', '[fe80::1]', false],
   ['192.0.2.1', '192.0.2.1', false],
+  ['127.example', '127.example', false],
 ])('%s is %s in an address', (host, inAddress, isHere) => {
   expect(isLoopback(host)).toBe(isHere);
   const { worker, page } = addressesOf({ token: undefined, adminToken: 'a', tls: undefined }, bareHost(host), 7070);

@@ -192,7 +192,7 @@ export function bareHost(host: string): string {
 
 export function isLoopback(host: string): boolean {
   const bare = bareHost(host);
-  return bare === 'localhost' || bare === '::1' || bare.startsWith('127.');
+  return bare === 'localhost' || bare === '::1' || (isIP(bare) === 4 && bare.startsWith('127.'));
 }
 
 function isAnyAddress(host: string): boolean {
