@@ -72,7 +72,7 @@ describePage('refusals', ({ browser }) => {
     const first = await browser.open(addresses, 'join');
     await first.computed(1);
     const second = await browser.open(addresses, 'join');
-    await second.panelShows(/The coordinator is full: 1 workers have joined; trying again/);
+    await second.panelShows(/The coordinator is full: no more than 1 worker may join; trying again/);
     await goesOn(coordinator);
     await first.press('Leave');
     await first.panelShows('This tab has left.');

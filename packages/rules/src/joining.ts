@@ -1,4 +1,5 @@
 /** How workers join a run and leave it. */
+import { plural } from '@lockstep/data/shown';
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import { unassign } from './assignments.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
@@ -141,13 +142,13 @@ function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'>
   const { maxWorkers, maxWorkersPerAddress, resumeMs: retryAfterMs } = run.setup.limits;
   const members = [...run.connections.values()].filter(({ phase }) => phase !== 'handshake');
   if (members.length >= maxWorkers) {
-    const message = `the coordinator is full: ${maxWorkers} workers have joined`;
+    const message = `the coordinator is full: no more than ${plural(maxWorkers, 'worker')} may join`;
     return { type: 'refuse', code: 'full', message, retryAfterMs };
   }
   // Workers of this process have no address.
   const neighbors = address === '' ? [] : members.filter((member) => member.address === address);
   if (neighbors.length >= maxWorkersPerAddress) {
-    const message = `the coordinator is full: ${maxWorkersPerAddress} workers have joined from this address`;
+    const message = `the coordinator is full: no more than ${plural(maxWorkersPerAddress, 'worker')} from one address may join`;
     return { type: 'refuse', code: 'full', message, retryAfterMs };
   }
   return undefined;

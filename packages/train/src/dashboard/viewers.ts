@@ -1,5 +1,6 @@
 /** The viewers of a server: connections with a role, and who gets which role. */
 
+import { plural } from '@lockstep/data/shown';
 import {
   decodeWatch,
   encodeWatch,
@@ -338,11 +339,11 @@ export function placeFor<V extends Pick<Viewer, 'role' | 'address'>>(
   const guests = viewers.filter((viewer) => viewer.role === 'guest');
   const neighbors = guests.filter((viewer) => viewer.address === address);
   if (role === 'guest' && neighbors.length >= perAddress)
-    return full(`${perAddress} viewers from one address may be connected`);
+    return full(`${plural(perAddress, 'viewer')} from one address may be connected`);
   if (viewers.length < total) return { type: 'free' };
   const crowd = largestCrowd(guests);
   if (crowd[0] && (role === 'owner' || crowd.length > neighbors.length + 1)) return { type: 'taken', from: crowd[0] };
-  return full(`${total} viewers may be connected`);
+  return full(`${plural(total, 'viewer')} may be connected`);
 }
 
 /** The answer to a `hello`: a role, with what was wrong with its admin token, or a refusal. */
