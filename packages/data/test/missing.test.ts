@@ -237,6 +237,12 @@ describe('a notice', () => {
       'day: each date becomes a category; ignore it with --ignore day',
     ],
     [
+      'decimal commas between commas',
+      'a,b,label',
+      (index) => `"${index % 7},${index % 5}","-${index % 3},25",${index % 2}`,
+      'a, b: each number with a decimal comma becomes a category; write decimals with a point, as in 3.5, or ignore them with --ignore a,b',
+    ],
+    [
       'equal cells',
       'unit,rate,a,label',
       (index) => `m,7,${index % 3},${index % 2}`,

@@ -277,21 +277,41 @@ function isConstant({ column, type, missing, counts }: SurveyedColumn): boolean 
   return true;
 }
 
+/** Whether all texts are numbers without thousands separators, some with a decimal comma. */
+function areDecimalCommas({ type, counts }: SurveyedColumn): boolean {
+  if (type === 'number') return false;
+  const texts = [...counts.keys()];
+  return texts.every((text) => plainForm.test(text)) && texts.some((text) => text.includes(','));
+}
+
+interface Doubt {
+  readonly is: (survey: SurveyedColumn) => boolean;
+  readonly what: string;
+  /** How the column could help. */
+  readonly remedy?: string;
+}
+
 /** Columns that can be used, but seldom help; the first kind that a column is of counts. */
-const doubtful = [
+const doubtful: readonly Doubt[] = [
+  {
+    is: areDecimalCommas,
+    what: 'each number with a decimal comma becomes a category',
+    remedy: 'write decimals with a point, as in 3.5, or ',
+  },
   { is: areDates, what: 'each date becomes a category' },
   { is: isIdentifier, what: 'different in nearly every row' },
   { is: isConstant, what: 'equal in all rows' },
-] as const;
+];
 
 /** Returns a line for each kind of column that seldom helps, with the option that leaves them out. */
 export function doubtfulColumns(surveys: readonly SurveyedColumn[]): string[] {
   const kinds = surveys.map((survey) => doubtful.find(({ is }) => is(survey)));
   return doubtful.flatMap((kind) => {
+    const { what, remedy = '' } = kind;
     const names = surveys.filter((_, index) => kinds[index] === kind).map(({ column }) => column.name);
-    if (names.length === 0 || names.length === surveys.length) return [];
-    return [
-      `${listed(names)}: ${kind.what}; ignore ${names.length === 1 ? 'it' : 'them'} with --ignore ${names.map(shownName).join()}`,
-    ];
+    // Without all of its columns, nothing would be left of a table.
+    if (names.length === 0 || (names.length === surveys.length && remedy === '')) return [];
+    const them = names.length === 1 ? 'it' : 'them';
+    return [`${listed(names)}: ${what}; ${remedy}ignore ${them} with --ignore ${names.map(shownName).join()}`];
   });
 }
