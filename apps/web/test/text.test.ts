@@ -60,6 +60,9 @@ describePage('the page of a run on text', ({ browser }) => {
     await tab.shows(/^7\.389?$/);
     await tab.shows('Bits per byte');
     await tab.shows('2.8854');
+    // The terminal's unit.
+    await tab.shows('Characters per second');
+    expect(await tab.page.getByRole('columnheader', { name: 'Characters/s' }).count()).toBe(1);
     await tab.shows(`guessing, ln ${tokens}`);
     // A class has accuracy, a matrix and top errors; a text has none.
     expect(await tab.page.locator('.curves-card .chart').count()).toBe(1);

@@ -6,7 +6,8 @@ import { useEffect } from 'preact/hooks';
 import { download } from '../look/controls.tsx';
 import { decimals, isLossFinite, measured, percent, perplexityText, plural, thousands } from '../look/format.ts';
 import type { WatchedEpoch } from '../watch/curves.ts';
-import { contributionOf, isPicture, isText, type PageContribution, type RunStore } from '../watch/run-store.ts';
+import { contributionOf, isText, type PageContribution, type RunStore } from '../watch/run-store.ts';
+import { sampleUnitOf } from '../watch/run-texts.ts';
 import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
 
 interface EndingProps {
@@ -27,7 +28,7 @@ export function EndingPanel(props: EndingProps) {
     <div class="stack">
       {run && modelEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={modelEpoch} />}
       {kept && <p>{kept.text}.</p>}
-      {ownIds && <p>{contributionText(contributionOf(result.report, ownIds))}</p>}
+      {ownIds && <p>{contributionText(contributionOf(result.report, ownIds), run)}</p>}
       <Files {...props} />
     </div>
   );
@@ -46,17 +47,18 @@ function Quality({ run, epoch }: { readonly run: RunMessage; readonly epoch: Wat
         ? `Test RMSE ${measured(testRmse ?? 0)}${explained}`
         : `Test accuracy ${percent(testAccuracy)}`}{' '}
       <small>
-        ({thousands(run.testSamples)} {isPicture(run) ? 'images' : 'samples'})
+        ({thousands(run.testSamples)} {sampleUnitOf(run).name})
       </small>
     </p>
   );
 }
 
-function contributionText({ ownSamples, allSamples, workers }: PageContribution): string {
-  const all = `${thousands(allSamples)} samples`;
+function contributionText({ ownSamples, allSamples, workers }: PageContribution, run: RunMessage | undefined): string {
+  const { name, perSample } = sampleUnitOf(run);
+  const all = `${thousands(allSamples * perSample)} ${name}`;
   if (ownSamples === 0) return `Computed by ${plural(workers, 'worker')}: ${all} in total.`;
   const share = percent(ownSamples / allSamples);
-  return `This tab computed ${thousands(ownSamples)} of ${all} (${share}); ${plural(workers, 'worker')} took part.`;
+  return `This tab computed ${thousands(ownSamples * perSample)} of ${all} (${share}); ${plural(workers, 'worker')} took part.`;
 }
 
 function Files({ store, result, requestWeights }: EndingProps) {

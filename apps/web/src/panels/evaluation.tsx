@@ -7,8 +7,8 @@ import { Card } from '../look/controls.tsx';
 import { measured, outputName, percent, significant, thousands } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import { DataTable, numberColumn, textColumn, type ViewColumn } from '../view/table.tsx';
-import { type EvaluationMessage, isPicture, isText, type RunStore, vocabularyOf } from '../watch/run-store.ts';
-import { evaluatedText } from '../watch/run-texts.ts';
+import { type EvaluationMessage, isText, type RunStore, vocabularyOf } from '../watch/run-store.ts';
+import { evaluatedText, sampleUnitOf } from '../watch/run-texts.ts';
 import { rawTarget, rowCellsOf } from '../watch/table-row.ts';
 import { SampleView, sampleText } from './sample-view.tsx';
 
@@ -33,7 +33,7 @@ export function EvaluationCards({ store, run }: EvaluationCardsProps) {
   const { value: evaluation } = store.evaluation;
   if (!evaluation) return null;
   const { confusion, outputs, epoch } = evaluation;
-  const samples = isPicture(run) ? 'images' : 'samples';
+  const samples = sampleUnitOf(run).name;
   return (
     <>
       {confusion && (

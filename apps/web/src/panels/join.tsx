@@ -14,7 +14,8 @@ import type { ComponentChildren } from 'preact';
 import { chooseDeviceName, deviceName, type TabWorker } from '../join/tab-worker.ts';
 import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.tsx';
 import { capitalized, millisecondsText, plural, thousands } from '../look/format.ts';
-import { isPicture, type RunStore } from '../watch/run-store.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import { sampleUnitOf } from '../watch/run-texts.ts';
 import { backendLabel } from './workers.tsx';
 
 interface JoinProps {
@@ -162,6 +163,7 @@ interface ActiveWorkerProps {
 
 function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
   const { phase, id, backend, threads = 1, device, shards, samples, computeMs, retryReason } = state;
+  const unit = sampleUnitOf(run);
   const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
   const oneThread = backend === 'cpu' ? oneThreadReason() : undefined;
   const reasons = [...state.reasons, insecure, oneThread].filter((reason) => reason !== undefined);
@@ -183,7 +185,7 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
       </p>
       <dl class="figures">
         <Figure label="Shards" value={thousands(shards)} />
-        <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={thousands(samples)} />
+        <Figure label={capitalized(unit.name)} value={thousands(samples * unit.perSample)} />
         <Figure label="ms per shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
       <Reasons reasons={reasons} />

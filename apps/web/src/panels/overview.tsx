@@ -16,8 +16,8 @@ import {
 } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
-import { isPicture, type RunStore } from '../watch/run-store.ts';
-import { checkedText, evaluatedText, goesOnText, resumedText, unitOf } from '../watch/run-texts.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import { checkedText, evaluatedText, goesOnText, resumedText, sampleUnitOf, unitOf } from '../watch/run-texts.ts';
 import type { StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
@@ -132,6 +132,7 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const run = store.run.value;
   const report = store.report.value;
   const speed = isTraining ? imagesPerSecond : report?.imagesPerSecond;
+  const { name, perSample } = sampleUnitOf(run);
   const timeLeft = isTraining ? secondsLeft : undefined;
   return (
     <dl class="figures">
@@ -141,9 +142,9 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
       {!isCutShort && (
         <>
           <Figure
-            label={`${isPicture(run) ? 'Images' : 'Samples'} per second`}
+            label={`${capitalized(name)} per second`}
             note={report && 'whole run'}
-            value={isUnknown ? undefined : shown(speed, thousands)}
+            value={isUnknown ? undefined : shown(speed, (rate) => thousands(rate * perSample))}
           />
           {report && !isUnknown ? (
             <Figure label="Time taken" value={durationText(report.wallSeconds, 1)} />

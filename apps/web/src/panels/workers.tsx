@@ -4,9 +4,10 @@ import type { FaultAction } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
-import { millisecondsText, percent, plural, thousands } from '../look/format.ts';
+import { capitalized, millisecondsText, percent, plural, thousands } from '../look/format.ts';
 import { DataTable, type ViewColumn } from '../view/table.tsx';
 import type { RunStore } from '../watch/run-store.ts';
+import { sampleUnitOf } from '../watch/run-texts.ts';
 import { idleTexts, type ShownWorker } from '../watch/status.ts';
 
 export interface WorkerOwner {
@@ -68,7 +69,7 @@ export const columns = {
       </>
     ),
   },
-  speed: measured('Samples/s', ({ samplesPerSecond }) => samplesPerSecond, thousands),
+  speed: speedIn({ name: 'samples', perSample: 1 }),
   kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: kindText },
   backend: {
     title: 'Computes on',
@@ -84,6 +85,10 @@ export const columns = {
 function measured(title: string, value: (worker: ShownWorker) => number, format: (value: number) => string) {
   const text = (worker: ShownWorker): string => (isConnected(worker) ? format(value(worker)) : '–');
   return { title, isNumber: true, value, text };
+}
+
+function speedIn({ name, perSample }: ReturnType<typeof sampleUnitOf>) {
+  return measured(`${capitalized(name)}/s`, (worker) => worker.samplesPerSecond * perSample, thousands);
 }
 
 /** Returns a column of milliseconds per step. A worker that has not computed yet has none. */
@@ -127,7 +132,7 @@ export function WorkersPanel({ store, ownId, owner }: WorkersProps) {
     text: () => '',
     cell: (worker) => owner && isConnected(worker) && <WorkerActions worker={worker} owner={owner} />,
   };
-  const { name: _, ...rest } = columns;
+  const { name: _, ...rest } = { ...columns, speed: speedIn(sampleUnitOf(store.run.value)) };
   return (
     <Card name="workers" title="Workers" aside={countText(workers)}>
       <DataTable

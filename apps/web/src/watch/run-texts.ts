@@ -2,7 +2,7 @@
 import type { ProgressMessage } from '@lockstep/protocol';
 import { batchForWorkers } from '@lockstep/rules';
 import { percent, plural, thousands } from '../look/format.ts';
-import { isText, type RunStore, vocabularyOf } from './run-store.ts';
+import { isPicture, isText, type RunStore, vocabularyOf } from './run-store.ts';
 
 interface BatchAtStart {
   /** Undefined while no worker is ready. */
@@ -51,6 +51,20 @@ const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);
 /** Name of the samples that are evaluated after each epoch: of a text, it is the last part, kept back. */
 export function heldOutWord(run: RunStore['run']['value']): 'test' | 'validation' {
   return isText(run) ? 'validation' : 'test';
+}
+
+interface SampleUnit {
+  readonly name: 'images' | 'samples' | 'characters' | 'bytes' | 'tokens';
+  /** How many of them a sample has. */
+  readonly perSample: number;
+}
+
+/** Unit in which the samples of a run are counted, as in the terminal. */
+export function sampleUnitOf(run: RunStore['run']['value']): SampleUnit {
+  if (run?.targetField.role !== 'next') return { name: isPicture(run) ? 'images' : 'samples', perSample: 1 };
+  const { kind } = vocabularyOf(run) ?? {};
+  const name = kind === 'characters' || kind === 'bytes' ? kind : 'tokens';
+  return { name, perSample: run.targetField.positions };
 }
 
 /** Unit of the run's text; a byte if every token is one. */
