@@ -256,9 +256,13 @@ export class RunDisplay {
 
   /** Prints a sentence, in several lines if it is wider than the terminal. */
   sentence(text: string, indent = ''): void {
+    this.line(indent + wrapText(text, this.width - indent.length).join(`\n${indent}  `));
+  }
+
+  /** Usable columns of the terminal; unlimited elsewhere. */
+  get width(): number {
     const { isTTY, columns } = process.stdout;
-    const width = isTTY ? (columns || 80) - 2 - indent.length : Number.POSITIVE_INFINITY;
-    this.line(indent + wrapText(text, width).join(`\n${indent}  `));
+    return isTTY ? (columns || 80) - 2 : Number.POSITIVE_INFINITY;
   }
 
   /** Erases the live line. */

@@ -107,7 +107,7 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   if (stoppedBy === 'owner') {
     display.line(`Stopped from the dashboard after step ${report.steps} of ${report.config.steps}.`);
   }
-  for (const line of summaryLines(report, colors, failure?.hasDiverged)) display.sentence(line);
+  for (const line of summaryLines(report, colors, failure?.hasDiverged, display.width)) display.sentence(line);
   const failures = await finish(result, options, display, signal);
   const wasInterrupted = signal.aborted;
   const deposed = fleet?.deposed.aborted ? errorMessage(fleet.deposed.reason) : undefined;
@@ -136,7 +136,7 @@ async function followNext(run: TrainingRun, addressFile: string | undefined, sig
   while (next) {
     const display = new RunDisplay(undefined, addressFile);
     const { result, failure } = await endOf(next, display, undefined);
-    for (const line of summaryLines(result.report, colors, failure?.hasDiverged)) display.sentence(line);
+    for (const line of summaryLines(result.report, colors, failure?.hasDiverged, display.width)) display.sentence(line);
     if (failure) process.stderr.write(`lockstep: ${failure.message}\n`);
     if (signal.aborted) return result.stoppedBy === 'program';
     next = await Promise.race([next.nextRun(), interrupted]);

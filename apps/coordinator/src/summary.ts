@@ -9,6 +9,7 @@ import {
   type PrintedColumn,
   percent,
   plural,
+  shownLine,
   thousands,
 } from '@lockstep/command';
 import { claimText } from '@lockstep/rules';
@@ -24,8 +25,16 @@ import {
 } from '@lockstep/train/command-line';
 import type { Colors } from './display.ts';
 
-/** @param isDivergenceTold whether the failure, which is printed after the summary, says that training has diverged */
-export function summaryLines(report: Report, colors: Colors, isDivergenceTold = false): string[] {
+/**
+ * @param isDivergenceTold whether the failure, which is printed after the summary, says that training has diverged
+ * @param width most characters in a line of a table, if it can have fewer columns
+ */
+export function summaryLines(
+  report: Report,
+  colors: Colors,
+  isDivergenceTold = false,
+  width = Number.POSITIVE_INFINITY,
+): string[] {
   const { kept, epochs } = report;
   const last = keptEpochOf(report);
   const lines: string[] = [''];
@@ -40,7 +49,7 @@ export function summaryLines(report: Report, colors: Colors, isDivergenceTold = 
   if (kept) lines.push(keptText(kept, epochs.at(-1)!.epoch));
   const rate = `${samplesText(report.imagesPerSecond, data)}/s`;
   lines.push(`${plural(report.steps, 'step')} in ${durationText(report.wallSeconds, 1)}, ${rate}`);
-  const table = metrics ? metricsLines(metrics) : [];
+  const table = metrics ? metricsLines(metrics, width) : [];
   const isSingle = report.config.workers === 'single';
   const hasWorkers = !isSingle && report.workers.length > 0;
   if (table.length > 0) lines.push('', ...table, ...(hasWorkers ? [] : ['']));
@@ -120,11 +129,13 @@ const columns: readonly PrintedColumn[] = [
   ...['shards', 'share', 'compute', 'wait'].map((header) => ({ header, align: 'right' as const })),
 ];
 
+const nameLength = 24;
+
 function workerTable({ workers, steps, wire }: Report): string[] {
   const total = workers.reduce((sum, worker) => sum + worker.samples, 0);
   const rows = workers.map(({ id, name, backend, workersBehind, shards, samples, computeMs, waitMs }) => [
     id,
-    name,
+    shownLine(name, nameLength),
     workersBehind === undefined ? backend : `${workersBehind} behind it`,
     thousands(shards),
     percent(total > 0 ? samples / total : 0),

@@ -125,6 +125,22 @@ describe('summary', () => {
     metrics: { accuracy: 0.97, balancedAccuracy: 0.625, logLoss: 0.1, macro: rates, classes },
   });
 
+  it('omits the last columns of the classes that a narrow terminal has no room for', () => {
+    const table = (width: number): string[] => {
+      const lines = summaryLines(withClasses([ofClass('yes', 6, 1), ofClass('no', 6, 0.5)]), colors, false, width);
+      const start = lines.findIndex((line) => line.startsWith('class'));
+      return lines.slice(start, start + 4);
+    };
+    const whole = table(Number.POSITIVE_INFINITY);
+    const [heading] = whole as [string];
+    expect(table(heading.length)).toEqual(whole);
+    for (const width of [heading.length - 1, 60, 50]) {
+      expect(table(width)).toEqual(whole.map((line) => line.slice(0, table(width)[0]!.length).trimEnd()));
+      expect(table(width)[0]!.length).toBeLessThanOrEqual(width);
+    }
+    expect(table(1)[0]).toMatch(/ F1$/);
+  });
+
   it('has a table of the classes, and says what accuracy hides if one class has most samples', () => {
     expect(
       summaryLines(withClasses([ofClass('honest', 388, 1), ofClass('fraud', 12, 0.25)]), colors).slice(0, 10),

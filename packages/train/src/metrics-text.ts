@@ -13,13 +13,18 @@ import {
 const mostRows = 20;
 const worstRows = 10;
 const nameLength = 24;
+/** Class, samples, precision, recall and F1. */
+const fewestColumns = 5;
 /** Above this part of the samples in one class, accuracy says little of the others. */
 const largestBalancedPart = 0.8;
 
 const number = (header: string): PrintedColumn => ({ header, align: 'right' });
 
-/** A table with a row for each class or value, or for the worst ten of many; none for a single value. */
-export function metricsLines(metrics: Metrics): string[] {
+/**
+ * A table with a row for each class or value, or for the worst ten of many; none for a single value.
+ * @param width most characters in a line; the last columns are omitted if they do not fit
+ */
+export function metricsLines(metrics: Metrics, width = Number.POSITIVE_INFINITY): string[] {
   if ('classes' in metrics) {
     const { classes, macro } = metrics;
     const columns = [{ header: 'class' }, number('samples'), ...rates.map((rate) => number(rateNames[rate]))];
@@ -28,7 +33,12 @@ export function metricsLines(metrics: Metrics): string[] {
     const rows = shown.map((own) => [shownLine(own.name, nameLength), thousands(own.support), ...cells(own)]);
     const total = classes.reduce((sum, { support }) => sum + support, 0);
     rows.push(['macro average', thousands(total), ...cells(macro)]);
-    return [...headingOf(shown, classes, 'classes', 'F1'), ...formatTable(columns, rows).split('\n')];
+    let lines = formatTable(columns, rows).split('\n');
+    while (columns.length > fewestColumns && lines[0]!.length > width) {
+      for (const row of [columns, ...rows]) row.pop();
+      lines = formatTable(columns, rows).split('\n');
+    }
+    return [...headingOf(shown, classes, 'classes', 'F1'), ...lines];
   }
   if ('perplexity' in metrics) return [];
   const { outputs } = metrics;
