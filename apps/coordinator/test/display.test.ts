@@ -301,6 +301,9 @@ describe('numbers for people', () => {
     [3599, '59 min 59 s'],
     [3600, '1 h 00 min'],
     [9000, '2 h 30 min'],
+    [86_399, '23 h 59 min'],
+    [86_400, '1 d 00 h'],
+    [370_320, '4 d 06 h'],
   ])('%d seconds are %s', (seconds, text) => expect(durationText(seconds)).toBe(text));
 
   it('are grouped by thousands, and shares are percentages', () => {

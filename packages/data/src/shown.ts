@@ -107,13 +107,15 @@ export function decimals(value: number): string {
   return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);
 }
 
-/** "12 s", "3 min 05 s", "2 h 10 min". @param digits decimals of a duration under a minute */
+/** "12 s", "3 min 05 s", "2 h 10 min", "4 d 07 h". @param digits decimals of a duration under a minute */
 export function durationText(seconds: number, digits = 0): string {
   const rounded = Math.max(0, Math.round(seconds));
   if (rounded < 60) return `${Math.max(0, seconds).toFixed(digits)} s`;
   const minutes = Math.floor(rounded / 60);
   if (minutes < 60) return `${minutes} min ${String(rounded % 60).padStart(2, '0')} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${String(minutes % 60).padStart(2, '0')} min`;
+  return `${Math.floor(hours / 24)} d ${String(hours % 24).padStart(2, '0')} h`;
 }
 
 /** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
