@@ -205,7 +205,7 @@ export interface Faults {
   readonly reassigned: number;
   /** Shards that were assigned to a second worker because the first was late. */
   readonly duplicated: number;
-  /** Frames and results that failed a check, and task errors. */
+  /** Frames and results that failed a check, also of clients that never joined, and task errors. */
   readonly rejected: number;
   /** Ready workers whose connection ended during the run. */
   readonly disconnects: number;
