@@ -5,7 +5,7 @@ import type uPlot from 'uplot';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
 import { verticalAxes } from '../src/view/axes.ts';
-import { axisEnd, RunCurves, type WatchedEpoch } from '../src/watch/curves.ts';
+import { axisEnd, isOffScale, RunCurves, type WatchedEpoch } from '../src/watch/curves.ts';
 import { type EvaluationMessage, RunStore } from '../src/watch/run-store.ts';
 
 function points(from: number, to: number, loss: (step: number) => number): Parameters<RunCurves['add']>[0] {
@@ -46,6 +46,22 @@ describe('curves', () => {
     expect(smoothTrain).toEqual(at.map((step) => 0.1 / step));
     expect(new Set([...train, ...test])).toEqual(new Set([null]));
     expect(curves.seconds).toBeCloseTo(2, 6);
+  });
+
+  it('are off the scale of another run only if they rise above ten times its highest loss', () => {
+    const tableOf = (loss: number) => {
+      const curves = new RunCurves();
+      curves.add(points(1, 20, (step) => loss / step));
+      return curves.table('loss', [], view(10));
+    };
+    const loss = fc.integer({ min: 1, max: 1_000_000 });
+    fc.assert(
+      fc.property(loss, loss, (earlier, current) => {
+        expect(isOffScale(tableOf(earlier), tableOf(current))).toBe(earlier > 10 * current);
+      }),
+    );
+    // Without a loss of its own, a run has no scale.
+    expect(isOffScale(tableOf(1e9), new RunCurves().table('loss', [], view(10)))).toBe(false);
   });
 
   it('lose the steps that a run takes again, with their epochs and evaluation, and the log stays', () => {

@@ -8,7 +8,7 @@ import { lossText, percent, significant, thousands } from '../look/format.ts';
 import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
 import type { VerticalAxis } from '../view/axes.ts';
 import { type Curve, CurvePlot } from '../view/curves.tsx';
-import { axisEnd, type CurveAxis, type CurveKind, leastSpan } from '../watch/curves.ts';
+import { axisEnd, type CurveAxis, type CurveKind, isOffScale, leastSpan } from '../watch/curves.ts';
 import { isText, type RunStore } from '../watch/run-store.ts';
 import { heldOutWord } from '../watch/run-texts.ts';
 
@@ -138,10 +138,12 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
         : [{ label: 'validation', color: '--validation', values: validations!, hasMarks: true, dash: [6, 4] }]),
       ...(kind === 'loss' && isText(store.run.peek()) ? [guessing(store.run.peek()!, x)] : []),
       ...(keptEpoch === undefined ? [] : [{ label: `kept epoch ${keptEpoch}`, color: '--text', values: best! }]),
-      ...others.map((values, index) => ({
-        ...{ label: earlier[index]!.label, color: earlierColor(index), values },
-        ...{ width: 1.25, legend: 'list' as const },
-      })),
+      ...others.map((values, index) => {
+        const isCut = kind === 'loss' && isOffScale(earlier[index]!.table, own.table);
+        const label = `${earlier[index]!.label}${isCut ? ' (partly off the scale)' : ''}`;
+        const color = earlierColor(index);
+        return { label, color, values, width: 1.25, legend: 'list' as const, isOffScale: isCut };
+      }),
     ] as Curve[],
   };
 }

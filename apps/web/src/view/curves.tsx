@@ -19,6 +19,8 @@ export interface Curve {
   readonly fill?: string;
   /** Whether each point has a mark while marks fit side by side. A single point always has one. */
   readonly hasMarks?: boolean;
+  /** Whether the vertical axis takes no account of it, so that it may be cut off. */
+  readonly isOffScale?: boolean;
   /** Its place in the legend: next to the position, or in a list below, or none. */
   readonly legend?: 'line' | 'list' | 'none';
 }
@@ -175,13 +177,13 @@ function optionsOf(element: HTMLElement, latest: { readonly current: CurvesProps
   };
 }
 
-function seriesOf({ color, width = 2, dash = [], fill, hasMarks = false }: Curve): uPlot.Series {
+function seriesOf({ color, width = 2, dash = [], fill, hasMarks = false, isOffScale = false }: Curve): uPlot.Series {
   const stroke = () => cssColor(color);
   const marks = hasMarks
     ? { show: fitMarks, width: 2, stroke, fill: () => cssColor('--surface') }
     : { show: isAlone, width: 0, fill: stroke };
   // Points are not rounded to whole pixels, which would cause kinks.
-  const line = { stroke, width, dash, pxAlign: 0, spanGaps: true };
+  const line = { stroke, width, dash, pxAlign: 0, spanGaps: true, auto: !isOffScale };
   return { ...line, points: { ...marks, size: markSize }, ...(fill && { fill: () => cssColor(fill) }) };
 }
 

@@ -188,6 +188,16 @@ function movingMean(points: readonly CurvePoint[], kind: CurveKind, memory: numb
   });
 }
 
+/** An earlier run with losses this many times higher than the current run's highest would squeeze its curve. */
+const mostTimesHigher = 10;
+
+/** Whether an earlier run's losses are too high for a chart of the current run's. */
+export function isOffScale(earlier: CurveTable, current: CurveTable): boolean {
+  const highest = (...columns: readonly Column[]): number => Math.max(...columns.flat().map((value) => value ?? 0));
+  const own = highest(current.smoothTrain, current.test);
+  return own > 0 && highest(earlier.smoothTrain) > mostTimesHigher * own;
+}
+
 /** Smallest distance of two ticks of an axis. */
 export function leastSpan(axis: CurveAxis): number {
   return axis === 'epoch' ? 0.01 : 1;
