@@ -20,6 +20,7 @@ export function ControlPanel({ store, onAction, onRunAgain }: ControlPanelProps)
   const run = store.run.value;
   const isLive = store.connection.value.phase === 'live';
   const isOwner = store.isOwner.value;
+  const rejection = store.rejection.value && rejectionText(store.rejection.value);
   return (
     <section class={`row control ${isOwner ? '' : 'hidden'}`} aria-labelledby="control-title">
       <h2 id="control-title" class="sr-only">
@@ -31,7 +32,7 @@ export function ControlPanel({ store, onAction, onRunAgain }: ControlPanelProps)
           key={JSON.stringify(run.config)}
           run={run}
           isPossible={store.isOver.value && isLive && isOwner}
-          rejection={store.rejection.value}
+          rejection={rejection}
           onRunAgain={onRunAgain}
         />
       )}
@@ -39,7 +40,7 @@ export function ControlPanel({ store, onAction, onRunAgain }: ControlPanelProps)
         {noteOf(store)}
       </p>
       <p class="rejection" role="alert">
-        {store.rejection.value}
+        {rejection}
       </p>
     </section>
   );
@@ -148,19 +149,36 @@ interface RunAgainProps {
   readonly onRunAgain: (changes: RunChanges) => void;
 }
 
-/** The settings of a new run, in the order of the form. Settings without choices are numbers. */
+/**
+ * The settings of a new run, in the order of the form. Settings without choices are numbers. `option` is the setting's
+ * path in messages, its name by default.
+ */
 const settings = {
   /** Its choices depend on the data. */
   model: { label: 'Model', choices: [] },
-  optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
-  learningRate: { label: 'Learning rate' },
-  schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },
+  optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'], option: 'optimizer.type' },
+  learningRate: { label: 'Learning rate', option: 'optimizer.learningRate' },
+  schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'], option: 'optimizer.schedule' },
   epochs: { label: 'Epochs' },
   batch: { label: 'Batch' },
   seed: { label: 'Seed' },
-} as const satisfies Readonly<Record<string, { readonly label: string; readonly choices?: readonly string[] }>>;
+} as const satisfies Readonly<Record<string, SettingEntry>>;
+
+interface SettingEntry {
+  readonly label: string;
+  readonly choices?: readonly string[];
+  readonly option?: string;
+}
 
 type SettingName = keyof typeof settings;
+
+/** Names a setting by its label instead of its option. */
+function rejectionText(text: string): string {
+  for (const [name, { label, option = name }] of Object.entries<SettingEntry>(settings)) {
+    if (text.startsWith(`${option}:`)) return `${label}${text.slice(option.length)}`;
+  }
+  return text;
+}
 
 /** The built-in models that fit the run's data. */
 function modelsFor(run: RunMessage): readonly string[] {
@@ -174,9 +192,13 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
   useEffect(() => {
     if (!isPossible) bubble.current?.hidePopover();
   }, [isPossible]);
-  const before = settingsOf(run);
-  const texts = useSignal(before);
+  const texts = useSignal(settingsOf(run));
   const names = Object.keys(settings) as SettingName[];
+  const before = unchangedSettings(run, texts.value.optimizer);
+  const change = (name: SettingName, text: string): void => {
+    const { learningRate, schedule } = unchangedSettings(run, text);
+    texts.value = { ...texts.value, [name]: text, ...(name === 'optimizer' && { learningRate, schedule }) };
+  };
   const submit = (event: Event): void => {
     event.preventDefault();
     const changed = names.filter((name) => texts.value[name] !== before[name]);
@@ -189,7 +211,7 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
         <h2>Run again</h2>
         <p class="aside">
           Starts another run on this server with the current workers. Settings that you do not change keep their values,
-          but another model or optimizer brings its own defaults.
+          but another model brings its own defaults.
         </p>
         {names.map((name) => (
           <Setting
@@ -197,7 +219,8 @@ function RunAgain({ run, isPossible, rejection, onRunAgain }: RunAgainProps) {
             {...settings[name]}
             {...(name === 'model' && { choices: modelsFor(run) })}
             text={texts.value[name]}
-            onChange={(text) => (texts.value = { ...texts.value, [name]: text })}
+            unchanged={before[name]}
+            onChange={(text) => change(name, text)}
           />
         ))}
         <p class="error">{rejection}</p>
@@ -213,10 +236,12 @@ interface SettingProps {
   readonly label: string;
   readonly choices?: readonly string[];
   readonly text: string;
+  /** The text of the setting if it is not changed; '' stands for a default that the page does not know. */
+  readonly unchanged: string;
   readonly onChange: (text: string) => void;
 }
 
-function Setting({ label, choices, text, onChange }: SettingProps) {
+function Setting({ label, choices, text, unchanged, onChange }: SettingProps) {
   if (!choices) {
     return (
       <label>
@@ -224,7 +249,8 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
         <input
           type="number"
           step="any"
-          required
+          required={unchanged !== ''}
+          placeholder="default"
           value={text}
           onInput={({ currentTarget }) => onChange(currentTarget.value)}
         />
@@ -232,7 +258,14 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
     );
   }
   // Also offers the run's own value, such as the name of a custom model.
-  return <Choice label={label} value={text} options={[...new Set([text, ...choices])]} onChoose={onChange} />;
+  const options = [...new Set([unchanged, text, ...choices])].map((option) => [option, option || 'default'] as const);
+  return <Choice label={label} value={text} options={options} onChoose={onChange} />;
+}
+
+/** The texts of a form in which only the optimizer may have changed: another one brings its own rate and schedule. */
+function unchangedSettings(run: RunMessage, optimizer: string): Readonly<Record<SettingName, string>> {
+  const before = settingsOf(run);
+  return optimizer === before.optimizer ? before : { ...before, learningRate: '', schedule: '' };
 }
 
 function settingsOf({ model, config }: RunMessage): Readonly<Record<SettingName, string>> {
