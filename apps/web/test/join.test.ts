@@ -136,12 +136,17 @@ describePage('tabs as workers', ({ browser, folder }) => {
     expect(report.faults.disconnects).toBe(1);
   });
 
-  it('a tab with the token joins at once, and one that has left does not come back', async () => {
+  it('a tab with the token joins at once, keeps its work under a new name, and leaves for good', async () => {
     const run = await startRun(folder, [...endless, '--token', 'let me in'], { isSlow: true });
     const guest = await browser.open({ ...run, join: `${run.join}&threads=2` }, 'join');
     await guest.computed(1);
     await guest.panelShows('in 2 threads');
     expect(guest.page.url()).toBe(`${run.page}#join`);
+    await guest.press('Rename');
+    await guest.page.getByLabel(/^Name of w1 /).fill('Ana');
+    await guest.press(/^Save the name of w1 /);
+    await run.program.printed(/w1 Ana rejoined/);
+    await guest.computed(1);
     // A tab that has left does not rejoin when it is opened again.
     await guest.press('Leave');
     await guest.panelShows('This tab has left.');
@@ -151,6 +156,8 @@ describePage('tabs as workers', ({ browser, folder }) => {
     expect(await guest.page.locator('.join-card .pill').textContent()).toBe('watching');
     expect(guest.errors).toEqual([]);
     const report = await run.stop();
-    expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);
+    expect(report.workers.map(({ id, kind, name }) => ({ id, kind, name }))).toEqual([
+      { id: 'w1', kind: 'browser', name: 'Ana' },
+    ]);
   });
 });

@@ -36,6 +36,8 @@ export class TabWorker {
   readonly #secrets: ReadonlySignal<Secrets>;
   #thread: TabThread | undefined;
   #membership: Membership | undefined;
+  /** How to join again as soon as this tab has left. */
+  #next: Membership | undefined;
 
   constructor(store: RunStore, secrets: ReadonlySignal<Secrets>) {
     this.#store = store;
@@ -73,13 +75,29 @@ export class TabWorker {
     // A restarted server finds the tabs that stayed for another run.
     const request = { url: socketAddress('/'), token, workload: this.#workload(), outlivesServer: true, ...membership };
     this.#thread = new TabThread(request, (state) => {
+      if (state.phase === 'ended' && this.#next) {
+        const next = this.#next;
+        this.#next = undefined;
+        this.join(next);
+        return;
+      }
       this.state.value = state;
       this.#noteId();
       if (state.phase === 'ended') this.#thread = undefined;
     });
   }
 
+  /** Comes back under another name, as the same worker. */
+  rename(text: string): void {
+    const { value: state } = this.state;
+    const name = chooseDeviceName(text);
+    if (!this.#membership || !('resumeKey' in state)) return;
+    this.#next = { ...this.#membership, name, resumeKey: state.resumeKey };
+    this.#thread?.leave();
+  }
+
   leave(): void {
+    this.#next = undefined;
     this.#thread?.leave();
     // With `#join` in its address, the page would rejoin after a reload.
     if (location.hash === '#join') history.replaceState(null, '', `${location.pathname}${location.search}`);

@@ -16,7 +16,7 @@ import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.
 import { capitalized, millisecondsText, plural, thousands } from '../look/format.ts';
 import type { RunStore } from '../watch/run-store.ts';
 import { sampleUnitOf } from '../watch/run-texts.ts';
-import { backendLabel } from './workers.tsx';
+import { backendLabel, NameForm } from './workers.tsx';
 
 interface JoinProps {
   readonly tab: TabWorker;
@@ -58,7 +58,7 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
             )}
           </>
         ) : isActive ? (
-          <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />
+          <ActiveWorker state={state} run={run} onName={(given) => tab.rename(given)} onLeave={() => tab.leave()} />
         ) : onCode ? (
           <CodeForm fault={codeFault(state)} onCode={onCode} />
         ) : (
@@ -158,10 +158,13 @@ function JoinForm({ tab, obstacle }: JoinProps) {
 interface ActiveWorkerProps {
   readonly state: ActiveState;
   readonly run: RunMessage | undefined;
+  readonly onName: (name: string) => void;
   readonly onLeave: () => void;
 }
 
-function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
+function ActiveWorker({ state, run, onName, onLeave }: ActiveWorkerProps) {
+  const isNaming = useSignal(false);
+  const kept = useKeptFocus<HTMLDivElement>(isNaming.value);
   const { phase, id, backend, threads = 1, device, shards, samples, computeMs, retryReason } = state;
   const unit = sampleUnitOf(run);
   const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
@@ -189,9 +192,21 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
         <Figure label="ms per shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
       </dl>
       <Reasons reasons={reasons} />
-      <button type="button" onClick={onLeave}>
-        Leave
-      </button>
+      <div ref={kept} class="row">
+        {isNaming.value && id !== undefined ? (
+          <NameForm worker={{ id, name: deviceName() }} onName={onName} onEnd={() => (isNaming.value = false)} />
+        ) : (
+          <>
+            {/* First, because the focus returns to the first button after the form. */}
+            <button type="button" disabled={id === undefined} onClick={() => (isNaming.value = true)}>
+              Rename
+            </button>
+            <button type="button" onClick={onLeave}>
+              Leave
+            </button>
+          </>
+        )}
+      </div>
     </div>
   );
 }

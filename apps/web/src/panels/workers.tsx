@@ -209,12 +209,12 @@ function WorkerActions({ worker, owner }: WorkerActionsProps) {
 }
 
 interface NameFormProps {
-  readonly worker: ShownWorker;
+  readonly worker: Pick<ShownWorker, 'id' | 'name'>;
   readonly onName: (name: string) => void;
   readonly onEnd: () => void;
 }
 
-function NameForm({ worker: { id, name }, onName, onEnd }: NameFormProps) {
+export function NameForm({ worker: { id, name }, onName, onEnd }: NameFormProps) {
   const given = useSignal(name);
   const submit = (event: Event): void => {
     event.preventDefault();
