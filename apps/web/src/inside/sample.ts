@@ -127,14 +127,17 @@ function exampleFor(vocabulary: Vocabulary | undefined): string {
   return known.join('') || vocabulary.tokens.filter((token) => token.trim() !== '').join('');
 }
 
+/** As in the table of the prediction against the target. */
+const targetDigits = 6;
+
 /** Returns the name of a class, or the values in their unit. */
 export function targetText(run: RunMessage | undefined, target: LabeledSample['target']): string {
   if (typeof target === 'number') return outputName(run, target);
-  return valuesText(restoreValues(target, run?.standardization), mostValues);
+  return valuesText(restoreValues(target, run?.standardization), mostValues, targetDigits);
 }
 
 /** Returns the network's prediction in a few words. */
 export function answerText(run: RunMessage | undefined, { probabilities, layers }: SampleTrace): string {
   if (probabilities) return outputName(run, probabilities.indexOf(Math.max(...probabilities)));
-  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization), mostValues);
+  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization), mostValues, targetDigits);
 }

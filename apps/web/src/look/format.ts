@@ -25,8 +25,10 @@ export function millisecondsText(ms: number): string {
 }
 
 /** Formats the first values: "12.5, 3, 0.7, …". */
-export function valuesText(values: ArrayLike<number>, most: number): string {
-  const shown = Array.from({ length: Math.min(values.length, most) }, (_, index) => significant(values[index]!));
+export function valuesText(values: ArrayLike<number>, most: number, digits?: number): string {
+  const shown = Array.from({ length: Math.min(values.length, most) }, (_, index) =>
+    significant(values[index]!, digits),
+  );
   return (values.length > most ? [...shown, '…'] : shown).join(', ');
 }
 

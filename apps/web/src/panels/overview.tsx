@@ -9,9 +9,9 @@ import {
   decimals,
   durationText,
   lossText,
+  measured,
   percent,
   perplexityText,
-  significant,
   thousands,
 } from '../look/format.ts';
 import { RunTerm, type RunTermName } from '../look/term.tsx';
@@ -192,8 +192,8 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const r2 = shown(last?.testR2, (value) => `, R² ${decimals(value)}`);
   return [
     training,
-    { term: 'training RMSE', note, value: shown(rmse, significant) },
-    { term: 'test RMSE', note: evaluated && `${evaluated}${r2 ?? ''}`, value: shown(last?.testRmse, significant) },
+    { term: 'training RMSE', note, value: shown(rmse, measured) },
+    { term: 'test RMSE', note: evaluated && `${evaluated}${r2 ?? ''}`, value: shown(last?.testRmse, measured) },
   ];
 }
 
