@@ -57,6 +57,8 @@ const runGlossary = {
     'The network is as unsure of the next token as if it had to guess among this many equally likely ones: e to the power of the loss. Measured on the part of the text that it never learns from.',
   'bits per byte':
     'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each byte of that part to this many bits.',
+  'bits per character':
+    'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each character of that part to this many bits.',
   'bits per token':
     'The loss in bits, on the part of the text that the network never learns from: with its predictions, a program could compress each token of that part to this many bits.',
   step: 'One update of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer applies their mean.',

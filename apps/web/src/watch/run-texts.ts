@@ -67,12 +67,11 @@ export function sampleUnitOf(run: RunStore['run']['value']): SampleUnit {
   return { name, perSample: run.targetField.positions };
 }
 
-/** Unit of the run's text; a byte if every token is one. */
-export function unitOf(run: RunStore['run']['value']): 'byte' | 'token' {
+/** What a token of the run's text is; a byte if every token is one. */
+export function unitOf(run: RunStore['run']['value']): 'byte' | 'character' | 'token' {
   const vocabulary = vocabularyOf(run);
-  const isBytes =
-    vocabulary?.kind === 'bytes' || (vocabulary?.kind === 'characters' && vocabulary.tokens.every(isAscii));
-  return isBytes ? 'byte' : 'token';
+  if (vocabulary?.kind === 'characters') return vocabulary.tokens.every(isAscii) ? 'byte' : 'character';
+  return vocabulary?.kind === 'bytes' ? 'byte' : 'token';
 }
 
 function isAscii(text: string): boolean {
