@@ -36,7 +36,7 @@ describePage('tabs', ({ browser }) => {
       await tab.shows('Test RMSE');
       // The only chart takes the width of two.
       expect((await tab.page.locator('.chart').boundingBox())!.width).toBeGreaterThan(600);
-      await tab.shows('123500');
+      await tab.shows('123,500');
       // The target and the prediction, in their own unit.
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }

@@ -46,13 +46,15 @@ export function testSamples(run: RunMessage, evaluation: EvaluationMessage | und
     ...farthest.map(({ sample: bytes, target }) => {
       const given = floatsFrom(target);
       const sample = { values: valuesOf(bytes), target: standardizeValues(given, run.standardization) };
-      return { bytes, sample, text: valuesText(given, mostValues) };
+      return { bytes, sample, text: valuesText(given, mostValues, targetDigits) };
     }),
   ];
 }
 
 /** Maximum number of values shown. */
 const mostValues = 3;
+/** As in the table of the prediction against the target. */
+const targetDigits = 6;
 
 export interface SampleChoice {
   readonly sketch: Sketch;
@@ -126,9 +128,6 @@ function exampleFor(vocabulary: Vocabulary | undefined): string {
   const known = [...example].filter((character) => vocabulary.tokens.includes(character));
   return known.join('') || vocabulary.tokens.filter((token) => token.trim() !== '').join('');
 }
-
-/** As in the table of the prediction against the target. */
-const targetDigits = 6;
 
 /** Returns the name of a class, or the values in their unit. */
 export function targetText(run: RunMessage | undefined, target: LabeledSample['target']): string {
