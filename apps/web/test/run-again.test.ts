@@ -29,6 +29,12 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.shows('lr 0.2');
     await tab.press('Run again');
     await form.getByLabel('Optimizer').selectOption('adam');
+    // The learning rate of the last run's optimizer is not that of another one.
+    expect(await form.getByLabel('Learning rate').inputValue()).toBe('');
+    await form.getByLabel('Learning rate').fill('-1');
+    await tab.press('Start the run');
+    await tab.shows('Learning rate: expected a number above 0, got -1');
+    await form.getByLabel('Learning rate').fill('');
     await form.getByLabel('Seed').fill('0.5');
     await tab.press('Start the run');
     await tab.shows('seed: expected a whole number from 0 to 4294967295, got 0.5');
