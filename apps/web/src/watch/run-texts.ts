@@ -67,7 +67,7 @@ export function sampleUnitOf(run: RunStore['run']['value']): SampleUnit {
   return { name, perSample: run.targetField.positions };
 }
 
-/** What a token of the run's text is; a byte if every token is one. */
+/** Unit of the loss of the run's text: a byte if every token is one. */
 export function unitOf(run: RunStore['run']['value']): 'byte' | 'character' | 'token' {
   const vocabulary = vocabularyOf(run);
   if (vocabulary?.kind === 'characters') return vocabulary.tokens.every(isAscii) ? 'byte' : 'character';
