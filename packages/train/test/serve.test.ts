@@ -22,7 +22,7 @@ async function opened(server: Server, stay = false) {
     server.close();
   });
   const { open, worker } = await run.addresses;
-  return { run, open, worker, before, at: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { server, run, open, worker, before, at: `127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 const textOf = async (url: string): Promise<string> =>
@@ -98,6 +98,43 @@ it('a run turns away sockets that nothing takes', async () => {
   socket.on('error', () => {});
   const [, response] = await once(socket, 'unexpected-response');
   expect(response.statusCode).toBe(404);
+});
+
+it('runs on one server end in any order, and the others stay joined and watched', async () => {
+  const { at, server, run: first } = await opened(plain());
+  const second: TrainingRun = serve(server, { ...tiny, listen: { path: '/second' } });
+  onTestFinished(() => second[Symbol.asyncDispose]());
+  const { worker: url } = await second.addresses;
+  await first.stop();
+  const worker = joinRun(url, { name: 'guest', backend: 'cpu' });
+  expect((await second.result).report.weightsSha256).toBe(await hashAlone(tiny));
+  await worker.leave();
+  expect(await textOf(`http://${at}/lockstep/`)).toBe("the caller's /lockstep/");
+  expect(await textOf(`http://${at}/second/`)).toBe("the caller's /second/");
+});
+
+it('a second run on a server turns away sockets that nothing takes', async () => {
+  const { at, server } = await opened(plain());
+  const second: TrainingRun = serve(server, { ...tiny, listen: { path: '/second' } });
+  onTestFinished(() => second[Symbol.asyncDispose]());
+  await second.addresses;
+  const socket = new WebSocket(`ws://${at}/elsewhere`);
+  socket.on('error', () => {});
+  const [, response] = await once(socket, 'unexpected-response');
+  expect(response.statusCode).toBe(404);
+});
+
+it('a path that another run has is refused until that run has ended', async () => {
+  const { at, server, run } = await opened(plain());
+  const again = (): TrainingRun => serve(server, { ...tiny, listen: { path: '/lockstep' } });
+  await expect(again().result).rejects.toMatchObject({
+    name: 'ConfigurationError',
+    message: 'listen.path: expected a path that no other run on the server has, got /lockstep',
+  });
+  await run.stop();
+  const next = again();
+  onTestFinished(() => next[Symbol.asyncDispose]());
+  expect((await next.addresses).worker).toBe(`ws://${at}/lockstep`);
 });
 
 it('a server that does not listen yet is refused', async () => {

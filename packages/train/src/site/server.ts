@@ -85,13 +85,21 @@ export async function openServer(options: OwnServerOptions): Promise<SiteServer>
   };
 }
 
+/** Paths of the runs attached to each server of a caller. */
+const attachedPaths = new WeakMap<Server, Set<string>>();
+
 /**
  * Attaches to a server that already has its handlers, which get whatever is not below `path`, such as `/lockstep`. The
  * server stays the caller's, and is restored on closing.
- * @throws ConfigurationError if it does not listen on a port
+ * @throws ConfigurationError if it does not listen on a port, or another run is attached to it at this path
  */
 export function attachServer(server: Server, path: string, options: ServerOptions): SiteServer {
   const { port } = portOf(server);
+  const paths = attachedPaths.get(server) ?? new Set();
+  if (paths.has(path)) {
+    throw configurationError`${optionName('listen.path')}: expected a path that no other run on the server has, got ${path || '/'}`;
+  }
+  attachedPaths.set(server, paths.add(path));
   const { connections, handlers, use } = openHandlers({ ...options, secure: hasTls(server) });
   const restore = intercept(server, {
     request(request, response, next) {
@@ -120,6 +128,7 @@ export function attachServer(server: Server, path: string, options: ServerOption
     ...{ port, connections, use },
     async close() {
       restore();
+      paths.delete(path);
       await connections.cutUnless(connections.allClosed(), closeTimeoutMs);
     },
   };
@@ -183,30 +192,41 @@ interface Intercepting {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, next: () => void): void;
 }
 
+/** Node emits upgrades only to servers that have a listener for them. */
+const listenToUpgrades = (): void => {};
+
+/** Functions that stand for a server's own `emit`, one around another if several runs are attached. */
+const intercepting = new WeakSet<Server['emit']>();
+
 /** Asks handlers before a server's own listeners, which `next` calls. @returns a function that ends this */
 function intercept(server: Server, { request: onRequest, upgrade: onUpgrade }: Intercepting): () => void {
   const { emit } = server;
-  // Node emits the event only to servers that have a listener for it.
-  const listen = (): void => {};
-  server.on('upgrade', listen);
-  const intercepting = (event: string, ...args: unknown[]): boolean => {
+  let hasEnded = false;
+  server.on('upgrade', listenToUpgrades);
+  const ask = (event: string, ...args: unknown[]): boolean => {
     const next = (): boolean => Reflect.apply(emit, server, [event, ...args]);
-    if (event === 'request') {
+    if (event === 'request' && !hasEnded) {
       const [request, response] = args as [IncomingMessage, ServerResponse];
       onRequest(request, response, () => void (next() || response.writeHead(404).end()));
     } else if (event === 'upgrade') {
       const [request, socket, head] = args as [IncomingMessage, Duplex, Buffer];
-      onUpgrade(request, socket, head, () => {
-        if (server.listenerCount('upgrade') > 1) next();
+      const passOn = (): void => {
+        const isTaken = server.listeners('upgrade').some((listener) => listener !== listenToUpgrades);
+        if (isTaken || intercepting.has(emit)) next();
         else rejectUpgrade(socket, 404, 'nothing is served at this address');
-      });
+      };
+      if (hasEnded) passOn();
+      else onUpgrade(request, socket, head, passOn);
     } else return next();
     return true;
   };
-  server.emit = intercepting as typeof emit;
+  server.emit = ask as typeof emit;
+  intercepting.add(server.emit);
   return () => {
-    server.emit = emit;
-    server.off('upgrade', listen);
+    hasEnded = true;
+    // If another run was attached later, it asks this function next.
+    if (server.emit === ask) server.emit = emit;
+    server.off('upgrade', listenToUpgrades);
   };
 }
 
