@@ -13,6 +13,7 @@ const run = train({ ...tiny, epochs: 1 });
 const result = await run.result;
 const model = await loadModel(result.modelFile());
 
+const anAddress = 'expected an address like ws://127.0.0.1:7070';
 const noObject = 'options: expected an object, got null';
 const bytes = 'expected bytes as a Uint8Array';
 const aFunction = 'expected a function, got 1';
@@ -31,6 +32,9 @@ it.each<[what: string, call: () => unknown, message: string]>([
   ['serve with options', () => serve(createServer(), none), 'serve: expected an object of options, got null'],
   ['relay', () => relay(url, none).done, noObject],
   ['join', () => join(url, none).done, noObject],
+  ['join without an address', () => join(undefined as never).done, `url: ${anAddress}, got undefined`],
+  ['join with a promise', () => join(Promise.resolve(url) as never).done, `url: ${anAddress}, got [object Promise]`],
+  ['relay without an address', () => relay(none).done, `url: ${anAddress}, got null`],
   ['loadModel', () => loadModel(file, none), 'loadModel: expected an object of options, got null'],
   [
     'evaluate',

@@ -32,7 +32,7 @@ type BookAddress = Pick<ParsedAddress, 'url' | 'fingerprint'>;
  * @param leaving aborted when the worker leaves
  * @param over aborted here if the run is over, before `connect` fails
  * @param isLocal whether the given coordinator has started this worker, so that long frames pass through memory
- * @throws ConfigurationError if `place` is not the address of a WebSocket
+ * @throws ConfigurationError if `place` is neither a source nor the address of a WebSocket
  */
 export function openAddressBook(
   place: string | AddressSource,
@@ -41,21 +41,24 @@ export function openAddressBook(
   over: AbortController,
   isLocal = false,
 ): AddressBook {
-  return typeof place === 'string'
-    ? new ToldAddresses(joinAddress(place, secrets), isLocal)
-    : new FoundAddresses(place, leaving, over);
+  const isSource = typeof (place as Partial<AddressSource> | null)?.find === 'function';
+  return isSource
+    ? new FoundAddresses(place as AddressSource, leaving, over)
+    : new ToldAddresses(joinAddress(place as string, secrets), leaving, isLocal);
 }
 
 /** The given address of a run, and those that its coordinators told. */
 export class ToldAddresses implements AddressBook {
   readonly token: string | undefined;
   readonly #given: BookAddress;
+  readonly #leaving: AbortSignal | undefined;
   readonly #isLocal: boolean;
   /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
-  constructor({ url, fingerprint, token }: ParsedAddress, isLocal = false) {
+  constructor({ url, fingerprint, token }: ParsedAddress, leaving?: AbortSignal, isLocal = false) {
     this.token = token;
+    this.#leaving = leaving;
     this.#isLocal = isLocal;
     this.#given = { url, fingerprint };
     this.#addresses = [this.#given];
@@ -76,7 +79,7 @@ export class ToldAddresses implements AddressBook {
   }
 
   connect(): Promise<WorkerTransport> {
-    return this.reach(({ url, fingerprint }) => connect(url, fingerprint, this.#isLocal));
+    return this.reach(({ url, fingerprint }) => connect(url, fingerprint, this.#leaving, this.#isLocal));
   }
 
   /** Tries one address after another. @throws the error of the first attempt if all fail */
@@ -149,7 +152,7 @@ export class FoundAddresses implements AddressBook {
       }
       this.#joined = joinAddress(found.url, found);
       try {
-        return await connect(this.#joined.url, this.#joined.fingerprint);
+        return await connect(this.#joined.url, this.#joined.fingerprint, this.#leaving);
       } catch (error) {
         // The next attempt may be seconds away, so retry at once if another coordinator has taken over.
         if (!(await this.#source.changed(this.#leaving))) throw error;
@@ -176,11 +179,18 @@ const silentMessage = `a server is there, but did not answer within ${handshakeT
 
 /**
  * @param fingerprint SHA-256 in hex of the only certificate to trust; without it, certificate authorities are trusted
+ * @param leaving ends the attempt when aborted
  * @param isLocal whether long frames pass through memory, if the server has it too
  * @throws Error with one sentence that says why there is no connection; CoordinatorBusyError if another attempt may
  * succeed
  */
-export async function connect(url: string, fingerprint?: string, isLocal = false): Promise<WorkerTransport> {
+export async function connect(
+  url: string,
+  fingerprint?: string,
+  leaving?: AbortSignal,
+  isLocal = false,
+): Promise<WorkerTransport> {
+  leaving?.throwIfAborted();
   const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
   let isAccepted = false;
   let isTimedOut = false;
@@ -225,6 +235,8 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
     frames: tellsSent ? new FramePool() : undefined,
     shared: memory,
   });
+  const leave = (): void => socket.terminate();
+  leaving?.addEventListener('abort', leave);
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('unexpected-response', (_request, response) => {
@@ -237,7 +249,7 @@ export async function connect(url: string, fingerprint?: string, isLocal = false
       if (isTimedOut) reject(timeoutFault(isAccepted));
       else reject(new Error(connectionFault(error), { cause: error }));
     });
-  });
+  }).finally(() => leaving?.removeEventListener('abort', leave));
   return transport;
 }
 

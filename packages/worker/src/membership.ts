@@ -81,6 +81,7 @@ export class Membership {
       try {
         transport = await connect();
       } catch (error) {
+        if (this.#goodbye !== undefined) break;
         const message = errorMessage(error);
         // Failing twice after a run has ended means that the server has ended.
         if (this.#lastEnd !== undefined && this.#failures > 1 && !outlivesServer) {

@@ -1,11 +1,12 @@
 /** How a worker finds its coordinator: by an address that was given or told, or through a source; and how it connects. */
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { connect, FoundAddresses, ToldAddresses } from '../src/addresses.ts';
+import { join } from '../src/join.ts';
 import { CoordinatorBusyError } from '../src/membership.ts';
 import type { FoundAddress } from '../src/options.ts';
 import { joinAddress } from '../src/options.ts';
@@ -188,6 +189,30 @@ describe('a connection', () => {
     expect(messages).toEqual([]);
     transport.close(1000, '');
     server.close();
+  });
+
+  it('ends with the worker that leaves, however long the server would be waited for', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const worker = join(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, { backend: 'cpu' });
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    const closed = once(socket.resume(), 'close');
+    await worker.leave();
+    expect(await worker.done).toEqual({ type: 'left', message: 'left' });
+    await closed;
+    server.close();
+  });
+
+  it('is not tried by a worker that has left', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const accept = vi.fn();
+    server.on('connection', accept);
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect((await join(url, { backend: 'cpu', signal: AbortSignal.abort() }).done).type).toBe('left');
+    server.close();
+    await once(server, 'close');
+    expect(accept).not.toHaveBeenCalled();
   });
 
   it.each<[what: string, server: () => Server, message: string, fingerprint?: string]>([
