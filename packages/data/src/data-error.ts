@@ -42,6 +42,13 @@ export function checkArguments(
   }
 }
 
+/** Refuses options that a function does not know. @throws Error with one sentence that begins with its name */
+export function checkKnown(name: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  throw new Error(`${name}: expected the options ${known.join(', ')}, got ${shownLine(unknown, 40)}`);
+}
+
 /** An object, not a list, that has these keys. */
 export function objectWith(expected: string, ...keys: readonly string[]): ArgumentKind {
   const accepts = (value: unknown): boolean =>

@@ -2,7 +2,7 @@
 
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
-import { argumentKinds, checkArguments, checkWhole, unexpected } from './data-error.ts';
+import { argumentKinds, checkArguments, checkKnown, checkWhole, unexpected } from './data-error.ts';
 import { type Dataset, type Targets, takeSamples } from './dataset.ts';
 
 /** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
@@ -83,6 +83,7 @@ interface SplitDataset {
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions = {}): SplitDataset {
   checkArguments('splitDataset', [argumentKinds.dataset, dataset], [argumentKinds.options, options]);
+  checkKnown('splitDataset', options, ['testFraction', 'seed']);
   const { train, test } = splitIndices(dataset.targets, dataset.count, 'split', options);
   return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
 }

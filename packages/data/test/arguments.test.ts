@@ -82,6 +82,12 @@ describe('readers', () => {
   );
 });
 
+test('splitDataset refuses options that it does not know', () => {
+  const options = { testfraction: 0.5 } as readers.SplitOptions;
+  const message = 'splitDataset: expected the options testFraction, seed, got testfraction';
+  expect(() => readers.splitDataset(dataset(), options)).toThrow(new Error(message));
+});
+
 describe('node', () => {
   const file = fileURLToPath(new URL('../goldens/iris-none.parquet', import.meta.url));
   askEvery(

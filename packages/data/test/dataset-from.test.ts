@@ -99,7 +99,46 @@ describe('a data set of arrays', () => {
       { samples: [1, 2], values: [1, Number.POSITIVE_INFINITY] },
       'values: expected finite numbers, got Infinity',
     ],
+    [
+      'a label that is no number',
+      { samples: [1, 2], labels: [1, Number.NaN] },
+      'label 1: expected one of 2 classes, got NaN',
+    ],
+    [
+      'names and another label',
+      { samples: [1, 2], labels: ['a', {}] as never },
+      'label 1: expected one of 1 classes, got an object',
+    ],
   ])('is refused with %s', (_, arrays, message) => {
     expect(() => datasetFrom(arrays)).toThrow(new DataError(`datasetFrom: ${message}`));
+  });
+
+  const good = { samples: [[1], [2]], labels: ['a', 'b'] };
+
+  it.each<[string, object, string]>([
+    [
+      'neither labels nor values',
+      { samples: [[1]] },
+      'datasetFrom: values: expected a list or a typed array, got nothing',
+    ],
+    [
+      'an unknown part',
+      { ...good, clases: ['a'] },
+      'datasetFrom: expected the options samples, sampleShape, labels, classes, got clases',
+    ],
+    [
+      'samples that are none',
+      { ...good, samples: null },
+      'datasetFrom: samples: expected a list or a typed array, got null',
+    ],
+    ['a text of labels', { ...good, labels: 'ab' }, 'datasetFrom: labels: expected a list or a typed array, got "ab"'],
+    ['a text of classes', { ...good, classes: 'ab' }, 'datasetFrom: classes: expected a list of names, got "ab"'],
+    [
+      'a number as the shape',
+      { ...good, sampleShape: 1 },
+      'datasetFrom: sampleShape: expected a list of lengths, got 1',
+    ],
+  ])('is refused, before it is read, with %s', (_, arrays, message) => {
+    expect(() => datasetFrom(arrays as LabeledArrays)).toThrow(new Error(message));
   });
 });

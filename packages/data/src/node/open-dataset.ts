@@ -1,7 +1,7 @@
 /** Opens the user's own data: recognizes its format and reads it; needs Node. */
 import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { argumentKinds, checkArguments, DataError, maxFileBytes, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, checkKnown, DataError, maxFileBytes, unexpected } from '../data-error.ts';
 import { FileError, readParts, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
@@ -49,10 +49,7 @@ const textName = /\.(?:txt|md)(?:\.gz)?$/i;
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   checkArguments('openDataset', [argumentKinds.path, path], [argumentKinds.options, options]);
-  const unknown = Object.keys(options).find((name) => !allOptions.includes(name as keyof OpenOptions));
-  if (unknown !== undefined) {
-    throw new Error(`openDataset: expected the options ${allOptions.join(', ')}, got ${shownName(unknown)}`);
-  }
+  checkKnown('openDataset', options, allOptions);
   if (!isDirectory(path)) {
     if (isText(path, options)) return openText(path, [path], options);
     refuseOptions(path, 'a file of rows', options, [...pictureOptions, 'lines']);

@@ -1,5 +1,15 @@
 /** Builds a data set from arrays in memory. */
-import { checkArguments, DataError, maxNesting, objectWith, unexpected } from '../data-error.ts';
+import {
+  type ArgumentKind,
+  argumentKinds,
+  checkArguments,
+  checkKnown,
+  DataError,
+  listArgument,
+  maxNesting,
+  objectWith,
+  unexpected,
+} from '../data-error.ts';
 import {
   checkDataset,
   classTargets,
@@ -42,13 +52,24 @@ export interface ValuedArrays extends ArraySamples {
 }
 
 const arraysKind = objectWith('an object with samples, and labels or values', 'samples');
+const listKind: ArgumentKind = { expected: 'a list or a typed array', accepts: isList };
+const sharedKinds = { samples: listKind, sampleShape: listArgument('lengths') };
+const labeledKinds = { ...sharedKinds, labels: listKind, classes: argumentKinds.names };
+const valuedKinds = { ...sharedKinds, values: listKind, names: argumentKinds.names };
 
 /**
  * Builds a data set from arrays in memory.
- * @throws DataError with one sentence if the parts do not fit together, or a number is not finite
+ * @throws DataError with one sentence if the parts do not fit together, or a number is not finite; Error if a part is
+ * unknown, or not a list
  */
 export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
   checkArguments('datasetFrom', [arraysKind, arrays]);
+  const kinds: Readonly<Record<string, ArgumentKind>> = 'labels' in arrays ? labeledKinds : valuedKinds;
+  checkKnown('datasetFrom', arrays, Object.keys(kinds));
+  for (const [part, kind] of Object.entries(kinds)) {
+    const value = (arrays as unknown as Readonly<Record<string, unknown>>)[part];
+    if (kind === listKind || value !== undefined) checkArguments(`datasetFrom: ${part}`, [kind, value]);
+  }
   const count = 'labels' in arrays ? arrays.labels.length : valueCount(arrays);
   const targets = 'labels' in arrays ? classesFrom(arrays) : valuesFrom(arrays, count);
   const dataset = { samples: samplesFrom(arrays, count), targets, count };
@@ -77,20 +98,19 @@ function samplesFrom(arrays: LabeledArrays | ValuedArrays, count: number): Sampl
 
 function classesFrom({ labels, classes }: LabeledArrays): Targets {
   const isNamed = Array.isArray(labels) && typeof labels[0] === 'string';
-  const names = classes ?? (isNamed ? sortedNames(labels as string[]) : numbered(labels as Numbers));
+  const names = classes ?? (isNamed ? sortedNames(labels.filter(isText)) : numbered(labels as Numbers));
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const indices = Array.from(labels as ArrayLike<unknown>, (label, sample) => {
     const index = typeof label === 'string' ? indexOf.get(label) : label;
     if (typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < names.length) return index;
-    const got = typeof label === 'string' ? JSON.stringify(label) : label;
-    throw unexpected(`datasetFrom: label ${sample}`, `one of ${names.length} classes`, got);
+    throw unexpected(`datasetFrom: label ${sample}`, `one of ${names.length} classes`, shown(label));
   });
   return classTargets(Uint16Array.from(indices), names);
 }
 
 function numbered(labels: Numbers): string[] {
   let most = 0;
-  for (const label of labels) most = Math.max(most, label);
+  for (const label of labels) if (Number.isInteger(label)) most = Math.max(most, label);
   return Array.from({ length: Math.min(most + 1, maxClasses) }, (_, index) => `${index}`);
 }
 
@@ -145,6 +165,10 @@ export function flatten(
 /** Returns the position of the first number that is not a whole number from 0 to 255; -1 if all are bytes. */
 export function firstBeyondBytes(values: Float32Array): number {
   return values.findIndex((value) => !Number.isInteger(value) || value < 0 || value > 255);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
