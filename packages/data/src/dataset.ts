@@ -1,5 +1,6 @@
 /** Labeled samples in memory, as every reader returns them and every run trains on them. */
-import { argumentKinds, checkArguments, checkWhole, DataError } from './data-error.ts';
+import { argumentKinds, checkArguments, checkWhole, DataError, objectWith } from './data-error.ts';
+import { shownValue } from './shown.ts';
 
 /** Numbers of each dtype in memory. */
 interface Arrays {
@@ -201,6 +202,12 @@ export function bytesPerSample({ samples, targets }: { readonly samples: Field; 
   return bytesOfField(samples) + bytesOfField(targets);
 }
 
+const samplesKind = objectWith('samples with dtype, shape, role and values', 'dtype', 'shape', 'role', 'values');
+const targetsKind = objectWith(
+  'targets with dtype, shape, role, values and names',
+  ...['dtype', 'shape', 'role', 'values', 'names'],
+);
+
 /**
  * Refuses a data set whose parts do not fit together, or that contains a number that is not finite.
  * @param name prefix of the error message
@@ -208,8 +215,18 @@ export function bytesPerSample({ samples, targets }: { readonly samples: Field; 
  */
 export function checkDataset(dataset: Dataset, name: string): void {
   checkArguments('checkDataset', [argumentKinds.dataset, dataset], [argumentKinds.text, name]);
-  const fault = shapeFault(dataset) ?? targetsFault(dataset) ?? samplesFault(dataset);
+  const fault = partFault(dataset) ?? shapeFault(dataset) ?? targetsFault(dataset) ?? samplesFault(dataset);
   if (fault !== undefined) throw new DataError(`${name}: ${fault}`);
+}
+
+function partFault({ samples, targets }: Dataset): string | undefined {
+  for (const [{ expected, accepts }, part] of [
+    [samplesKind, samples],
+    [targetsKind, targets],
+  ] as const) {
+    if (!accepts(part)) return `expected ${expected}, got ${shownValue(part)}`;
+  }
+  return undefined;
 }
 
 function shapeFault({ count, samples: { shape, values } }: Dataset): string | undefined {

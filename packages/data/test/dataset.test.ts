@@ -115,6 +115,16 @@ describe('the check of a data set', () => {
       { ...text, targets: nextTargets(['a', 'b', 'c'], 3) },
       'expected from 1 to 2 predicted positions in a sample of 3 tokens, got 3',
     ],
+    [
+      'targets without values',
+      { targets: { dtype: 'u16', shape: [], role: 'index' } as never },
+      'expected targets with dtype, shape, role, values and names, got an object',
+    ],
+    [
+      'samples that are none',
+      { samples: null as never },
+      'expected samples with dtype, shape, role and values, got null',
+    ],
   ])('refuses %s', (_, part, message) => {
     expect(() => checkDataset({ ...valid, ...part }, 'x')).toThrow(new DataError(`x: ${message}`));
   });

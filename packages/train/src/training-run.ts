@@ -80,7 +80,14 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
 
   /** Addresses at which the run can be joined and watched. @throws Error if the run ends without a server */
   get addresses(): Promise<ListeningEvent['addresses']> {
-    return this.#listening.promise.then(({ addresses }) => addresses);
+    return this.#listening.promise.then(
+      ({ addresses }) => addresses,
+      (error: unknown) => {
+        // Whoever waits for the addresses gets the error of the result.
+        this.result.catch(() => {});
+        throw error;
+      },
+    );
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TrainingEvent> {
@@ -133,7 +140,10 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return this.#beginNext(() => options);
   }
 
-  /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
+  /**
+   * Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. Do not wait
+   * for it in `onEpoch`, because the end waits for the last call of `onEpoch`.
+   */
   async stop(): Promise<void> {
     this.#stopping.abort();
     // A run stopped before it has data has no result, which is no failure.

@@ -222,6 +222,7 @@ describe('a failure that nothing handles', () => {
   it.each([
     ['a loop', 'try { for await (const _ of run); } catch {}'],
     ['a wait for the result', 'await run.result.catch(() => {});'],
+    ['a wait for the addresses', 'await run.addresses.catch(() => {});'],
   ])('is handled by %s', (_what, rest) => {
     expect(run(rest)).toMatchObject({ status: 0, stderr: '' });
   });
@@ -291,6 +292,8 @@ describe('an option that is wrong', () => {
       'listen.allowOrigins: expected a list of origins like https://page.example',
     ]),
     [{ checkpoint: { folder: text } }, 'checkpoint.folder: expected a folder'],
+    [{ checkpoint: { resume: true } }, 'checkpoint.folder: expected a folder for the checkpoints, got none'],
+    [{ data: { ...tiny.data, test: { ...tiny.data.test, targets: {} } } }, 'data: the test set: expected targets with'],
     [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
     [{ signal: true }, 'signal: expected an AbortSignal, got true'],
     [{ onStep: 1 }, 'onStep: expected a function, got 1'],

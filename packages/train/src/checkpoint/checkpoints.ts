@@ -34,7 +34,10 @@ import {
  */
 export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void {
   if (!checkpoint || checkpoint.store) return;
-  const { folder = '' } = checkpoint;
+  const { folder } = checkpoint;
+  if (folder === undefined) {
+    throw configurationError`${optionName('checkpoint.folder')}: expected a folder for the checkpoints, got none`;
+  }
   try {
     const created = createFolder(folder);
     try {
