@@ -535,7 +535,7 @@ export class LoadedModel {
 
   #requireType(what: string, samples: SampleValues): void {
     const expected = { u8: 'Uint8Array', u16: 'Uint16Array', f32: 'Float32Array' }[this.samples.dtype];
-    if (samples?.constructor.name !== expected) {
+    if (samples?.constructor?.name !== expected) {
       const advice = this.reading?.type === 'rows' ? `: ${rowAdvice}` : '';
       throw new Error(
         `${what}: expected samples in a ${expected}, as in training, got ${shownValue(samples)}${advice}`,

@@ -97,6 +97,7 @@ it('refuses rows by row and column, and samples that are not encoded', async () 
     [new Uint8Array(4), 'a Uint8Array'],
     [new Int8Array(4), 'an Int8Array'],
     [undefined, 'nothing'],
+    [Object.create(null), 'an object'],
   ] as const) {
     await expect(model.predict(samples as unknown as Float32Array)).rejects.toThrow(
       new Error(`predict: expected samples in a Float32Array, as in training, got ${got}: ${advice}`),
