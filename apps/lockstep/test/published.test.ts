@@ -44,6 +44,7 @@ const beforeExports = 'node10';
 
 const packed = new Map(packAll(temporaryFolder()).map((one) => [one.name, one]));
 await init;
+const builtin = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
 it('only what measures and tests is private, and all others have one version', () => {
   const all = workspacePackages().map(({ manifest }) => manifest);
@@ -74,6 +75,37 @@ it('each module that Node may import is joined into few files for it', () => {
   const notForNode = modules.filter(({ node }) => !node?.startsWith('./dist/bundle/'));
   expect(notForNode.map(({ module }) => module)).toEqual(['@lockstep/worker/browser']);
 });
+
+it('no module that a page may load imports one of Node, which many bundlers refuse', () => {
+  const seen = new Map<string, string[]>();
+  /** @param specifier import in a module of the package at `from` */
+  const load = (specifier: string, from: string): void => {
+    const name = specifier.startsWith('.') ? from.split('/', 2).join('/') : packageOf(specifier);
+    const one = packed.get(name);
+    if (!one) return;
+    const file = specifier.startsWith('.')
+      ? posix.join(posix.dirname(from), specifier).slice(name.length + 1)
+      : pageFile(one.manifest.exports as Exports, `.${specifier.slice(name.length)}`);
+    const module = posix.join(name, file);
+    if (seen.has(module)) return;
+    const imports = parse(one.read(file))[0].flatMap((imported) => imported.specifier ?? []);
+    seen.set(module, imports);
+    for (const imported of imports) load(imported, module);
+  };
+  for (const name of inPage) load(`@lockstep/${name}`, '');
+  expect(seen.size).toBeGreaterThan(100);
+  const ofNode = [...seen].filter(([, imports]) => imports.some((imported) => builtin.has(imported)));
+  expect(ofNode).toEqual([]);
+});
+
+type Exports = Readonly<Record<string, Readonly<Record<string, string | { readonly default: string }>>>>;
+
+/** The file that bundlers of a page take. */
+function pageFile(exports: Exports, path: string): string {
+  const conditions = exports[path]!;
+  const chosen = conditions['browser'] ?? conditions['default']!;
+  return posix.normalize(typeof chosen === 'string' ? chosen : chosen.default);
+}
 
 describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
   const open = (): PackedPackage => packed.get(name)!;

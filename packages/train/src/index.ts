@@ -3,7 +3,10 @@
  * @module
  */
 import type { Server } from 'node:http';
-import { argumentKinds, checkArguments, objectWith } from '@lockstep/data';
+import { type ArgumentKind, argumentKinds, checkArguments, objectWith } from '@lockstep/data';
+import { readRegularFile, shownPath } from '@lockstep/data/files';
+import { errorMessage } from '@lockstep/data/shown';
+import { type LoadedModel, type LoadModelOptions, loadModel as loadBytes, maxModelFileBytes } from './model.ts';
 import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
 import { type SweepOptions, type SweepReport, sweepOn } from './sweep.ts';
@@ -27,7 +30,7 @@ export type {
   TrainingEvent,
 } from './events.ts';
 export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
-export { type GenerateOptions, LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
+export { type GenerateOptions, LoadedModel, type LoadModelOptions, type ModelEvaluation } from './model.ts';
 export type {
   CheckpointInterval,
   CheckpointOptions,
@@ -96,4 +99,27 @@ export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
 export function serve(server: Server, options: ServeOptions = {}): TrainingRun {
   checkArguments('serve', [serverKind, server], [argumentKinds.options, options]);
   return train({ ...options, listen: { ...options.listen, server } });
+}
+
+const sourceKind: ArgumentKind = {
+  expected: 'a path or bytes',
+  accepts: (value) => typeof value === 'string' || value instanceof Uint8Array,
+};
+
+/**
+ * Loads a model for `predict` and `evaluate`, on the CPU.
+ * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
+ *
+ * @param source a file name, or a file's bytes: safetensors as written by `--save` or by PyTorch
+ * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains
+ */
+export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  checkArguments('loadModel', [sourceKind, source], [argumentKinds.options, options]);
+  if (typeof source !== 'string') return loadBytes(source, options);
+  const bytes = readRegularFile(source, maxModelFileBytes);
+  try {
+    return await loadBytes(bytes, options);
+  } catch (error) {
+    throw new Error(`${shownPath(source)}: ${errorMessage(error)}`);
+  }
 }

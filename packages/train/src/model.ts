@@ -16,7 +16,7 @@ import {
 } from '@lockstep/data';
 import type { OpenOptions } from '@lockstep/data/node';
 import { encodeRows, encodeRowTexts, type FeatureColumn, type TableRow, type TextColumn } from '@lockstep/data/readers';
-import { errorMessage, shownValue, significant } from '@lockstep/data/shown';
+import { shownValue, significant } from '@lockstep/data/shown';
 import {
   builtInModels,
   continueText,
@@ -646,27 +646,14 @@ function predictionOf(scores: Float32Array, classes: readonly string[]): Predict
  * Loads a model for `predict` and `evaluate`, on the CPU.
  * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
  *
- * @param source a file name, in Node, or a file's bytes, anywhere: safetensors as written by `--save` or by PyTorch
- * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains
+ * @param bytes of a safetensors file, as written by `--save` or by PyTorch
+ * @throws Error with one sentence if the file is damaged, or does not say which model it contains
  */
-export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
-  checkArguments('loadModel', [argumentKinds.options, options]);
-  const stored = await readSource(source, options.model);
+export async function loadModel(bytes: Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  checkArguments('loadModel', [argumentKinds.bytes, bytes], [argumentKinds.options, options]);
+  const stored = readStoredModel(bytes, options.model);
   const { backend } = await openBackend('auto');
   return new LoadedModel(stored, backend);
-}
-
-async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
-  if (source instanceof Uint8Array) return readStoredModel(source, given);
-  if (typeof source !== 'string') throw new Error(`loadModel: expected a path or bytes, got ${shownValue(source)}`);
-  // Only Node has files: a page that loads bytes never gets here.
-  const { readRegularFile, shownPath } = await import('@lockstep/data/files');
-  const bytes = readRegularFile(source, maxModelFileBytes);
-  try {
-    return readStoredModel(bytes, given);
-  } catch (error) {
-    throw new Error(`${shownPath(source)}: ${errorMessage(error)}`);
-  }
 }
 
 /** The same samples, with values standardized as in training. */
