@@ -255,7 +255,7 @@ export async function connect(
 
 /** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */
 const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429, 503];
-/** Those of a coordinator that will accept a later attempt. */
+/** Rejection statuses of a coordinator that will accept a later attempt. */
 const busyStatuses: readonly (number | undefined)[] = [429, 503];
 
 /** Statuses of a proxy that does not reach the server behind it. */
