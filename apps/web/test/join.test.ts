@@ -25,7 +25,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
       await tab.panelShowsAtEnd(/^Test accuracy 9\d\.\d\d % \(10,000 images\)$/);
       // On a busy machine one of the three may be too slow for a share.
       await tab.panelShowsAtEnd(
-        /^This tab computed [\d,]+ of 6\d,\d+ samples \(\d+\.\d\d %\); [23] workers took part\.$|^Computed by [23] workers: /,
+        /^This tab computed [\d,]+ of 6\d,\d+ images \(\d+\.\d\d %\); [23] workers took part\.$|^Computed by [23] workers: /,
       );
     }
     // The coordinator has exited by now; the page has already loaded all it needs.

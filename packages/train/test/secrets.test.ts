@@ -1,18 +1,12 @@
 /** A coordinator's secrets, kept beside its checkpoints, and the addresses that carry them. */
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { hostname, type NetworkInterfaceInfo, type networkInterfaces } from 'node:os';
+import { hostname, type NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
-import { addressesOf, bareHost, isLoopback } from '../src/site/secrets.ts';
+import { describe, expect, it } from 'vitest';
+import { addressesOf, bareHost, isLoopback, reachableHost } from '../src/site/secrets.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
-
-const interfaces = vi.hoisted(() => ({ current: {} as ReturnType<typeof networkInterfaces> }));
-vi.mock('node:os', async (original) => ({
-  ...(await original<object>()),
-  networkInterfaces: () => interfaces.current,
-}));
 
 const folder = temporaryFolder();
 const tiny = await tinyArgs(folder);
@@ -121,11 +115,9 @@ const [local4, local6] = [ipv4('127.0.0.1', true), ipv6('::1', 0, true)];
 it.each<[host: string, interfaces: NetworkInterfaceInfo[], shown: string]>([
   ['0.0.0.0', [local4, local6, ipv6('2001:db8::1'), ipv4('192.0.2.1')], '192.0.2.1'],
   ['::', [local4, local6, ipv6('2001:db8::1'), ipv4('192.0.2.1')], '192.0.2.1'],
-  ['::', [local4, local6, ipv6('fe80::1', 2), ipv6('2001:db8::1')], '[2001:db8::1]'],
+  ['::', [local4, local6, ipv6('fe80::1', 2), ipv6('2001:db8::1')], '2001:db8::1'],
   ['0.0.0.0', [local4, local6, ipv6('2001:db8::1')], hostname()],
   ['::', [local4, local6, ipv6('fe80::1', 2)], hostname()],
 ])('on %s, others join at an address that they can reach: %#', (host, entries, shown) => {
-  interfaces.current = { all: entries };
-  const { worker } = addressesOf({ token: undefined, adminToken: 'a', tls: undefined }, host, 7070);
-  expect(worker).toBe(`ws://${shown}:7070`);
+  expect(reachableHost(host, { all: entries })).toBe(shown);
 });

@@ -6,7 +6,6 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { configurationError, optionName } from '@lockstep/command/options';
-import type { FoundAddress } from '@lockstep/worker';
 import type { Addresses } from '../events.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 
@@ -61,7 +60,7 @@ function fingerprintOf(cert: string): string {
 }
 
 /** Address for workers on this machine: they trust the certificate whoever signed it, and for whichever host. */
-export function localAddress({ local: url }: Addresses, token: string | undefined, tls: Tls | undefined): FoundAddress {
+export function localAddress({ local: url }: Addresses, token: string | undefined, tls: Tls | undefined) {
   return { url, token, fingerprint: tls && fingerprintOf(tls.cert) };
 }
 
@@ -170,12 +169,10 @@ export interface SiteSecrets {
 export function addressesOf({ token, adminToken, tls }: SiteSecrets, host: string, port: number, path = ''): Addresses {
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
-  const reachable = networkAddresses().find((address) => host === '::' || isIP(address) === 4);
-  const others = isAnyAddress(host) ? (reachable ?? hostname()) : host;
   const query = new URLSearchParams(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint });
   const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
-  const site = `http${s}://${at(others)}${path}/`;
-  const socket = `ws${s}://${at(others)}${path}`;
+  const site = `http${s}://${at(reachableHost(host))}${path}/`;
+  const socket = `ws${s}://${at(reachableHost(host))}${path}`;
   return {
     worker: query.size === 0 ? socket : `${socket}/?${query}`,
     page: `${site}#join${secret}`,
@@ -183,6 +180,12 @@ export function addressesOf({ token, adminToken, tls }: SiteSecrets, host: strin
     local: `ws${s}://${at(isAnyAddress(host) ? '127.0.0.1' : host)}${path}`,
     open: [site, socket],
   };
+}
+
+/** Address or name at which other machines reach a server that listens on `host`. */
+export function reachableHost(host: string, interfaces = networkInterfaces()): string {
+  if (!isAnyAddress(host)) return host;
+  return networkAddresses(interfaces).find((address) => host === '::' || isIP(address) === 4) ?? hostname();
 }
 
 /** Removes the brackets that an IPv6 address may have, as in a URL. */
@@ -200,8 +203,8 @@ function isAnyAddress(host: string): boolean {
 }
 
 /** This machine's addresses on its networks, IPv4 first; none with a zone, which a URL cannot contain. */
-function networkAddresses(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+function networkAddresses(interfaces = networkInterfaces()): string[] {
+  const all = Object.values(interfaces).flatMap((entries) => entries ?? []);
   return all
     .filter((entry) => !entry.internal && !(entry.family === 'IPv6' && entry.scopeid))
     .sort((a, b) => a.family.localeCompare(b.family))
