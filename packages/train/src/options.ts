@@ -121,7 +121,7 @@ export interface TrainOptions {
    * file gets the transcript of all coordinators at the end. By default none is written.
    */
   readonly transcript?: string | undefined;
-  /** Called after every step, while nothing else happens: for programs that must not miss a step. */
+  /** Called after every step, while nothing else happens: for programs that must not miss a step. An error fails the run. */
   readonly onStep?: ((step: StepEvent) => void) | undefined;
   /**
    * Called after the evaluation of each epoch, in order, with a copy of the weights at its end. Training goes on

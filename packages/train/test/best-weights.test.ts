@@ -168,3 +168,12 @@ describe('onEpoch', () => {
     expect(result.report.epochs).toHaveLength(failing);
   });
 });
+
+it('an asynchronous onStep that rejects fails the run', async () => {
+  const onStep = async ({ step }: { readonly step: number }): Promise<void> => {
+    if (step === 3) throw new Error('the disk is full');
+  };
+  const failure = await train({ ...tiny, onStep }).result.catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(TrainingError);
+  expect((failure as TrainingError).message).toBe('onStep failed after step 3: the disk is full');
+});

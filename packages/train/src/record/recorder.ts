@@ -347,7 +347,11 @@ export class Recorder {
       samplesSoFar: data.samplesSoFar,
       workers: readyWorkers(state),
     };
-    onStep?.(event);
+    const returned: unknown = onStep?.(event);
+    // Nothing waits for an async function, but its error fails the run as that of any other does.
+    if (returned instanceof Promise) {
+      returned.catch((error) => this.#fail(`onStep failed after step ${event.step}: ${errorMessage(error)}`));
+    }
     this.#record(event);
   }
 
