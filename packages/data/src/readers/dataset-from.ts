@@ -98,7 +98,9 @@ function samplesFrom(arrays: LabeledArrays | ValuedArrays, count: number): Sampl
 
 function classesFrom({ labels, classes }: LabeledArrays): Targets {
   const isNamed = Array.isArray(labels) && typeof labels[0] === 'string';
-  const names = classes ?? (isNamed ? sortedNames(labels.filter(isText)) : numbered(labels as Numbers));
+  const names =
+    classes ??
+    (isNamed ? sortedNames(labels.filter((label) => typeof label === 'string')) : numbered(labels as Numbers));
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const indices = Array.from(labels as ArrayLike<unknown>, (label, sample) => {
     const index = typeof label === 'string' ? indexOf.get(label) : label;
@@ -165,10 +167,6 @@ export function flatten(
 /** Returns the position of the first number that is not a whole number from 0 to 255; -1 if all are bytes. */
 export function firstBeyondBytes(values: Float32Array): number {
   return values.findIndex((value) => !Number.isInteger(value) || value < 0 || value > 255);
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
