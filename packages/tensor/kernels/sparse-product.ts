@@ -196,10 +196,15 @@ function addTop(first: usize, stack: usize, top: i32, bytes: usize): void {
   let target = top == 1 ? first : term - bytes;
   const end = target + bytes;
   for (const stop = target + (bytes & ~63); target < stop; target += 64, term += 64) {
-    v128.store(target, f32x4.add(v128.load(target, 0), v128.load(term, 0)), 0);
-    v128.store(target, f32x4.add(v128.load(target, 16), v128.load(term, 16)), 16);
-    v128.store(target, f32x4.add(v128.load(target, 32), v128.load(term, 32)), 32);
-    v128.store(target, f32x4.add(v128.load(target, 48), v128.load(term, 48)), 48);
+    // All loads before the stores: V8 makes one vector of two only then.
+    const a = f32x4.add(v128.load(target, 0), v128.load(term, 0));
+    const b = f32x4.add(v128.load(target, 16), v128.load(term, 16));
+    const c = f32x4.add(v128.load(target, 32), v128.load(term, 32));
+    const d = f32x4.add(v128.load(target, 48), v128.load(term, 48));
+    v128.store(target, a, 0);
+    v128.store(target, b, 16);
+    v128.store(target, c, 32);
+    v128.store(target, d, 48);
   }
   for (; target < end; target += 16, term += 16) {
     v128.store(target, f32x4.add(v128.load(target), v128.load(term)));

@@ -54,12 +54,13 @@ describe.skipIf(missing !== undefined)(`vectors of 256 bits${missing ? ` (skippe
     const kernels = join(folder, 'kernels.wasm');
     const buildKernels = fileURLToPath(new URL('../scripts/build-kernels.mjs', import.meta.url));
     await run(process.execPath, [buildKernels, '--with-names', kernels]);
-    const tracing = ['--experimental-wasm-revectorize', '--trace-wasm-revectorize'];
+    const tracing = ['--experimental-wasm-revectorize', '--trace-wasm-revectorize', '--print-wasm-code'];
     // Compiles every function at once, one after another.
     const order = ['--no-liftoff', '--no-wasm-lazy-compilation', '--single-threaded'];
     const compiling = `new WebAssembly.Module(fs.readFileSync(${JSON.stringify(kernels)}))`;
     const { stdout } = await run(process.execPath, [...tracing, ...order, '--eval', compiling], { maxBuffer: 2 ** 28 });
     expect(pairedFunctions(stdout)).toEqual(expect.arrayContaining(paired));
+    for (const name of chains) expect(functionsThatJoinHalves(stdout)).not.toContain(name);
   });
 });
 
@@ -73,6 +74,16 @@ const paired = [
     (name) => `generated/programs/${name}Loop`,
   ),
 ];
+
+/** Functions that would gain nothing from a vector of 256 bits if each half had a load of its own. */
+const chains = ['tile/packedTile', 'convolution/windowTileOf', 'sparse/extendChains', 'sparse/addChains'];
+
+/** Functions whose machine code makes a vector of 256 bits of two loads. */
+function functionsThatJoinHalves(listing: string): string[] {
+  const functions = [...listing.matchAll(/^name: kernels\/(\S+)$([\s\S]*?)^--- End code ---$/gm)];
+  expect(functions.map(([, name]) => name)).toEqual(expect.arrayContaining(chains));
+  return functions.flatMap(([, name, code]) => (/vinsert[fi]128/.test(code!) ? [name!] : []));
+}
 
 /** Functions in which V8 found pairs that are worth more than they cost. */
 function pairedFunctions(trace: string): string[] {
