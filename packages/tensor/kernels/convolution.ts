@@ -1,7 +1,7 @@
 /** Convolution and its gradients, as products whose left operand is read in place, window by window. */
 import { allFinite } from './convert';
 import { packRight } from './product';
-import { multiplyAddOnce, panelColumns } from './shared';
+import { isWide, multiplyAddOnce, panelColumns } from './shared';
 import {
   sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros,
 } from './sparse-convolution';
@@ -69,43 +69,52 @@ function innerForward(geometry: Convolution, filters: i32, left: usize, right: u
 /** Computes a tile whose rows begin at the pointers in `table`. */
 // @ts-ignore: decorator
 @inline function windowTile(
-  height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
-  c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+  height: i32, wide: bool, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
+  panelBytes: usize, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
   tile(
-    height, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
-    outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu,
+    height, wide, load<u32>(table, 0), load<u32>(table, 4), load<u32>(table, 8), load<u32>(table, 12),
+    outer, inner, step, skip, right, rightStep, panelBytes, c, rowBytes, goOn, bias, relu,
   );
 }
 
+/** Only a height of 4 can be wide. */
 function windowTileOf(
-  height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
-  c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+  height: i32, wide: bool, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
+  panelBytes: usize, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
 ): void {
-  // Constant, so that no branch divides the loads of the first tile, of which an engine may make one vector of two.
-  if (height == 4 && goOn) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, true, bias, relu);
-  else if (height == 4) windowTile(4, table, outer, inner, step, skip, right, rightStep, c, rowBytes, false, bias, relu);
-  else if (height == 2) windowTile(2, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
-  else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
+  // Constant, so that no branch divides the loads of the first tiles, of which an engine may make one vector of two.
+  if (wide && goOn) windowTile(4, true, table, outer, inner, step, skip, right, rightStep, panelBytes, c, rowBytes, true, bias, relu);
+  else if (wide) windowTile(4, true, table, outer, inner, step, skip, right, rightStep, panelBytes, c, rowBytes, false, bias, relu);
+  else if (height == 4 && goOn) windowTile(4, false, table, outer, inner, step, skip, right, rightStep, 0, c, rowBytes, true, bias, relu);
+  else if (height == 4) windowTile(4, false, table, outer, inner, step, skip, right, rightStep, 0, c, rowBytes, false, bias, relu);
+  else if (height == 2) windowTile(2, false, table, outer, inner, step, skip, right, rightStep, 0, c, rowBytes, goOn, bias, relu);
+  else windowTile(1, false, table, outer, inner, step, skip, right, rightStep, 0, c, rowBytes, goOn, bias, relu);
 }
 
-/** Computes a tile of `valid` rows, whose pointers are in `table`; rows beyond them repeat the last one. */
+/**
+ * Computes a tile of `valid` rows, whose pointers are in `table`; rows beyond them repeat the last one. Takes up to
+ * `columns` columns and returns how many: two panels, `panelBytes` apart, if both are whole and a vector has 256 bits.
+ */
 function windowTileAt(
-  valid: i32, width: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
-  c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
-): void {
+  valid: i32, columns: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
+  panelBytes: usize, c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
+): i32 {
   const height = tileHeight(valid);
-  if (width == panelColumns && valid == height) {
-    windowTileOf(height, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
-    return;
+  const wide = isWide() && valid == tileRows && columns >= 2 * panelColumns;
+  if (valid == height && columns >= panelColumns) {
+    windowTileOf(height, wide, table, outer, inner, step, skip, right, rightStep, panelBytes, c, rowBytes, goOn, bias, relu);
+    return wide ? 2 * panelColumns : panelColumns;
   }
   for (let row = valid; row < height; row++) {
     store<u32>(table + (<usize>row << 2), load<u32>(table + (<usize>(valid - 1) << 2)));
   }
+  const width = min(panelColumns, columns);
   const edge = table + 16;
   if (goOn) copyTile(edge, 32, c, rowBytes, valid, width);
-  windowTileOf(height, table, outer, inner, step, skip, right, rightStep, edge, 32, goOn, bias, relu);
+  windowTileOf(height, false, table, outer, inner, step, skip, right, rightStep, 0, edge, 32, goOn, bias, relu);
   copyTile(c, rowBytes, edge, 32, valid, width);
+  return width;
 }
 
 /**
@@ -136,13 +145,11 @@ function windowProduct(
         next += rowSkip;
       }
     }
-    let right = geometry.packed;
-    for (let column = 0; column < filters; column += panelColumns, right += panelBytes) {
+    for (let column = 0; column < filters; ) {
       const at = <usize>column << 2;
-      const width = min(panelColumns, filters - column);
-      windowTileAt(
-        rows, width, table, windowHeight, run, 4, skip, right, 32,
-        output + at, outputBytes, false, bias == 0 ? 0 : bias + at, relu,
+      column += windowTileAt(
+        rows, filters - column, table, windowHeight, run, 4, skip, geometry.packed + <usize>(column / panelColumns) * panelBytes,
+        32, panelBytes, output + at, outputBytes, false, bias == 0 ? 0 : bias + at, relu,
       );
     }
     output += <usize>rows * outputBytes;
@@ -283,11 +290,11 @@ function addKernelGradient(
         next += frameBytes - (<usize>run << 2);
       }
     }
-    for (let column = 0; column < filters; column += panelColumns) {
+    for (let column = 0; column < filters; ) {
       const at = <usize>column << 2;
-      windowTileAt(
-        rows, min(panelColumns, filters - column), table, outputHeight, outputWidth, step, skip,
-        gradient + at, filterBytes, output + at, filterBytes, goOn, 0, false,
+      column += windowTileAt(
+        rows, filters - column, table, outputHeight, outputWidth, step, skip,
+        gradient + at, filterBytes, 32, output + at, filterBytes, goOn, 0, false,
       );
     }
     output += <usize>rows * filterBytes;

@@ -11,76 +11,79 @@ const zeros = memory.data(64, 16);
 export const tileRows: i32 = 4;
 
 /**
- * Computes one `height` x 8 tile of a product. Row i is a chain over `outer` runs of `inner` left values. The values
- * begin at pi, `step` bytes apart, with `skip` more bytes between runs. Each is multiplied by 8 right values,
- * `rightStep` bytes apart. If `accumulate` is set, the chains continue from the values at `c`. At the end the eight
- * values at `bias`, unless it is 0, are added to each row, and relu is applied if `relu` is set.
+ * Computes one tile of a product, `height` x 8, or `height` x 16 if `wide` is set. Row i is a chain over `outer` runs of
+ * `inner` left values. The values begin at pi, `step` bytes apart, with `skip` more bytes between runs. Each is multiplied
+ * by 8 right values, `rightStep` bytes apart; the 8 of a wide tile's second half are `panelBytes` after them. If
+ * `accumulate` is set, the chains continue from the values at `c`. At the end the values at `bias`, unless it is 0, are
+ * added to each row, and relu is applied if `relu` is set.
  *
- * `height` is a constant after inlining, so the unused accumulators vanish.
+ * `height` and `wide` are constants after inlining, so the unused accumulators vanish.
  */
 // @ts-ignore: decorator
 @inline export function tile(
-  height: i32, p0: usize, p1: usize, p2: usize, p3: usize,
-  outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
+  height: i32, wide: bool, p0: usize, p1: usize, p2: usize, p3: usize,
+  outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize, panelBytes: usize,
   c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
 ): void {
-  let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0);
-  let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0);
-  let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0);
-  let c30 = f32x4.splat(0.0), c31 = f32x4.splat(0.0);
+  let c00 = f32x4.splat(0.0), c01 = f32x4.splat(0.0), c02 = f32x4.splat(0.0), c03 = f32x4.splat(0.0);
+  let c10 = f32x4.splat(0.0), c11 = f32x4.splat(0.0), c12 = f32x4.splat(0.0), c13 = f32x4.splat(0.0);
+  let c20 = f32x4.splat(0.0), c21 = f32x4.splat(0.0), c22 = f32x4.splat(0.0), c23 = f32x4.splat(0.0);
+  let c30 = f32x4.splat(0.0), c31 = f32x4.splat(0.0), c32 = f32x4.splat(0.0), c33 = f32x4.splat(0.0);
   let row = c;
   if (accumulate) {
-    c00 = v128.load(row, 0); c01 = v128.load(row, 16); row += rowBytes;
-    if (height > 1) { c10 = v128.load(row, 0); c11 = v128.load(row, 16); row += rowBytes; }
-    if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); row += rowBytes; }
-    if (height > 3) { c30 = v128.load(row, 0); c31 = v128.load(row, 16); row += rowBytes; }
+    c00 = v128.load(row, 0); c01 = v128.load(row, 16); if (wide) { c02 = v128.load(row, 32); c03 = v128.load(row, 48); } row += rowBytes;
+    if (height > 1) { c10 = v128.load(row, 0); c11 = v128.load(row, 16); if (wide) { c12 = v128.load(row, 32); c13 = v128.load(row, 48); } row += rowBytes; }
+    if (height > 2) { c20 = v128.load(row, 0); c21 = v128.load(row, 16); if (wide) { c22 = v128.load(row, 32); c23 = v128.load(row, 48); } row += rowBytes; }
+    if (height > 3) { c30 = v128.load(row, 0); c31 = v128.load(row, 16); if (wide) { c32 = v128.load(row, 32); c33 = v128.load(row, 48); } }
     row = c;
   }
   const run = <usize>inner * step;
   for (; outer > 0; outer--) {
-    const end = p0 + run;
-    while (p0 != end) {
-      const b0 = v128.load(right, 0);
-      const b1 = v128.load(right, 16);
-      right += rightStep;
+    for (const end = p0 + run; p0 != end; p0 += step, right += rightStep) {
+      const b0 = v128.load(right, 0), b1 = v128.load(right, 16);
+      const next = right + panelBytes;
+      const b2 = wide ? v128.load(next, 0) : b0, b3 = wide ? v128.load(next, 16) : b0;
       let a = v128.load32_splat(p0);
       c00 = multiplyAdd(c00, a, b0); c01 = multiplyAdd(c01, a, b1);
+      if (wide) { c02 = multiplyAdd(c02, a, b2); c03 = multiplyAdd(c03, a, b3); }
       if (height > 1) {
         a = v128.load32_splat(p1); p1 += step;
         c10 = multiplyAdd(c10, a, b0); c11 = multiplyAdd(c11, a, b1);
+        if (wide) { c12 = multiplyAdd(c12, a, b2); c13 = multiplyAdd(c13, a, b3); }
       }
       if (height > 2) {
         a = v128.load32_splat(p2); p2 += step;
         c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1);
+        if (wide) { c22 = multiplyAdd(c22, a, b2); c23 = multiplyAdd(c23, a, b3); }
       }
       if (height > 3) {
         a = v128.load32_splat(p3); p3 += step;
         c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1);
+        if (wide) { c32 = multiplyAdd(c32, a, b2); c33 = multiplyAdd(c33, a, b3); }
       }
-      p0 += step;
     }
     p0 += skip;
     p1 += skip; p2 += skip; p3 += skip;
   }
   if (bias != 0) {
-    const d0 = v128.load(bias, 0);
-    const d1 = v128.load(bias, 16);
-    c00 = f32x4.add(c00, d0); c01 = f32x4.add(c01, d1);
-    if (height > 1) { c10 = f32x4.add(c10, d0); c11 = f32x4.add(c11, d1); }
-    if (height > 2) { c20 = f32x4.add(c20, d0); c21 = f32x4.add(c21, d1); }
-    if (height > 3) { c30 = f32x4.add(c30, d0); c31 = f32x4.add(c31, d1); }
+    const d0 = v128.load(bias, 0), d1 = v128.load(bias, 16);
+    const d2 = wide ? v128.load(bias, 32) : d0, d3 = wide ? v128.load(bias, 48) : d0;
+    c00 = f32x4.add(c00, d0); c01 = f32x4.add(c01, d1); if (wide) { c02 = f32x4.add(c02, d2); c03 = f32x4.add(c03, d3); }
+    if (height > 1) { c10 = f32x4.add(c10, d0); c11 = f32x4.add(c11, d1); if (wide) { c12 = f32x4.add(c12, d2); c13 = f32x4.add(c13, d3); } }
+    if (height > 2) { c20 = f32x4.add(c20, d0); c21 = f32x4.add(c21, d1); if (wide) { c22 = f32x4.add(c22, d2); c23 = f32x4.add(c23, d3); } }
+    if (height > 3) { c30 = f32x4.add(c30, d0); c31 = f32x4.add(c31, d1); if (wide) { c32 = f32x4.add(c32, d2); c33 = f32x4.add(c33, d3); } }
   }
   if (relu) {
     const zero = f32x4.splat(0.0);
-    c00 = f32x4.max(c00, zero); c01 = f32x4.max(c01, zero);
-    if (height > 1) { c10 = f32x4.max(c10, zero); c11 = f32x4.max(c11, zero); }
-    if (height > 2) { c20 = f32x4.max(c20, zero); c21 = f32x4.max(c21, zero); }
-    if (height > 3) { c30 = f32x4.max(c30, zero); c31 = f32x4.max(c31, zero); }
+    c00 = f32x4.max(c00, zero); c01 = f32x4.max(c01, zero); if (wide) { c02 = f32x4.max(c02, zero); c03 = f32x4.max(c03, zero); }
+    if (height > 1) { c10 = f32x4.max(c10, zero); c11 = f32x4.max(c11, zero); if (wide) { c12 = f32x4.max(c12, zero); c13 = f32x4.max(c13, zero); } }
+    if (height > 2) { c20 = f32x4.max(c20, zero); c21 = f32x4.max(c21, zero); if (wide) { c22 = f32x4.max(c22, zero); c23 = f32x4.max(c23, zero); } }
+    if (height > 3) { c30 = f32x4.max(c30, zero); c31 = f32x4.max(c31, zero); if (wide) { c32 = f32x4.max(c32, zero); c33 = f32x4.max(c33, zero); } }
   }
-  v128.store(row, c00, 0); v128.store(row, c01, 16); row += rowBytes;
-  if (height > 1) { v128.store(row, c10, 0); v128.store(row, c11, 16); row += rowBytes; }
-  if (height > 2) { v128.store(row, c20, 0); v128.store(row, c21, 16); row += rowBytes; }
-  if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); row += rowBytes; }
+  v128.store(row, c00, 0); v128.store(row, c01, 16); if (wide) { v128.store(row, c02, 32); v128.store(row, c03, 48); } row += rowBytes;
+  if (height > 1) { v128.store(row, c10, 0); v128.store(row, c11, 16); if (wide) { v128.store(row, c12, 32); v128.store(row, c13, 48); } row += rowBytes; }
+  if (height > 2) { v128.store(row, c20, 0); v128.store(row, c21, 16); if (wide) { v128.store(row, c22, 32); v128.store(row, c23, 48); } row += rowBytes; }
+  if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); if (wide) { v128.store(row, c32, 32); v128.store(row, c33, 48); } }
 }
 
 /** Height of the next tile if `rows` remain: full tiles of 4, then the smallest of 4, 2, 1 that holds the rest. */

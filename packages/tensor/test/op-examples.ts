@@ -97,6 +97,7 @@ const convolutionCalls: Call<WindowOptions>[] = [
   call({ padding: 1 }, [2, 5, 5, 1], [3, 3, 1, 9]),
   call({ stride: 2, padding: 1 }, [1, 7, 6, 2], [3, 2, 2, 5]),
   call({ stride: [3, 2], padding: [0, 2] }, [3, 4, 9, 4], [1, 4, 4, 8]),
+  call({ padding: 1 }, [2, 5, 5, 17], [3, 3, 17, 27]),
   call({ padding: [3, 4] }, [1, 2, 3, 5], [2, 3, 5, 1]),
   call({ stride: 2 }, [2, 3, 3, 2], [1, 1, 2, 3]),
   call({}, [1, 1, 1, 1], [1, 1, 1, 1]),
