@@ -65,6 +65,24 @@ export const tileRows: i32 = 4;
     p0 += skip;
     p1 += skip; p2 += skip; p3 += skip;
   }
+  finishTile(
+    height, wide, row, rowBytes, bias, relu,
+    c00, c01, c02, c03,
+    c10, c11, c12, c13,
+    c20, c21, c22, c23,
+    c30, c31, c32, c33,
+  );
+}
+
+/** Adds the values at `bias`, unless it is 0, to the rows of a tile, applies relu if it is set, and stores them at `row`. */
+// @ts-ignore: decorator
+@inline function finishTile(
+  height: i32, wide: bool, row: usize, rowBytes: usize, bias: usize, relu: bool,
+  c00: v128, c01: v128, c02: v128, c03: v128,
+  c10: v128, c11: v128, c12: v128, c13: v128,
+  c20: v128, c21: v128, c22: v128, c23: v128,
+  c30: v128, c31: v128, c32: v128, c33: v128,
+): void {
   if (bias != 0) {
     const d0 = v128.load(bias, 0), d1 = v128.load(bias, 16);
     const d2 = wide ? v128.load(bias, 32) : d0, d3 = wide ? v128.load(bias, 48) : d0;
@@ -184,25 +202,13 @@ export const REPLACE: i32 = 0, CONTINUE: i32 = 1, ADD: i32 = 2;
     if (height > 3) { c30 = f32x4.add(v128.load(row, 0), c30); c31 = f32x4.add(v128.load(row, 16), c31); if (wide) { c32 = f32x4.add(v128.load(row, 32), c32); c33 = f32x4.add(v128.load(row, 48), c33); } }
     row = c;
   }
-  if (bias != 0) {
-    const d0 = v128.load(bias, 0), d1 = v128.load(bias, 16);
-    const d2 = wide ? v128.load(bias, 32) : d0, d3 = wide ? v128.load(bias, 48) : d0;
-    c00 = f32x4.add(c00, d0); c01 = f32x4.add(c01, d1); if (wide) { c02 = f32x4.add(c02, d2); c03 = f32x4.add(c03, d3); }
-    if (height > 1) { c10 = f32x4.add(c10, d0); c11 = f32x4.add(c11, d1); if (wide) { c12 = f32x4.add(c12, d2); c13 = f32x4.add(c13, d3); } }
-    if (height > 2) { c20 = f32x4.add(c20, d0); c21 = f32x4.add(c21, d1); if (wide) { c22 = f32x4.add(c22, d2); c23 = f32x4.add(c23, d3); } }
-    if (height > 3) { c30 = f32x4.add(c30, d0); c31 = f32x4.add(c31, d1); if (wide) { c32 = f32x4.add(c32, d2); c33 = f32x4.add(c33, d3); } }
-  }
-  if (relu) {
-    const zero = f32x4.splat(0.0);
-    c00 = f32x4.max(c00, zero); c01 = f32x4.max(c01, zero); if (wide) { c02 = f32x4.max(c02, zero); c03 = f32x4.max(c03, zero); }
-    if (height > 1) { c10 = f32x4.max(c10, zero); c11 = f32x4.max(c11, zero); if (wide) { c12 = f32x4.max(c12, zero); c13 = f32x4.max(c13, zero); } }
-    if (height > 2) { c20 = f32x4.max(c20, zero); c21 = f32x4.max(c21, zero); if (wide) { c22 = f32x4.max(c22, zero); c23 = f32x4.max(c23, zero); } }
-    if (height > 3) { c30 = f32x4.max(c30, zero); c31 = f32x4.max(c31, zero); if (wide) { c32 = f32x4.max(c32, zero); c33 = f32x4.max(c33, zero); } }
-  }
-  v128.store(row, c00, 0); v128.store(row, c01, 16); if (wide) { v128.store(row, c02, 32); v128.store(row, c03, 48); } row += rowBytes;
-  if (height > 1) { v128.store(row, c10, 0); v128.store(row, c11, 16); if (wide) { v128.store(row, c12, 32); v128.store(row, c13, 48); } row += rowBytes; }
-  if (height > 2) { v128.store(row, c20, 0); v128.store(row, c21, 16); if (wide) { v128.store(row, c22, 32); v128.store(row, c23, 48); } row += rowBytes; }
-  if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); if (wide) { v128.store(row, c32, 32); v128.store(row, c33, 48); } }
+  finishTile(
+    height, wide, row, rowBytes, bias, relu,
+    c00, c01, c02, c03,
+    c10, c11, c12, c13,
+    c20, c21, c22, c23,
+    c30, c31, c32, c33,
+  );
 }
 
 /** Computes the tile at `c`, with a `height` of 4, 2 or 1; only a height of 4 can be wide. */
