@@ -1,6 +1,6 @@
 /** Functions of four floats in float32, and powers computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
-  atanh2Polynomials, atanh4Polynomial, exp2Polynomials, exp4Polynomial, log4Polynomial, tail4Polynomial, tanh4Polynomial,
+  atanh2Polynomials, atanh4Polynomial, exp2Polynomials, exp4Polynomial, log4Polynomial, tail4Polynomial,
 } from './generated/programs';
 import { storeLanes, workspace } from './shared';
 
@@ -11,18 +11,34 @@ import { storeLanes, workspace } from './shared';
   return f32x4.pmin(f32x4.pmax(x, f32x4.splat(low)), f32x4.splat(high));
 }
 
+/** Plus 1.5 * 2^23: x / log(2) rounded to an integer n, which the lowest bits have. */
+// @ts-ignore: decorator
+@inline function shiftedQuotient(x: v128): v128 {
+  return f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912.0));
+}
+
+/** `x - n log(2)`. */
+// @ts-ignore: decorator
+@inline function remainder(x: v128, shifted: v128): v128 {
+  const n = f32x4.sub(shifted, f32x4.splat(12582912.0));
+  const high = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
+  return f32x4.sub(high, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
+}
+
+/** `e^r - 1` for |r| <= log(2) / 2. */
+// @ts-ignore: decorator
+@inline function smallPower(r: v128): v128 {
+  return f32x4.add(f32x4.mul(exp4Polynomial(r), f32x4.mul(r, r)), r);
+}
+
 /** `e^(x + small)` if `isSum` is set, else `e^x`, for x in [-150, 90]. */
 // @ts-ignore: decorator
 @inline function exponential(x: v128, isSum: bool, small: v128): v128 {
-  const shift = f32x4.splat(12582912.0);
-  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), shift);
-  const n = f32x4.sub(shifted, shift);
-  const high = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  let r = f32x4.sub(high, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
+  const shifted = shiftedQuotient(x);
+  let r = remainder(x, shifted);
   if (isSum) r = f32x4.add(r, small);
-  let p = exp4Polynomial(r);
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1.0));
-  // The lowest bits of `shifted` are those of n. Two factors reach every subnormal.
+  const p = f32x4.add(smallPower(r), f32x4.splat(1.0));
+  // Two factors reach every subnormal.
   const whole = i32x4.sub(shifted, i32x4.splat(0x4b400000));
   const half = i32x4.shr_s(whole, 1);
   return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
@@ -67,15 +83,15 @@ import { storeLanes, workspace } from './shared';
 
 // @ts-ignore: decorator
 @inline export function tanh4(x: v128): v128 {
-  const magnitude = f32x4.abs(x);
-  const squared = f32x4.mul(x, x);
-  const p = f32x4.mul(f32x4.mul(tanh4Polynomial(squared), squared), magnitude);
-  const series = f32x4.add(p, magnitude);
-  const one = f32x4.splat(1.0);
-  const power = exp4(f32x4.add(magnitude, magnitude));
-  const value = f32x4.sub(one, f32x4.div(f32x4.splat(2.0), f32x4.add(power, one)));
-  const chosen = v128.bitselect(series, value, f32x4.lt(magnitude, f32x4.splat(0.625)));
-  return v128.bitselect(x, chosen, i32x4.splat(0x80000000));
+  const sign = i32x4.splat(0x80000000);
+  const power = f32x4.pmax(v128.or(f32x4.add(x, x), sign), f32x4.splat(-60.0));
+  const shifted = shiftedQuotient(power);
+  // Shifting by 23 leaves of `shifted` the bits of n.
+  const factor = powerOfTwo(shifted);
+  const small = smallPower(remainder(power, shifted));
+  const difference = f32x4.add(f32x4.mul(factor, small), f32x4.sub(factor, f32x4.splat(1.0)));
+  const value = f32x4.div(difference, f32x4.add(difference, f32x4.splat(2.0)));
+  return v128.bitselect(x, value, sign);
 }
 
 // @ts-ignore: decorator

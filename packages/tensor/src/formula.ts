@@ -32,8 +32,6 @@ export const polynomials = {
   ],
   /** 1/13, …, 1/3, 1. */
   atanh4: [1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1].map(fround),
-  /** Cephes's tanhf: `(tanh(x) / x - 1) / x^2` in x^2, for |x| < 0.625. */
-  tanh4: [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1].map(fround),
   /** With `t = 1 / (1 + 0.34 x)`: `exp(x^2 / 2) (1 - normalCdf(x)) / t` in 0.34 x t, for x in [0, 15]; fitted by minimax. */
   tail4: [
     -0.02563762106001377, 0.06785859167575836, -0.025828858837485313, -0.03168186545372009, -0.0761289969086647,
@@ -89,12 +87,17 @@ export function exp32(x: number): number {
 
 /** `e^(x + small)` for x in [-150, 90], with a small term that x has no bits for. */
 function expOfSum(x: number, small: number): number {
+  const { n, r } = split(x);
+  const sum = add(r, small);
+  const polynomial = add(add(mul(horner32(polynomials.exp4, sum), mul(sum, sum)), sum), 1);
+  const half = n >> 1;
+  return mul(mul(polynomial, powerOfTwo(half)), powerOfTwo(n - half));
+}
+
+/** Splits x into `n log(2) + r` with an integer n, for x in [-150, 90]. */
+function split(x: number): { readonly n: number; readonly r: number } {
   const n = add(add(mul(x, log2OfE), roundingShift), -roundingShift);
-  const r = add(add(add(x, -mul(n, log2High)), -mul(n, log2Low)), small);
-  const polynomial = add(add(mul(horner32(polynomials.exp4, r), mul(r, r)), r), 1);
-  const whole = n | 0;
-  const half = whole >> 1;
-  return mul(mul(polynomial, powerOfTwo(half)), powerOfTwo(whole - half));
+  return { n: n | 0, r: add(add(x, -mul(n, log2High)), -mul(n, log2Low)) };
 }
 
 /** Natural logarithm of a float32: within 1 ulp; -infinity for 0, NaN below 0 and for NaN. */
@@ -119,17 +122,15 @@ export function log32(x: number): number {
   return add(add(r, tail), mul(exponent, log2High));
 }
 
-/** Below this magnitude `1 - exp` would cancel. */
-const smallArgument = 0.625;
-
-/** Hyperbolic tangent, within 4 ulp; -0 for -0. */
+/** Hyperbolic tangent, within 3 ulp; -0 for -0. With `d = e^(-2 |x|) - 1`, its magnitude is `-d / (d + 2)`. */
 function tanh32(x: number): number {
-  const magnitude = Math.abs(x);
-  const squared = mul(x, x);
-  const value =
-    magnitude < smallArgument
-      ? add(mul(mul(horner32(polynomials.tanh4, squared), squared), magnitude), magnitude)
-      : add(1, -fround(2 / add(exp32(add(magnitude, magnitude)), 1)));
+  // From e^-60 on, d is -1.
+  const power = Math.max(mul(Math.abs(x), -2), -60);
+  const { n, r } = split(power);
+  const factor = powerOfTwo(n);
+  // `e^r - 1` is small where d is, so that nothing cancels.
+  const difference = add(mul(factor, add(mul(horner32(polynomials.exp4, r), mul(r, r)), r)), add(factor, -1));
+  const value = Math.abs(fround(difference / add(difference, 2)));
   return x < 0 || Object.is(x, -0) ? -value : value;
 }
 

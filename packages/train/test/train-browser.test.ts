@@ -115,4 +115,14 @@ describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () =
     const answers = await opened.page.evaluate((given) => window.answersOf(given.bytes, given.rows), { bytes, rows });
     expect(answers).toEqual(expected);
   });
+
+  it('says what a page of an origin that may not join lacks', async () => {
+    const origin = new URL(opened.page.url()).origin;
+    await using run = train({ ...tiny, listen: { port: 0, allowOrigins: ['http://page.example'] } });
+    const { worker: url } = await run.addresses;
+    const { host } = new URL(url);
+    await expect(opened.page.evaluate((address) => window.joinRun(address), url)).rejects.toThrow(
+      `no connection to the coordinator: expected one at ${host} that lets pages of ${origin} join (--allow-origin)`,
+    );
+  });
 });

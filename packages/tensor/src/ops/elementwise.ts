@@ -156,7 +156,7 @@ export const softsign = unary({
   },
 });
 
-/** Hyperbolic tangent, within 4 ulp. */
+/** Hyperbolic tangent, within 3 ulp. */
 export const tanh = unary({ name: 'tanh', gradient: (g, _, y) => mul(g, sub(1, mul(y, y))) });
 
 /** `1 / (1 + e^-x)`, within 4 ulp; safe for any x. */

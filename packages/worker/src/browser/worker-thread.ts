@@ -226,15 +226,21 @@ function close(backend: Backend & { close?: () => void }): void {
   backend.close?.();
 }
 
-/** Opens the browser's WebSocket to a coordinator. @throws Error without a cause, which browsers do not tell scripts */
+/** Opens the browser's WebSocket to a coordinator. @throws Error that guesses: browsers tell scripts no cause */
 async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
   const frames = new FramePool();
   const ends = { side: 'worker', remote: url, maxFrameBytes, frames, copies: true } as const;
   const transport = webSocketTransport(socket as WebSocketLike, ends);
+  const { host } = new URL(url);
+  const expected =
+    host === location.host
+      ? ''
+      : `: expected one at ${host} that lets pages of ${location.origin} join (--allow-origin)`;
+  const message = `no connection to the coordinator${expected}`;
   await new Promise<void>((resolve, reject) => {
     socket.addEventListener('open', () => resolve(), { once: true });
-    socket.addEventListener('error', () => reject(new Error('no connection to the coordinator')), { once: true });
+    socket.addEventListener('error', () => reject(new Error(message)), { once: true });
   });
   return transport;
 }
