@@ -46,6 +46,7 @@ interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly nowMs: () => number;
   readonly epochs: number;
   readonly data: DataSummary;
+  readonly testSamples: number;
   /** Name of the samples that are evaluated after each epoch. */
   readonly heldOut?: 'test' | 'validation';
 }
@@ -101,7 +102,9 @@ export class Display {
     const nowMs = this.#options.nowMs();
     // Earlier steps may not have been shown.
     this.#firstStep ??= event.step - Math.round(event.samplesSoFar / event.samples);
-    if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
+    // The live line after the last step stays until the weights are evaluated, which may take long.
+    const isLast = this.#isLive && event.step === this.#options.steps;
+    if (!isLast && nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
     this.#drawnAtMs = nowMs;
     const pieces = this.#pieces(event, (nowMs - this.#startedAtMs) / 1000);
     if (this.#isLive) this.#draw(this.#liveLine(pieces, event.step));
@@ -155,8 +158,10 @@ export class Display {
 
   #pieces(event: StepEvent, seconds: number): Piece[] {
     const { step, epoch, samplesSoFar, workers, smoothedLoss: loss, smoothedAccuracy: accuracy } = event;
-    const { steps, epochs, data } = this.#options;
+    const { steps, epochs, data, testSamples } = this.#options;
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
+    const rest =
+      step === steps ? `evaluating on ${samplesText(testSamples, data)}` : `${durationText(secondsLeft)} left`;
     const quality =
       accuracy === null
         ? `RMSE ${measured(rootMeanSquaredError(loss, data.standardization))}`
@@ -171,7 +176,7 @@ export class Display {
             { text: quality, priority: 3 },
           ]
         : [{ text: 'loss not finite', priority: 4 }]),
-      { text: `${durationText(secondsLeft)} left`, priority: 7 },
+      { text: rest, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
   }
@@ -314,12 +319,12 @@ export class RunDisplay {
   }
 
   #begin({ config, stepsPerEpoch }: PreparedEvent): void {
-    const { steps, epochs, data } = config;
+    const { steps, epochs, data, testSamples } = config;
     const heldOut = heldOutWord(config);
     const nowMs = (): number => performance.now();
     this.#isAlone = config.workers === 'single';
     const colors = colorsFor(process.stdout);
-    const shown = { steps, stepsPerEpoch, epochs, data, heldOut };
+    const shown = { steps, stepsPerEpoch, epochs, data, testSamples, heldOut };
     this.#display = new Display({ stream: process.stdout, colors, nowMs, ...shown });
   }
 }

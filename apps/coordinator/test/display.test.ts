@@ -27,6 +27,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
     steps,
     stepsPerEpoch,
     epochs: Math.ceil(steps / stepsPerEpoch),
+    testSamples: 10_000,
     data: { sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10, ...data },
   });
   return {
@@ -177,6 +178,16 @@ describe('in a terminal', () => {
     expect(taken()).toBe(erase);
     display.end();
     expect(taken()).toBe('');
+  });
+
+  it('it says after the last step what is evaluated, however soon that step came', () => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, steps: 2, stepsPerEpoch: 2 });
+    display.started();
+    wait(1000);
+    step(0);
+    expect(taken()).toMatch(/ 1 s left$/);
+    step(1);
+    expect(taken()).toMatch(/ · evaluating on 10,000 images$/);
   });
 
   it('loss and accuracy are those that the record has smoothed', () => {

@@ -200,7 +200,10 @@ function rowsOf({ samples, count }: SampleBatch): ShardBatch['samplesOf'] {
   return (from, to) => samples.subarray(from * size, to * size);
 }
 
-/** Bytes are moved to the backend's memory and converted there; floats are copied as they are needed. */
+/**
+ * Scaled bytes are moved to the backend's memory and converted there. Floats and tokens are copied as they are needed:
+ * a sample of tokens has few values, and a long text would be in memory twice while it is moved.
+ */
 function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) => ShardBatch['samplesOf'] {
   const table = tableOf(backend, dataset);
   if (!table) return (numbers) => (from, to) => gatherValues(dataset.samples, numbers.subarray(from, to));
@@ -208,9 +211,9 @@ function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) =>
   return (numbers) => (from, to) => ({ table, numbers: numbers.subarray(from, to) });
 }
 
-/** Returns a copy of the samples in the backend's memory; undefined unless they are bytes. */
+/** Returns a copy of the samples in the backend's memory; undefined unless they are scaled bytes. */
 function tableOf(backend: Backend, { samples, count }: Dataset): ByteTable | undefined {
-  if (samples.dtype !== 'u8') return undefined;
+  if (samples.role !== 'scaled') return undefined;
   const size = sizeOfField(samples);
   const table = createByteTable(backend, count, size);
   table.bytes.set(samples.values);

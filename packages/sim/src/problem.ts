@@ -116,11 +116,8 @@ function tinyDataset(count: number, format: Partial<DataFormat> = {}): Dataset {
 }
 
 function tinyText(count: number, tokens: number, random: () => number): Dataset {
-  const samples = tokenSamples(
-    Uint16Array.from({ length: count * 4 }, () => Math.floor(tokens * random())),
-    4,
-    tokens,
-  );
+  const values = Array.from({ length: count * 4 }, () => Math.floor(tokens * random()));
+  const samples = tokenSamples(tokens <= 256 ? Uint8Array.from(values) : Uint16Array.from(values), 4, tokens);
   const vocabulary = Array.from({ length: tokens }, (_, token) => `${token}`);
   return { samples, targets: nextTargets(vocabulary, 3), count };
 }

@@ -2,7 +2,7 @@
 
 import type { InlineCompute } from '@lockstep/compute';
 import { createLocalCompute, InlineCopy, InlineGradient } from '@lockstep/compute';
-import { movableSamples } from '@lockstep/data';
+import { movableSamples, tokenField } from '@lockstep/data';
 import { type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
 import type { DataFormat, InnerSteps } from '@lockstep/rules';
 import { planRun } from '@lockstep/rules';
@@ -11,7 +11,7 @@ import { nodeThreads } from '@lockstep/tensor/node';
 import { systemClock } from '@lockstep/worker';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hash, hostBackend } from '../../../compute/test/support.ts';
-import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
+import { sampleFields, targetFields, textFormat } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
 import { nodePlatform } from '../../src/node/node-platform.ts';
@@ -24,6 +24,17 @@ const usualModel = parseModel({
   name: 'tiny',
   input: [4],
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 3 }],
+});
+/** Predicts the next token at each of three positions. */
+const textModel = parseModel({
+  name: 'tiny text',
+  input: [3],
+  layers: [
+    { type: 'embedding', tokens: 200, width: 2 },
+    { type: 'positions' },
+    { type: 'attention', heads: 1 },
+    { type: 'tiedOutput' },
+  ],
 });
 
 const reference = await hostBackend();
@@ -96,6 +107,7 @@ describe('an inline worker', () => {
     ]),
     [{}, everywhere],
     [{ sampleField: sampleFields.f32 }, everywhere],
+    [{ ...textFormat, sampleField: tokenField(4, 200), model: textModel }, own],
     [{ targetField: targetFields.f32 }, everywhere],
     [{ sampleField: sampleFields.f32, targetField: targetFields.f32 }, everywhere],
     [{ innerSteps }, everywhere],
@@ -117,15 +129,21 @@ describe('an inline worker', () => {
     expect(rounded.expected()).not.toEqual(plain.expected());
   });
 
-  it('keeps the only copy of samples that are bytes, also where memory grows', async () => {
+  it('keeps the only copy of samples that are scaled bytes, also where memory grows', async () => {
     for (const backend of [reference, threaded]) {
       const { dataset, given } = await createInlineRun({ backend });
       expect(given).toHaveLength(0);
       backend.free(backend.allocate(5_000_000));
       expect(dataset.samples).toEqual(tinyDataset(50).samples);
     }
-    const floats = await createInlineRun({ sampleField: sampleFields.f32 });
-    expect(floats.dataset.samples.values).toBe(floats.given);
+  });
+
+  it.each<[what: string, options: Options]>([
+    ['floats', { sampleField: sampleFields.f32 }],
+    ['tokens that are bytes', { ...textFormat, sampleField: tokenField(4, 200), model: textModel }],
+  ])('leaves samples where they are if they are %s', async (_what, options) => {
+    const { dataset, given } = await createInlineRun(options);
+    expect(dataset.samples.values).toBe(given);
   });
 
   it('is in the records of the run as a worker like others, token or not', async () => {
