@@ -1,6 +1,7 @@
 /** Functions of four floats in float32, and powers computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
-  atanh2Polynomials, atanh4Polynomial, exp2Polynomials, exp4Polynomial, log4Polynomial, tail4Polynomial,
+  atanh2Polynomials, atanh4Polynomial, exp2Polynomials, exp4Polynomial, log4Polynomial, power4Polynomial,
+  tail4Polynomial,
 } from './generated/programs';
 import { storeLanes, workspace } from './shared';
 
@@ -11,33 +12,16 @@ import { storeLanes, workspace } from './shared';
   return f32x4.pmin(f32x4.pmax(x, f32x4.splat(low)), f32x4.splat(high));
 }
 
-/** Plus 1.5 * 2^23: x / log(2) rounded to an integer n, which the lowest bits have. */
-// @ts-ignore: decorator
-@inline function shiftedQuotient(x: v128): v128 {
-  return f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912.0));
-}
-
-/** `x - n log(2)`. */
-// @ts-ignore: decorator
-@inline function remainder(x: v128, shifted: v128): v128 {
-  const n = f32x4.sub(shifted, f32x4.splat(12582912.0));
-  const high = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  return f32x4.sub(high, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-}
-
-/** `e^r - 1` for |r| <= log(2) / 2. */
-// @ts-ignore: decorator
-@inline function smallPower(r: v128): v128 {
-  return f32x4.add(f32x4.mul(exp4Polynomial(r), f32x4.mul(r, r)), r);
-}
-
 /** `e^(x + small)` if `isSum` is set, else `e^x`, for x in [-150, 90]. */
 // @ts-ignore: decorator
 @inline function exponential(x: v128, isSum: bool, small: v128): v128 {
-  const shifted = shiftedQuotient(x);
-  let r = remainder(x, shifted);
+  // x / log(2), plus 1.5 * 2^23: it is rounded to an integer n, which the lowest bits have.
+  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912.0));
+  const n = f32x4.sub(shifted, f32x4.splat(12582912.0));
+  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
+  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
   if (isSum) r = f32x4.add(r, small);
-  const p = f32x4.add(smallPower(r), f32x4.splat(1.0));
+  const p = f32x4.add(f32x4.add(f32x4.mul(exp4Polynomial(r), f32x4.mul(r, r)), r), f32x4.splat(1.0));
   // Two factors reach every subnormal.
   const whole = i32x4.sub(shifted, i32x4.splat(0x4b400000));
   const half = i32x4.shr_s(whole, 1);
@@ -85,10 +69,12 @@ import { storeLanes, workspace } from './shared';
 @inline export function tanh4(x: v128): v128 {
   const sign = i32x4.splat(0x80000000);
   const power = f32x4.pmax(v128.or(f32x4.add(x, x), sign), f32x4.splat(-60.0));
-  const shifted = shiftedQuotient(power);
-  // Shifting by 23 leaves of `shifted` the bits of n.
-  const factor = powerOfTwo(shifted);
-  const small = smallPower(remainder(power, shifted));
+  // As in `exponential`, plus 127: shifting by 23 leaves the bits of 2^n.
+  const shifted = f32x4.add(f32x4.mul(power, f32x4.splat(1.44269504088896341)), f32x4.splat(12583039.0));
+  const factor = i32x4.shl(shifted, 23);
+  const n = f32x4.sub(shifted, f32x4.splat(12583039.0));
+  const r = f32x4.sub(power, f32x4.mul(n, f32x4.splat(0.693147180559945309)));
+  const small = f32x4.add(f32x4.mul(power4Polynomial(r), f32x4.mul(r, r)), r);
   const difference = f32x4.add(f32x4.mul(factor, small), f32x4.sub(factor, f32x4.splat(1.0)));
   const value = f32x4.div(difference, f32x4.add(difference, f32x4.splat(2.0)));
   return v128.bitselect(x, value, sign);
