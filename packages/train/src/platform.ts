@@ -8,7 +8,7 @@ import type { DatasetEvaluator } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
-import type { ListeningEvent } from './events.ts';
+import type { TrainingEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
@@ -62,7 +62,7 @@ export interface Host {
     createInline: (reason: string) => DatasetEvaluator<Evaluated>,
   ): DatasetEvaluator<Evaluated>;
   /** Creates a place for a server and its local workers; nothing is open yet. */
-  createSite(emit: (event: ListeningEvent) => void): Site;
+  createSite(emit: (event: TrainingEvent) => void): Site;
 }
 
 /** Setup of an evaluation thread. */

@@ -44,6 +44,7 @@ describe('the origin of a page', () => {
       secure: false,
       allowedOrigins: [],
       turnedAway: newTurnedAwayCounts(),
+      tell: () => {},
       ...options,
     })({
       headers: { host, ...(origin === undefined ? {} : { origin }) },
@@ -97,6 +98,24 @@ describe('the origin of a page', () => {
     ['with a login that looks like it', 'https://page.example@evil.example', 403],
   ])('may be allowed, and is compared as browsers write it: %s', (_, origin, status) => {
     expect(check('127.0.0.1:7070', origin, { allowedOrigins: ['https://page.example'] })).toBe(status);
+  });
+
+  it('is told once if its pages are turned away, for as many origins as people have', () => {
+    const told: string[] = [];
+    const turnedAway = newTurnedAwayCounts();
+    const tell = (message: string): number => told.push(message);
+    const checked = createOriginCheck({ host: '127.0.0.1', secure: false, allowedOrigins: [], turnedAway, tell });
+    const ask = (origin: string) => checked({ headers: { host: '127.0.0.1:7070', origin } });
+    for (const _ of Array(3)) ask('https://page.example');
+    ask('http://127.0.0.1:7070');
+    expect(told).toEqual([
+      'a page of https://page.example was turned away: --allow-origin https://page.example lets it join',
+    ]);
+    ask(`https://${'a.'.repeat(100)}example`);
+    expect(told).toHaveLength(1);
+    for (let site = 0; site < 1_000; site++) ask(`https://${site}.example`);
+    expect(told).toHaveLength(8);
+    expect(turnedAway.origin).toBe(1_004);
   });
 
   it('is checked for workers, viewers and plain requests alike, without effect on the run', async () => {

@@ -150,9 +150,10 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const local = new LocalWorkers();
   let rules: Relay | undefined;
   const tls = await openTls(listen?.tls, host, undefined);
+  const tell = (message: string): void => emit({ type: 'note', message });
   const server = await openRelayServer({
     ...{ host, port: listen?.port, token, allowedOrigins: listen?.allowOrigins ?? [], relay: () => rules },
-    tls,
+    ...{ tls, tell },
     upstream: new Upstream(() => book.joined && { ...book.joined, token: book.token ?? above }),
   });
   emit(server.listening);
@@ -166,7 +167,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
     },
     localAddress(addresses, token, tls),
     // The failure of local workers is no failure of the relay, since others may join.
-    { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
+    { log: tell, onAllFailed: () => {} },
   );
   const open = (): Relay =>
     new Relay({

@@ -33,6 +33,8 @@ interface ServerOptions {
   /** Origins such as `https://page.example`, whose pages may connect besides our own. */
   readonly allowedOrigins: readonly string[];
   readonly turnedAway: TurnedAwayCounts;
+  /** Receives a sentence for each of the first origins whose pages are turned away: a browser tells a page no reason. */
+  readonly tell: (message: string) => void;
 }
 
 export interface OwnServerOptions extends ServerOptions {
@@ -371,6 +373,10 @@ type OriginCheck = (
   request: Pick<IncomingMessage, 'headers'>,
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;
 
+/** More origins, or longer ones, are nobody's page. */
+const mostToldOrigins = 8;
+const longestToldOrigin = 200;
+
 /**
  * Decides which pages may open sockets here, and by which names this machine may be addressed.
  *
@@ -378,7 +384,9 @@ type OriginCheck = (
  * with `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an
  * address, or a known name of this machine.
  */
-export function createOriginCheck({ host, secure, allowedOrigins, turnedAway }: OriginOptions): OriginCheck {
+export function createOriginCheck(options: OriginOptions): OriginCheck {
+  const { host, secure, allowedOrigins, turnedAway, tell } = options;
+  const told = new Set<string>();
   const machine = hostname().toLowerCase();
   const names = new Set(['localhost', machine, `${machine}.local`, host.toLowerCase()]);
   for (const origin of allowedOrigins) names.add(new URL(origin).hostname);
@@ -399,6 +407,10 @@ export function createOriginCheck({ host, secure, allowedOrigins, turnedAway }: 
     if (headers.origin === undefined) return undefined;
     const page = originOf(headers.origin)?.origin;
     if (page !== undefined && (page === own.origin || allowedOrigins.includes(page))) return undefined;
+    if (page !== undefined && page.length <= longestToldOrigin && told.size < mostToldOrigins && !told.has(page)) {
+      told.add(page);
+      tell(`a page of ${page} was turned away: --allow-origin ${page} lets it join`);
+    }
     return refusal(
       403,
       'this page was served from another origin: open the address that the coordinator printed, or allow this origin with --allow-origin',

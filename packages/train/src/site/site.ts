@@ -7,7 +7,7 @@ import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { Dashboard, type DashboardOptions } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
 import { Permission, Viewers } from '../dashboard/viewers.ts';
-import type { ListeningEvent, TrainingEvent } from '../events.ts';
+import type { TrainingEvent } from '../events.ts';
 import type { LocalWorkersSetup, NetworkSettings, Prepared } from '../prepared.ts';
 import type { Report, TurnedAway } from '../record/report.ts';
 import { version } from '../version.ts';
@@ -48,7 +48,7 @@ const endCode = 1001;
 const restartCode = 1012;
 
 export class Site {
-  readonly #emit: (event: ListeningEvent) => void;
+  readonly #emit: (event: TrainingEvent) => void;
   readonly #local = new LocalWorkers();
   readonly #earlierRuns = new EarlierRuns();
   #standing: Standing | undefined;
@@ -56,7 +56,7 @@ export class Site {
   #forgetData = (): void => {};
   #closed: Promise<void> | undefined;
 
-  constructor(emit: (event: ListeningEvent) => void) {
+  constructor(emit: (event: TrainingEvent) => void) {
     this.#emit = emit;
   }
 
@@ -163,11 +163,12 @@ export class Site {
 /** A listening server and its tokens. */
 type Standing = Awaited<ReturnType<typeof openStanding>>;
 
-async function openStanding(settings: NetworkSettings, emit: (event: ListeningEvent) => void) {
+async function openStanding(settings: NetworkSettings, emit: (event: TrainingEvent) => void) {
   const { listen, token, code, adminToken, tls } = settings;
   const { host, server: given, path = '' } = listen;
   const turnedAway = newTurnedAwayCounts();
-  const options = { host, allowedOrigins: listen.allowOrigins ?? [], turnedAway };
+  const tell = (message: string): void => emit({ type: 'note', message });
+  const options = { host, allowedOrigins: listen.allowOrigins ?? [], turnedAway, tell };
   const server = given ? attachServer(given, path, options) : await openServer({ ...options, port: listen.port, tls });
   const { port } = server;
   const shown = { token, adminToken, tls: given && hasTls(given) ? {} : tls };
