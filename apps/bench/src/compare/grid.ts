@@ -39,12 +39,12 @@ type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly mod
  * engine compiles on the core that a second thread or worker would use.
  */
 export const defaultPoints: readonly Point[] = [
-  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 700 },
-  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 440 },
-  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 190 },
-  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 65 },
+  { model: 'mlp', batch: 64, learningRate: 0.1, steps: 1_000 },
+  { model: 'mlp', batch: 128, learningRate: 0.15, steps: 700 },
+  { model: 'mlp', batch: 512, learningRate: 0.3, steps: 400 },
+  { model: 'mlp', batch: 2048, learningRate: 0.35, steps: 100 },
   { model: wideModelFile, batch: 512, learningRate: 0.3, steps: 88 },
-  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 36 },
+  { model: 'cnn', batch: 256, learningRate: 0.15, steps: 72 },
   { model: 'gpt', batch: 12, learningRate: 0.1, steps: 60 },
 ];
 

@@ -247,8 +247,6 @@ async function within<Value>(limitMs: number, value: Promise<Value>, failure: st
 
 /** Steps of the run that shows how long a step takes here: no run has fewer. */
 const calibrationSteps = 12;
-/** Steps of a run for which fewer rounds are made, if there is no time for more. */
-const leastSteps = 24;
 /** Time left for the first training's peers, before they are known, and for the end. */
 const [firstPeersMs, reserveMs] = [8_000, 5_000];
 /** Rough costs of a row: its start-up and its steps, as multiples of those of one thread. */
@@ -288,7 +286,8 @@ export class TimeBudget {
       startUpMs += costs[kind].startUp * startUp * this.#pace;
       stepMs += costs[kind].step * measured.msPerStep * this.#pace;
     }
-    const fitting = Math.floor(availableMs / (startUpMs + leastSteps * stepMs));
+    // Rather fewer rounds than fewer steps: engines of several processes are still compiling in a short run.
+    const fitting = Math.floor(availableMs / (startUpMs + training.steps * stepMs));
     const chosenRounds = Math.min(rounds, Math.max(1, fitting));
     const most = Math.round(training.steps * this.#mostTimes);
     const steps = Math.floor((availableMs / chosenRounds - startUpMs) / stepMs);
