@@ -61,7 +61,7 @@ const tinyModel = parseModel({
 });
 
 /** Predicts the next token at each of three positions. */
-const textModel = parseModel({
+export const textModel = parseModel({
   name: 'tiny text',
   input: [3],
   layers: [

@@ -74,22 +74,22 @@ it.skipIf(!existsSync('/dev/shm')).each([
       return opened.at(-1);
     });
     onTestFinished(() => spy.mockRestore());
-    const { report } = await runOf({ model, ...(isOfThisMachine && { listen: { port: 0 } }) }).run.result;
+    // What arrives after the last step, from a worker whose shard another one has computed as well, may miss the report.
+    let received = 0;
+    const onStep = (): void => {
+      received = opened.reduce((sum, memory) => sum + memory!.receivedBytes, 0);
+    };
+    const { report } = await runOf({ model, onStep, ...(isOfThisMachine && { listen: { port: 0 } }) }).run.result;
     const { report: alone } = await runOf({ model, workers: 0 }).run.result;
     expect(report.weightsSha256).toBe(alone.weightsSha256);
-    const passed = { sent: 0, received: 0 };
-    for (const memory of opened) {
-      passed.sent += memory!.sentBytes;
-      passed.received += memory!.receivedBytes;
-    }
+    const sent = opened.reduce((sum, memory) => sum + memory!.sentBytes, 0);
     // Both workers take part in a step, whose vectors have 82 KB or 4.3 MB; the first step checks the workers.
     const vectorBytes = 4 * report.model.parameters * report.steps;
     expect(opened).toHaveLength(2);
-    expect(passed.sent).toBeGreaterThanOrEqual(vectorBytes);
-    expect(passed.received).toBeGreaterThan(vectorBytes / 2);
-    expect(report.wire.bytesSent).toBeGreaterThan(passed.sent);
-    // A shard that another worker has computed as well may still arrive after the report.
-    expect(report.wire.bytesReceived).toBeGreaterThan(vectorBytes / 2);
+    expect(sent).toBeGreaterThanOrEqual(vectorBytes);
+    expect(received).toBeGreaterThan(vectorBytes / 2);
+    expect(report.wire.bytesSent).toBeGreaterThan(sent);
+    expect(report.wire.bytesReceived).toBeGreaterThan(received);
   },
 );
 

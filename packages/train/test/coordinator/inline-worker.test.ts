@@ -11,7 +11,7 @@ import { nodeThreads } from '@lockstep/tensor/node';
 import { systemClock } from '@lockstep/worker';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hash, hostBackend } from '../../../compute/test/support.ts';
-import { sampleFields, targetFields, textFormat } from '../../../sim/src/problem.ts';
+import { sampleFields, targetFields, textFormat, textModel } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
 import { nodePlatform } from '../../src/node/node-platform.ts';
@@ -24,17 +24,6 @@ const usualModel = parseModel({
   name: 'tiny',
   input: [4],
   layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dropout', rate: 0.2 }, { type: 'dense', units: 3 }],
-});
-/** Predicts the next token at each of three positions. */
-const textModel = parseModel({
-  name: 'tiny text',
-  input: [3],
-  layers: [
-    { type: 'embedding', tokens: 200, width: 2 },
-    { type: 'positions' },
-    { type: 'attention', heads: 1 },
-    { type: 'tiedOutput' },
-  ],
 });
 
 const reference = await hostBackend();
