@@ -65,8 +65,9 @@ export class Aggregator {
   }
 
   /**
-   * Decodes the values `[from, to)` of a gradient whose bytes have been validated. Returns their largest absolute
-   * value, or NaN if one is NaN; it is computed here while the values are still in the cache.
+   * Decodes the values `[from, to)` of a gradient whose bytes have been validated; plain values may already be there.
+   * Returns their largest absolute value, or NaN if one is NaN; it is computed here while the values are still in the
+   * cache.
    */
   write(
     memory: SumMemory,
@@ -74,8 +75,9 @@ export class Aggregator {
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
   ): number {
     const values = this.valuesOf(memory).subarray(range.from, range.to);
-    if (encoding === undefined) copyBytes(bytesOf(values), bytes);
-    else decodeVector(bytes, encoding, values, this.#plan.halfUnit);
+    const isThere = bytes.buffer === values.buffer && bytes.byteOffset === values.byteOffset;
+    if (encoding === undefined && !isThere) copyBytes(bytesOf(values), bytes);
+    else if (encoding !== undefined) decodeVector(bytes, encoding, values, this.#plan.halfUnit);
     return this.#largestOf(memory, range);
   }
 

@@ -90,6 +90,11 @@ export interface Compute {
    */
   setWeights(bytes: Uint8Array, step?: number): void;
   /**
+   * The memory of all parameters, for weights that are written there instead of `setWeights`; valid until the next call,
+   * and to be left alone during a computation. Omitted or undefined if it cannot be written.
+   */
+  weightsMemory?(): Uint8Array | undefined;
+  /**
    * Takes each message of weights that arrive in several, unless the first of them arrives while a shard is being
    * computed. `setWeights` follows once the weights are complete. For a compute that forwards them.
    */

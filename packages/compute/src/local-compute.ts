@@ -1,7 +1,7 @@
 /** Computes shards on a backend's threads, yielding to other events between the slices of a long shard. */
 import { classField, type SampleValues } from '@lockstep/data';
 import { defaultKey, parameterCount, parseModel, type SampleRows, sampleSize } from '@lockstep/nn';
-import type { Clock } from '@lockstep/protocol';
+import { bytesOf, type Clock } from '@lockstep/protocol';
 import {
   type Backend,
   type ByteTable,
@@ -51,6 +51,9 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
     },
     setWeights(bytes) {
       uploadFloats(backend, ready().parameters, bytes);
+    },
+    weightsMemory() {
+      return opened && isHostBackend(backend) ? bytesOf(backend.view(opened.parameters)) : undefined;
     },
     createByteCache(count, size) {
       checkSampleSize(size, ready().sliced);

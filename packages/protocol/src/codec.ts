@@ -27,17 +27,12 @@ export function encode(message: Message, pool?: FramePool): Uint8Array<ArrayBuff
   return pool ? (frames.get(message) ?? pack(message, pool)) : frameOf(message);
 }
 
-/** A frame in two parts, one after the other. */
+/** A frame in two parts. */
 export interface FrameParts {
+  /** A frame, but if there is bulk, the last field of its message is empty. */
   readonly head: Uint8Array<ArrayBuffer>;
-  /** The message's own bytes, not a copy. */
+  /** The bytes of that field: the message's own, not a copy. */
   readonly bulk: Uint8Array;
-}
-
-/** Like `encode`, without a copy of the message's bytes: read the parts before those bytes change. */
-export function encodeParts(message: Message): FrameParts {
-  const known = frames.get(message);
-  return known ? { head: known, bulk: noBytes } : partsOf(message);
 }
 
 /** Like `encode`, for a message of the dashboard. */
@@ -54,6 +49,18 @@ export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
  */
 export function decode<S extends Side>(frame: Uint8Array, from: S): MessageFrom<S> {
   return messageIn(messages, frame, from) as MessageFrom<S>;
+}
+
+/**
+ * Like `decode`, for a frame in two parts.
+ * @param bulkOf returns the bulk of a message of this type; undefined if there is none
+ */
+export function decodeParts<S extends Side>(
+  head: Uint8Array,
+  from: S,
+  bulkOf: (type: Message['type']) => Uint8Array | undefined,
+): MessageFrom<S> {
+  return messageIn(messages, head, from, bulkOf as (type: string) => Uint8Array | undefined) as MessageFrom<S>;
 }
 
 /** Like `decode`, for a message of the dashboard. */
@@ -137,7 +144,8 @@ function pack(message: object, pool?: FramePool): Uint8Array<ArrayBuffer> {
   return joinParts(partsOf(message), pool);
 }
 
-function partsOf(message: object): FrameParts {
+/** Encodes a message without a copy of its longest bytes, if they are long: read them before they change. */
+export function partsOf(message: object): FrameParts {
   let [longest, bulk] = ['', noBytes];
   for (const [key, value] of Object.entries(message)) {
     if (value instanceof Uint8Array && value.length > bulk.length) [longest, bulk] = [key, value];
@@ -146,29 +154,32 @@ function partsOf(message: object): FrameParts {
     return { head: new Uint8Array(packr.pack(message, RESET_BUFFER_MODE)), bulk: noBytes };
   }
   const { [longest]: _, ...fields } = message as Record<string, unknown>;
-  const packed = packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE).slice(0, -emptyHeaderBytes);
-  const head = new Uint8Array(packed.length + headerBytes);
-  head.set(packed);
-  head[packed.length] = binary32;
-  new DataView(head.buffer).setUint32(packed.length + 1, bulk.length);
-  return { head, bulk };
+  return { head: new Uint8Array(packr.pack({ ...fields, [longest]: noBytes }, RESET_BUFFER_MODE)), bulk };
 }
 
 /** Returns the whole frame, with a copy of its bulk bytes if it has any. */
 export function joinParts({ head, bulk }: FrameParts, pool?: FramePool): Uint8Array<ArrayBuffer> {
   if (bulk.length === 0) return head;
-  const length = head.length + bulk.length;
+  const bulkAt = head.length - emptyHeaderBytes + headerBytes;
+  const length = bulkAt + bulk.length;
   const memory = pool ? pool.take(length + wordBytes) : newMemory(length);
   // Aligned like the bytes, for a fast copy.
-  const from = (bulk.byteOffset - head.length) & (wordBytes - 1);
+  const from = (bulk.byteOffset - bulkAt) & (wordBytes - 1);
   const frame = new Uint8Array(memory, from, length);
-  frame.set(head);
-  copyBytes(frame.subarray(head.length), bulk);
+  frame.set(head.subarray(0, -emptyHeaderBytes));
+  frame[bulkAt - headerBytes] = binary32;
+  new DataView(memory, from).setUint32(bulkAt - headerBytes + 1, bulk.length);
+  copyBytes(frame.subarray(bulkAt), bulk);
   return frame;
 }
 
-/** Decodes a message of `table` that `from` may send. */
-function messageIn(table: MessageTable, frame: Uint8Array, from: string): object {
+/** Decodes a message of `table` that `from` may send. @param bulkOf returns the bytes of its last field, if sent apart */
+function messageIn(
+  table: MessageTable,
+  frame: Uint8Array,
+  from: string,
+  bulkOf?: (type: string) => Uint8Array | undefined,
+): object {
   checkFrame(frame);
   const value = unpack(frame);
   const type = typeOf(table, value);
@@ -176,11 +187,21 @@ function messageIn(table: MessageTable, frame: Uint8Array, from: string): object
   if (entry.from !== from && entry.from !== 'either') {
     throw new ProtocolError(`${type}: expected it from the ${entry.from}, got it from the ${from}`);
   }
+  if (bulkOf) insertBulk(value as Record<string, unknown>, bulkOf(type));
   const result = v.safeParse(entry.schema, value, { abortEarly: true });
   if (!result.success) throw new ProtocolError(faultOf(type, result.issues[0]));
   const message = result.output as object;
   if (frame.length >= bulkFrom) frames.set(message, frame as Uint8Array<ArrayBuffer>);
   return message;
+}
+
+/** Sets the last field of a message, which its frame leaves empty. */
+function insertBulk(message: Record<string, unknown>, bulk: Uint8Array | undefined): void {
+  const last = Object.keys(message).at(-1)!;
+  const empty = message[last];
+  if (!(empty instanceof Uint8Array) || empty.length > 0) refuse('a last field without bytes', describe(empty));
+  if (!bulk) refuse('its bytes in shared memory', 'none');
+  message[last] = bulk;
 }
 
 function unpack(frame: Uint8Array): object {

@@ -1,13 +1,14 @@
 /** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
 import {
   decode,
+  decodeParts,
   encode,
-  encodeParts,
   type FrameParts,
   type FramePool,
   joinParts,
   noBytes,
   ProtocolError,
+  partsOf,
 } from './codec.ts';
 import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
@@ -29,6 +30,11 @@ export interface Closing {
 }
 
 export interface TransportListener<Receives extends Message> {
+  /**
+   * Returns memory for the bytes of a message that is arriving, or undefined. The transport may write them there before
+   * it checks the message, which is delivered at once if it is valid.
+   */
+  memoryFor?(type: Message['type'], byteLength: number): Uint8Array | undefined;
   /** Takes one checked message. Its bytes may be views into the frame: never write to them. */
   onMessage(message: Receives): void;
   /** Called exactly once, after the last message. */
@@ -215,17 +221,23 @@ export abstract class TransportEnd<Receives extends Message, Sends extends Messa
   }
 
   /** Decodes and delivers a frame; closes the connection if it is not a message that the peer may send. */
-  protected deliverFrame(frame: Uint8Array): void {
+  protected deliverFrame(frame: Uint8Array | SharedFrame): void {
     if (this.hasEnded) return;
     let message: Message;
     try {
-      message = decode(frame, this.#peerSide);
+      message = frame instanceof Uint8Array ? decode(frame, this.#peerSide) : this.#decodeShared(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close(error.closeCode, error.message);
       return;
     }
     this.deliver(message as Receives);
+  }
+
+  #decodeShared({ head, bulkLength, read }: SharedFrame): Message {
+    // An undelivered message may be in the listener's memory.
+    const listener = this.#undelivered.length === 0 ? this.#listener : undefined;
+    return decodeParts(head, this.#peerSide, (type) => read(listener?.memoryFor?.(type, bulkLength)));
   }
 
   /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
@@ -268,15 +280,26 @@ export interface WebSocketLike {
   addEventListener(type: 'error', listener: (event: object) => void): void;
 }
 
-/** Memory that both ends of a connection on one machine read and write: long frames pass through it. */
+/** A frame whose bulk is in shared memory. */
+export interface SharedFrame {
+  readonly head: Uint8Array;
+  readonly bulkLength: number;
+  /** Copies the bulk to memory of that length, by default to memory of its own; returns undefined if there is none. */
+  read(memory?: Uint8Array): Uint8Array | undefined;
+}
+
+/** Memory that both ends of a connection on one machine read and write: the bulk of long frames passes through it. */
 export interface SharedFrames {
-  /** Writes a frame. @returns its place, which is sent instead; undefined if the frame is short, or there is no room */
+  /**
+   * Writes the bulk of a frame.
+   * @returns its place and the head, which are sent instead; undefined if the bulk is short, or there is no room
+   */
   write(frame: FrameParts): Uint8Array<ArrayBuffer> | undefined;
-  /** Returns the frame at a place that has arrived; undefined for other data. */
-  frameAt(data: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined;
-  /** Whether new memory was taken for the newest frame. */
+  /** Returns the frame whose place has arrived; undefined for other data. */
+  frameAt(data: ArrayBuffer): SharedFrame | undefined;
+  /** Whether new memory was taken for the newest bulk. */
   readonly tookMemory: boolean;
-  /** Lets the next frame overwrite the newest one, if these bytes are part of it. */
+  /** Lets the next bulk overwrite the newest one, if these bytes are part of it. */
   reuse(bytes: Uint8Array): void;
 }
 
@@ -410,11 +433,8 @@ class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
 
   protected parcelOf(message: Message, isHanded: boolean): Parcel<FrameParts> {
     const { frames, shared } = this.#options;
-    const isVector = vectorTypes.has(message.type);
-    const payload =
-      isVector && isHanded && shared
-        ? encodeParts(message)
-        : { head: encode(message, isVector ? frames : undefined), bulk: noBytes };
+    const pool = vectorTypes.has(message.type) ? frames : undefined;
+    const payload = isHanded && shared ? partsOf(message) : { head: encode(message, pool), bulk: noBytes };
     return { payload, byteLength: payload.head.length + payload.bulk.length };
   }
 
@@ -466,13 +486,14 @@ class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
       this.close(1003, `frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`);
       return;
     }
-    const frame = shared?.frameAt(data) ?? new Uint8Array(data);
-    if (frame.byteLength > maxFrameBytes) {
-      this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${frame.byteLength}`);
+    const frame = shared?.frameAt(data);
+    const byteLength = frame ? frame.head.length + frame.bulkLength : data.byteLength;
+    if (byteLength > maxFrameBytes) {
+      this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${byteLength}`);
     } else {
-      this.#framesBytes += frame.byteLength;
-      countGarbage(frame.buffer === data || shared?.tookMemory ? frame.byteLength : data.byteLength);
-      this.deliverFrame(frame);
+      this.#framesBytes += byteLength;
+      this.deliverFrame(frame ?? new Uint8Array(data));
+      countGarbage(data.byteLength + (frame && shared?.tookMemory ? frame.bulkLength : 0));
     }
   }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { checkFrame, decode, encode, framed, ProtocolError } from '../src/codec.ts';
+import { checkFrame, decode, decodeParts, encode, framed, joinParts, ProtocolError, partsOf } from '../src/codec.ts';
 import type { WatchMessageFrom } from '../src/dashboard.ts';
 import type { CoordinatorMessage, Message, MessageOf, WorkerMessage } from '../src/messages.ts';
 import { anyMessageOf, type MessageType, type Schema } from './arbitraries.ts';
@@ -195,5 +195,54 @@ describe('frames', () => {
         { numRuns: 110 },
       );
     }
+  });
+});
+
+describe('a frame in two parts', () => {
+  const weights = (byteLength: number): MessageOf<'weights'> => ({
+    type: 'weights',
+    step: 3,
+    bytes: new Uint8Array(byteLength).map((_, at) => at),
+  });
+
+  it('has the bytes of a long message apart; its parts join to the whole frame, and decode to the message', () => {
+    fc.assert(
+      fc.property(fc.nat(3_000), (values) => {
+        const message = weights(4 * values);
+        const { head, bulk } = partsOf(message);
+        expect(bulk.length).toBe(4 * values >= 4_096 ? 4 * values : 0);
+        expect(joinParts({ head, bulk })).toStrictEqual(encode(message));
+        if (bulk.length === 0) return;
+        const asked: string[] = [];
+        const decoded = decodeParts(head, 'coordinator', (type) => {
+          asked.push(type);
+          return bulk;
+        });
+        expect(decoded).toStrictEqual(message);
+        expect(decoded).toHaveProperty('bytes', bulk);
+        expect(asked).toEqual(['weights']);
+      }),
+    );
+  });
+
+  it.each<[what: string, head: Uint8Array, bulk: Uint8Array | undefined, reason: string]>([
+    [
+      'without bytes there',
+      partsOf(weights(8_000)).head,
+      undefined,
+      'frame: expected its bytes in shared memory, got none',
+    ],
+    [
+      'whose head has bytes',
+      encode(weights(8_000)),
+      new Uint8Array(8_000),
+      'frame: expected a last field without bytes, got 8000 bytes',
+    ],
+    ['that ends with a number', pack({ type: 'pong', sentAtMs: 3 }), new Uint8Array(8_000), 'without bytes, got 3'],
+    ['that ends with text', pack({ sentAtMs: 3, type: 'pong' }), new Uint8Array(8_000), 'without bytes, got a string'],
+    ['that breaks off', partsOf(weights(8_000)).head.subarray(0, -1), new Uint8Array(8_000), 'frame: expected'],
+  ])('%s is refused', (_what, head, bulk, reason) => {
+    expect(() => decodeParts(head, 'coordinator', () => bulk)).toThrow(ProtocolError);
+    expect(() => decodeParts(head, 'coordinator', () => bulk)).toThrow(reason);
   });
 });

@@ -24,6 +24,7 @@ import {
   type MessageOf,
   vectorMessages,
   type WorkerKind,
+  type WorkerTransport,
   wordsFrom,
 } from '@lockstep/protocol';
 import type { CodecKernels } from '@lockstep/tensor';
@@ -32,6 +33,7 @@ import type { CodecKernels } from '@lockstep/tensor';
 export interface AnswerOptions {
   readonly compute: Compute;
   readonly identity: { readonly kind: WorkerKind };
+  readonly transport: Pick<WorkerTransport, 'copiesStreams'>;
   readonly clock: Clock;
   /** Hash of the numerics check's gradient, in hex. */
   readonly hash: (bytes: Uint8Array) => string;
@@ -44,13 +46,15 @@ type Answer = MessageOf<'gradient' | 'taskError'>;
 export type TaskAnswerer = ReturnType<typeof createTaskAnswerer>;
 
 export function createTaskAnswerer(
-  { compute, identity, clock }: AnswerOptions,
+  { compute, identity, transport, clock }: AnswerOptions,
   faults: FaultInjector,
   { seed = 0, halfUnit, chunkBytes }: Pick<MessageOf<'welcome'>, 'seed' | 'halfUnit' | 'chunkBytes'>,
 ) {
   /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
   const isLocal = identity.kind === 'local';
-  const encoder = new GradientEncoder(!isLocal, halfUnit, compute.codec);
+  // Memory that both ends read takes as long for all values as encoding and decoding the others.
+  const encodes = !isLocal && (transport.copiesStreams !== true || halfUnit !== undefined);
+  const encoder = new GradientEncoder(encodes, halfUnit, compute.codec);
   const checksum = checksumBy(compute.codec);
 
   /**
@@ -251,9 +255,14 @@ export class FaultInjector {
     if (!wasFrozen) void this.#deliverDeferred();
   }
 
-  /** Defers the message if the worker is frozen or earlier messages are undelivered; returns whether it did. */
+  /** Whether messages are deferred: the worker is frozen, or earlier messages are undelivered. */
+  get isDeferring(): boolean {
+    return this.isFrozen || this.#deferred.length > 0;
+  }
+
+  /** Returns whether it has deferred the message. */
   defers(message: CoordinatorMessage): boolean {
-    if (!this.isFrozen && this.#deferred.length === 0) return false;
+    if (!this.isDeferring) return false;
     this.#deferred.push(message);
     return true;
   }

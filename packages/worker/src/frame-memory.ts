@@ -1,11 +1,12 @@
 /**
- * Long frames between processes of one machine: they pass through a file in memory, and the socket carries only their
- * places. A copy into the file and one out of it take a tenth of the time that a loopback connection takes.
+ * Long frames between processes of one machine: their bulk passes through a file in memory, and the socket carries only
+ * its place and the rest. A copy into the file and one out of it take a tenth of the time that a loopback connection
+ * takes.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FrameParts, SharedFrames } from '@lockstep/protocol';
+import type { FrameParts, SharedFrame, SharedFrames } from '@lockstep/protocol';
 
 /** Header of the upgrade request that names the worker's file; in the response, it says that the file is in use. */
 export const frameMemoryHeader = 'lockstep-frame-memory';
@@ -18,13 +19,13 @@ const namePattern = /^lockstep-[0-9a-f]{32}$/;
 /** Most bytes of frames on their way in one direction; further frames take the socket, as short ones do. */
 const ringBytes = 8 * 1024 * 1024;
 /** Through the socket, shorter frames are as fast. */
-const leastFrameBytes = 32 * 1024;
+const leastBulkBytes = 32 * 1024;
 /** Bytes at the start of the file for each direction's count of bytes that were read. */
 const countBytes = 8;
 
 /** First byte of a place. No frame begins with it: msgpack does not use it. */
 const placeByte = 0xc1;
-/** Place of a frame: `placeByte`, then length (u32) and end (float64), the bytes written so far. */
+/** Place of a bulk: `placeByte`, then length (u32) and end (float64), the bytes written so far. The head follows it. */
 const placeBytes = 16;
 
 /** One direction of the file, where frames follow one another in a ring. */
@@ -46,20 +47,20 @@ export class FrameMemory implements SharedFrames {
   readonly #file: number;
   readonly #outgoing: Ring;
   readonly #incoming: Ring;
-  /** Bytes of frames, and of the gaps at the end of the ring, that were written and that the peer has read. */
+  /** Bytes of bulk, and of the gaps at the end of the ring, that were written and that the peer has read. */
   #written = 0;
   #readByPeer = 0;
   /** Whether both ends have the file open: nothing is written before. */
   isShared: boolean;
   #isClosed = false;
-  /** Memory for the next frame, if it is large enough. */
+  /** Memory for the next bulk, if it is large enough. */
   #spare = new ArrayBuffer(0);
-  /** Memory of the newest frame. */
+  /** Memory of the newest bulk. */
   #newest = this.#spare;
-  /** Whether each frame overwrites the one before it: the coordinator keeps no bytes of a worker's frame. */
+  /** Whether each bulk overwrites the one before it: the coordinator keeps no bytes of a worker's frame. */
   readonly #keepsNone: boolean;
   tookMemory = false;
-  /** Bytes of frames that passed through the memory. */
+  /** Bytes that passed through the memory. */
   sentBytes = 0;
   receivedBytes = 0;
 
@@ -107,49 +108,63 @@ export class FrameMemory implements SharedFrames {
     }
   }
 
-  /** Writes a frame. @returns its place, for the peer; undefined if the frame is short or there is no room for it */
   write({ head, bulk }: FrameParts): Uint8Array<ArrayBuffer> | undefined {
-    const length = head.length + bulk.length;
-    if (length < leastFrameBytes || length > ringBytes || !this.isShared || this.#isClosed) return undefined;
+    const { length } = bulk;
+    if (length < leastBulkBytes || length > ringBytes || !this.isShared || this.#isClosed) return undefined;
     this.#readByPeer = Math.max(this.#readByPeer, this.#count(this.#outgoing));
     // An empty ring begins again, where the processor's cache may still have its bytes.
     if (this.#readByPeer === this.#written) this.#readByPeer = this.#written = roundUp(this.#written);
-    // A frame never wraps around.
+    // A bulk never wraps around.
     const begin = (this.#written % ringBytes) + length <= ringBytes ? this.#written : roundUp(this.#written);
     const end = begin + length;
     if (!(end - this.#readByPeer <= ringBytes)) return undefined;
-    if (!writeAll(this.#file, [head, bulk], this.#outgoing.at + (begin % ringBytes))) return undefined;
+    if (!writeAll(this.#file, bulk, this.#outgoing.at + (begin % ringBytes))) return undefined;
     this.#written = end;
     this.sentBytes += length;
-    const place = new DataView(new ArrayBuffer(placeBytes));
+    const sent = new Uint8Array(placeBytes + head.length);
+    const place = new DataView(sent.buffer);
     place.setUint8(0, placeByte);
     place.setUint32(4, length);
     place.setFloat64(8, end);
-    return new Uint8Array(place.buffer);
+    sent.set(head, placeBytes);
+    return sent;
   }
 
-  /** Length of the frame at a place that has arrived; undefined if the data are no place. */
-  lengthAt(data: ArrayBuffer): number | undefined {
-    if (data.byteLength !== placeBytes) return undefined;
+  /** Length of the bulk whose place has arrived; undefined if the data begin with no place. */
+  bulkLengthOf(data: ArrayBuffer): number | undefined {
+    if (data.byteLength < placeBytes) return undefined;
     const place = new DataView(data);
     return place.getUint8(0) === placeByte ? place.getUint32(4) : undefined;
   }
 
-  frameAt(data: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined {
-    const length = this.lengthAt(data) ?? 0;
-    if (length < leastFrameBytes || length > ringBytes || this.#isClosed) return undefined;
+  frameAt(data: ArrayBuffer): SharedFrame | undefined {
+    const bulkLength = this.bulkLengthOf(data) ?? 0;
+    if (bulkLength < leastBulkBytes || bulkLength > ringBytes || this.#isClosed) return undefined;
     const end = new DataView(data).getFloat64(8);
-    const begin = (end - length) % ringBytes;
-    if (!Number.isSafeInteger(end) || end < length || begin + length > ringBytes) return undefined;
+    const begin = (end - bulkLength) % ringBytes;
+    if (!Number.isSafeInteger(end) || end < bulkLength || begin + bulkLength > ringBytes) return undefined;
+    this.tookMemory = false;
+    return {
+      head: new Uint8Array(data, placeBytes),
+      bulkLength,
+      read: (memory) => this.#read(begin, end, memory ?? this.#memoryFor(bulkLength)),
+    };
+  }
+
+  #memoryFor(length: number): Uint8Array {
     this.tookMemory = this.#spare.byteLength < length;
     this.#newest = this.tookMemory ? Buffer.allocUnsafeSlow(length).buffer : this.#spare;
     this.#spare = this.#keepsNone ? this.#newest : new ArrayBuffer(0);
-    // The frame is copied before anything is checked, so the peer cannot change it afterwards.
-    const bytes = new Uint8Array(this.#newest, 0, length);
-    if (readSync(this.#file, bytes, 0, length, this.#incoming.at + begin) < length) return undefined;
-    writeAll(this.#file, [Float64Array.of(end)], this.#incoming.countAt);
+    return new Uint8Array(this.#newest, 0, length);
+  }
+
+  /** Copies bulk before anything of it is checked, so that the peer cannot change it afterwards. */
+  #read(begin: number, end: number, memory: Uint8Array): Uint8Array | undefined {
+    const { length } = memory;
+    if (readSync(this.#file, memory, 0, length, this.#incoming.at + begin) < length) return undefined;
+    writeAll(this.#file, Float64Array.of(end), this.#incoming.countAt);
     this.receivedBytes += length;
-    return bytes;
+    return memory;
   }
 
   reuse({ buffer }: Uint8Array): void {
@@ -173,10 +188,9 @@ export class FrameMemory implements SharedFrames {
 const roundUp = (position: number): number => Math.ceil(position / ringBytes) * ringBytes;
 
 /** @returns false if the memory is full */
-function writeAll(file: number, parts: readonly NodeJS.ArrayBufferView[], position: number): boolean {
-  const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
+function writeAll(file: number, bytes: NodeJS.ArrayBufferView, position: number): boolean {
   try {
-    return writevSync(file, parts, position) === byteLength;
+    return writeSync(file, bytes, 0, bytes.byteLength, position) === bytes.byteLength;
   } catch {
     return false;
   }

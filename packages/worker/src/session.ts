@@ -7,6 +7,7 @@ import {
   type CoordinatorMessage,
   errorText,
   type FloatChunk,
+  type Message,
   type MessageOf,
   protocolVersion,
   VectorAssembly,
@@ -87,6 +88,9 @@ export class Session {
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
+  /** Memory of the compute that was given for the newest weights. */
+  #weightsMemory: Uint8Array | undefined;
+  #pendingJobs = 0;
   /** The last job on the compute: opening, numerics checks, weights and shards run one after another. */
   #lastJob: Promise<void> = Promise.resolve();
   #end: SessionEnd | undefined;
@@ -106,6 +110,7 @@ export class Session {
       if (!this.#end) this.#receive(message);
     });
     transport.listen({
+      memoryFor: (type, byteLength) => this.#memoryFor(type, byteLength),
       onMessage: (message) => this.#receive(message),
       onClose: (closing) => this.#closed(closing),
     });
@@ -125,6 +130,14 @@ export class Session {
 
   reportStatus(status: WorkerStatus): void {
     if (!this.#end) this.#options.transport.send({ type: 'status', ...status });
+  }
+
+  /** Returns the compute's own memory for whole weights, unless something still needs the weights that it holds. */
+  #memoryFor(type: Message['type'], byteLength: number): Uint8Array | undefined {
+    if (type !== 'weights' || this.#pendingJobs > 0 || this.#faults.isDeferring) return undefined;
+    const memory = this.#options.compute.weightsMemory?.();
+    this.#weightsMemory = memory?.length === byteLength ? memory : undefined;
+    return this.#weightsMemory;
   }
 
   #receive(message: CoordinatorMessage): void {
@@ -240,11 +253,13 @@ export class Session {
     this.#weightsAtMs = this.#options.clock.nowMs();
     this.#tasks.dropBefore(step);
     // Queued like the shards, so that no shard is computed partly with old and partly with new weights.
-    this.#enqueue(async () => {
-      const { compute, transport } = this.#options;
-      compute.setWeights(bytes, step);
-      if (!this.#vectors.reuse(bytes)) transport.reuse?.(bytes);
-    });
+    if (bytes !== this.#weightsMemory) {
+      this.#enqueue(async () => {
+        const { compute, transport } = this.#options;
+        compute.setWeights(bytes, step);
+        if (!this.#vectors.reuse(bytes)) transport.reuse?.(bytes);
+      });
+    }
     this.#computeNext();
   }
 
@@ -303,12 +318,14 @@ export class Session {
   }
 
   #enqueue(job: () => Promise<void>): void {
+    this.#pendingJobs += 1;
     this.#lastJob = this.#lastJob.then(async () => {
-      if (this.#end) return;
       try {
-        await job();
+        if (!this.#end) await job();
       } catch (error) {
         this.#stop({ type: 'failed', message: errorText(error) }, 1011);
+      } finally {
+        this.#pendingJobs -= 1;
       }
     });
   }

@@ -25,8 +25,8 @@ function frameOf(length: number, first: number): Uint8Array {
   return frame;
 }
 
-/** A frame in two parts; `at` is the length of the first. */
-const inParts = (frame: Uint8Array, at = 0) => ({ head: new Uint8Array(frame.slice(0, at)), bulk: frame.subarray(at) });
+/** A frame in two parts. */
+const inParts = (bulk: Uint8Array, headLength = 0) => ({ head: new Uint8Array(headLength).fill(bulk[0]!), bulk });
 
 const isEqual = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
 
@@ -42,7 +42,11 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
         const { worker, coordinator } = openBoth();
         const ways = [true, false].map((isUp) => ({
           ...{ from: isUp ? worker : coordinator, to: isUp ? coordinator : worker },
-          waiting: [] as { readonly frame: Uint8Array; readonly place: Uint8Array<ArrayBuffer> }[],
+          waiting: [] as {
+            readonly frame: Uint8Array;
+            readonly head: Uint8Array;
+            readonly place: Uint8Array<ArrayBuffer>;
+          }[],
           bytes: 0,
         }));
         for (const [index, action] of list.entries()) {
@@ -50,15 +54,23 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
           const waitingBytes = way.waiting.reduce((sum, { frame }) => sum + frame.length, 0);
           if ('length' in action) {
             const frame = frameOf(action.length, index);
-            const place = way.from.write(inParts(frame, action.length % 100));
-            if (place) way.waiting.push({ frame, place });
+            const parts = inParts(frame, action.length % 100);
+            const place = way.from.write(parts);
+            if (place) way.waiting.push({ ...parts, frame, place });
             // Only the end of the ring is lost, which is shorter than the frame that did not fit there.
             else expect(frame.length < 32 * 1024 || waitingBytes + 2 * frame.length > ringBytes).toBe(true);
           } else {
             const next = way.waiting.shift();
             if (!next) continue;
-            expect(way.to.lengthAt(next.place.buffer)).toBe(next.frame.length);
-            expect(isEqual(way.to.frameAt(next.place.buffer)!, next.frame)).toBe(true);
+            expect(way.to.bulkLengthOf(next.place.buffer)).toBe(next.frame.length);
+            const { head, bulkLength, read } = way.to.frameAt(next.place.buffer)!;
+            expect(isEqual(head, next.head)).toBe(true);
+            expect(bulkLength).toBe(next.frame.length);
+            // Every other one is read into memory of the caller's, which threads may share.
+            const memory = index % 2 === 0 ? new Uint8Array(new SharedArrayBuffer(bulkLength)) : undefined;
+            const bulk = read(memory)!;
+            if (memory) expect(bulk).toBe(memory);
+            expect(isEqual(bulk, next.frame)).toBe(true);
             way.bytes += next.frame.length;
             expect(way.to.receivedBytes).toBe(way.bytes);
           }
@@ -75,10 +87,10 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
     const endOf = (place: Uint8Array<ArrayBuffer>): number => new DataView(place.buffer).getFloat64(8) % ringBytes;
     const [first, second] = [worker.write(inParts(frame))!, worker.write(inParts(frame))!];
     expect([first, second].map(endOf)).toEqual([40_000, 80_000]);
-    for (const { buffer } of [first, second]) coordinator.frameAt(buffer);
+    for (const { buffer } of [first, second]) coordinator.frameAt(buffer)!.read();
     const third = worker.write(inParts(frame))!;
     expect(endOf(third)).toBe(40_000);
-    expect(isEqual(coordinator.frameAt(third.buffer)!, frame)).toBe(true);
+    expect(isEqual(coordinator.frameAt(third.buffer)!.read()!, frame)).toBe(true);
   });
 
   it('takes nothing before both ends have it, and nothing after its end', () => {
@@ -105,7 +117,7 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
     const { worker, coordinator } = openBoth();
     const place = worker.write(inParts(frameOf(40_000, 1)))!;
     change(new DataView(place.buffer));
-    expect(coordinator.frameAt(place.buffer)).toBeUndefined();
+    expect(coordinator.frameAt(place.buffer)?.read()).toBeUndefined();
     expect(coordinator.receivedBytes).toBe(0);
   });
 
@@ -121,7 +133,7 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
         for (const [index, action] of list.entries()) {
           if (typeof action === 'number') {
             const frame = frameOf(action, index);
-            newest = worker.frameAt(coordinator.write(inParts(frame))!.buffer)!;
+            newest = worker.frameAt(coordinator.write(inParts(frame))!.buffer)!.read()!;
             kept.push({ arrived: newest, frame });
             expect(worker.tookMemory).toBe(action > spareBytes);
             spareBytes = 0;

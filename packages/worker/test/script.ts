@@ -36,13 +36,15 @@ export class Script {
   openError: Error | undefined;
   end: SessionEnd | undefined;
   closing: Closing | undefined;
-  #weights = -1;
+  /** Of the compute. */
+  readonly #weights = new Uint8Array(8);
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
   /** Bytes of messages that the session has given back. They are overwritten at once, which no shard may notice. */
   givenBack = 0;
 
-  constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0) {
+  /** @param isShared whether the bytes of weights arrive in the compute's memory, if the session gives it */
+  constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0, isShared = false) {
     this.#pair.coordinator.listen({
       onMessage: (message) => this.received.push(message),
       onClose: (closing) => {
@@ -53,8 +55,19 @@ export class Script {
       this.givenBack += bytes.length;
       bytes.fill(0xee);
     };
+    const { worker } = this.#pair;
+    const listen = worker.listen.bind(worker);
+    const listenShared: typeof listen = (listener) =>
+      listen({
+        ...listener,
+        onMessage(message) {
+          const bytes = message.type === 'weights' && listener.memoryFor?.(message.type, message.bytes.length);
+          if (bytes) bytes.set(message.bytes);
+          listener.onMessage(bytes ? { ...message, bytes } : message);
+        },
+      });
     this.session = new Session({
-      transport: Object.assign(this.#pair.worker, { reuse }),
+      transport: Object.assign(worker, { reuse, ...(isShared && { listen: listenShared }) }),
       compute: this.#compute(),
       identity: { kind: 'node', name: 'tester', ...identity },
       clock: this.clock,
@@ -76,9 +89,8 @@ export class Script {
         this.opened.push(setup);
         if (this.openError) throw this.openError;
       },
-      setWeights: (bytes) => {
-        this.#weights = bytes[0]!;
-      },
+      setWeights: (bytes) => this.#weights.set(bytes.subarray(0, 8)),
+      weightsMemory: () => this.#weights.subarray(),
       gradient: (_samples, labels, { key, isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {
@@ -88,12 +100,14 @@ export class Script {
             count: labels.length,
             computeMs: 7,
           };
+          const weights = this.#weights[0]!;
           this.jobs.push({
             labels: [...labels],
-            weights: this.#weights,
+            weights,
             seed: key?.seed,
             isCanceled,
             finish: (changes = {}) => {
+              if (this.#weights[0] !== weights) throw new Error('the weights changed while a shard was computed');
               resolve({ ...result, ...changes });
               return this.settle();
             },

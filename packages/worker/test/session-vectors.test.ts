@@ -1,7 +1,8 @@
 /** A session's vectors in chunks: arriving weights, outgoing gradients, and refused chunks. */
 import { type CoordinatorMessage, chunkChecksum, gradientChecksum } from '@lockstep/protocol';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { activated, begun, computing, task, weights } from './script.ts';
+import { activated, begun, computing, Script, task, weights } from './script.ts';
 
 /**
  * First message of weights in three chunks of the two values that the script's welcome announces; the last is short.
@@ -68,6 +69,48 @@ describe('weights in chunks', () => {
     await script.send(...messages);
     expect(script.end).toEqual({ type: 'lost', message: expect.stringContaining(reason) });
     expect(script.closing).toMatchObject({ code: 1002 });
+  });
+});
+
+describe("weights that arrive in the compute's own memory", () => {
+  it('are not set again', async () => {
+    const script = new Script({}, 0, true);
+    await script.activate();
+    await script.send(weights(1), task(1, 0));
+    expect(begun(script)).toEqual(['1:0']);
+    expect(script.givenBack).toBe(0);
+  });
+
+  it('change no shard, whatever is computed, frozen or waiting when they arrive', async () => {
+    const action = fc.constantFrom('weights', 'task', 'task ahead', 'finish', 'freeze', 'pass', 'go back');
+    /** Returns the shards that a worker began. */
+    const shards = async (actions: readonly string[], isShared: boolean): Promise<string[]> => {
+      const script = new Script({}, 0, isShared);
+      await script.activate();
+      let [step, lo, finished] = [0, 0, 0];
+      const run: Record<string, () => Promise<unknown> | undefined> = {
+        weights: () => script.send(weights(++step)),
+        task: () => script.send(task(step, lo++)),
+        'task ahead': () => script.send(task(step + 1, lo++)),
+        finish: () => (finished < script.jobs.length ? script.jobs[finished++]!.finish() : undefined),
+        freeze: () => script.send({ type: 'injectFault', action: 'freeze', forMs: 100 }),
+        pass: () => script.pass(60),
+        'go back': () => {
+          step = Math.max(0, step - 2);
+          return script.send({ type: 'goBack', step: step + 1 });
+        },
+      };
+      for (const name of actions) await run[name]!();
+      await script.pass(200);
+      expect(script.end).toBeUndefined();
+      return begun(script);
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { maxLength: 30 }), async (actions) => {
+        expect(await shards(actions, true)).toEqual(await shards(actions, false));
+      }),
+      { numRuns: 100 },
+    );
   });
 });
 

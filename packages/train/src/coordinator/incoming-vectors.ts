@@ -1,5 +1,5 @@
 /** Receives workers' vectors message by message; the rules are told of each vector once it is complete. */
-import { type IncrementalHash, NumericsComparison } from '@lockstep/compute';
+import { type IncrementalHash, NumericsComparison, type SumMemory } from '@lockstep/compute';
 import {
   announced,
   type FloatChunk,
@@ -35,10 +35,27 @@ export class IncomingVectors {
   readonly #options: Options;
   readonly #results: ResultReceiver;
   readonly #receivers = new Map<ConnectionId, Receiver>();
+  /** Reserved memory into which gradients are read before their messages are checked. */
+  readonly #reserved = new Map<ConnectionId, SumMemory>();
 
   constructor(options: Options, results: ResultReceiver) {
     this.#options = options;
     this.#results = results;
+  }
+
+  /** Returns memory for the bytes of a gradient that is arriving; undefined unless it holds all values. */
+  memoryFor(state: CoordinatorState, connection: ConnectionId, byteLength: number): Uint8Array | undefined {
+    if (state.connections.get(connection)?.phase !== 'ready') return undefined;
+    const memory = this.#reserved.get(connection) ?? this.#results.reserve(byteLength);
+    if (memory) this.#reserved.set(connection, memory);
+    const bytes = memory && this.#results.bytesIn(memory);
+    return bytes?.length === byteLength ? bytes : undefined;
+  }
+
+  #takeReserved(connection: ConnectionId): SumMemory | undefined {
+    const memory = this.#reserved.get(connection);
+    this.#reserved.delete(connection);
+    return memory;
   }
 
   /** Takes the next message of a vector; returns undefined until the vector is complete. */
@@ -53,7 +70,7 @@ export class IncomingVectors {
     if (open) return invalid(connection, `${message.type}: expected the other chunks of a ${open.type} first`);
     const sink =
       message.type === 'gradient'
-        ? this.#results.begin(state, connection, message)
+        ? this.#results.begin(state, connection, message, () => this.#takeReserved(connection))
         : new IncomingNumerics(message, this.#options);
     return this.#arrived(state, connection, receiver.begin(sink, message));
   }
@@ -62,6 +79,8 @@ export class IncomingVectors {
   forget(connection: ConnectionId): void {
     this.#receivers.get(connection)?.drop()?.drop();
     this.#receivers.delete(connection);
+    const memory = this.#takeReserved(connection);
+    if (memory) this.#results.drop({ memory });
   }
 
   #arrived(state: CoordinatorState, connection: ConnectionId, arrived: VectorArrival<Incoming>): Received | undefined {

@@ -38,13 +38,37 @@ export class ResultReceiver {
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned. */
-  begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
+  /** Returns reserved memory for a gradient that arrives in one message; undefined if it has another length. */
+  reserve(byteLength: number): SumMemory | undefined {
+    const { aggregator, parameterCount } = this.#options.parameterServer;
+    return byteLength === 4 * parameterCount ? aggregator.reserve() : undefined;
+  }
+
+  /** Returns the bytes of a gradient in reserved memory. */
+  bytesIn(memory: SumMemory): Uint8Array {
+    const { aggregator, parameterCount } = this.#options.parameterServer;
+    return bytesOf(aggregator.valuesOf(memory).subarray(0, parameterCount));
+  }
+
+  /**
+   * Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned.
+   * @param takeReserved returns the memory that was reserved for it, if any
+   */
+  begin(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    header: MessageOf<'gradient'>,
+    takeReserved: () => SumMemory | undefined,
+  ): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;
     const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
     const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
-    return new IncomingGradient(this.#options, header, isWanted);
+    if (!isWanted) return new IncomingGradient(this.#options, header, undefined);
+    // Encoded values are decoded into other memory.
+    const reserved = header.encoding === undefined ? takeReserved() : undefined;
+    const memory = reserved ?? this.#options.parameterServer.aggregator.reserve();
+    return new IncomingGradient(this.#options, header, memory);
   }
 
   /** Examines a complete gradient. */
@@ -374,10 +398,10 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   largest = 0;
   #at = 0;
 
-  constructor(options: Options, header: MessageOf<'gradient'>, isWanted: boolean) {
+  constructor(options: Options, header: MessageOf<'gradient'>, memory: SumMemory | undefined) {
     this.#options = options;
     this.header = header;
-    this.memory = isWanted ? this.#aggregator.reserve() : undefined;
+    this.memory = memory;
   }
 
   get isWhole(): boolean {

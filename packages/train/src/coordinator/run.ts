@@ -79,6 +79,8 @@ export class Run {
     const remote = new RemoteConnection(connection, transport, this.#remote);
     this.#open(connection, remote, address, false);
     transport.listen({
+      memoryFor: (type, byteLength) =>
+        type === 'gradient' ? this.#vectors.memoryFor(this.state, connection, byteLength) : undefined,
       onMessage: (message) => this.#receive(connection, remote.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
     });

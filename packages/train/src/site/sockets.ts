@@ -228,8 +228,8 @@ export class GuardedTransport implements CoordinatorTransport {
     for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge(1, 0));
     // Charged before the transport decodes it.
     webSocket.on('message', (data: ArrayBuffer) => {
-      const shared = memory?.lengthAt(data);
-      this.#frameBytes = (shared ?? data.byteLength) + frameHeaderBytes;
+      const shared = memory?.bulkLengthOf(data);
+      this.#frameBytes = (shared ?? 0) + data.byteLength + frameHeaderBytes;
       this.#charge(1, socketsCountBytes ? (shared ?? 0) : this.#frameBytes);
     });
     this.#inner = webSocketTransport(webSocket, {
@@ -263,6 +263,7 @@ export class GuardedTransport implements CoordinatorTransport {
 
   listen(listener: TransportListener<WorkerMessage>): void {
     this.#inner.listen({
+      memoryFor: (type, byteLength) => listener.memoryFor?.(type, byteLength),
       onMessage: (message) => {
         this.#noteAnswer(message);
         if (message.type === 'hello') this.#checkHello(message, (hello) => listener.onMessage(hello));

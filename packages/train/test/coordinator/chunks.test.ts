@@ -114,3 +114,52 @@ describe('a gradient', () => {
     expect(fixture.problem.run.parameterServer.aggregator.reservedCount).toBe(0);
   });
 });
+
+describe('memory for a gradient that is read before its message is checked', () => {
+  const bytes = 4 * 43;
+
+  it("is the sum's own, once the worker is ready, and only for all values", async () => {
+    const fixture = await createRunFixture();
+    const { aggregator } = fixture.problem.run.parameterServer;
+    const client = new Client(fixture);
+    expect(client.listener?.memoryFor?.('gradient', bytes)).toBeUndefined();
+    client.send(hello);
+    await fixture.until(() => client.received('numericsCheck').length > 0);
+    client.send(fixture.numericsResult());
+    await fixture.until(() => client.received('task').length > 0);
+    const memoryFor = client.listener!.memoryFor!;
+    expect([memoryFor('gradient', bytes - 4), memoryFor('numericsResult', bytes)]).toEqual([undefined, undefined]);
+    expect(aggregator.reservedCount).toBe(0);
+    const memory = memoryFor('gradient', bytes)!;
+    expect(memory).toHaveLength(bytes);
+    const task = client.received('task')[0]!;
+    const answer = await client.rightAnswerTo(task);
+    memory.set(answer.bytes);
+    client.listener!.onMessage({ ...answer, bytes: memory });
+    // A second gradient does not overwrite one that may still be compared or added.
+    const next = memoryFor('gradient', bytes)!;
+    expect(next.buffer === memory.buffer && next.byteOffset === memory.byteOffset).toBe(false);
+    next.fill(0xff);
+    fixture.join();
+    await fixture.finish();
+  });
+
+  it('is used again if nothing took it, also by values that are encoded, and is free once the connection ends', async () => {
+    const fixture = await createRunFixture();
+    const { aggregator } = fixture.problem.run.parameterServer;
+    const client = new Client(fixture);
+    client.send(hello);
+    await fixture.until(() => client.received('numericsCheck').length > 0);
+    client.send(fixture.numericsResult());
+    await fixture.until(() => client.received('task').length > 0);
+    const { memoryFor } = client.listener!;
+    const [first, second] = [memoryFor!('gradient', bytes)!, memoryFor!('gradient', bytes)!];
+    expect([second.buffer, second.byteOffset]).toEqual([first.buffer, first.byteOffset]);
+    expect(aggregator.reservedCount).toBe(1);
+    client.sever();
+    await fixture.until(() => aggregator.reservedCount === 0);
+    expect(memoryFor!('gradient', bytes)).toBeUndefined();
+    fixture.join();
+    await fixture.finish();
+  });
+});

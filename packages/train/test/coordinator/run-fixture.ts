@@ -22,6 +22,7 @@ import {
   memoryPair,
   protocolVersion,
   type Transport,
+  type TransportListener,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import type { RunEvent, RunPlan, RunSetup } from '@lockstep/rules';
@@ -263,6 +264,8 @@ export class Client {
   closing: Closing | undefined;
   /** Bytes of it that have arrived, also those of an unfinished frame, if the coordinator counts them. */
   sentBytes: number | undefined;
+  /** What the run listens with. */
+  listener: TransportListener<WorkerMessage> | undefined;
   readonly #pair;
   readonly #problem: Problem;
 
@@ -277,7 +280,15 @@ export class Client {
     });
     const { coordinator } = this.#pair;
     Object.defineProperty(coordinator, 'receivedBytes', { get: () => this.sentBytes });
-    run.connect(coordinator);
+    const listen = coordinator.listen.bind(coordinator);
+    run.connect(
+      Object.assign(coordinator, {
+        listen: (listener: TransportListener<WorkerMessage>) => {
+          this.listener = listener;
+          listen(listener);
+        },
+      }),
+    );
   }
 
   send(message: WorkerMessage): void {
