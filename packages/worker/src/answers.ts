@@ -52,7 +52,7 @@ export function createTaskAnswerer(
 ) {
   /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
   const isLocal = identity.kind === 'local';
-  // Memory that both ends read takes as long for all values as encoding and decoding the others.
+  // Copying zeros to memory that both processes read takes less time than leaving them out.
   const encodes = !isLocal && (transport.copiesStreams !== true || halfUnit !== undefined);
   const encoder = new GradientEncoder(encodes, halfUnit, compute.codec);
   const checksum = checksumBy(compute.codec);

@@ -121,12 +121,8 @@ describe('memory for a gradient that is read before its message is checked', () 
   it("is the sum's own, once the worker is ready, and only for all values", async () => {
     const fixture = await createRunFixture();
     const { aggregator } = fixture.problem.run.parameterServer;
-    const client = new Client(fixture);
-    expect(client.listener?.memoryFor?.('gradient', bytes)).toBeUndefined();
-    client.send(hello);
-    await fixture.until(() => client.received('numericsCheck').length > 0);
-    client.send(fixture.numericsResult());
-    await fixture.until(() => client.received('task').length > 0);
+    expect(new Client(fixture).listener!.memoryFor!('gradient', bytes)).toBeUndefined();
+    const client = await fixture.joinClient();
     const memoryFor = client.listener!.memoryFor!;
     expect([memoryFor('gradient', bytes - 4), memoryFor('numericsResult', bytes)]).toEqual([undefined, undefined]);
     expect(aggregator.reservedCount).toBe(0);
@@ -144,14 +140,10 @@ describe('memory for a gradient that is read before its message is checked', () 
     await fixture.finish();
   });
 
-  it('is used again if nothing took it, also by values that are encoded, and is free once the connection ends', async () => {
+  it('is used again if nothing took it, and is free once the connection ends', async () => {
     const fixture = await createRunFixture();
     const { aggregator } = fixture.problem.run.parameterServer;
-    const client = new Client(fixture);
-    client.send(hello);
-    await fixture.until(() => client.received('numericsCheck').length > 0);
-    client.send(fixture.numericsResult());
-    await fixture.until(() => client.received('task').length > 0);
+    const client = await fixture.joinClient();
     const { memoryFor } = client.listener!;
     const [first, second] = [memoryFor!('gradient', bytes)!, memoryFor!('gradient', bytes)!];
     expect([second.buffer, second.byteOffset]).toEqual([first.buffer, first.byteOffset]);
