@@ -1,5 +1,5 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
-import { bytesOf, copyBytes, decodeVector, type MessageOf } from '@lockstep/protocol';
+import { bytesOf, copyBytes, decodeVector, isSamePlace, type MessageOf } from '@lockstep/protocol';
 import { type RunPlan, type Shard, usedMicrobatches } from '@lockstep/rules';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
 import { TreeSum } from './tree-sum.ts';
@@ -75,9 +75,8 @@ export class Aggregator {
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
   ): number {
     const values = this.valuesOf(memory).subarray(range.from, range.to);
-    const isThere = bytes.buffer === values.buffer && bytes.byteOffset === values.byteOffset;
-    if (encoding === undefined && !isThere) copyBytes(bytesOf(values), bytes);
-    else if (encoding !== undefined) decodeVector(bytes, encoding, values, this.#plan.halfUnit);
+    if (encoding !== undefined) decodeVector(bytes, encoding, values, this.#plan.halfUnit);
+    else if (!isSamePlace(values, bytes)) copyBytes(bytesOf(values), bytes);
     return this.#largestOf(memory, range);
   }
 

@@ -82,6 +82,10 @@ export function copyBytes(target: Uint8Array, source: Uint8Array): void {
   }
 }
 
+/** Whether two views begin at the same place of the same memory. */
+export const isSamePlace = (one: ArrayBufferView, other: ArrayBufferView): boolean =>
+  one.buffer === other.buffer && one.byteOffset === other.byteOffset;
+
 function isShared({ buffer }: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer);
 }

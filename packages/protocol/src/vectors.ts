@@ -3,7 +3,7 @@
  * announces their total number; chunks bring the rest. A transport sends each message when it has room, so other
  * messages can pass in between. Chunks of two vectors never mix on a connection.
  */
-import { type Checksum, checksumOf, float16Values, toFloat16, wordsFrom } from './bytes.ts';
+import { type Checksum, checksumOf, float16Values, isSamePlace, toFloat16, wordsFrom } from './bytes.ts';
 import { framed, ProtocolError } from './codec.ts';
 import type { Message, MessageOf, VectorEncoding } from './messages.ts';
 
@@ -153,10 +153,17 @@ export class VectorAssembly implements VectorSink<FloatChunk> {
     return this.#filled === this.bytes.length;
   }
 
+  /** Returns memory for the next chunk: its place in the vector; undefined if it does not fit. */
+  memoryFor(byteLength: number): Uint8Array | undefined {
+    const end = this.#filled + byteLength;
+    return end <= this.bytes.length ? this.bytes.subarray(this.#filled, end) : undefined;
+  }
+
   add(chunk: FloatChunk): string | undefined {
     const fault = floatChunkFault(chunk, this.#filled / 4, this.bytes.length / 4);
     if (fault !== undefined) return fault;
-    this.bytes.set(chunk.bytes, this.#filled);
+    const place = this.bytes.subarray(this.#filled);
+    if (!isSamePlace(place, chunk.bytes)) place.set(chunk.bytes);
     this.#filled += chunk.bytes.length;
     return undefined;
   }

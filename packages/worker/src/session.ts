@@ -132,10 +132,17 @@ export class Session {
     if (!this.#end) this.#options.transport.send({ type: 'status', ...status });
   }
 
-  /** Returns the compute's own memory for whole weights, unless something still needs the weights that it holds. */
+  /**
+   * Returns memory for a chunk in its vector, or the compute's own for whole weights, unless something still
+   * needs the weights that it holds.
+   */
   #memoryFor(type: Message['type'], byteLength: number): Uint8Array | undefined {
-    if (type !== 'weights' || this.#pendingJobs > 0 || this.#faults.isDeferring) return undefined;
-    const memory = this.#options.compute.weightsMemory?.();
+    if (this.#faults.isDeferring) return undefined;
+    const { compute } = this.#options;
+    // A compute that forwards chunks may still need them when the vector's memory is used again.
+    if (type === 'chunk') return compute.takeWeightsPart ? undefined : this.#vectors.memoryFor(byteLength);
+    if (type !== 'weights' || this.#pendingJobs > 0) return undefined;
+    const memory = compute.weightsMemory?.();
     this.#weightsMemory = memory?.length === byteLength ? memory : undefined;
     return this.#weightsMemory;
   }
@@ -407,6 +414,11 @@ class ArrivingVectors {
     if (!arrival) return undefined;
     const { bytes } = arrival.sink;
     return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
+  }
+
+  /** Returns memory for the next chunk; undefined if it is part of no vector. */
+  memoryFor(byteLength: number): Uint8Array | undefined {
+    return this.#receiver.open?.memoryFor(byteLength);
   }
 
   /** Allows memory to be used for the next vector, because its bytes have been copied; returns whether it is its own. */

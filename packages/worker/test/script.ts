@@ -11,6 +11,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { hash } from '../../compute/test/support.ts';
+import { placing } from '../../protocol/test/placing.ts';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from '../src/session.ts';
 
@@ -43,7 +44,7 @@ export class Script {
   /** Bytes of messages that the session has given back. They are overwritten at once, which no shard may notice. */
   givenBack = 0;
 
-  /** @param isShared whether the bytes of weights arrive in the compute's memory, if the session gives it */
+  /** @param isShared whether bytes arrive in the memory that the session gives for them */
   constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0, isShared = false) {
     this.#pair.coordinator.listen({
       onMessage: (message) => this.received.push(message),
@@ -56,18 +57,8 @@ export class Script {
       bytes.fill(0xee);
     };
     const { worker } = this.#pair;
-    const listen = worker.listen.bind(worker);
-    const listenShared: typeof listen = (listener) =>
-      listen({
-        ...listener,
-        onMessage(message) {
-          const bytes = message.type === 'weights' && listener.memoryFor?.(message.type, message.bytes.length);
-          if (bytes) bytes.set(message.bytes);
-          listener.onMessage(bytes ? { ...message, bytes } : message);
-        },
-      });
     this.session = new Session({
-      transport: Object.assign(worker, { reuse, ...(isShared && { listen: listenShared }) }),
+      transport: Object.assign(isShared ? placing(worker) : worker, { reuse }),
       compute: this.#compute(),
       identity: { kind: 'node', name: 'tester', ...identity },
       clock: this.clock,

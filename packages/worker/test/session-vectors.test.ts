@@ -82,7 +82,7 @@ describe("weights that arrive in the compute's own memory", () => {
   });
 
   it('change no shard, whatever is computed, frozen or waiting when they arrive', async () => {
-    const action = fc.constantFrom('weights', 'task', 'task ahead', 'finish', 'freeze', 'pass', 'go back');
+    const action = fc.constantFrom('weights', 'chunks', 'task', 'task ahead', 'finish', 'freeze', 'pass', 'go back');
     /** Returns the shards that a worker began. */
     const shards = async (actions: readonly string[], isShared: boolean): Promise<string[]> => {
       const script = new Script({}, 0, isShared);
@@ -90,6 +90,7 @@ describe("weights that arrive in the compute's own memory", () => {
       let [step, lo, finished] = [0, 0, 0];
       const run: Record<string, () => Promise<unknown> | undefined> = {
         weights: () => script.send(weights(++step)),
+        chunks: () => script.send({ ...weights(++step), values: 5 }, chunk(2, 2), chunk(4, 1)),
         task: () => script.send(task(step, lo++)),
         'task ahead': () => script.send(task(step + 1, lo++)),
         finish: () => (finished < script.jobs.length ? script.jobs[finished++]!.finish() : undefined),

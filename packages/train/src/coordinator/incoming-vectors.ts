@@ -4,6 +4,7 @@ import {
   announced,
   type FloatChunk,
   floatChunkFault,
+  type Message,
   type MessageOf,
   type VectorArrival,
   VectorReceiver,
@@ -43,13 +44,24 @@ export class IncomingVectors {
     this.#results = results;
   }
 
-  /** Returns memory for the bytes of a gradient that is arriving; undefined unless it holds all values. */
-  memoryFor(state: CoordinatorState, connection: ConnectionId, byteLength: number): Uint8Array | undefined {
-    if (state.connections.get(connection)?.phase !== 'ready') return undefined;
-    const memory = this.#reserved.get(connection) ?? this.#results.reserve(byteLength);
-    if (memory) this.#reserved.set(connection, memory);
-    const bytes = memory && this.#results.bytesIn(memory);
-    return bytes?.length === byteLength ? bytes : undefined;
+  /** Returns memory for a gradient or chunk that is arriving; undefined if it is not wanted or does not fit. */
+  memoryFor(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    type: Message['type'],
+    byteLength: number,
+  ): Uint8Array | undefined {
+    if (state.connections.get(connection)?.phase !== 'ready' || byteLength % 4 !== 0) return undefined;
+    if (type === 'chunk') {
+      const open = this.#receivers.get(connection)?.open;
+      return open?.type === 'gradient' && open.memory
+        ? this.#results.bytesIn(open.memory, open.at, byteLength)
+        : undefined;
+    }
+    if (type !== 'gradient') return undefined;
+    const memory = this.#reserved.get(connection) ?? this.#results.reserve();
+    this.#reserved.set(connection, memory);
+    return this.#results.bytesIn(memory, 0, byteLength);
   }
 
   #takeReserved(connection: ConnectionId): SumMemory | undefined {

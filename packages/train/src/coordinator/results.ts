@@ -38,16 +38,16 @@ export class ResultReceiver {
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** Returns reserved memory for a gradient that arrives in one message; undefined if it has another length. */
-  reserve(byteLength: number): SumMemory | undefined {
-    const { aggregator, parameterCount } = this.#options.parameterServer;
-    return byteLength === 4 * parameterCount ? aggregator.reserve() : undefined;
+  /** Reserves memory for a gradient. */
+  reserve(): SumMemory {
+    return this.#options.parameterServer.aggregator.reserve();
   }
 
-  /** Returns the bytes of a gradient in reserved memory. */
-  bytesIn(memory: SumMemory): Uint8Array {
+  /** Returns the bytes of the values from `at` on, in the memory of a gradient; undefined if it has fewer. */
+  bytesIn(memory: SumMemory, at: number, byteLength: number): Uint8Array | undefined {
     const { aggregator, parameterCount } = this.#options.parameterServer;
-    return bytesOf(aggregator.valuesOf(memory).subarray(0, parameterCount));
+    const to = at + byteLength / 4;
+    return to <= parameterCount ? bytesOf(aggregator.valuesOf(memory).subarray(at, to)) : undefined;
   }
 
   /**
@@ -65,10 +65,7 @@ export class ResultReceiver {
     const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
     const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
     if (!isWanted) return new IncomingGradient(this.#options, header, undefined);
-    // Encoded values are decoded into other memory.
-    const reserved = header.encoding === undefined ? takeReserved() : undefined;
-    const memory = reserved ?? this.#options.parameterServer.aggregator.reserve();
-    return new IncomingGradient(this.#options, header, memory);
+    return new IncomingGradient(this.#options, header, takeReserved() ?? this.reserve());
   }
 
   /** Examines a complete gradient. */
@@ -396,7 +393,8 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   readonly #options: Options;
   /** Largest absolute value so far; NaN if any value is NaN. */
   largest = 0;
-  #at = 0;
+  /** Number of values so far. */
+  at = 0;
 
   constructor(options: Options, header: MessageOf<'gradient'>, memory: SumMemory | undefined) {
     this.#options = options;
@@ -405,17 +403,16 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   }
 
   get isWhole(): boolean {
-    return this.#at === this.#options.parameterServer.parameterCount;
+    return this.at === this.#options.parameterServer.parameterCount;
   }
 
   /** Takes the first message or the next chunk; returns its fault, or undefined. */
   add(message: VectorMessage): string | undefined {
     const { setup, parameterServer } = this.#options;
     const { parameterCount } = parameterServer;
-    const at = this.#at;
+    const { at, memory } = this;
     const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
-    const part = message.type === 'chunk' ? message : this.header;
-    const { memory } = this;
+    const part = this.#outside(message.type === 'chunk' ? message : this.header);
     const isPlain = part.encoding === undefined;
     const write = (): void => {
       if (memory) this.largest = Math.max(this.largest, this.#aggregator.write(memory, { from: at, to }, part));
@@ -432,8 +429,15 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
     else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
     if (!isPlain) write();
-    this.#at = to;
+    this.at = to;
     return undefined;
+  }
+
+  /** Copies encoded values out of the memory into which they will be decoded. */
+  #outside<Part extends MessageOf<'gradient' | 'chunk'>>(part: Part): Part {
+    if (!this.memory || part.encoding === undefined) return part;
+    const { buffer } = this.#aggregator.valuesOf(this.memory);
+    return part.bytes.buffer === buffer ? { ...part, bytes: part.bytes.slice() } : part;
   }
 
   drop(): void {

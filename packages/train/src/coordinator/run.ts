@@ -79,8 +79,7 @@ export class Run {
     const remote = new RemoteConnection(connection, transport, this.#remote);
     this.#open(connection, remote, address, false);
     transport.listen({
-      memoryFor: (type, byteLength) =>
-        type === 'gradient' ? this.#vectors.memoryFor(this.state, connection, byteLength) : undefined,
+      memoryFor: (type, byteLength) => this.#vectors.memoryFor(this.state, connection, type, byteLength),
       onMessage: (message) => this.#receive(connection, remote.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
     });

@@ -4,10 +4,11 @@ import { createLocalCompute } from '@lockstep/compute';
 import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
 import { parseModel } from '@lockstep/nn';
 import { bytesOf, decodeVector, type MessageOf, memoryPair } from '@lockstep/protocol';
-import { exactnessOf, planRun } from '@lockstep/rules';
+import { defaultLimits, exactnessOf, planRun } from '@lockstep/rules';
 import { Session } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
 import { hash, hostBackend } from '../../../compute/test/support.ts';
+import { placing } from '../../../protocol/test/placing.ts';
 import { GradientEncoder } from '../../../worker/src/answers.ts';
 import { createRunOf, observed } from './run-fixture.ts';
 
@@ -28,16 +29,24 @@ const dataset: Dataset = {
   ),
 };
 
-async function train(roundsToHalves: boolean, workers: number, sampleCacheBytes = 0) {
+interface Limits {
+  readonly sampleCacheBytes?: number;
+  /** By default, gradients arrive in frames, and whole. */
+  readonly chunkBytes?: number;
+}
+
+/** @param chunkBytes of gradients that are read into the coordinator's memory at once */
+async function train(roundsToHalves: boolean, workers: number, { sampleCacheBytes = 0, chunkBytes }: Limits = {}) {
   const backend = await hostBackend();
   const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 3, roundsToHalves });
-  const parts = await createRunOf({ backend, model, dataset, plan, setup: { startWorkers: workers } });
+  const limits = { ...defaultLimits, ...(chunkBytes !== undefined && { chunkBytes }) };
+  const parts = await createRunOf({ backend, model, dataset, plan, setup: { startWorkers: workers, limits } });
   const { run, clock, parameterServer, weights: initial, expected } = parts;
   const sent: MessageOf<'gradient'>[] = [];
   const tasksSent = Array.from({ length: workers }, (): MessageOf<'task'>[] => []);
   const sessions = tasksSent.map((tasks, index) => {
     const pair = memoryPair({ encode: true });
-    run.connect(pair.coordinator);
+    run.connect(chunkBytes === undefined ? pair.coordinator : placing(pair.coordinator));
     const transport = observed(pair.worker, {
       received: (message) => message.type === 'task' && tasks.push(message),
       sent: (message) => message.type === 'gradient' && sent.push(message),
@@ -69,6 +78,20 @@ describe('gradients', () => {
     }
   });
 
+  it.each([
+    [false, 1e6],
+    [false, 1_024],
+    [true, 1e6],
+    [true, 1_024],
+  ])(
+    'may be read into the memory where they are decoded: rounded %s, in chunks of %i bytes',
+    async (rounded, chunkBytes) => {
+      const { weights, expected, sent } = await train(rounded, 2, { chunkBytes });
+      expect(weights).toEqual(expected);
+      expect(sent[0]!.encoding).toBe(rounded ? 'fp16' : 'sparse');
+    },
+  );
+
   it('rounded at each node of the tree give nearly the same weights, and those of the oracle to the bit', async () => {
     const { weights, initial, expected, sent } = await train(true, 2);
     const { expected: exact } = await train(false, 1);
@@ -94,7 +117,7 @@ describe('samples', () => {
   const allBytes = 40 * (64 + 2);
 
   it.each([1, 2])('are sent once to each of %i workers with a sample cache', async (workers) => {
-    const { weights, expected, tasksSent } = await train(false, workers, allBytes);
+    const { weights, expected, tasksSent } = await train(false, workers, { sampleCacheBytes: allBytes });
     expect(weights).toEqual(expected);
     for (const tasks of tasksSent) {
       expect(tasks.reduce((sum, { count }) => sum + count, 0)).toBeLessThanOrEqual(40);
@@ -106,7 +129,7 @@ describe('samples', () => {
   });
 
   it('are in every task to a worker whose sample cache is too small', async () => {
-    const { weights, expected, tasksSent } = await train(false, 1, allBytes - 1);
+    const { weights, expected, tasksSent } = await train(false, 1, { sampleCacheBytes: allBytes - 1 });
     expect(weights).toEqual(expected);
     expect(tasksSent[0]!.every(({ numbers }) => numbers === undefined)).toBe(true);
     expect(tasksSent[0]!.reduce((sum, { count }) => sum + count, 0)).toBe(120);
