@@ -74,8 +74,6 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   send(message: Sends): void;
   /** Sends a vector after earlier ones; other messages may overtake it. Does nothing on a connection that has ended. */
   sendVector(stream: VectorStream<Sends>): void;
-  /** Lets the next frame overwrite the one that these bytes of a message are part of, if it can. */
-  reuse?(bytes: Uint8Array): void;
   /** Ends the connection once buffered messages are sent; waiting vectors are dropped. Only the first call counts. */
   close(code: number, reason: string): void;
 }
@@ -284,7 +282,7 @@ export interface WebSocketLike {
 export interface SharedFrame {
   readonly head: Uint8Array;
   readonly bulkLength: number;
-  /** Copies the bulk to memory of that length, by default to memory of its own; returns undefined if there is none. */
+  /** Copies the bulk to memory of that length, by default to new memory; returns undefined if there is none. */
   read(memory?: Uint8Array): Uint8Array | undefined;
 }
 
@@ -297,10 +295,6 @@ export interface SharedFrames {
   write(frame: FrameParts): Uint8Array<ArrayBuffer> | undefined;
   /** Returns the frame whose place has arrived; undefined for other data. */
   frameAt(data: ArrayBuffer): SharedFrame | undefined;
-  /** Whether new memory was taken for the newest bulk. */
-  readonly tookMemory: boolean;
-  /** Lets the next bulk overwrite the newest one, if these bytes are part of it. */
-  reuse(bytes: Uint8Array): void;
 }
 
 interface WebSocketTransportOptions<S extends Side> {
@@ -418,10 +412,6 @@ class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
     this.#poll();
   }
 
-  reuse(bytes: Uint8Array): void {
-    this.#options.shared?.reuse(bytes);
-  }
-
   protected override resume(): void {
     super.resume();
     this.#poll();
@@ -492,8 +482,9 @@ class SocketEnd extends TransportEnd<Message, Message, FrameParts> {
       this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${byteLength}`);
     } else {
       this.#framesBytes += byteLength;
+      // Most bytes in shared memory are read into memory of the listener.
+      countGarbage(data.byteLength);
       this.deliverFrame(frame ?? new Uint8Array(data));
-      countGarbage(data.byteLength + (frame && shared?.tookMemory ? frame.bulkLength : 0));
     }
   }
 

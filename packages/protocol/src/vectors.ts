@@ -141,11 +141,11 @@ export type FloatChunk = Pick<MessageOf<'chunk'>, 'at' | 'bytes' | 'encoding'>;
 
 /** Assembles a float32 vector, in aligned memory. */
 export class VectorAssembly implements VectorSink<FloatChunk> {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   #filled = 0;
 
   /** @param memory reused if its length matches */
-  constructor(values: number, memory?: Uint8Array<ArrayBuffer>) {
+  constructor(values: number, memory?: Uint8Array) {
     this.bytes = memory?.length === 4 * values ? memory : new Uint8Array(4 * values);
   }
 

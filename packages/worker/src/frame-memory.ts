@@ -53,13 +53,6 @@ export class FrameMemory implements SharedFrames {
   /** Whether both ends have the file open: nothing is written before. */
   isShared: boolean;
   #isClosed = false;
-  /** Memory for the next bulk, if it is large enough. */
-  #spare = new ArrayBuffer(0);
-  /** Memory of the newest bulk. */
-  #newest = this.#spare;
-  /** Whether each bulk overwrites the one before it: the coordinator keeps no bytes of a worker's frame. */
-  readonly #keepsNone: boolean;
-  tookMemory = false;
   /** Bytes that passed through the memory. */
   sentBytes = 0;
   receivedBytes = 0;
@@ -69,7 +62,6 @@ export class FrameMemory implements SharedFrames {
     this.#file = file;
     [this.#outgoing, this.#incoming] = isWorker ? rings : [rings[1], rings[0]];
     this.isShared = !isWorker;
-    this.#keepsNone = !isWorker;
   }
 
   /** Creates the file of a worker's connection; undefined if this system has none. */
@@ -143,19 +135,11 @@ export class FrameMemory implements SharedFrames {
     const end = new DataView(data).getFloat64(8);
     const begin = (end - bulkLength) % ringBytes;
     if (!Number.isSafeInteger(end) || end < bulkLength || begin + bulkLength > ringBytes) return undefined;
-    this.tookMemory = false;
     return {
       head: new Uint8Array(data, placeBytes),
       bulkLength,
-      read: (memory) => this.#read(begin, end, memory ?? this.#memoryFor(bulkLength)),
+      read: (memory = new Uint8Array(bulkLength)) => this.#read(begin, end, memory),
     };
-  }
-
-  #memoryFor(length: number): Uint8Array {
-    this.tookMemory = this.#spare.byteLength < length;
-    this.#newest = this.tookMemory ? Buffer.allocUnsafeSlow(length).buffer : this.#spare;
-    this.#spare = this.#keepsNone ? this.#newest : new ArrayBuffer(0);
-    return new Uint8Array(this.#newest, 0, length);
   }
 
   /** Copies bulk before anything of it is checked, so that the peer cannot change it afterwards. */
@@ -165,10 +149,6 @@ export class FrameMemory implements SharedFrames {
     writeAll(this.#file, Float64Array.of(end), this.#incoming.countAt);
     this.receivedBytes += length;
     return memory;
-  }
-
-  reuse({ buffer }: Uint8Array): void {
-    if (buffer === this.#newest) this.#spare = this.#newest;
   }
 
   close(): void {

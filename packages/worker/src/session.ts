@@ -7,6 +7,7 @@ import {
   type CoordinatorMessage,
   errorText,
   type FloatChunk,
+  isSamePlace,
   type Message,
   type MessageOf,
   protocolVersion,
@@ -100,8 +101,7 @@ export class Session {
     const { transport, clock, compute } = options;
     this.#options = options;
     this.#vectors = new ArrivingVectors((part) => {
-      if (!compute.takeWeightsPart) transport.reuse?.(part.bytes);
-      else if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart(part);
+      if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart?.(part);
     });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
@@ -132,19 +132,14 @@ export class Session {
     if (!this.#end) this.#options.transport.send({ type: 'status', ...status });
   }
 
-  /**
-   * Returns memory for a chunk in its vector, or the compute's own for whole weights, unless something still
-   * needs the weights that it holds.
-   */
+  /** Returns the compute's own memory for whole weights, unless something still needs the weights that it holds. */
   #memoryFor(type: Message['type'], byteLength: number): Uint8Array | undefined {
-    if (this.#faults.isDeferring) return undefined;
     const { compute } = this.#options;
-    // A compute that forwards chunks may still need them when the vector's memory is used again.
-    if (type === 'chunk') return compute.takeWeightsPart ? undefined : this.#vectors.memoryFor(byteLength);
-    if (type !== 'weights' || this.#pendingJobs > 0) return undefined;
-    const memory = compute.weightsMemory?.();
-    this.#weightsMemory = memory?.length === byteLength ? memory : undefined;
-    return this.#weightsMemory;
+    // A compute that forwards messages may need them longer than the session does.
+    if (this.#faults.isDeferring || compute.takeWeightsPart) return undefined;
+    const own = type === 'weights' && this.#pendingJobs === 0 ? compute.weightsMemory?.() : undefined;
+    this.#weightsMemory = own?.length === byteLength ? own : undefined;
+    return this.#weightsMemory ?? this.#vectors.memoryFor(type, byteLength);
   }
 
   #receive(message: CoordinatorMessage): void {
@@ -262,9 +257,8 @@ export class Session {
     // Queued like the shards, so that no shard is computed partly with old and partly with new weights.
     if (bytes !== this.#weightsMemory) {
       this.#enqueue(async () => {
-        const { compute, transport } = this.#options;
-        compute.setWeights(bytes, step);
-        if (!this.#vectors.reuse(bytes)) transport.reuse?.(bytes);
+        this.#options.compute.setWeights(bytes, step);
+        this.#vectors.reuse(bytes);
       });
     }
     this.#computeNext();
@@ -386,10 +380,10 @@ class ArrivingVectors {
   readonly #receiver = new VectorReceiver<FloatChunk, VectorAssembly>();
   /** First message of the newest vector that arrives in several. */
   #first: First | undefined;
-  /** Memory of the newest complete vector. */
-  #lent: Uint8Array<ArrayBuffer> | undefined;
-  /** Memory of a vector that is no longer needed. */
-  #spare: Uint8Array<ArrayBuffer> | undefined;
+  /** The newest complete vector, if it is in memory of the session. */
+  #lent: Uint8Array | undefined;
+  /** Memory for the next vector: that of a vector that is no longer needed. */
+  #spare: Uint8Array | undefined;
 
   /** @param onWeightsPart receives each valid message of weights that arrive in several */
   constructor(onWeightsPart: (message: WeightsMessage) => void) {
@@ -404,6 +398,10 @@ class ArrivingVectors {
   take(message: First | MessageOf<'chunk'>): First | undefined {
     if (message.type !== 'chunk' && message.values === undefined) {
       this.#receiver.drop();
+      if (message.type === 'weights' && this.#spare && isSamePlace(message.bytes, this.#spare)) {
+        this.#lent = message.bytes;
+        this.#spare = undefined;
+      }
       return message;
     }
     const arrival = message.type === 'chunk' ? this.#receiver.next(message) : this.#begin(message, message.values!);
@@ -416,16 +414,17 @@ class ArrivingVectors {
     return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
   }
 
-  /** Returns memory for the next chunk; undefined if it is part of no vector. */
-  memoryFor(byteLength: number): Uint8Array | undefined {
-    return this.#receiver.open?.memoryFor(byteLength);
+  /** Returns memory for a chunk or for the beginning of weights; undefined for other bytes. */
+  memoryFor(type: Message['type'], byteLength: number): Uint8Array | undefined {
+    if (type === 'chunk') return this.#receiver.open?.memoryFor(byteLength);
+    if (type !== 'weights') return undefined;
+    if (!this.#spare || this.#spare.length < byteLength) this.#spare = new Uint8Array(byteLength);
+    return this.#spare.subarray(0, byteLength);
   }
 
-  /** Allows memory to be used for the next vector, because its bytes have been copied; returns whether it is its own. */
-  reuse(bytes: Uint8Array): boolean {
-    if (bytes !== this.#lent) return false;
-    this.#spare = this.#lent;
-    return true;
+  /** Allows the memory of these weights to be used for the next vector, because they have been copied. */
+  reuse(weights: Uint8Array): void {
+    if (weights === this.#lent) this.#spare = weights;
   }
 
   #begin(first: First, values: number) {

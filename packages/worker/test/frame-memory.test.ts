@@ -121,35 +121,6 @@ describe.skipIf(!existsSync(folder))('the memory of frames', () => {
     expect(coordinator.receivedBytes).toBe(0);
   });
 
-  it('lets a worker keep each frame, since tasks keep their samples, until it gives back the newest one', () => {
-    const length = fc.integer({ min: 32 * 1024, max: 200_000 });
-    const actions = fc.array(fc.oneof(length, fc.record({ givenBack: fc.nat(3) })), { maxLength: 40 });
-    fc.assert(
-      fc.property(actions, (list) => {
-        const { worker, coordinator } = openBoth();
-        const kept: { readonly arrived: Uint8Array; readonly frame: Uint8Array }[] = [];
-        let newest: Uint8Array | undefined;
-        let spareBytes = 0;
-        for (const [index, action] of list.entries()) {
-          if (typeof action === 'number') {
-            const frame = frameOf(action, index);
-            newest = worker.frameAt(coordinator.write(inParts(frame))!.buffer)!.read()!;
-            kept.push({ arrived: newest, frame });
-            expect(worker.tookMemory).toBe(action > spareBytes);
-            spareBytes = 0;
-          } else if (kept.length > action.givenBack) {
-            const [{ arrived }] = kept.splice(-1 - action.givenBack, 1) as [(typeof kept)[number]];
-            worker.reuse(arrived.subarray(5));
-            if (arrived === newest) spareBytes = arrived.buffer.byteLength;
-          }
-          expect(kept.every(({ arrived, frame }) => isEqual(arrived, frame))).toBe(true);
-        }
-        for (const end of [worker, coordinator]) end.close();
-      }),
-      { numRuns: 50 },
-    );
-  });
-
   it('leaves nothing behind', () => {
     const { worker } = openBoth();
     expect(readdirSync(folder)).not.toContain(worker.name);

@@ -26,6 +26,14 @@ interface Job {
   fail(error: Error): Promise<void>;
 }
 
+/** Memory that arriving bytes are read into. */
+interface Memory {
+  /** Whether bytes arrive in the memory that the session gives for them. */
+  readonly isShared?: boolean;
+  /** Whether the compute gives the memory of its weights. */
+  readonly ofCompute?: boolean;
+}
+
 export class Script {
   readonly clock = new VirtualClock();
   /** Messages from the session. */
@@ -37,29 +45,23 @@ export class Script {
   openError: Error | undefined;
   end: SessionEnd | undefined;
   closing: Closing | undefined;
-  /** Of the compute. */
+  /** How often the compute's weights were set. */
+  timesSet = 0;
   readonly #weights = new Uint8Array(8);
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
-  /** Bytes of messages that the session has given back. They are overwritten at once, which no shard may notice. */
-  givenBack = 0;
 
-  /** @param isShared whether bytes arrive in the memory that the session gives for them */
-  constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0, isShared = false) {
+  constructor(identity: Partial<SessionOptions['identity']> = {}, sampleCacheBytes = 0, memory: Memory = {}) {
     this.#pair.coordinator.listen({
       onMessage: (message) => this.received.push(message),
       onClose: (closing) => {
         this.closing = closing;
       },
     });
-    const reuse = (bytes: Uint8Array): void => {
-      this.givenBack += bytes.length;
-      bytes.fill(0xee);
-    };
     const { worker } = this.#pair;
     this.session = new Session({
-      transport: Object.assign(isShared ? placing(worker) : worker, { reuse }),
-      compute: this.#compute(),
+      transport: memory.isShared ? placing(worker) : worker,
+      compute: { ...this.#compute(), ...(memory.ofCompute && { weightsMemory: () => this.#weights.subarray() }) },
       identity: { kind: 'node', name: 'tester', ...identity },
       clock: this.clock,
       hash,
@@ -80,8 +82,10 @@ export class Script {
         this.opened.push(setup);
         if (this.openError) throw this.openError;
       },
-      setWeights: (bytes) => this.#weights.set(bytes.subarray(0, 8)),
-      weightsMemory: () => this.#weights.subarray(),
+      setWeights: (bytes) => {
+        this.timesSet += 1;
+        this.#weights.set(bytes.subarray(0, 8));
+      },
       gradient: (_samples, labels, { key, isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {

@@ -42,17 +42,6 @@ describe('weights in chunks', () => {
     expect(begun(script)).toEqual(['0:0', '1:1', '2:2']);
   });
 
-  it('are given back part by part, and whole ones once they are set', async () => {
-    const script = await computing(0);
-    const { givenBack } = script;
-    await script.send(first(1), chunk(2, 2), chunk(4, 1));
-    expect(script.givenBack - givenBack).toBe(20);
-    await script.send(weights(2));
-    expect(script.givenBack - givenBack).toBe(20);
-    await script.jobs[0]!.finish();
-    expect(script.givenBack - givenBack).toBe(28);
-  });
-
   it.each<[string, CoordinatorMessage[], string]>([
     ['a chunk of nothing', [chunk(2, 2)], 'chunk: expected a vector that it is part of, got none'],
     ['a gap', [first(1), chunk(4, 1)], 'weights: expected the values from 2 on, got those from 4 on'],
@@ -72,20 +61,21 @@ describe('weights in chunks', () => {
   });
 });
 
-describe("weights that arrive in the compute's own memory", () => {
-  it('are not set again', async () => {
-    const script = new Script({}, 0, true);
+describe('weights that are read into memory of the session or of the compute', () => {
+  it('are not set again if they are there', async () => {
+    const script = new Script({}, 0, { isShared: true, ofCompute: true });
     await script.activate();
+    const { timesSet } = script;
     await script.send(weights(1), task(1, 0));
     expect(begun(script)).toEqual(['1:0']);
-    expect(script.givenBack).toBe(0);
+    expect(script.timesSet).toBe(timesSet);
   });
 
   it('change no shard, whatever is computed, frozen or waiting when they arrive', async () => {
     const action = fc.constantFrom('weights', 'chunks', 'task', 'task ahead', 'finish', 'freeze', 'pass', 'go back');
     /** Returns the shards that a worker began. */
-    const shards = async (actions: readonly string[], isShared: boolean): Promise<string[]> => {
-      const script = new Script({}, 0, isShared);
+    const shards = async (actions: readonly string[], isShared = false, ofCompute = false): Promise<string[]> => {
+      const script = new Script({}, 0, { isShared, ofCompute });
       await script.activate();
       let [step, lo, finished] = [0, 0, 0];
       const run: Record<string, () => Promise<unknown> | undefined> = {
@@ -108,7 +98,9 @@ describe("weights that arrive in the compute's own memory", () => {
     };
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 30 }), async (actions) => {
-        expect(await shards(actions, true)).toEqual(await shards(actions, false));
+        const expected = await shards(actions);
+        expect(await shards(actions, true)).toEqual(expected);
+        expect(await shards(actions, true, true)).toEqual(expected);
       }),
       { numRuns: 100 },
     );
