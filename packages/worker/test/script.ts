@@ -47,7 +47,7 @@ export class Script {
   closing: Closing | undefined;
   /** How often the compute's weights were set. */
   timesSet = 0;
-  readonly #weights = new Uint8Array(8);
+  readonly #weights = new Uint8Array(20);
   readonly #pair = memoryPair({ encode: true, schedule: (deliver) => void this.clock.after(0, deliver) });
   readonly session;
 
@@ -84,7 +84,7 @@ export class Script {
       },
       setWeights: (bytes) => {
         this.timesSet += 1;
-        this.#weights.set(bytes.subarray(0, 8));
+        this.#weights.set(bytes);
       },
       gradient: (_samples, labels, { key, isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
