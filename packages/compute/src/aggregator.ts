@@ -96,6 +96,12 @@ export class Aggregator {
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
+  /** Returns memory for the bytes of a gradient's values from `from` on; undefined if they do not fit. */
+  memoryFor(memory: SumMemory, from: number, byteLength: number): Uint8Array | undefined {
+    const to = from + byteLength / 4;
+    return to <= this.#parameterCount ? bytesOf(this.valuesOf(memory).subarray(from, to)) : undefined;
+  }
+
   /** Returns a view of reserved memory, valid until the backend allocates. */
   valuesOf(memory: SumMemory): Float32Array {
     return memory instanceof Float32Array ? memory : this.#backend.view(memory);

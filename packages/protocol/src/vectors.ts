@@ -100,6 +100,8 @@ export interface VectorSink<Part> {
   readonly isWhole: boolean;
   /** Takes the first message's values, or the next chunk; returns a description of any fault. */
   add(part: Part): string | undefined;
+  /** Returns memory for the next chunk: its place in the vector; undefined if it does not fit there. */
+  memoryFor?(byteLength: number): Uint8Array | undefined;
 }
 
 /** A vector that is complete or has a fault; undefined while more of it has to come. */
@@ -112,6 +114,11 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
   /** Sink of the vector that still misses chunks. */
   get open(): Sink | undefined {
     return this.#open;
+  }
+
+  /** Returns memory for the next chunk; undefined if it is part of no vector, or does not fit there. */
+  memoryFor(byteLength: number): Uint8Array | undefined {
+    return this.#open?.memoryFor?.(byteLength);
   }
 
   /** Takes the first message of a vector. Its sink replaces that of an incomplete vector. */
@@ -153,7 +160,6 @@ export class VectorAssembly implements VectorSink<FloatChunk> {
     return this.#filled === this.bytes.length;
   }
 
-  /** Returns memory for the next chunk: its place in the vector; undefined if it does not fit. */
   memoryFor(byteLength: number): Uint8Array | undefined {
     const end = this.#filled + byteLength;
     return end <= this.bytes.length ? this.bytes.subarray(this.#filled, end) : undefined;

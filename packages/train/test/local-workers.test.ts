@@ -74,7 +74,7 @@ it.skipIf(!existsSync('/dev/shm')).each([
       return opened.at(-1);
     });
     onTestFinished(() => spy.mockRestore());
-    // What arrives after the last step, from a worker whose shard another one has computed as well, may miss the report.
+    // A late worker's result may arrive after the last step, and then the report misses it.
     let received = 0;
     const onStep = (): void => {
       received = opened.reduce((sum, memory) => sum + memory!.receivedBytes, 0);

@@ -416,7 +416,7 @@ class ArrivingVectors {
 
   /** Returns memory for a chunk or for the beginning of weights; undefined for other bytes. */
   memoryFor(type: Message['type'], byteLength: number): Uint8Array | undefined {
-    if (type === 'chunk') return this.#receiver.open?.memoryFor(byteLength);
+    if (type === 'chunk') return this.#receiver.memoryFor(byteLength);
     if (type !== 'weights') return undefined;
     if (!this.#spare || this.#spare.length < byteLength) this.#spare = new Uint8Array(byteLength);
     return this.#spare.subarray(0, byteLength);

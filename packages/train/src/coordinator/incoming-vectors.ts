@@ -18,7 +18,7 @@ import {
   type VectorMessage,
   valuesFault,
 } from './results.ts';
-import type { RunOptions } from './run-options.ts';
+import type { AskedRunOptions, RunOptions } from './run-options.ts';
 
 /** A vector that is complete, or faulty. */
 interface Received {
@@ -28,7 +28,10 @@ interface Received {
   readonly arrival?: Arrival | undefined;
 }
 
-type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
+type Options = Pick<
+  RunOptions | AskedRunOptions,
+  'setup' | 'parameterServer' | 'referenceGradient' | 'numericsCheck' | 'newHash'
+>;
 type Incoming = IncomingGradient | IncomingNumerics;
 type Receiver = VectorReceiver<VectorMessage, Incoming>;
 
@@ -51,17 +54,13 @@ export class IncomingVectors {
     type: Message['type'],
     byteLength: number,
   ): Uint8Array | undefined {
-    if (state.connections.get(connection)?.phase !== 'ready' || byteLength % 4 !== 0) return undefined;
-    if (type === 'chunk') {
-      const open = this.#receivers.get(connection)?.open;
-      return open?.type === 'gradient' && open.memory
-        ? this.#results.bytesIn(open.memory, open.at, byteLength)
-        : undefined;
-    }
-    if (type !== 'gradient') return undefined;
-    const memory = this.#reserved.get(connection) ?? this.#results.reserve();
+    if (byteLength % 4 !== 0) return undefined;
+    if (type === 'chunk') return this.#receivers.get(connection)?.memoryFor(byteLength);
+    if (type !== 'gradient' || state.connections.get(connection)?.phase !== 'ready') return undefined;
+    const { aggregator } = this.#options.parameterServer;
+    const memory = this.#reserved.get(connection) ?? aggregator.reserve();
     this.#reserved.set(connection, memory);
-    return this.#results.bytesIn(memory, 0, byteLength);
+    return aggregator.memoryFor(memory, 0, byteLength);
   }
 
   #takeReserved(connection: ConnectionId): SumMemory | undefined {

@@ -38,18 +38,6 @@ export class ResultReceiver {
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** Reserves memory for a gradient. */
-  reserve(): SumMemory {
-    return this.#options.parameterServer.aggregator.reserve();
-  }
-
-  /** Returns the bytes of the values from `at` on, in the memory of a gradient; undefined if it has fewer. */
-  bytesIn(memory: SumMemory, at: number, byteLength: number): Uint8Array | undefined {
-    const { aggregator, parameterCount } = this.#options.parameterServer;
-    const to = at + byteLength / 4;
-    return to <= parameterCount ? bytesOf(aggregator.valuesOf(memory).subarray(at, to)) : undefined;
-  }
-
   /**
    * Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned.
    * @param takeReserved returns the memory that was reserved for it, if any
@@ -64,8 +52,8 @@ export class ResultReceiver {
     const isLate = header.step < state.current.step;
     const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
     const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
-    if (!isWanted) return new IncomingGradient(this.#options, header, undefined);
-    return new IncomingGradient(this.#options, header, takeReserved() ?? this.reserve());
+    const reserve = (): SumMemory => takeReserved() ?? this.#options.parameterServer.aggregator.reserve();
+    return new IncomingGradient(this.#options, header, isWanted ? reserve() : undefined);
   }
 
   /** Examines a complete gradient. */
@@ -393,8 +381,7 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   readonly #options: Options;
   /** Largest absolute value so far; NaN if any value is NaN. */
   largest = 0;
-  /** Number of values so far. */
-  at = 0;
+  #at = 0;
 
   constructor(options: Options, header: MessageOf<'gradient'>, memory: SumMemory | undefined) {
     this.#options = options;
@@ -403,14 +390,19 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
   }
 
   get isWhole(): boolean {
-    return this.at === this.#options.parameterServer.parameterCount;
+    return this.#at === this.#options.parameterServer.parameterCount;
+  }
+
+  memoryFor(byteLength: number): Uint8Array | undefined {
+    return this.memory && this.#aggregator.memoryFor(this.memory, this.#at, byteLength);
   }
 
   /** Takes the first message or the next chunk; returns its fault, or undefined. */
   add(message: VectorMessage): string | undefined {
     const { setup, parameterServer } = this.#options;
     const { parameterCount } = parameterServer;
-    const { at, memory } = this;
+    const { memory } = this;
+    const at = this.#at;
     const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
     const part = this.#outside(message.type === 'chunk' ? message : this.header);
     const isPlain = part.encoding === undefined;
@@ -429,7 +421,7 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
     else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
     if (!isPlain) write();
-    this.at = to;
+    this.#at = to;
     return undefined;
   }
 

@@ -264,7 +264,7 @@ export class Client {
   closing: Closing | undefined;
   /** Bytes of it that have arrived, also those of an unfinished frame, if the coordinator counts them. */
   sentBytes: number | undefined;
-  /** What the run listens with. */
+  /** The run's listener. */
   listener: TransportListener<WorkerMessage> | undefined;
   readonly #pair;
   readonly #problem: Problem;
