@@ -49,8 +49,6 @@ export async function killWorkers(
 /** Longer than one epoch, so that a kill may come before or after an evaluation. */
 const steps = 600;
 const every = 50;
-/** Steps by which a write may last longer than the clock of checkpoints reserves, which it estimates from earlier ones. */
-const slowWrite = 10;
 
 /** Begins the run once both workers have joined, and returns the viewer that begins it. */
 async function begin(program: Program, port: number): Promise<TestViewer> {
@@ -130,7 +128,7 @@ export async function killCoordinator({
   expect(figuresOf(report)).toEqual(figuresOf(expected));
   const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
   expect(samples).toBe(expected.workers[0]!.samples);
-  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every + slowWrite);
+  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
   const { weightsSha256 } = expected;
   const data = options[options.indexOf('--data') + 1];
   const given = { data: options.includes('--data') ? data : undefined, weightsSha256 };

@@ -252,8 +252,8 @@ export function intervalText(interval: CheckpointInterval): string {
 const assumedPart = 0.5;
 /** Factor by which the next write may take longer than the last one. */
 const reserve = 2;
-/** Least fraction of the interval to reserve for the next write: a write within one step says little about it. */
-const leastPart = 0.1;
+/** Least fraction of the interval to reserve for the next write: short writes say little about it on a busy machine. */
+const leastPart = 0.2;
 /** Fraction of a slow write's duration remembered after each shorter one: the cause may return. */
 const memory = 0.5;
 
