@@ -4,7 +4,7 @@ import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { TrainOptions } from './options.ts';
-import type { Platform } from './platform.ts';
+import type { TrainingPlatform } from './training-platform.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
@@ -30,7 +30,7 @@ const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator
 const canWait = 'WorkerGlobalScope' in globalThis;
 
 /** The platform of a run in a page, or in a page's Web Worker. */
-const pagePlatform: Platform = {
+const pagePlatform: TrainingPlatform = {
   machine: { runtime: userAgent, system: null, processor: null, cores: hardwareConcurrency },
   get cores() {
     return canWait ? mostThreads() : 1;

@@ -18,6 +18,13 @@ export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type {
+  CheckpointInterval,
+  CheckpointOptions,
+  RunClaim,
+  SharedCheckpoints,
+  TranscriptPart,
+} from './checkpoint/checkpoint.ts';
+export type {
   Addresses,
   EpochEvent,
   EvaluatedEpoch,
@@ -31,18 +38,7 @@ export type {
 } from './events.ts';
 export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
 export { type GenerateOptions, LoadedModel, type LoadModelOptions, type ModelEvaluation } from './model.ts';
-export type {
-  CheckpointInterval,
-  CheckpointOptions,
-  ListenOptions,
-  OptimizerOptions,
-  ReadBy,
-  RunClaim,
-  SharedCheckpoints,
-  TrainingData,
-  TrainOptions,
-  TranscriptPart,
-} from './options.ts';
+export type { ListenOptions, OptimizerOptions, ReadBy, TrainingData, TrainOptions } from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
 export type { KeptEpoch, ValidationConfig } from './record/epoch-choice.ts';
 export type {

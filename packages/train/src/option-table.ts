@@ -50,6 +50,12 @@ import {
 } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
+import {
+  type CheckpointInterval,
+  type CheckpointOptions,
+  defaultKeptCheckpoints,
+  type SharedCheckpoints,
+} from './checkpoint/checkpoint.ts';
 import { areClassWeights, balanced, type ClassWeights } from './class-weights.ts';
 import {
   defaultEpochsText,
@@ -64,15 +70,11 @@ import {
   recipeDefaults,
 } from './defaults.ts';
 import {
-  type CheckpointInterval,
-  type CheckpointOptions,
   type DiLoCoOptions,
   defaultHost,
-  defaultKeptCheckpoints,
   defaultPort,
   type ListenOptions,
   type OptimizerOptions,
-  type SharedCheckpoints,
   type TrainingData,
   type TrainOptions,
 } from './options.ts';

@@ -5,13 +5,12 @@ import type { OpenOptions } from '@lockstep/data/node';
 import type { Reading } from '@lockstep/data/readers';
 import type { Model, MonitorName, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice, VectorChoice } from '@lockstep/worker';
+import type { CheckpointOptions } from './checkpoint/checkpoint.ts';
 import type { ClassWeights } from './class-weights.ts';
 import type { OnEpoch, StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
-export const defaultInterval: CheckpointInterval = { minutes: 1 };
-export const defaultKeptCheckpoints = 3;
 
 /** Options of a run; each has a default. */
 export interface TrainOptions {
@@ -244,76 +243,4 @@ export interface TlsOptions {
   readonly cert: string;
   /** PEM text of its private key. */
   readonly key: string;
-}
-
-/** Place and interval of a run's checkpoints. */
-export interface CheckpointOptions {
-  /** Folder of the checkpoints; omitted if there is a store. */
-  readonly folder?: string | undefined;
-  /**
-   * Store shared by several coordinators of one run, instead of a folder; the run resumes from its newest checkpoint.
-   */
-  readonly store?: SharedCheckpoints | undefined;
-  /** Steps or minutes between two checkpoints, above 0; by default one minute. */
-  readonly every?: CheckpointInterval | undefined;
-  /** Number of the newest checkpoints to keep in the folder, of at least 1; by default 3. */
-  readonly keep?: number | undefined;
-  /** Whether the run resumes from the newest checkpoint that fits it. */
-  readonly resume?: boolean | undefined;
-}
-
-/** Steps or minutes between two checkpoints. */
-export type CheckpointInterval = { readonly steps: number } | { readonly minutes: number };
-
-/** A store of checkpoints that the coordinators of a run share, such as a fleet's. */
-export interface SharedCheckpoints {
-  /** Description for people. */
-  readonly place: string;
-  /** Name of this machine, for people. */
-  readonly name: string;
-  /**
-   * Called before anything is read; resolves when it is this process's turn to train.
-   * @throws Error if it must not train
-   */
-  open(claim: RunClaim): Promise<void>;
-  /** Returns the name of the written checkpoint. @throws Error if it cannot be written */
-  write(run: string, step: number, bytes: Uint8Array): Promise<string>;
-  /** Called before the last checkpoint of a finished run is written; may wait for a store that does not answer. */
-  untilItAnswers(): Promise<void>;
-  /** Removes the checkpoints of later steps, because the run has gone back. @throws Error if they may still be there */
-  removeAfter(run: string, step: number): Promise<void>;
-  /** All checkpoints, newest first. */
-  list(): Promise<StoredCheckpoint[]>;
-  /** Stores a part of the run's transcript, which then ends with it. @throws Error if it cannot be written */
-  writePart(part: TranscriptPart): Promise<void>;
-  /**
-   * Returns the transcript up to a part, by default the last one of the newest coordinator; undefined if there is none.
-   * @throws Error if a part is missing
-   */
-  readParts(last?: string): Promise<Uint8Array | undefined>;
-}
-
-/** Records of a transcript that one coordinator has added after those of the part before. */
-export interface TranscriptPart {
-  /** 64 hexadecimal digits. */
-  readonly name: string;
-  /** Name of the part that it continues; undefined for the first. */
-  readonly before: string | undefined;
-  readonly bytes: Uint8Array;
-}
-
-export interface StoredCheckpoint {
-  readonly name: string;
-  /** The name of the run that wrote the checkpoint. */
-  readonly run: string;
-  readonly step: number;
-  readonly read: () => Promise<Uint8Array>;
-}
-
-/** The run that a coordinator wants to train. */
-export interface RunClaim {
-  /** Everything that determines the bits of the run, as JSON. */
-  readonly config: string;
-  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration belongs to another run. */
-  readonly differenceFrom: (other: string) => string | undefined;
 }

@@ -33,26 +33,29 @@ import { modelToTransfer, readInitialWeights, transferWeights } from './model.ts
 import { checkTrainOptions, defaultValidation, runOptions, uploadedData } from './option-table.ts';
 import type { ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import type { NetworkSettings, Prepared } from './prepared.ts';
+import type { LocalWorkersSetup, NetworkSettings, Prepared } from './prepared.ts';
 import type { ValidationConfig } from './record/epoch-choice.ts';
 import type { DataSummary, RunConfig } from './record/report.ts';
 import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
-import type { Site } from './site/site.ts';
 import { namingOption, newSecret, tokenUnits } from './words.ts';
 import type { WritingSetup } from './writing.ts';
 
 export const defaultSeed = runOptions.seed.default;
 
+/** The site of a run that is being prepared. */
+interface PreparingSite {
+  /** Settings of an open server; undefined before it is open. */
+  readonly settings: NetworkSettings | undefined;
+  /** Starts local workers, which load meanwhile. */
+  startWorkers(setup: LocalWorkersSetup): void;
+}
+
 /**
  * @param site of the run: its local workers load while the data are read; an open server keeps its settings
  * @throws ConfigurationError with one sentence if there can be no such run, DataError if its data cannot be read
  */
-export async function prepare(
-  options: TrainOptions,
-  platform: Platform,
-  site?: Pick<Site, 'settings' | 'startWorkers'>,
-): Promise<Prepared> {
+export async function prepare(options: TrainOptions, platform: Platform, site?: PreparingSite): Promise<Prepared> {
   const { listen, checkpoint, ...computing } = checkWithoutData(options, platform);
   const { workers } = computing;
   if (workers > 0) site?.startWorkers(computing);

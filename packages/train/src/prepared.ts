@@ -8,13 +8,19 @@ import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { RunSetup } from '@lockstep/rules';
 import type { ComputeChoice, VectorChoice } from '@lockstep/worker';
-import type { RunIdentity } from './checkpoint/checkpoint.ts';
-import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
+import type { CheckpointOptions, RunIdentity } from './checkpoint/checkpoint.ts';
+import type { ListenOptions, TrainingData } from './options.ts';
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
-import type { Tls } from './site/secrets.ts';
 import { samplesText, shortHash } from './words.ts';
 import type { WritingSetup } from './writing.ts';
+
+export interface Tls {
+  readonly key: string;
+  readonly cert: string;
+  /** SHA-256 of a certificate made for this run, in hex without colons; the certificate is self-signed. */
+  readonly fingerprint?: string;
+}
 
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {

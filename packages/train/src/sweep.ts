@@ -8,10 +8,10 @@ import { configurationError, optionName } from '@lockstep/worker';
 import { textFor } from './defaults.ts';
 import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
-import type { Platform } from './platform.ts';
 import { defaultSeed, listenOf, prepare } from './prepare.ts';
 import type { KeptEpoch } from './record/epoch-choice.ts';
 import { keptEpochOf, type Report } from './record/report.ts';
+import type { TrainingPlatform } from './training-platform.ts';
 import { TrainingError } from './training-result.ts';
 import { splitBy, TrainingRun } from './training-run.ts';
 
@@ -93,7 +93,7 @@ const kinds = {
 };
 
 /** @throws ConfigurationError before the first run if there can be no such run */
-export async function sweepOn(options: SweepOptions, platform: Platform): Promise<SweepReport> {
+export async function sweepOn(options: SweepOptions, platform: TrainingPlatform): Promise<SweepReport> {
   checkArguments('sweep', [argumentKinds.options, options]);
   const { grid = {}, seeds = 1, folds, onRun, ...base } = options;
   checkKinds({ grid, seeds, folds, onRun }, kinds);
@@ -154,7 +154,7 @@ function plansOf(
 async function checkCombinations(
   plans: readonly SweptRun[],
   optionsOf: (about: SweptRun) => Promise<TrainOptions>,
-  platform: Platform,
+  platform: TrainingPlatform,
 ): Promise<void> {
   const { seed, fold } = plans[0]!;
   const firsts = plans.filter((plan) => plan.seed === seed && plan.fold === fold);
@@ -190,7 +190,7 @@ type Source = (about: SweptRun) => Promise<TrainOptions['data']>;
 /** The data of each run: those that it has alone, or all samples but one fold. */
 async function sourceOf(
   { data, model, seed = defaultSeed }: TrainOptions,
-  platform: Platform,
+  platform: TrainingPlatform,
   folds?: number,
 ): Promise<Source> {
   if (data === uploadedData) {

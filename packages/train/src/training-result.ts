@@ -8,11 +8,11 @@ import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
 import type { RunEnding } from './events.ts';
 import { LoadedModel, type ModelFormat, modelFileOf, modelFormats } from './model.ts';
-import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './record/report.ts';
 import { createRun } from './run/create-run.ts';
 import type { Trained } from './run/run-training.ts';
+import type { TrainingPlatform } from './training-platform.ts';
 
 /** How a run ended: every step taken that it needed, stopped earlier by someone, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
@@ -30,12 +30,16 @@ export class TrainingResult {
   /** The newest checkpoint on disk, if the run wrote any. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   readonly #prepared: Prepared;
-  readonly #platform: Platform;
+  readonly #platform: TrainingPlatform;
   readonly #backend: HostBackend;
   #model: LoadedModel | undefined;
 
   /** @param backend not in use by any other thread */
-  constructor({ ending, prepared, report, weights, checkpoint }: TrainedRun, platform: Platform, backend: HostBackend) {
+  constructor(
+    { ending, prepared, report, weights, checkpoint }: TrainedRun,
+    platform: TrainingPlatform,
+    backend: HostBackend,
+  ) {
     this.outcome = ending?.type ?? 'finished';
     if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
     this.report = report;
@@ -148,7 +152,7 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
 }
 
 /** Describes what a second run gives, such as `weights ab12…`; undefined if it was interrupted. */
-async function trainAgain(prepared: Prepared, platform: Platform, signal: AbortSignal, steps: number) {
+async function trainAgain(prepared: Prepared, platform: TrainingPlatform, signal: AbortSignal, steps: number) {
   const { backend } = await openBackend('auto', platform.threads(prepared.threads));
   // A single process cannot cross-check itself.
   const alone = { ...prepared, plan: { ...prepared.plan, steps }, rules: {}, listen: undefined };

@@ -11,13 +11,13 @@ import { textFor } from './defaults.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import { uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
-import type { Platform } from './platform.ts';
 import { defaultSeed, prepare, prepareServer } from './prepare.ts';
 import type { Prepared } from './prepared.ts';
 import { readyWorkers } from './record/recorder.ts';
 import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
 import type { Site } from './site/site.ts';
 import type { UploadedData } from './site/upload.ts';
+import type { TrainingPlatform } from './training-platform.ts';
 import { type TrainedRun, TrainingError, TrainingResult } from './training-result.ts';
 
 /**
@@ -38,7 +38,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     replaces: (older, newer) => older.type === 'step' && newer.type === 'step',
   });
   readonly #stopping = new AbortController();
-  readonly #platform: Platform;
+  readonly #platform: TrainingPlatform;
   /** Addresses at which the server listens. */
   readonly #listening = deferred<ListeningEvent>();
   /** The server, across runs; undefined in a page. */
@@ -59,7 +59,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #hasNext = false;
 
   /** @param site of the previous run, which this one replaces */
-  constructor(options: TrainOptions, platform: Platform, site?: Site) {
+  constructor(options: TrainOptions, platform: TrainingPlatform, site?: Site) {
     this.#platform = platform;
     this.#ownsSite = site === undefined;
     this.#site = site ?? platform.host?.createSite((event) => this.#emit(event));

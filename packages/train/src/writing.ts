@@ -7,7 +7,6 @@ import {
   createEvaluator,
   createGeneration,
   type DatasetEvaluator,
-  type Evaluation,
   type Model,
   parameterCount,
   type WeightsMemory,
@@ -15,6 +14,7 @@ import {
 import { maxPromptLength } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import * as v from 'valibot';
+import type { Evaluated } from './record/report.ts';
 
 /** The beginning of a text, which may be empty. */
 export const promptKind: OptionKind<string> = {
@@ -67,9 +67,6 @@ export interface Measured {
   /** A text to write with the weights, which are then evaluated on a part of the samples only. */
   readonly writing?: WritingSetup | undefined;
 }
-
-/** An evaluation, and the text if one was to be written. */
-export type Evaluated = Evaluation & { readonly text?: string };
 
 /** @param memory lends memory to each evaluation; by default the evaluator's own */
 export function createMeasurement(

@@ -6,7 +6,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parseOptions } from '@lockstep/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  defaultInterval,
+  encodeCheckpoint,
+  type StoredCheckpoint,
+} from '../src/checkpoint/checkpoint.ts';
 import {
   CheckpointClock,
   Checkpointer,
@@ -18,7 +24,6 @@ import {
 } from '../src/checkpoint/checkpoints.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { runOptions } from '../src/option-table.ts';
-import { defaultInterval, type StoredCheckpoint } from '../src/options.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 

@@ -19,8 +19,8 @@ import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
 import { Recorder } from '../src/record/recorder.ts';
 import { createReport, type EpochReport, type Report } from '../src/record/report.ts';
-import { createRun, idlePool } from '../src/run/create-run.ts';
-import { Site, type WorkerPool } from '../src/site/site.ts';
+import { createRun, idlePool, type WorkerPool } from '../src/run/create-run.ts';
+import { Site } from '../src/site/site.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 
 export interface DashboardServer {

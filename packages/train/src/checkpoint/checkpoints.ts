@@ -1,29 +1,36 @@
 /** The checkpoints of a run: where they are kept, which one a run resumes from, and when and how the next is written. */
 import { webcrypto } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readRegularFile, reasonOf } from '@lockstep/data/files';
 import { errorMessage, thousands } from '@lockstep/data/shown';
 import { configurationError, optionName } from '@lockstep/worker';
-import { newSha256, sha256 } from '../node/sha256.ts';
-import {
-  type CheckpointInterval,
-  type CheckpointOptions,
-  defaultInterval,
-  defaultKeptCheckpoints,
-  type RunClaim,
-  type SharedCheckpoints,
-  type StoredCheckpoint,
-} from '../options.ts';
-import { identityOf, type Prepared } from '../prepared.ts';
+import { sha256 } from '../node/sha256.ts';
 import {
   type Checkpoint,
+  type CheckpointInterval,
+  type CheckpointOptions,
   decodeCheckpoint,
+  defaultInterval,
+  defaultKeptCheckpoints,
   encodeCheckpoint,
   identityDifference,
+  type RunClaim,
   type RunIdentity,
+  type SharedCheckpoints,
+  type StoredCheckpoint,
   type WrittenCheckpoint,
 } from './checkpoint.ts';
 
@@ -162,17 +169,26 @@ export interface OpenedCheckpoints {
   createCheckpointer(run: CheckpointedRun): Checkpointer;
 }
 
+/** The part of a prepared run on which its checkpoints depend. */
+interface CheckpointedPlan {
+  readonly checkpoint: CheckpointOptions | undefined;
+  readonly plan: { readonly steps: number };
+  readonly transcript: string | undefined;
+}
+
 /** Undefined in a run without checkpoints. @throws Error if a shared store does not let this process train */
-export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
-  if (!prepared.checkpoint) return undefined;
-  const { every: interval = defaultInterval, folder = '', keep, store: shared, resume } = prepared.checkpoint;
+export async function openCheckpoints(
+  { checkpoint, plan: { steps }, transcript }: CheckpointedPlan,
+  identityOf: () => RunIdentity,
+): Promise<OpenedCheckpoints | undefined> {
+  if (!checkpoint) return undefined;
+  const { every: interval = defaultInterval, folder = '', keep, store: shared, resume } = checkpoint;
   if (!shared) createFolder(folder);
   const store = shared ?? new CheckpointFolder(folder, keep);
   const place = shared?.place ?? folder;
   const at = (file: string): string => (shared ? `${file} in ${place}` : join(folder, file));
-  const { steps } = prepared.plan;
-  const identity = identityOf(prepared, newSha256);
-  await shared?.open(runClaimOf(identity, steps, prepared.transcript !== undefined));
+  const identity = identityOf();
+  await shared?.open(runClaimOf(identity, steps, transcript !== undefined));
   const stored = await store.list();
   const { chosen, passedOver } = await chooseCheckpoint(stored, identity, steps);
   const resumeFrom = shared || resume ? chosen?.checkpoint : undefined;
@@ -418,4 +434,41 @@ export class Checkpointer {
 /** Node computes the hash in a separate thread. */
 async function sha256OffThread(bytes: Uint8Array): Promise<string> {
   return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
+}
+
+interface SecretOptions {
+  readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
+  readonly fileName: string;
+  readonly isValid: (secret: string) => boolean;
+  readonly create: () => string | Promise<string>;
+}
+
+const ownerOnly = 0o600;
+
+/**
+ * Returns a secret of the run from its own file next to the checkpoints: the workers of a killed coordinator return
+ * only to one with the same secret. A resumed run takes the kept secret if only the owner can read the file; otherwise
+ * a new one is made and kept. No checkpoint contains secrets.
+ */
+export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
+  const { folder, resume = false } = checkpoint ?? {};
+  if (folder === undefined) return create();
+  const file = join(folder, fileName);
+  const kept = resume ? readSecret(file) : undefined;
+  if (kept !== undefined && isValid(kept)) return kept;
+  const secret = await create();
+  // The mode applies only to a new file.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${secret}\n`, { mode: ownerOnly, flag: 'wx' });
+  return secret;
+}
+
+function readSecret(file: string): string | undefined {
+  try {
+    const { mode } = statSync(file);
+    const isPrivate = process.platform === 'win32' || (mode & 0o077) === 0;
+    return isPrivate ? readFileSync(file, 'utf8').trim() : undefined;
+  } catch {
+    return undefined;
+  }
 }

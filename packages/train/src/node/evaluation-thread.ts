@@ -6,8 +6,9 @@ import { errorMessage } from '@lockstep/data/shown';
 import type { DatasetEvaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import type { EvaluationSetup } from '../platform.ts';
-import { createMeasurement, type Evaluated } from '../writing.ts';
+import type { Evaluated } from '../record/report.ts';
+import type { EvaluationSetup } from '../training-platform.ts';
+import { createMeasurement } from '../writing.ts';
 import type { EvaluationAnswer, EvaluationRequest } from './node-platform.ts';
 
 const port = parentPort;

@@ -9,16 +9,17 @@ import type { DatasetEvaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
 import { systemClock } from '@lockstep/worker';
-import { createFolder, openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
+import { createFolder, keptSecret, openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { optionsAlike } from '../model.ts';
 import { defaultHost } from '../options.ts';
-import type { EvaluationSetup, Host, Platform } from '../platform.ts';
-import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
+import { identityOf } from '../prepared.ts';
+import type { Evaluated } from '../record/report.ts';
+import { bareHost, isJoinCode, isLoopback, newJoinCode, openTls } from '../site/secrets.ts';
 import { portOf } from '../site/server.ts';
 import { Site } from '../site/site.ts';
+import type { EvaluationSetup, Host, TrainingPlatform } from '../training-platform.ts';
 import { openTranscript } from '../transcript/transcriber.ts';
 import { newSecret } from '../words.ts';
-import type { Evaluated } from '../writing.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
 const { bun, deno, node } = process.versions;
@@ -38,7 +39,7 @@ const host: Host = {
     const code = token === undefined ? undefined : await keptSecret(keptCode);
     return { listen: { ...listen, host: name }, token, code, adminToken: newSecret(), tls };
   },
-  openCheckpoints,
+  openCheckpoints: (prepared) => openCheckpoints(prepared, () => identityOf(prepared, newSha256)),
   openTranscript,
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   createSite: (emit) => new Site(emit),
@@ -46,7 +47,7 @@ const host: Host = {
 
 const isToken = (token: string): boolean => /^[\w-]{22}$/.test(token);
 
-export const nodePlatform: Platform = {
+export const nodePlatform: TrainingPlatform = {
   machine: {
     runtime: `${engine} ${engineVersion}`,
     system: `${type()} ${release()} ${process.arch}`,

@@ -24,7 +24,6 @@ import {
   type StopCode,
   type TrainingEvent,
 } from '../events.ts';
-import type { Evaluated } from '../writing.ts';
 import {
   accuracyOf,
   addSums,
@@ -36,6 +35,7 @@ import {
   TrainingCurve,
 } from './curve.ts';
 import { EpochChoice, earlyStopText, type KeptEpoch, type SavedChoice, type ValidationConfig } from './epoch-choice.ts';
+import type { Evaluated } from './report.ts';
 import { type EpochReport, noTraffic, type Report, type TextSample } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 

@@ -52,6 +52,9 @@ export interface TextSample {
   readonly loss: number;
 }
 
+/** An evaluation, and the text if one was to be written. */
+export type Evaluated = Evaluation & { readonly text?: string };
+
 /** The work of a worker, and how it spent its time. */
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'vectorBits' | 'shards' | 'samples' | 'computeMs'> {

@@ -25,8 +25,7 @@ import { Run } from '../coordinator/run.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { noTraffic } from '../record/report.ts';
-import type { WorkerPool } from '../site/site.ts';
+import { noTraffic, type Report, type TurnedAway } from '../record/report.ts';
 import { newSecret } from '../words.ts';
 
 interface CreateRunOptions
@@ -37,6 +36,18 @@ interface CreateRunOptions
   readonly startWorkers: number;
   readonly limits?: Partial<Limits>;
   readonly resumeFrom?: Checkpoint | undefined;
+}
+
+/** The workers of a run, wherever they compute. */
+export interface WorkerPool {
+  /** Bytes between the coordinator and all workers so far. */
+  traffic(): Report['wire'];
+  /** Rejected connections and tokens so far; omitted if there are no sockets. */
+  turnedAway?(): TurnedAway;
+  /** Stops the workers of this process, unless they stay for another run; resolves when they have ended. */
+  stop(): Promise<void>;
+  /** From now on, lets no worker join and no viewer watch. */
+  close(): Promise<void>;
 }
 
 /** The pool of a run with nothing left to compute. */

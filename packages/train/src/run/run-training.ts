@@ -12,18 +12,19 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { OnEpoch, RunEnding, StepEvent, TrainingEvent } from '../events.ts';
-import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
-import { addTraffic, createReport, noTraffic, type Report } from '../record/report.ts';
-import type { Site, WorkerPool } from '../site/site.ts';
+import { addTraffic, createReport, type Evaluated, noTraffic, type Report } from '../record/report.ts';
+import type { Site } from '../site/site.ts';
+import { openInlineCompute, type TrainingPlatform } from '../training-platform.ts';
 import type { Transcriber } from '../transcript/transcriber.ts';
-import { createMeasurement, type Evaluated, type Measured, type WritingSetup } from '../writing.ts';
+import { createMeasurement, type Measured, type WritingSetup } from '../writing.ts';
+import type { WorkerPool } from './create-run.ts';
 import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;
-  readonly platform: Platform;
+  readonly platform: TrainingPlatform;
   /** The run's server; undefined in a page. */
   readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
@@ -114,7 +115,7 @@ type Opened = Awaited<ReturnType<typeof openBackends>>;
  */
 async function openBackends(
   { model, listen, backend: name, threads, workers, colocate }: Prepared,
-  platform: Platform,
+  platform: TrainingPlatform,
 ) {
   const isAlone = listen === undefined;
   const isOwn = (isAlone || colocate) && (name === 'auto' || name === 'cpu');

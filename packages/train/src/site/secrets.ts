@@ -1,20 +1,14 @@
 /** Secrets of a coordinator: certificate, token and join code; and its addresses, which keep them off the wire. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
-import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { configurationError, optionName } from '@lockstep/command/options';
+import type { CheckpointOptions } from '../checkpoint/checkpoint.ts';
+import { keptSecret } from '../checkpoint/checkpoints.ts';
 import type { Addresses } from '../events.ts';
-import type { CheckpointOptions, TlsOptions } from '../options.ts';
-
-export interface Tls {
-  readonly key: string;
-  readonly cert: string;
-  /** SHA-256 of a certificate made for this run, in hex without colons; the certificate is self-signed. */
-  readonly fingerprint?: string;
-}
+import type { TlsOptions } from '../options.ts';
+import type { Tls } from '../prepared.ts';
 
 /** @throws ConfigurationError if the texts are not a certificate with its key */
 export async function openTls(
@@ -100,43 +94,6 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
     ],
   });
   return { key, cert };
-}
-
-interface SecretOptions {
-  readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
-  readonly fileName: string;
-  readonly isValid: (secret: string) => boolean;
-  readonly create: () => string | Promise<string>;
-}
-
-const ownerOnly = 0o600;
-
-/**
- * Returns a secret of the run from its own file next to the checkpoints: the workers of a killed coordinator return
- * only to one with the same secret. A resumed run takes the kept secret if only the owner can read the file; otherwise
- * a new one is made and kept. No checkpoint contains secrets.
- */
-export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
-  const { folder, resume = false } = checkpoint ?? {};
-  if (folder === undefined) return create();
-  const file = join(folder, fileName);
-  const kept = resume ? readSecret(file) : undefined;
-  if (kept !== undefined && isValid(kept)) return kept;
-  const secret = await create();
-  // The mode applies only to a new file.
-  rmSync(file, { force: true });
-  writeFileSync(file, `${secret}\n`, { mode: ownerOnly, flag: 'wx' });
-  return secret;
-}
-
-function readSecret(file: string): string | undefined {
-  try {
-    const { mode } = statSync(file);
-    const isPrivate = process.platform === 'win32' || (mode & 0o077) === 0;
-    return isPrivate ? readFileSync(file, 'utf8').trim() : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** No two characters look alike, and none is case-sensitive. */

@@ -8,9 +8,10 @@ import type { Duplex } from 'node:stream';
 import { configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 import type { ListeningEvent } from '../events.ts';
 import { defaultPort } from '../options.ts';
+import type { Tls } from '../prepared.ts';
 import { largestCrowd, sourceOf, type TurnedAwayCounts } from './limiter.ts';
 import { type Answer, leaveBody, sendText } from './pages.ts';
-import { addressesOf, type SiteSecrets, type Tls } from './secrets.ts';
+import { addressesOf, type SiteSecrets } from './secrets.ts';
 
 /** Handlers of a server. The origin of what they get has been checked, but for plain requests on a caller's server. */
 interface Handlers {

@@ -9,7 +9,7 @@ import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
 import { Permission, Viewers } from '../dashboard/viewers.ts';
 import type { TrainingEvent } from '../events.ts';
 import type { LocalWorkersSetup, NetworkSettings, Prepared } from '../prepared.ts';
-import type { Report, TurnedAway } from '../record/report.ts';
+import type { WorkerPool } from '../run/create-run.ts';
 import { version } from '../version.ts';
 import { clientOf, Guesses, newTurnedAwayCounts } from './limiter.ts';
 import { LocalWorkers } from './local-workers.ts';
@@ -24,18 +24,6 @@ interface Serving
   extends Pick<DashboardOptions, 'run' | 'recorder' | 'parameterServer' | 'backend' | 'onRunAgain' | 'viewerLimits'> {
   readonly prepared: Prepared & Pick<NetworkSettings, 'listen'>;
   readonly emit: (event: TrainingEvent) => void;
-}
-
-/** The workers of a run, wherever they compute. */
-export interface WorkerPool {
-  /** Bytes between the coordinator and all workers so far. */
-  traffic(): Report['wire'];
-  /** Rejected connections and tokens so far; omitted if there are no sockets. */
-  turnedAway?(): TurnedAway;
-  /** Stops the workers of this process, unless they stay for another run; resolves when they have ended. */
-  stop(): Promise<void>;
-  /** From now on, lets no worker join and no viewer watch. */
-  close(): Promise<void>;
 }
 
 /** The workers of a run on a site, and its viewers. */

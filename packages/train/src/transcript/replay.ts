@@ -7,10 +7,10 @@ import { initialize, type Model, parameterLayout, parseModel, parseOptimizer } f
 import { bytesOf } from '@lockstep/protocol';
 import { type InnerSteps, planRun, type RunPlan, type Shard } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
 import { systemClock } from '@lockstep/worker';
 import type { RunIdentity } from '../checkpoint/checkpoint.ts';
 import { readInitialWeights, transferWeights } from '../model.ts';
-import { nodePlatform } from '../node/node-platform.ts';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import { frozenBy } from '../prepare.ts';
 import { dataHash } from '../prepared.ts';
@@ -64,7 +64,7 @@ export class Replay {
     const { seed } = identity;
     const { train, model, plan, optimizer, samples, frozen } = describedRun(transcript, given);
     const weights = beginningOf(identity, model, initialWeights, reading);
-    const { backend } = await openBackend('auto', nodePlatform.threads(threads));
+    const { backend } = await openBackend('auto', nodeThreads(threads));
     const numerics = await checkOwnNumerics(backend, { model, plan, train }, sha256);
     requireNumerics(transcript, backend, numerics.hash);
     const server = new ParameterServer({

@@ -11,6 +11,7 @@ import { errorMessage, thousands } from '@lockstep/data/shown';
 import type { Lanes } from '@lockstep/protocol';
 import type { Shard, WorkerRecord } from '@lockstep/rules';
 import { configurationError, optionName } from '@lockstep/worker';
+import type { SharedCheckpoints, TranscriptPart } from '../checkpoint/checkpoint.ts';
 import {
   type Checkpoint,
   identityDifference,
@@ -18,11 +19,10 @@ import {
   type SavedTranscript,
 } from '../checkpoint/checkpoint.ts';
 import type { OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
+import { keptSecret } from '../checkpoint/checkpoints.ts';
 import type { SumRecorder } from '../coordinator/run-options.ts';
 import { newSha256 } from '../node/sha256.ts';
-import type { SharedCheckpoints, TranscriptPart } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
-import { keptSecret } from '../site/secrets.ts';
 import { version } from '../version.ts';
 import { shortHash } from '../words.ts';
 import {

@@ -1,0 +1,61 @@
+/** The Node process or the page in which a run is trained, with the files, threads and sockets that only Node has. */
+
+import { createLocalCompute } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
+import type { DatasetEvaluator } from '@lockstep/nn';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
+import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
+import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
+import type { TrainingEvent } from './events.ts';
+import type { Platform, PreparingHost } from './platform.ts';
+import type { Prepared } from './prepared.ts';
+import type { Evaluated } from './record/report.ts';
+import type { Site } from './site/site.ts';
+import type { Transcriber } from './transcript/transcriber.ts';
+import type { Measured } from './writing.ts';
+
+export interface TrainingPlatform extends Platform {
+  /** Undefined in a page. */
+  readonly host: Host | undefined;
+}
+
+/** Files, threads and sockets of a run. */
+export interface Host extends PreparingHost {
+  /** Undefined in a run without checkpoints. */
+  openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
+  /** Undefined in a run without a transcript. @throws ConfigurationError if it cannot be continued */
+  openTranscript(prepared: Prepared, checkpoints: OpenedCheckpoints | undefined): Promise<Transcriber | undefined>;
+  /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
+  createEvaluator(
+    setup: EvaluationSetup,
+    createInline: (reason: string) => DatasetEvaluator<Evaluated>,
+  ): DatasetEvaluator<Evaluated>;
+  /** Creates a place for a server and its local workers; nothing is open yet. */
+  createSite(emit: (event: TrainingEvent) => void): Site;
+}
+
+/** Setup of an evaluation thread. */
+export interface EvaluationSetup extends Measured {
+  /** The name of a host backend. */
+  readonly backend: string;
+  readonly threads: number;
+}
+
+/**
+ * Opens a computer for shards besides the run's own backend, with a line that explains the choice.
+ * @throws ConfigurationError if the choice does not compute in this process
+ */
+export async function openInlineCompute(platform: TrainingPlatform, name: ComputeChoice, threads: number) {
+  try {
+    if (name === 'tfjs-node') {
+      const compute = await platform.openTensorFlow?.();
+      if (compute) return { compute, choice: 'computing on tfjs-node' };
+    } else {
+      const { backend, choice } = await openBackend(name, platform.threads(threads));
+      if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+    }
+  } catch (error) {
+    throw configurationError`${optionName('backend', name)}: ${errorMessage(error)}`;
+  }
+  throw configurationError`${optionName('backend', name)}: expected one that computes in this ${platform.host ? 'process' : 'thread'}`;
+}
