@@ -69,14 +69,6 @@ export interface Effort {
   readonly budgetMs: number;
 }
 
-/** Milliseconds of `steps` calls of `step` in this process, until `settle` resolves: a library may be asynchronous. */
-export async function timeSteps(steps: number, step: () => void, settle?: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  for (let index = 0; index < steps; index++) step();
-  await settle?.();
-  return performance.now() - startedMs;
-}
-
 export type Child = ReturnType<typeof startChild>;
 
 /**
