@@ -4,7 +4,7 @@ import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tab, TabCandidate, TabWork } from '../src/cases/tab.ts';
-import { joinParameters, meanLossOf, mlpNet, tensorBatch, tensorsOfParameters } from '../src/work.ts';
+import { joinParameters, meanLossOf, mlpNet, tensorBatch, tensorsOfParameters, timeSteps } from '../src/work.ts';
 import '@tensorflow/tfjs-backend-webgl';
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-layers';
@@ -96,13 +96,11 @@ const tab: Tab = {
     candidate.next = 0;
     await candidate.gradient.activate?.();
   },
-  async run(name, steps) {
+  run(name, steps) {
     const candidate = opened.get(name)!;
-    const startedMs = performance.now();
-    for (let step = 0; step < steps; step++) {
+    return timeSteps(steps, async () => {
       candidate.last = await candidate.gradient.step(candidate.next++ % candidate.batchCount);
-    }
-    return performance.now() - startedMs;
+    });
   },
   result: (name) => joinParameters(opened.get(name)!.last),
   close(name) {

@@ -1,5 +1,5 @@
 /** The harness: candidates do the same work, are checked, warmed up, and timed in interleaved rounds. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { createInterface } from 'node:readline';
 import { CommandFailure, formatTable } from '@lockstep/command';
@@ -69,14 +69,6 @@ export interface Effort {
   readonly budgetMs: number;
 }
 
-/** Milliseconds of `steps` calls of `step` in this process, until `settle` resolves: a library may be asynchronous. */
-export async function timeSteps(steps: number, step: () => void, settle?: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  for (let index = 0; index < steps; index++) step();
-  await settle?.();
-  return performance.now() - startedMs;
-}
-
 export type Child = ReturnType<typeof startChild>;
 
 /**
@@ -85,19 +77,9 @@ export type Child = ReturnType<typeof startChild>;
  */
 export function startChild(command: string, args: readonly string[], environment: Record<string, string>) {
   const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] });
-  let errorText = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errorText = (errorText + text).slice(-2000);
-  });
   // The child's exit is reported instead; its broken pipe would say less.
   child.stdin.on('error', () => undefined);
-  const ended = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(`${command} cannot be started: ${error.message}`));
-    child.once('close', (code, signal) => {
-      const lastLine = errorText.trim().split('\n').at(-1);
-      resolve(`${command} ended with ${signal ?? `exit code ${code}`}${lastLine ? `: ${lastLine}` : ''}`);
-    });
-  });
+  const ended = endOf(child, command);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence if the child ends instead */
@@ -113,6 +95,23 @@ export function startChild(command: string, args: readonly string[], environment
       await ended;
     },
   };
+}
+
+/** Resolves when a child has ended, with a sentence that gives the reason from its standard error. */
+export function endOf(child: ChildProcess, name: string): Promise<string> {
+  let text = '';
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    text = (text + part).slice(-2_000);
+  });
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(`${name} cannot be started: ${error.message}`));
+    child.once('close', (code, signal) => {
+      const lines = text.trim().split('\n');
+      // A crash ends with the engine's version, below its error.
+      const reason = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);
+      resolve(`${name} ended with ${signal ?? `exit code ${code}`}${reason ? `: ${reason}` : ''}`);
+    });
+  });
 }
 
 /** The median and the extremes of a set of measurements, in their unit. */
@@ -171,8 +170,8 @@ export interface CaseRunner {
   /** One entry for each round in which it took part. */
   readonly msPerStep: number[];
   failure?: string;
-  /** Runs once. Returns the milliseconds per step and of the whole burst. */
-  burst(): Promise<{ readonly msPerStep: number; readonly ms: number }>;
+  /** Runs `bursts` times, by default once. Returns the median milliseconds per step, and the total. */
+  burst(bursts?: number): Promise<{ readonly msPerStep: number; readonly ms: number }>;
 }
 
 /** Creates a runner that has not run yet; without a budget it takes part in every round. */
@@ -270,9 +269,10 @@ export async function openCandidate(subject: Case, candidate: Candidate, effort:
     // A single step that takes more than the whole budget is warm enough.
     const isSlow = checkedMsPerStep > effort.budgetMs;
     const stepsPerRound = isSlow ? 1 : await warmUp(opened, checkedSteps, effort);
-    const burst = async () => {
-      const ms = await runBurst(opened, stepsPerRound);
-      return { ms, msPerStep: ms / stepsPerRound };
+    const burst = async (bursts = 1) => {
+      const times: number[] = [];
+      while (times.length < bursts) times.push(await runBurst(opened, stepsPerRound));
+      return { ms: times.reduce((sum, ms) => sum + ms, 0), msPerStep: median(times) / stepsPerRound };
     };
     isReady = true;
     return { ...createRunner(name, burst, effort.budgetMs), implementation, distance, checkedMsPerStep, stepsPerRound };

@@ -70,6 +70,20 @@ export interface Peer {
   close?(): Promise<void>;
 }
 
+/**
+ * Milliseconds of `steps` calls of `step` in this thread, one after another, until `settle` resolves: some libraries
+ * return before they have computed.
+ */
+export async function timeSteps(steps: number, step: () => unknown, settle?: () => Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
+  for (let index = 0; index < steps; index++) {
+    const done = step();
+    if (done instanceof Promise) await done;
+  }
+  await settle?.();
+  return performance.now() - startedMs;
+}
+
 /** Views of one vector, one for each parameter. */
 export function splitParameters(net: Net, vector: Float32Array): Float32Array[] {
   let offset = 0;

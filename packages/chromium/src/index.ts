@@ -1,13 +1,12 @@
 /**
  * A real Chromium for tests and measurements: opens a page that Vite builds or develops, served on localhost.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer as createHttpServer } from 'node:http';
+import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { build, createServer as createDevelopmentServer } from 'vite';
+import { build, createServer, type InlineConfig, type PreviewServer, preview, type ViteDevServer } from 'vite';
 
 export { findChromium, findFirefox, inChromium, inFirefox } from './find.ts';
 
@@ -63,52 +62,30 @@ export interface OpenPage {
 /** Long enough for a browser on a busy machine. */
 const timeoutMs = 150_000;
 
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.wasm': 'application/wasm',
-};
-
 /** Isolates a page from other sites, so that its threads can share memory. */
 const isolation = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
 } as const;
 
+/** The settings of both servers: no configuration file, any free port, headers that isolate the page. */
+function settingsOf(root: string) {
+  const listen = { host: '127.0.0.1', port: 0, headers: isolation } as const;
+  return { root, configFile: false, logLevel: 'error', server: listen, preview: listen } satisfies InlineConfig;
+}
+
 /** Bundles and minifies the page as for release. If the build or opening the page fails, throws and cleans up. */
-export async function openBuiltPage({ root, executablePath }: BrowserPageOptions): Promise<OpenPage> {
-  const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
-  const server = createHttpServer((request, response) => {
-    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
-    readFile(join(folder, path === '/' ? 'index.html' : path)).then(
-      (content) => {
-        for (const [name, value] of Object.entries(isolation)) response.setHeader(name, value);
-        response.setHeader('content-type', types[extname(path)] ?? 'text/html').end(content);
-      },
-      () => response.writeHead(404).end(),
-    );
-  });
-  const stop = async (): Promise<void> => {
-    if (server.listening) {
-      server.close();
-      server.closeAllConnections();
-    }
-    await rm(folder, { recursive: true, force: true });
-  };
-  return openServed(executablePath, stop, async () => {
-    await build({
-      root,
-      configFile: false,
-      logLevel: 'error',
+export function openBuiltPage({ root, executablePath }: BrowserPageOptions): Promise<OpenPage> {
+  return openServed(executablePath, async (outDir) => {
+    const config: InlineConfig = {
+      ...settingsOf(root),
+      appType: 'mpa',
       base: './',
-      build: { outDir: folder, emptyOutDir: true, minify: true, target: 'es2022', chunkSizeWarningLimit: 10_000 },
+      build: { outDir, emptyOutDir: true, minify: true, target: 'es2022', chunkSizeWarningLimit: 10_000 },
       worker: { format: 'es' },
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    return (server.address() as AddressInfo).port;
+    };
+    await build(config);
+    return preview(config);
   });
 }
 
@@ -116,42 +93,33 @@ export async function openBuiltPage({ root, executablePath }: BrowserPageOptions
  * Opens the page from Vite's development server, which sends modules one by one.
  * @param exclude packages whose modules are sent as they are, without bundling them beforehand
  */
-export async function openDevelopmentPage(
+export function openDevelopmentPage(
   { root, executablePath }: BrowserPageOptions,
   exclude: string[] = [],
 ): Promise<OpenPage> {
-  const cacheDir = await mkdtemp(join(tmpdir(), 'lockstep-vite-'));
-  const server = await createDevelopmentServer({
-    root,
-    cacheDir,
-    configFile: false,
-    logLevel: 'error',
-    optimizeDeps: { exclude },
-    server: { host: '127.0.0.1', port: 0, headers: isolation, hmr: false, watch: null },
-  });
-  const stop = async (): Promise<void> => {
-    await server.close();
-    await rm(cacheDir, { recursive: true, force: true });
-  };
-  return openServed(executablePath, stop, async () => {
-    await server.listen();
-    return (server.httpServer!.address() as AddressInfo).port;
+  return openServed(executablePath, async (cacheDir) => {
+    const settings = settingsOf(root);
+    const server = { ...settings.server, hmr: false, watch: null } as const;
+    return (await createServer({ ...settings, cacheDir, server, optimizeDeps: { exclude } })).listen();
   });
 }
 
-/** @param serve resolves with the page's port @param stop stops the server, whether or not it has started */
+/** @param serve starts a server of the page; its files are in the folder, which is removed when the page is closed */
 async function openServed(
   executablePath: string,
-  stop: () => Promise<void>,
-  serve: () => Promise<number>,
+  serve: (folder: string) => Promise<PreviewServer | ViteDevServer>,
 ): Promise<OpenPage> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
+  let server: PreviewServer | ViteDevServer | undefined;
   let browser: Browser | undefined;
   const close = async (): Promise<void> => {
     await browser?.close();
-    await stop();
+    await server?.close();
+    await rm(folder, { recursive: true, force: true });
   };
   try {
-    const port = await serve();
+    server = await serve(folder);
+    const { port } = server.httpServer!.address() as AddressInfo;
     browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: timeoutMs });
     const page = await browser.newPage();
     page.setDefaultTimeout(timeoutMs);

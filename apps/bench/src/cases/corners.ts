@@ -21,15 +21,9 @@ import {
   type Tensor,
   tanh,
 } from '@lockstep/tensor';
-import {
-  type Absent,
-  type Benchmark,
-  type Case,
-  type Implementation,
-  relativeDistance,
-  timeSteps,
-} from '../harness.ts';
+import { type Absent, type Benchmark, type Case, type Implementation, relativeDistance } from '../harness.ts';
 import { pytorchInstallation, startPython, valuesIn } from '../peers/python.ts';
+import { timeSteps } from '../work.ts';
 
 interface Corner {
   readonly name: string;

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
@@ -13,6 +14,7 @@ import {
   closeAll,
   createRunner,
   type Effort,
+  endOf,
   isOpen,
   type MissingRow,
   median,
@@ -114,25 +116,17 @@ function startRun(training: Training, workers: Workers, settings: RunSettings) {
     env: { ...process.env, NO_COLOR: '1' },
   });
   running.add(child);
-  let [stdout, stderr] = ['', ''];
+  let stdout = '';
   let onOutput = (): void => {};
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     onOutput();
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-2_000);
+  const report = endOf(child, 'the coordinator').then(async (sentence): Promise<Report> => {
+    running.delete(child);
+    if (child.exitCode !== 0) throw new CommandFailure(sentence, 1);
+    return JSON.parse(await readFile(file, 'utf8'));
   });
-  const ended = new Promise<void>((resolve, reject) => {
-    const fail = (message: string): void => reject(new CommandFailure(message, 1));
-    child.once('error', (error) => fail(`the coordinator cannot be started: ${error.message}`));
-    child.once('close', (code, signal) => {
-      running.delete(child);
-      if (code === 0) resolve();
-      else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${reasonIn(stderr)}`);
-    });
-  });
-  const report = ended.then(async (): Promise<Report> => JSON.parse(await readFile(file, 'utf8')));
   // A caller that awaits only `printed` gets the failure from there.
   report.catch(() => undefined);
   return {
@@ -147,17 +141,10 @@ function startRun(training: Training, workers: Workers, settings: RunSettings) {
         };
         onOutput();
         const missing = new CommandFailure(`the coordinator ended before it printed ${pattern}`, 1);
-        ended.then(() => reject(missing), reject);
+        report.then(() => reject(missing), reject);
       }),
     stop: (): void => void child.kill('SIGTERM'),
   };
-}
-
-/** The sentence that says why a program failed. A crash ends with the engine's version, below its error. */
-function reasonIn(stderr: string): string {
-  const lines = stderr.trim().split('\n');
-  const last = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);
-  return last ? `: ${last}` : '';
 }
 
 /**
@@ -237,12 +224,11 @@ async function trainInTabs(browser: Browser, training: Training, count: number, 
   }
 }
 
-async function within<Value>(limitMs: number, value: Promise<Value>, failure: string): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${failure} within ${limitMs / 1000} s`)), limitMs);
+function within<Value>(limitMs: number, value: Promise<Value>, failure: string): Promise<Value> {
+  const late = setTimeout(limitMs, undefined, { ref: false }).then(() => {
+    throw new Error(`${failure} within ${limitMs / 1000} s`);
   });
-  return Promise.race([value, late]).finally(() => clearTimeout(timer));
+  return Promise.race([value, late]);
 }
 
 /** Steps of the run that shows how long a step takes here: no run has fewer. */
@@ -346,7 +332,7 @@ const effort: Omit<Effort, 'rounds'> = { burstMs: 30, warmUpMs: 100, budgetMs: 5
 /** Bursts of a peer per round. Their median counts, because the system sometimes stalls one for seconds. */
 const burstsPerRound = 5;
 /** The same for bursts of a single step, which take longer. */
-const stepsPerRound = 3;
+const singleStepsPerRound = 3;
 /** A peer's step that takes longer is measured once: the checked first step. */
 const longestStepMs = 1_000;
 
@@ -404,22 +390,13 @@ function peerRow(opened: Opened): MeasuredTraining {
 
 /** Takes part in every round, or in none if a step takes very long. */
 function peerRunner(candidate: CandidateRunner): CaseRunner {
-  const { msPerStep, checkedMsPerStep, burst } = candidate;
+  const { msPerStep, checkedMsPerStep, stepsPerRound, burst } = candidate;
   if (checkedMsPerStep > longestStepMs) {
     msPerStep.push(checkedMsPerStep);
     return Object.assign(candidate, { budgetMs: 0 });
   }
-  const isOneStep = candidate.stepsPerRound === 1;
-  const bursts = checkedMsPerStep > effort.budgetMs ? 1 : isOneStep ? stepsPerRound : burstsPerRound;
-  return Object.assign(candidate, {
-    budgetMs: Number.POSITIVE_INFINITY,
-    async burst() {
-      const timed = [];
-      for (let count = 0; count < bursts; count++) timed.push(await burst());
-      const ms = timed.reduce((sum, each) => sum + each.ms, 0);
-      return { ms, msPerStep: median(timed.map((each) => each.msPerStep)) };
-    },
-  });
+  const bursts = checkedMsPerStep > effort.budgetMs ? 1 : stepsPerRound === 1 ? singleStepsPerRound : burstsPerRound;
+  return Object.assign(candidate, { budgetMs: Number.POSITIVE_INFINITY, burst: () => burst(bursts) });
 }
 
 function lockstepRunner(workers: Workers, { training, settings: asked, tabs }: MeasureOptions, data: string) {

@@ -63,16 +63,7 @@ export interface Scenario {
   readonly link: Link | undefined;
 }
 
-interface PredictedTimes {
-  readonly workers: number;
-  readonly stepMs: number;
-  readonly imagesPerSecond: number;
-  readonly speedUp: number;
-  /** The parts of the step, which add up to it. */
-  readonly computeMs: number;
-  readonly linkMs: number;
-  readonly otherMs: number;
-}
+type PredictedTimes = ReturnType<typeof predict>;
 
 /**
  * The shards of each worker, cut as by the coordinator: whole microbatches, roughly proportional to speeds, in order.
@@ -97,7 +88,7 @@ export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly numb
  * their arithmetic and in everything else. Over a link, the weights and gradients of all workers pass the coordinator's
  * end one after another, separately in each direction.
  */
-export function predict(costs: Costs, { speeds, link }: Scenario): PredictedTimes {
+export function predict(costs: Costs, { speeds, link }: Scenario) {
   const { batch, microbatchSize, cores, singleStepMs } = costs;
   if (speeds.length === 0 || speeds.some((speed) => !(speed > 0))) {
     throw new RangeError(`speeds: expected one above 0 for each worker, got [${speeds.join(', ')}]`);
@@ -127,6 +118,7 @@ export function predict(costs: Costs, { speeds, link }: Scenario): PredictedTime
   const stepMs = computeMs + otherMs + linkMs;
   const imagesPerSecond = (batch / stepMs) * 1000;
   const speedUp = singleStepMs / stepMs;
+  // The last three are parts of the step, which add up to it.
   return { workers: speeds.length, stepMs, imagesPerSecond, speedUp, computeMs, linkMs, otherMs };
 }
 

@@ -1,6 +1,6 @@
 /** jax-js on its wasm backend, with one thread: a matrix product and the training step. */
 import { readFile } from 'node:fs/promises';
-import { type Absent, type Implementation, timeSteps } from '../harness.ts';
+import type { Absent, Implementation } from '../harness.ts';
 import {
   gptParts,
   gptSizes,
@@ -14,6 +14,7 @@ import {
   scaledPixels,
   splitParameters,
   type TrainingStep,
+  timeSteps,
 } from '../work.ts';
 
 type Jax = typeof import('@jax-js/jax');
@@ -37,19 +38,16 @@ async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent>
   const right = numpy.array(work.right.slice()).reshape([work.k, work.n]);
   const product = jit(numpy.matmul);
   let output = product(left.ref, right.ref);
+  const step = (): Promise<unknown> => {
+    output.dispose();
+    output = product(left.ref, right.ref);
+    // jax-js is lazy: an output disposed of before it is awaited is never computed.
+    return blockUntilReady(output);
+  };
   return {
     version,
     notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that are ready'],
-    async run(steps) {
-      const startedMs = performance.now();
-      for (let step = 0; step < steps; step++) {
-        output.dispose();
-        output = product(left.ref, right.ref);
-        // jax-js is lazy: an output disposed of before it is awaited is never computed.
-        await blockUntilReady(output);
-      }
-      return performance.now() - startedMs;
-    },
+    run: (steps) => timeSteps(steps, step),
     result: async () => Float32Array.from(await output.ref.data()),
     async close() {
       for (const array of [left, right, output]) array.dispose();

@@ -3,8 +3,8 @@ import { version } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import { type MatrixProduct, type Peer, type TrainingStep, targetFieldOf } from '../work.ts';
+import type { Absent, Implementation } from '../harness.ts';
+import { type MatrixProduct, type Peer, type TrainingStep, targetFieldOf, timeSteps } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openCpu(): Promise<HostBackend | Absent> {

@@ -1,7 +1,7 @@
 /** TensorFlow.js in Node, on one thread of one of its Node backends: a matrix product and the training step. */
 import { fileURLToPath } from 'node:url';
 import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs-node';
-import { type Absent, type Implementation, timeSteps } from '../harness.ts';
+import type { Absent, Implementation } from '../harness.ts';
 import {
   joinParameters,
   type MatrixProduct,
@@ -12,6 +12,7 @@ import {
   type TrainingStep,
   tensorBatch,
   tensorsOfParameters,
+  timeSteps,
 } from '../work.ts';
 
 /** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
