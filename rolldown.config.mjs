@@ -14,17 +14,28 @@ function entries() {
   const found = {};
   for (const conditions of Object.values(manifest.exports)) {
     const name = conditions.node?.match(/^\.\/dist\/bundle\/(.+)\.js$/)?.[1];
-    if (name !== undefined) found[name] = conditions.default.replace(/^\.\/dist\/(.+)\.js$/, 'src/$1.ts');
+    if (name !== undefined) found[name] = sourceOf(conditions.default);
   }
   return found;
 }
+
+/** A module of a private package is built from there. */
+function sourceOf(module) {
+  const [, room = '.', path] = module.match(/^\.\/dist\/(?:rooms\/([^/]+)\/)?(.+)\.js$/);
+  return `${room === '.' ? '' : `../${room}/`}src/${path}.ts`;
+}
+
+/** Packages of this repository that are not published: their modules become part of the bundle, from their sources. */
+const taken = (manifest.buildDependencies ?? []).filter((name) => name.startsWith('@lockstep/'));
+const isTaken = (id) => taken.some((name) => id === name || id.startsWith(`${name}/`));
 
 export default {
   input: entries(),
   platform: 'node',
   logLevel: 'warn',
   // Other packages stay packages: each is loaded once, whichever of them imports it.
-  external: (id) => !id.startsWith('.') && !isAbsolute(id),
+  external: (id) => !id.startsWith('.') && !isAbsolute(id) && !isTaken(id),
+  resolve: { conditionNames: ['source', 'node', 'import', 'default'] },
   transform: { target: 'es2022' },
   // Programs act when they are loaded, which `sideEffects` of the manifest says only of the modules.
   treeshake: { moduleSideEffects: true },

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 const compiled = /(\.d\.ts|\.js)(\.map)?$/;
 
 /** Rewritten by each build. */
-const bundle = /^bundle[\\/]/;
+const rewritten = /^(bundle|rooms)[\\/]/;
 
 for (const file of readdirSync('dist', { recursive: true })) {
-  if (bundle.test(file) || !compiled.test(file)) continue;
+  if (rewritten.test(file) || !compiled.test(file)) continue;
   if (!existsSync(join('src', file.replace(compiled, '.ts')))) rmSync(join('dist', file));
 }

@@ -2,9 +2,9 @@ import { createServer as createHttpServer, type Server, type ServerResponse } fr
 import { encode, protocolVersion, subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { hello, openRawClient } from '../../../packages/server/test/raw-client.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
-import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { argumentsIn, canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
 

@@ -14,9 +14,9 @@ import { MemoryStore } from '../../../packages/fleet/test/memory-store.ts';
 import { connectAs, type NatsCluster, type Role, startNatsCluster } from '../../../packages/fleet/test/nats-cluster.ts';
 import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packages/fleet/test/nats-server.ts';
 import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
+import { openViewer } from '../../../packages/server/test/test-viewer.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
-import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
 import { readReport, runToReport, startCoordinator, startModelCommand, startRelay, startWorker } from './processes.ts';
 

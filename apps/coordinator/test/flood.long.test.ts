@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
 import { prepareFloods } from './flood.ts';
 
 const { args, sockets, finishHonestly } = await prepareFloods();

@@ -2,8 +2,8 @@
 import { gradientMessages, subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
-import { hello, joinAsWorker, openRawClient } from '../../../packages/train/test/raw-client.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
+import { hello, joinAsWorker, openRawClient } from '../../../packages/server/test/raw-client.ts';
 import { prepareFloods } from './flood.ts';
 
 const { args, sockets, finishHonestly } = await prepareFloods();

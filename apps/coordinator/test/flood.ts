@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Report } from '@lockstep/train';
 import { afterEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
-import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import type { DashboardServer } from '../../../packages/server/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startWorker } from './processes.ts';

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { train } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openRun } from '../../../packages/train/test/open-run.ts';
 import { killCoordinator, killWorkers } from './kill.ts';

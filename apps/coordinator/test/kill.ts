@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
 import { audit, type Report } from '@lockstep/train';
 import { expect, onTestFinished } from 'vitest';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
+import { openViewer, type TestViewer } from '../../../packages/server/test/test-viewer.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
-import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
 /**

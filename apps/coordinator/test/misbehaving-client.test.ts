@@ -2,8 +2,7 @@ import { chunkChecksum, encode, gradientChecksum, type MessageOf, type WorkerMes
 import { randomStream } from '@lockstep/tensor';
 import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type DashboardServer, openServer } from '../../../packages/train/test/dashboard-server.ts';
-import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { type DashboardServer, openServer } from '../../../packages/server/test/dashboard-server.ts';
 import {
   handshake,
   hello,
@@ -11,7 +10,8 @@ import {
   openRawClient,
   openTcpClient,
   type RawClient,
-} from '../../../packages/train/test/raw-client.ts';
+} from '../../../packages/server/test/raw-client.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, share, startWorker } from './processes.ts';
 

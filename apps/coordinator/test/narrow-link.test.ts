@@ -3,7 +3,7 @@
  * its end reaches them.
  */
 import { afterEach, expect, it } from 'vitest';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openThrottledLink, type ThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openViewer, type TestViewer } from '../../../packages/server/test/test-viewer.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import {
   canListProcesses,

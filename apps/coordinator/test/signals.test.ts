@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openServer } from '../../../packages/server/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';

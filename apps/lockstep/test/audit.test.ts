@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { openDataset } from '@lockstep/data/node';
 import { type TrainOptions, train } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { flipBit, forgeRun } from '../../../packages/audit/test/recorded-run.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { flipBit, forgeRun } from '../../../packages/train/test/recorded-run.ts';
 import { auditFile } from '../src/audit.ts';
 import { expectRefusal, printed } from './bars.ts';
 

@@ -1,7 +1,7 @@
 /** Relays and workers as processes, as a user starts them. */
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
-import { type DashboardServer, openServer } from '../../../packages/train/test/dashboard-server.ts';
+import { type DashboardServer, openServer } from '../../../packages/server/test/dashboard-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { expectRefused, type Program, runToReport, startRelay, startWorker } from '../../coordinator/test/processes.ts';
 

@@ -2,8 +2,8 @@
 import type { Dataset, TargetField } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
-import type { TrainingData } from '../../../packages/train/src/options.ts';
-import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import type { TrainingData } from '../../../packages/prepare/src/options.ts';
+import { openDashboardServer } from '../../../packages/server/test/dashboard-server.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';

@@ -7,8 +7,8 @@ import {
   type DashboardServer,
   type DashboardServerOptions,
   openDashboardServer,
-} from '../../../packages/train/test/dashboard-server.ts';
-import { openViewer } from '../../../packages/train/test/test-viewer.ts';
+} from '../../../packages/server/test/dashboard-server.ts';
+import { openViewer } from '../../../packages/server/test/test-viewer.ts';
 import { startWorker } from '../../coordinator/test/processes.ts';
 import { describePage, foreignName } from './browser.ts';
 import { endless, openSlowLink, type RunAddresses } from './run.ts';

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Report } from '../../../packages/train/src/record/report.ts';
-import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
-import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
+import type { Report } from '../../../packages/record/src/report.ts';
+import type { DashboardServer } from '../../../packages/server/test/dashboard-server.ts';
+import { openViewer, type TestViewer } from '../../../packages/server/test/test-viewer.ts';
 import { openThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openDashboardServer } from '../../../packages/server/test/dashboard-server.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { startRelay, startWorker } from '../../coordinator/test/processes.ts';

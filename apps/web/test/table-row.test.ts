@@ -4,7 +4,7 @@ import { datasetFromTable, encodeRows, parseDelimited } from '@lockstep/data/rea
 import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { shownColumnsOf } from '../../../packages/train/src/dashboard/messages.ts';
+import { shownColumnsOf } from '../../../packages/server/src/messages.ts';
 import { allColumns, rawTarget, rowCellsOf, sampleOfRow } from '../src/watch/table-row.ts';
 
 const number = fc.oneof(

@@ -2,7 +2,7 @@
 import { datasetFromText } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
 import { names } from '../../../packages/lesson/src/names.ts';
-import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
+import { openDashboardServer } from '../../../packages/server/test/dashboard-server.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { namelessParts, textWithoutPlace } from './layout.ts';

@@ -1,6 +1,7 @@
 /** Invariants of every run: of the state after each event, and of the samples, each counted once. */
 
 import type { ParameterServer, ShardSource } from '@lockstep/compute';
+import type { RunOptions } from '@lockstep/coordinator';
 import {
   type Connection,
   type ConnectionId,
@@ -12,7 +13,6 @@ import {
   stepBatch,
   type WorkerRecord,
 } from '@lockstep/rules';
-import type { RunOptions } from '@lockstep/train/internal';
 
 /** Most results held for a shard: two that differ, and those of workers that were late in the meantime. */
 const mostVotes = 8;

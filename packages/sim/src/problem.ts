@@ -10,6 +10,7 @@ import {
   referenceOf,
   type ShardSource,
 } from '@lockstep/compute';
+import type { RunOptions } from '@lockstep/coordinator';
 import {
   bytesPerSample,
   classField,
@@ -49,7 +50,6 @@ import {
   type RunSetup,
 } from '@lockstep/rules';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
-import type { RunOptions } from '@lockstep/train/internal';
 import { SampleLedger } from './invariants.ts';
 import { oracleWeights } from './oracle.ts';
 import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';

@@ -1,11 +1,11 @@
 /** Plays one run in virtual time, with seeded faults, and records what happened. */
 
 import { hashWith } from '@lockstep/compute';
+import type { RunOutcome } from '@lockstep/coordinator';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Clock } from '@lockstep/protocol';
 import { type CoordinatorState, initialState, type RunEvent } from '@lockstep/rules';
 import { type Backend, isHostBackend, randomStream } from '@lockstep/tensor';
-import type { RunOutcome } from '@lockstep/train/internal';
 import type { Entry, Happening } from './chronicle.ts';
 import { type FaultKind, faults, pick, stutter, type World } from './faults.ts';
 import { type SampleLedger, stateFault, TrustLedger, WeightsLedger } from './invariants.ts';

@@ -1,10 +1,10 @@
 /** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 
 import type { InlineCompute } from '@lockstep/compute';
+import { InlineWorker, Run, type RunOptions, type RunOutcome } from '@lockstep/coordinator';
 import { errorMessage } from '@lockstep/data/shown';
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
 import { type CoordinatorState, historyOf, type Shard } from '@lockstep/rules';
-import { InlineWorker, Run, type RunOptions, type RunOutcome } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
 import type { SampleLedger } from './invariants.ts';
 import type { Problem, RunCopy, RunParts } from './problem.ts';

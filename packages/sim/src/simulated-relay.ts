@@ -1,9 +1,9 @@
 /** Relay processes in virtual time, in a tree. */
 import type { NewHash } from '@lockstep/compute';
 import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
+import { Relay, type RelayRun } from '@lockstep/relay';
 import type { CoordinatorState, RunEvent } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
-import { Relay, type RelayRun } from '@lockstep/train/internal';
 import type { RunParts } from './problem.ts';
 import { addressOf, TreeRoute, topAddress } from './routes.ts';
 import { createSharedCompute } from './shared-compute.ts';

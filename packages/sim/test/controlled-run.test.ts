@@ -1,7 +1,7 @@
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import { drain, hostBackend } from '../../compute/test/support.ts';
-import { RunFixture } from '../../train/test/coordinator/run-fixture.ts';
+import { RunFixture } from '../../coordinator/test/run-fixture.ts';
 import { createProblem } from './support.ts';
 
 const backend = await hostBackend();

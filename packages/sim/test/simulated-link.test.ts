@@ -3,7 +3,7 @@
 import { chunkChecksum, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { hostBackend } from '../../compute/test/support.ts';
-import { chunkFault, gradientFault } from '../../train/src/coordinator/results.ts';
+import { chunkFault, gradientFault } from '../../coordinator/src/results.ts';
 import { SimulatedLink } from '../src/simulated-link.ts';
 import { VirtualClock } from '../src/simulated-process.ts';
 import { createProblem } from './support.ts';

@@ -1,20 +1,29 @@
 /** The library in a page: runs in this thread and in its own threads, on data in memory; loaded models. */
+
+import type { TrainOptions } from '@lockstep/prepare';
 import { configurationError, optionName } from '@lockstep/worker';
 import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { TrainOptions } from './options.ts';
 import type { TrainingPlatform } from './training-platform.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
 export { datasetFrom, datasetFromPictures, splitDataset } from '@lockstep/data/readers';
+export {
+  type GenerateOptions,
+  LoadedModel,
+  type LoadModelOptions,
+  loadModel,
+  type ModelEvaluation,
+  type OptimizerOptions,
+  type Prediction,
+  type RowPrediction,
+  type TrainOptions,
+  type ValuePrediction,
+} from '@lockstep/prepare';
+export type { EpochEvent, PreparedEvent, Report, SampleEvent, StepEvent, TrainingEvent } from '@lockstep/record';
 export { ConfigurationError } from '@lockstep/worker';
-export type { EpochEvent, PreparedEvent, SampleEvent, StepEvent, TrainingEvent } from './events.ts';
-export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
-export { type GenerateOptions, LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
-export type { OptimizerOptions, TrainOptions } from './options.ts';
-export type { Report } from './record/report.ts';
 export { TrainingError, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
 

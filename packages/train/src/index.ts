@@ -6,61 +6,81 @@ import type { Server } from 'node:http';
 import { type ArgumentKind, argumentKinds, checkArguments, objectWith } from '@lockstep/data';
 import { readRegularFile, shownPath } from '@lockstep/data/files';
 import { errorMessage } from '@lockstep/data/shown';
-import { type LoadedModel, type LoadModelOptions, loadModel as loadBytes, maxModelFileBytes } from './model.ts';
-import { nodePlatform } from './node/node-platform.ts';
-import type { ListenOptions, TrainOptions } from './options.ts';
+import {
+  type ListenOptions,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModel as loadBytes,
+  maxModelFileBytes,
+  type TrainOptions,
+} from '@lockstep/prepare';
+import { nodePlatform } from './node-platform.ts';
 import { type SweepOptions, type SweepReport, sweepOn } from './sweep.ts';
 import { TrainingRun } from './training-run.ts';
 
+export {
+  type AuditOptions,
+  type AuditResult,
+  audit,
+  type Finding,
+  type LedSteps,
+  type ReplayState,
+  type StoredState,
+  TranscriptError,
+  type WrongShard,
+} from '@lockstep/audit';
 export { DataError } from '@lockstep/data';
 export { FileError } from '@lockstep/data/files';
 export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
-export { ConfigurationError } from '@lockstep/worker';
-export type {
-  CheckpointInterval,
-  CheckpointOptions,
-  RunClaim,
-  SharedCheckpoints,
-  TranscriptPart,
-} from './checkpoint/checkpoint.ts';
+export {
+  type GenerateOptions,
+  type ListenOptions,
+  LoadedModel,
+  type LoadModelOptions,
+  type ModelEvaluation,
+  type OptimizerOptions,
+  type Prediction,
+  type ReadBy,
+  type RowPrediction,
+  type TrainingData,
+  type TrainOptions,
+  type ValuePrediction,
+} from '@lockstep/prepare';
 export type {
   Addresses,
+  CheckpointInterval,
+  CheckpointOptions,
+  CurvePoint,
+  DataSource,
+  DataSummary,
   EpochEvent,
+  EpochReport,
   EvaluatedEpoch,
+  KeptEpoch,
   ListeningEvent,
+  MachineReport,
   PreparedEvent,
   RelayPlace,
   RelaysEvent,
-  SampleEvent,
-  StepEvent,
-  TrainingEvent,
-} from './events.ts';
-export type { Prediction, RowPrediction, ValuePrediction } from './model.ts';
-export { type GenerateOptions, LoadedModel, type LoadModelOptions, type ModelEvaluation } from './model.ts';
-export type { ListenOptions, OptimizerOptions, ReadBy, TrainingData, TrainOptions } from './options.ts';
-export type { CurvePoint } from './record/curve.ts';
-export type { KeptEpoch, ValidationConfig } from './record/epoch-choice.ts';
-export type {
-  DataSource,
-  DataSummary,
-  EpochReport,
-  MachineReport,
   Report,
+  RunClaim,
+  SampleEvent,
+  SharedCheckpoints,
+  StepEvent,
+  StepTimes,
   TextSample,
+  TrainingEvent,
+  TranscriptPart,
+  ValidationConfig,
   WorkerReport,
-} from './record/report.ts';
-export type { StepTimes } from './record/step-timing.ts';
-export type { RelayEvent, RelayOptions } from './relay/relay.ts';
-export { relay } from './relay/relay.ts';
+} from '@lockstep/record';
+export { type RelayEvent, type RelayOptions, relay } from '@lockstep/relay';
+export { ConfigurationError } from '@lockstep/worker';
 export type { SweepCombination, SweepOptions, SweepReport, SweepRow, SweptRun } from './sweep.ts';
 export type { Verification } from './training-result.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
-export { type AuditOptions, type AuditResult, audit, type StoredState } from './transcript/audit.ts';
-export type { Finding, WrongShard } from './transcript/findings.ts';
-export { type LedSteps, TranscriptError } from './transcript/read-transcript.ts';
-export type { ReplayState } from './transcript/replay.ts';
 
 /**
  * Starts to train.

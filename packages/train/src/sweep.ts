@@ -4,13 +4,19 @@ import { checkKinds, functionKind, kindOf, objectKind } from '@lockstep/command/
 import { argumentKinds, checkArguments, concatDatasets } from '@lockstep/data';
 import { foldDataset } from '@lockstep/data/readers';
 import { type Evaluation, type MonitorName, monitors } from '@lockstep/nn';
+import {
+  checkTrainOptions,
+  defaultSeed,
+  listenOf,
+  prepare,
+  runOptions,
+  type TrainingData,
+  type TrainOptions,
+  textFor,
+  uploadedData,
+} from '@lockstep/prepare';
+import { type KeptEpoch, keptEpochOf, type Report } from '@lockstep/record';
 import { configurationError, optionName } from '@lockstep/worker';
-import { textFor } from './defaults.ts';
-import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
-import type { TrainingData, TrainOptions } from './options.ts';
-import { defaultSeed, listenOf, prepare } from './prepare.ts';
-import type { KeptEpoch } from './record/epoch-choice.ts';
-import { keptEpochOf, type Report } from './record/report.ts';
 import type { TrainingPlatform } from './training-platform.ts';
 import { TrainingError } from './training-result.ts';
 import { splitBy, TrainingRun } from './training-run.ts';

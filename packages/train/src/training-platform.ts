@@ -1,18 +1,15 @@
 /** The Node process or the page in which a run is trained, with the files, threads and sockets that only Node has. */
 
+import type { Transcriber } from '@lockstep/audit';
 import { createLocalCompute } from '@lockstep/compute';
 import { errorMessage } from '@lockstep/data/shown';
 import type { DatasetEvaluator } from '@lockstep/nn';
+import type { Measured, Platform, Prepared, PreparingHost } from '@lockstep/prepare';
+import type { Evaluated, TrainingEvent } from '@lockstep/record';
+import type { OpenedCheckpoints } from '@lockstep/record/node';
+import type { Site } from '@lockstep/server';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, optionName, systemClock } from '@lockstep/worker';
-import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
-import type { TrainingEvent } from './events.ts';
-import type { Platform, PreparingHost } from './platform.ts';
-import type { Prepared } from './prepared.ts';
-import type { Evaluated } from './record/report.ts';
-import type { Site } from './site/site.ts';
-import type { Transcriber } from './transcript/transcriber.ts';
-import type { Measured } from './writing.ts';
 
 export interface TrainingPlatform extends Platform {
   /** Undefined in a page. */

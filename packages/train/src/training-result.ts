@@ -3,15 +3,11 @@
 import { checkKinds, functionKind, joinKinds, type KindsOf, oneOfKind } from '@lockstep/command/options';
 import { fieldOf } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
+import { createRun, LoadedModel, type ModelFormat, modelFileOf, modelFormats, type Prepared } from '@lockstep/prepare';
 import { bytesOf } from '@lockstep/protocol';
+import type { Report, RunEnding, WrittenCheckpoint } from '@lockstep/record';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
-import type { RunEnding } from './events.ts';
-import { LoadedModel, type ModelFormat, modelFileOf, modelFormats } from './model.ts';
-import type { Prepared } from './prepared.ts';
-import type { Report } from './record/report.ts';
-import { createRun } from './run/create-run.ts';
-import type { Trained } from './run/run-training.ts';
+import type { Trained } from './run-training.ts';
 import type { TrainingPlatform } from './training-platform.ts';
 
 /** How a run ended: every step taken that it needed, stopped earlier by someone, or unable to go on. */

@@ -2,21 +2,23 @@
 
 import { errorMessage } from '@lockstep/data/shown';
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
+import {
+  defaultSeed,
+  type Prepared,
+  prepare,
+  prepareServer,
+  type TrainingData,
+  type TrainOptions,
+  textFor,
+  uploadedData,
+} from '@lockstep/prepare';
 import type { RunChanges } from '@lockstep/protocol';
+import { type ListeningEvent, readyWorkers, type TrainingEvent } from '@lockstep/record';
 import type { ControlAction } from '@lockstep/rules';
+import type { OnRunAgain, Site, UploadedData } from '@lockstep/server';
 import { openBackend } from '@lockstep/tensor';
 import { EventStream } from '@lockstep/worker';
-import type { OnRunAgain } from './dashboard/owner.ts';
-import { textFor } from './defaults.ts';
-import type { ListeningEvent, TrainingEvent } from './events.ts';
-import { uploadedData } from './option-table.ts';
-import type { TrainingData, TrainOptions } from './options.ts';
-import { defaultSeed, prepare, prepareServer } from './prepare.ts';
-import type { Prepared } from './prepared.ts';
-import { readyWorkers } from './record/recorder.ts';
-import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
-import type { Site } from './site/site.ts';
-import type { UploadedData } from './site/upload.ts';
+import { runTraining, type Trained, type TrainingJob } from './run-training.ts';
 import type { TrainingPlatform } from './training-platform.ts';
 import { type TrainedRun, TrainingError, TrainingResult } from './training-result.ts';
 

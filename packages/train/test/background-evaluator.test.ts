@@ -3,7 +3,7 @@ import { classTargets, samplesOf } from '@lockstep/data';
 import { createEvaluator, type Evaluator, initialize, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
-import { BackgroundEvaluator } from '../src/node/node-platform.ts';
+import { BackgroundEvaluator } from '../src/node-platform.ts';
 
 const model = resolveModel('mlp');
 const count = 1_100;

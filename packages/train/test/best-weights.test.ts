@@ -1,10 +1,9 @@
 /** The best weights and early stopping as a program uses them: the same on any workers, after a kill, and with DiLoCo. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { EvaluatedEpoch, Report } from '@lockstep/record';
 import { describe, expect, it } from 'vitest';
-import type { EvaluatedEpoch } from '../src/events.ts';
 import { ConfigurationError, loadModel, openDataset, TrainingError, type TrainOptions, train } from '../src/index.ts';
-import type { Report } from '../src/record/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { tiny } from './open-run.ts';
 import { tinyData } from './tiny-dataset.ts';

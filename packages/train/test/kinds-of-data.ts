@@ -1,8 +1,8 @@
 /** Small learnable data sets of every kind. */
 import { classTargets, type Dataset, samplesOf, type Targets, valueTargets } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
+import type { TrainingData } from '@lockstep/prepare';
 import { randomStream } from '@lockstep/tensor';
-import type { TrainingData } from '../src/options.ts';
 
 interface Kind extends TrainingData {
   /** Name of a built-in model. */

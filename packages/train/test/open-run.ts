@@ -1,7 +1,7 @@
 /** A run of the library inside the test, which listens, and viewers of its dashboard; all of them end with the test. */
 import { onTestFinished } from 'vitest';
+import { openViewer, type TestViewer } from '../../server/test/test-viewer.ts';
 import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
-import { openViewer, type TestViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
 export const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 } satisfies TrainOptions;

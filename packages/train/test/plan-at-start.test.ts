@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { batchForWorkers } from '@lockstep/rules';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { expect, it } from 'vitest';
+import type { TestViewer } from '../../server/test/test-viewer.ts';
 import { type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
 import { hashAlone, openRun, tiny } from './open-run.ts';
-import type { TestViewer } from './test-viewer.ts';
 
 const auto: TrainOptions = { ...tiny, batch: 'auto', epochs: 2 };
 

@@ -2,9 +2,9 @@
 import { parseModel, writeModelFile } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
+import { openViewer } from '../../server/test/test-viewer.ts';
 import type { TrainOptions } from '../src/index.ts';
 import { openRun, tiny } from './open-run.ts';
-import { openViewer } from './test-viewer.ts';
 
 async function watched(options: TrainOptions) {
   const listen = { waitForStart: true, ...(options.listen as object) };

@@ -6,9 +6,9 @@ import { join as joinRun } from '@lockstep/worker';
 import express from 'express';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { openViewer } from '../../server/test/test-viewer.ts';
 import { serve, type TrainingRun } from '../src/index.ts';
 import { hashAlone, tiny } from './open-run.ts';
-import { openViewer } from './test-viewer.ts';
 
 /** Serves a run on the caller's server. */
 async function opened(server: Server, stay = false) {

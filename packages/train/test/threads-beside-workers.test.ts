@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { threadsBesideWorkers } from '../src/run/run-training.ts';
+import { threadsBesideWorkers } from '../src/run-training.ts';
 
 describe('threads of a coordinator next to its workers', () => {
   it.each([

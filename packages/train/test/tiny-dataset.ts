@@ -1,6 +1,6 @@
 /** A small data set in memory with a learnable pattern. */
 import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
-import type { TrainingData } from '../src/options.ts';
+import type { TrainingData } from '@lockstep/prepare';
 
 const [rows, columns, classes] = [4, 4, 3];
 const names = ['upper', 'middle', 'lower'];

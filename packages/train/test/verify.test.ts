@@ -1,14 +1,14 @@
 /** A second run in one process verifies the weights: what it says, and when it does not begin. */
 import { join } from 'node:path';
+import type { Report } from '@lockstep/record';
 import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { readReport, startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import { prepareArguments } from '../../prepare/test/prepare-arguments.ts';
 import { train } from '../src/index.ts';
-import { nodePlatform } from '../src/node/node-platform.ts';
-import type { Report } from '../src/record/report.ts';
+import { nodePlatform } from '../src/node-platform.ts';
 import { TrainingResult } from '../src/training-result.ts';
 import { temporaryFolder } from './folder.ts';
-import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();

@@ -5,6 +5,16 @@ import { errorMessage } from '@lockstep/data/shown';
 import { type Digits, pixelsPerDigit } from '@lockstep/lesson';
 import { readSafetensors } from '@lockstep/nn';
 import { bytesOf, type ProgressMessage } from '@lockstep/protocol';
+import { keptText } from '@lockstep/record';
+import {
+  evaluatorOf,
+  finiteReport,
+  namedReading,
+  pageText,
+  pointBytes,
+  runMessage,
+  tablePreviewOf,
+} from '@lockstep/server/messages';
 import { openBackend } from '@lockstep/tensor';
 import {
   type EpochEvent,
@@ -15,16 +25,6 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import {
-  evaluatorOf,
-  finiteReport,
-  keptText,
-  namedReading,
-  pageText,
-  pointBytes,
-  runMessage,
-  tablePreviewOf,
-} from '@lockstep/train/internal';
 import { fetchDigits } from '@lockstep/web/page/learn/digits.ts';
 import type { ReadFile, StartRequest, TableRequest, TrainerAnswer, TrainerRequest } from './messages.ts';
 

@@ -1,0 +1,10 @@
+export {
+  type Checkpointer,
+  CheckpointFolder,
+  createFolder,
+  keptSecret,
+  type OpenedCheckpoints,
+  openCheckpoints,
+  requireCheckpointFolder,
+} from './checkpoints.ts';
+export { newSha256, sha256 } from './sha256.ts';
