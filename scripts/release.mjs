@@ -22,7 +22,7 @@ function run(what, program, args) {
 function writeVersion() {
   const { version } = JSON.parse(readFileSync(join(root, 'packages', 'train', 'package.json'), 'utf8'));
   writeFileSync(join(root, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);
-  const constant = join(root, 'packages', 'train', 'src', 'version.ts');
+  const constant = join(root, 'packages', 'record', 'src', 'version.ts');
   const text = readFileSync(constant, 'utf8');
   writeFileSync(constant, text.replace(/version = '.*'/, `version = '${version}'`));
 }

@@ -29,11 +29,18 @@ import {
 
 const published = workspacePackages().filter(({ manifest }) => !manifest.private);
 const privateNames = [
+  '@lockstep/audit',
   '@lockstep/bench',
   '@lockstep/chromium',
+  '@lockstep/coordinator',
   '@lockstep/examples',
   '@lockstep/lesson',
+  '@lockstep/prepare',
+  '@lockstep/record',
   '@lockstep/reference',
+  '@lockstep/relay',
+  '@lockstep/server',
+  '@lockstep/sim',
   '@lockstep/simulate',
   '@lockstep/site',
 ];
@@ -223,8 +230,6 @@ const inNode = [
   'fleet',
   'command',
   'train/command-line',
-  'train/internal',
-  'sim',
   'tensor/node-thread',
   'train/evaluation-thread',
   'train/reading-thread',

@@ -48,7 +48,7 @@ const mutations: readonly Mutation[] = [
     foundBy: 24,
     changes: [
       {
-        file: 'train/src/coordinator/run.ts',
+        file: 'coordinator/src/run.ts',
         before: '    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);\n',
         after: `
           if (!arrival || arrival.isTaken) return;
@@ -107,7 +107,7 @@ const mutations: readonly Mutation[] = [
     foundBy: 56,
     changes: [
       {
-        file: 'train/src/coordinator/run.ts',
+        file: 'coordinator/src/run.ts',
         before:
           '    const result = parameterServer.step(step);\n    this.#transcript?.stepped(step);\n    onStep?.(result);\n',
         after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
@@ -117,25 +117,25 @@ const mutations: readonly Mutation[] = [
   {
     name: 'a step that begins again keeps the record of its first sums',
     foundBy: 38,
-    changes: [{ file: 'train/src/coordinator/run.ts', before: '        this.#transcript?.restart();\n', after: '' }],
+    changes: [{ file: 'coordinator/src/run.ts', before: '        this.#transcript?.restart();\n', after: '' }],
   },
   {
     name: 'a run that goes back keeps the record of its last sums',
     foundBy: 9,
     scenario: { lying: true },
-    changes: [{ file: 'train/src/coordinator/run.ts', before: '    this.#transcript?.goBack(step);\n', after: '' }],
+    changes: [{ file: 'coordinator/src/run.ts', before: '    this.#transcript?.goBack(step);\n', after: '' }],
   },
   {
     name: 'a sum is recorded once it has been added to others',
     foundBy: 1,
     changes: [
       {
-        file: 'train/src/coordinator/results.ts',
+        file: 'coordinator/src/results.ts',
         before: '      record?.(aggregator.valuesOf(memory));\n',
         after: '',
       },
       {
-        file: 'train/src/coordinator/results.ts',
+        file: 'coordinator/src/results.ts',
         before: '    aggregator.add(place, memory);\n',
         after:
           "    aggregator.add(place, memory);\n    if (!('left' in memory)) record?.(aggregator.valuesOf(memory));\n",
@@ -216,7 +216,7 @@ const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'train/src/relay/relay-run.ts',
+        file: 'relay/src/relay-run.ts',
         before: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;',
         after: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return true;',
       },
@@ -240,7 +240,7 @@ const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'train/src/relay/relay-run.ts',
+        file: 'relay/src/relay-run.ts',
         before: '    const count = this.#samples.use(shard, batch);\n',
         after:
           "    if (shard.step % 4 === 2) throw new Error('broken');\n    const count = this.#samples.use(shard, batch);\n",

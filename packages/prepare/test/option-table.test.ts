@@ -44,7 +44,7 @@ const places: Readonly<Record<string, Place>> = {
   optimizer: [library, 'OptimizerOptions'],
   diloco: [library, 'DiLoCoOptions'],
   listen: [library, 'ListenOptions'],
-  checkpoint: [library, 'CheckpointOptions'],
+  checkpoint: ['../../record/src/checkpoint.ts', 'CheckpointOptions'],
 };
 
 type Place = readonly [file: string, name: string];
