@@ -49,3 +49,8 @@ it('one process reports each step as one shard of its own, and what was asked fo
   const schedule = { type: 'cosine', warmup: 3 };
   expect(optimizer).toMatchObject({ type: 'adamw', clipNorm: 1, schedule });
 });
+
+it('the small convolutional net learns as well', async () => {
+  const { report } = await runToReport(folder, ['--single', '--model', 'cnn', '--steps', '150']);
+  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.9);
+});
