@@ -37,9 +37,14 @@ const commands = {
     run: app('simulate/dist/main.js'),
   },
   test: {
-    does: 'runs lint, type checks and all tests; accepts vitest arguments',
+    does: 'runs lint, type checks and the quick tests; accepts vitest arguments',
     packages: 'all',
     run: script('test'),
+  },
+  'test:all': {
+    does: 'runs lint, type checks and all tests; with --rest, only the tests that npm test omits',
+    packages: 'all',
+    run: [...script('test'), '--all'],
   },
   'test:long': {
     does: 'runs the long tests for --minutes N; --seed N repeats a run',

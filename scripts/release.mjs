@@ -54,7 +54,7 @@ const parts = {
   },
   publish() {
     run('the build', bin('turbo'), ['run', 'build', '--output-logs=errors-only']);
-    run('the test of the packed packages', bin('vitest'), ['run', 'apps/lockstep']);
+    run('the test of the packed packages', bin('vitest'), ['run', '--mode', 'all', 'apps/lockstep']);
     run('publishing', bin('changeset'), ['publish']);
   },
 };

@@ -1,20 +1,22 @@
 /**
- * Runs every check of the project in turn, cheapest first, and stops at the first failure. With `--long`, runs only the
- * inherently long tests: floods, a thousand workers, repeated kills, random seeds. Their time is bounded, so that a part
- * of them can run if the whole would take too long.
+ * Runs lint, type checks and tests in turn, cheapest first, and stops at the first failure: the quick tests, or with
+ * `--all` all tests. With `--all --rest`, runs only the tests that are not quick. With `--long`, runs only the inherently
+ * long tests: floods, a thousand workers, repeated kills, random seeds. Their time is bounded, so that a part of them can
+ * run if the whole would take too long.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { environment, fail, root } from './project.mjs';
+import { environment, fail, log, root } from './project.mjs';
 import { setUp } from './set-up.mjs';
 
 /** Series of rounds that run until their time is over; most machines run two of them at once. */
 const seriesAtOnce = 4;
 
+const bin = (program) => join(root, 'node_modules', '.bin', program);
+
 function check(what, program, args, env = {}) {
-  const bin = join(root, 'node_modules', '.bin', program);
-  const { status } = spawnSync(bin, args, { cwd: root, stdio: 'inherit', env: { ...environment, ...env } });
+  const { status } = spawnSync(bin(program), args, { cwd: root, stdio: 'inherit', env: { ...environment, ...env } });
   if (status !== 0) fail(`${what} failed`, status ?? 1);
 }
 
@@ -57,15 +59,28 @@ async function testLong(args) {
   });
 }
 
-async function test(args) {
-  check('lint and format', 'biome', ['ci', '.']);
+/** @param mode of vitest.config.ts */
+async function test(mode, args) {
+  if (mode !== 'rest') check('lint and format', 'biome', ['ci', '.']);
   // Types and tests need the build, which another command may be running as well.
   await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
-  check('types', 'turbo', ['run', 'typecheck', '--output-logs=errors-only']);
-  check('tests', 'vitest', ['run', ...args], { CHROME_PATH: await browser() });
+  if (mode !== 'rest') check('types', 'turbo', ['run', 'typecheck', '--output-logs=errors-only']);
+  check('tests', 'vitest', ['run', '--mode', mode, ...args], { CHROME_PATH: await browser() });
+  if (mode === 'test') tellRest(args);
+}
+
+/** Ends the quick tests with what they leave out. */
+function tellRest(args) {
+  const list = ['list', '--filesOnly', '--mode', 'rest', ...args];
+  const { stdout } = spawnSync(bin('vitest'), list, { cwd: root, encoding: 'utf8', env: environment });
+  const files = stdout.match(/\.full\.test\.ts$/gm)?.length ?? 0;
+  const command = ['npm run test:all', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
+  if (files > 0) log(`Not run: ${files} files, mostly of browsers, processes and GPUs. Run them with: ${command}`);
 }
 
 const [first, ...rest] = process.argv.slice(2);
 if (first === '--long') await testLong(rest);
-else await test(process.argv.slice(2));
+else if (first !== '--all') await test('test', process.argv.slice(2));
+else if (rest[0] === '--rest') await test('rest', rest.slice(1));
+else await test('all', rest);
 process.exit(0);

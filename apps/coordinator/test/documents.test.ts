@@ -37,7 +37,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
 };
 /** Scripts without a table of options, with all arguments by which the documents call them. */
 const plain: Readonly<Record<string, readonly string[]>> = {
-  ...{ test: [], setup: [], docs: [], engines: [], 'tfjs-node': [] },
+  ...{ test: [], 'test:all': [], setup: [], docs: [], engines: [], 'tfjs-node': [] },
   site: ['--serve'],
 };
 

@@ -23,7 +23,7 @@ const guides = [...documents]
 export const documentedCommands = [
   ...new Set(
     guides.flatMap((text) =>
-      [...text.matchAll(/(?:^|`)(npm (?:start|test|run [\w-]+)(?: -- [^`\n#|…]*)?)/gm)].map(([, command]) =>
+      [...text.matchAll(/(?:^|`)(npm (?:start|test|run [\w:-]+)(?: -- [^`\n#|…]*)?)/gm)].map(([, command]) =>
         command!.trim(),
       ),
     ),

@@ -1,4 +1,4 @@
-/** `--init`: a run starts from the weights of a file. `one-process.test.ts` has it with several workers. */
+/** `--init`: a run starts from the weights of a file. `one-process.full.test.ts` has it with several workers. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

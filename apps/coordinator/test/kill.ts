@@ -1,5 +1,5 @@
 /** Runs whose workers or whose coordinator are killed, for any options that the weights depend on. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomStream } from '@lockstep/tensor';
@@ -44,6 +44,14 @@ export async function killWorkers(
   await server.close();
   await Promise.all(workers.map((worker) => worker.ended));
   return report.weightsSha256;
+}
+
+/** Writes a text of 300 words, and returns its path. */
+export function writeProse(folder: string): string {
+  const words = ['the whale', 'a sailor', 'sees', 'and', 'the sea', 'was white', '.\n'];
+  const file = join(folder, 'prose.txt');
+  writeFileSync(file, Array.from({ length: 300 }, (_, index) => words[(index * index) % words.length]).join(' '));
+  return file;
 }
 
 /** Longer than one epoch, so that a kill may come before or after an evaluation. */

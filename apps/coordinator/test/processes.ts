@@ -8,6 +8,7 @@ import { readModelFile, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { expect, vi } from 'vitest';
+import { openViewer, type TestViewer } from '../../../packages/server/test/test-viewer.ts';
 
 export interface Ended {
   readonly code: number | null;
@@ -192,6 +193,12 @@ export function startRelay(args: readonly string[]): Program {
 /** Starts a model command, such as `evaluate`, with its options. */
 export function startModelCommand(args: readonly string[]): Program {
   return startProgram(process.execPath, [appFile('lockstep'), ...args]);
+}
+
+/** Connects a viewer to a coordinator that has printed its dashboard, and returns its admin token as well. */
+export async function watch(program: Program): Promise<{ viewer: TestViewer; token: string }> {
+  const [, host = '', token = ''] = await program.printed(/Dashboard: http:\/\/([^/]+)\/#admin=([\w-]+)/);
+  return { viewer: await openViewer(`ws://${host}`), token };
 }
 
 /** Runs npm in the project's folder, as a user does. */

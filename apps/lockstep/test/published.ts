@@ -51,6 +51,43 @@ export function workspacePackages(): { readonly folder: string; readonly manifes
   }));
 }
 
+/** Modules for Node and pages, without their scope. */
+const anywhere = [
+  'tensor',
+  'nn',
+  'data',
+  'data/shown',
+  'data/readers',
+  'protocol',
+  'rules',
+  'compute',
+  'command/options',
+  'onnx',
+  'train',
+];
+/** Modules that TypeScript checks for Node. */
+export const inNode = [
+  ...anywhere,
+  'worker',
+  'worker/internal',
+  'tensor/node',
+  'data/files',
+  'data/node',
+  'tfjs-node',
+  'fleet',
+  'command',
+  'train/command-line',
+  'tensor/node-thread',
+  'train/evaluation-thread',
+  'train/reading-thread',
+  'worker/local-worker',
+  'worker/background-thread',
+  'worker/options',
+  'worker/own-process',
+];
+/** Modules that TypeScript checks for a page. */
+export const inPage = [...anywhere, 'worker/browser'];
+
 /** Packs every package that is not private into `folder`, as pnpm would publish it. */
 export function packAll(folder: string): PackedPackage[] {
   const names = workspacePackages().flatMap(({ manifest }) => (manifest.private ? [] : [manifest.name]));

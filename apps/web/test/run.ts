@@ -6,6 +6,7 @@ import type { Report } from '../../../packages/record/src/report.ts';
 import type { DashboardServer } from '../../../packages/server/test/dashboard-server.ts';
 import { openViewer, type TestViewer } from '../../../packages/server/test/test-viewer.ts';
 import { openThrottledLink } from '../../../packages/train/test/throttled-link.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 
 /** The addresses that a coordinator prints, and the end of its run. */
@@ -46,6 +47,12 @@ export interface TestRun extends RunAddresses {
 export const endless = ['--epochs', '1000000', '--batch', '64', '--microbatch', '16'] as const;
 
 let reports = 0;
+
+/** Returns options of a run of three epochs on tiny data, whose dashboard stays. */
+export async function shortRun(folder: string): Promise<string[]> {
+  const data = await writeFolder(folder, 'tiny', tinyFiles());
+  return ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay'];
+}
 
 /** Connections to a server, as a proxy. */
 interface Link {

@@ -1,3 +1,4 @@
+/** The transcript of a run, and the audit that computes its steps again and names the first that is wrong. */
 export { type AuditOptions, type AuditResult, audit, type StoredState } from './audit.ts';
 export type { Finding, WrongShard } from './findings.ts';
 export { type LedSteps, maxTranscriptBytes, TranscriptError } from './read-transcript.ts';

@@ -214,7 +214,7 @@ describe.skipIf(process.platform === 'win32')('a program', () => {
 
 const executablePath = findChromium();
 
-describe.skipIf(!executablePath)(inChromium('a built page'), { timeout: 300_000 }, () => {
+describe.skipIf(!executablePath)(inChromium('a built page'), { timeout: 300_000, retry: 1 }, () => {
   const folder = temporaryFolder();
 
   test('a page of TypeScript runs minified, its errors are kept, and nothing is left when it is closed', async () => {

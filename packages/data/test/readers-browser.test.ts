@@ -24,7 +24,7 @@ const golden = (name: string): string => {
   return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
 };
 
-describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, () => {
+describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000, retry: 1 }, () => {
   let opened: Awaited<ReturnType<typeof openBuiltPage>>;
 
   beforeAll(async () => {

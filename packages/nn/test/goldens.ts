@@ -26,7 +26,7 @@ interface Goldens {
   };
 }
 
-interface RunGolden {
+export interface RunGolden {
   /** Samples in a batch. */
   readonly batch: number;
   readonly learningRate: number;

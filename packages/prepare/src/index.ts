@@ -1,3 +1,4 @@
+/** From options, data and model files to a run that can start; and loaded models. */
 export { balanced, type ClassWeights, parseClassWeights } from './class-weights.ts';
 export { type CreatedRun, checkOwnNumerics, createRun, idlePool, type WorkerPool } from './create-run.ts';
 export { defaultModel, textFor } from './defaults.ts';

@@ -1,3 +1,4 @@
+/** What is known of a run and kept of it: events, curves, the report and its words, checkpoints. */
 export {
   type Checkpoint,
   type CheckpointInterval,

@@ -1,3 +1,4 @@
+/** Checkpoints on the disk, and hashes by Node. */
 export {
   type Checkpointer,
   CheckpointFolder,

@@ -1,3 +1,4 @@
+/** The server of a run: addresses and secrets, HTTP, sockets, the dashboard's feed, uploads, local workers. */
 export { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from './limiter.ts';
 export { LocalWorkers } from './local-workers.ts';
 export type { OnRunAgain } from './owner.ts';

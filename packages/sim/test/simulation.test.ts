@@ -1,28 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { drain, hostBackend } from '../../compute/test/support.ts';
 import { sampleFields, targetFields, textFormat } from '../src/problem.ts';
-import { type Simulation, simulate } from '../src/simulate.ts';
-import { createProblem, type Problem, type ProblemOptions } from './support.ts';
-
-interface Scenario {
-  readonly seed: number;
-  readonly workers: number;
-  readonly faultEveryMs: number;
-  readonly corruptResults: number;
-  readonly bytesPerMs?: number;
-  readonly stutterEveryMs?: readonly number[];
-}
-
-async function simulateScenario(
-  scenario: Scenario,
-  options: ProblemOptions,
-): Promise<{ problem: Problem; simulation: Simulation }> {
-  const backend = await hostBackend();
-  const problem = await createProblem(backend, { seed: scenario.seed, ...options });
-  const simulation = await simulate({ run: problem.run, backend, drain, limitMs: 3_600_000, ...scenario });
-  return { problem, simulation };
-}
+import { simulateScenario } from './scenario.ts';
 
 const geometry = fc.record({
   roundsToHalves: fc.boolean(),
@@ -122,23 +101,6 @@ describe('a run in virtual time', () => {
       expect(simulation.state.faults.disconnects).toBe(0);
       expect(simulation.events.map(({ type }) => type)).toContain('slowLink');
     }
-  });
-
-  it('is hardly slowed by a worker that stands still for nine tenths of each 10, 100 or 1,000 ms', async () => {
-    const options = { samples: 120, batch: 64, microbatchSize: 4, epochs: 150 };
-    const periods = [10, 100, 1_000];
-    let aloneMs = 0;
-    const besideMs = periods.map(() => 0);
-    for (let seed = 1; seed <= 3; seed++) {
-      const scenario = { seed, workers: 2, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
-      aloneMs += (await simulateScenario(scenario, options)).simulation.virtualMs;
-      for (const [index, everyMs] of periods.entries()) {
-        const { problem, simulation } = await simulateScenario({ ...scenario, stutterEveryMs: [everyMs] }, options);
-        expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
-        besideMs[index]! += simulation.virtualMs;
-      }
-    }
-    for (const each of besideMs) expect(aloneMs / each).toBeGreaterThan(0.85);
   });
 
   it('counts a microbatch of each worker in every epoch if all take part, and gives the same weights', async () => {

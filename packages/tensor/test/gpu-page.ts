@@ -15,7 +15,7 @@ export function describeGpuPage(
   define: (runCheck: (request: CheckRequest) => Promise<CheckReport>) => void,
 ): void {
   const executablePath = findChromium();
-  describe.skipIf(!executablePath)(inChromium(name), { timeout: 300_000 }, () => {
+  describe.skipIf(!executablePath)(inChromium(name), { timeout: 300_000, retry: 1 }, () => {
     let open: OpenPage | undefined;
     beforeAll(async () => {
       const root = fileURLToPath(new URL('../page/', import.meta.url));

@@ -1,4 +1,4 @@
-/** Every example of every op on every device; gpu.test.ts runs a subset that covers every kernel statement. */
+/** Every example of every op on every device; gpu.full.test.ts runs a subset that covers every kernel statement. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { openBackend } from '../src/index.ts';

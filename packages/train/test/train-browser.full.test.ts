@@ -23,7 +23,7 @@ declare const window: {
 const executablePath = findChromium();
 const root = fileURLToPath(new URL('../page/', import.meta.url));
 
-describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () => {
+describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000, retry: 1 }, () => {
   let opened: OpenPage;
   let weightsSha256: string;
 

@@ -69,7 +69,7 @@ describe('npm run example', () => {
     claims[name]!(await linesOf(name));
   });
 
-  test.skipIf(!executablePath)('own-page, opened in a browser', { timeout: 300_000 }, async () => {
+  test.skipIf(!executablePath)('own-page, opened in a browser', { timeout: 300_000, retry: 1 }, async () => {
     const browser = await chromium.launch({ executablePath: executablePath!, args: [...browserFlags] });
     try {
       const page = await browser.newPage();
