@@ -21,7 +21,7 @@ function entries() {
 
 /** A module of a private package is built from there. */
 function sourceOf(module) {
-  const [, room = '.', path] = module.match(/^\.\/dist\/(?:rooms\/([^/]+)\/)?(.+)\.js$/);
+  const [, room = '.', path] = module.match(/^\.\/dist\/(?:rooms\/([^/]+)\/dist\/)?(.+)\.js$/);
   return `${room === '.' ? '' : `../${room}/`}src/${path}.ts`;
 }
 

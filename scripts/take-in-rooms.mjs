@@ -1,52 +1,51 @@
 /**
- * Copies the private packages that the one in the working directory is made of into its `dist/rooms`, and lets all modules
- * import them there: users install one package. Those for Node have them in their bundle already.
+ * Copies the private packages that the one in the working directory is made of into its `dist/rooms`, with their sources,
+ * and lets all modules import them there: users install one package. The bundle for Node has them already.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, posix } from 'node:path';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, posix, relative } from 'node:path';
 
-const { buildDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-const rooms = 'rooms';
+const compiled = /(\.d\.ts|\.js)(\.map)?$/;
+const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
+const { buildDependencies } = readJson('package.json');
+const folders = new Map(buildDependencies.map((name) => [name, posix.join('rooms', name.split('/')[1])]));
 
-/** File in `dist` of each module that a private package exports. */
+/** For each module that a private package exports: its file in `dist`. */
 const moduleFiles = new Map(
-  buildDependencies.flatMap((name) => {
-    const { exports } = JSON.parse(readFileSync(join('node_modules', name, 'package.json'), 'utf8'));
-    return Object.entries(exports).map(([path, conditions]) => [
+  [...folders].flatMap(([name, folder]) => {
+    const { exports } = readJson(join('node_modules', name, 'package.json'));
+    return Object.entries(exports).map(([path, target]) => [
       posix.join(name, path),
-      posix.join(rooms, shortOf(name), conditions.default.replace('./dist/', '')),
+      posix.join(folder, target.default),
     ]);
   }),
 );
 
-function shortOf(name) {
-  return name.split('/')[1];
-}
-
-/** Modules and their types in a folder, without what is written by the bundler or taken in. */
-function modulesIn(folder) {
-  return readdirSync(folder, { recursive: true })
-    .map((file) => file.replaceAll('\\', '/'))
-    .filter((file) => /(\.d\.ts|\.js)$/.test(file) && !/^(bundle|rooms)\//.test(file));
-}
-
-/** @param target path in `dist` @param hasMap whether its source map lies beside it */
-function write(target, text, hasMap) {
-  const imported = text.replace(/(['"])(@lockstep\/[\w/-]+)\1/g, (whole, quote, name) => {
-    const file = moduleFiles.get(name);
-    if (file === undefined) return whole;
-    const path = posix.relative(posix.dirname(target), file);
-    return `${quote}${path.startsWith('.') ? path : `./${path}`}${quote}`;
+rmSync('dist/rooms', { recursive: true, force: true });
+for (const [name, folder] of folders) {
+  const room = join('node_modules', name);
+  // Compiler output whose source is gone stays behind.
+  const hasSource = (path) =>
+    existsSync(join(room, 'src', relative(join(room, 'dist'), path).replace(compiled, '.ts')));
+  cpSync(join(room, 'src'), join('dist', folder, 'src'), { recursive: true });
+  cpSync(join(room, 'dist'), join('dist', folder, 'dist'), {
+    recursive: true,
+    filter: (path) => !compiled.test(path) || hasSource(path),
   });
-  mkdirSync(dirname(join('dist', target)), { recursive: true });
-  writeFileSync(join('dist', target), hasMap ? imported : imported.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '\n'));
 }
-
-rmSync(join('dist', rooms), { recursive: true, force: true });
-for (const name of buildDependencies) {
-  const dist = join('node_modules', name, 'dist');
-  for (const file of modulesIn(dist)) {
-    write(posix.join(rooms, shortOf(name), file), readFileSync(join(dist, file), 'utf8'), false);
+for (const entry of readdirSync('dist', { recursive: true })) {
+  const file = entry.replaceAll('\\', '/');
+  if (/^bundle\/.*\.map$/.test(file)) {
+    rewrite(file, /"\.\.\/\.\.\/\.\.\/(\w+)\/src\//g, (_, room) => `"../rooms/${room}/src/`);
+  } else if (/(\.d\.ts|\.js)$/.test(file) && !file.startsWith('bundle/')) {
+    rewrite(file, /(?<=['"])@lockstep\/[\w/-]+(?=['"])/g, (name) => {
+      const path = moduleFiles.has(name) ? posix.relative(posix.dirname(file), moduleFiles.get(name)) : name;
+      return path.startsWith('rooms') ? `./${path}` : path;
+    });
   }
 }
-for (const file of modulesIn('dist')) write(file, readFileSync(join('dist', file), 'utf8'), true);
+
+function rewrite(file, pattern, replacement) {
+  const path = join('dist', file);
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(pattern, replacement));
+}

@@ -32,7 +32,6 @@ export {
   type StepEvent,
   type TrainingEvent,
 } from './events.ts';
-export { imbalanceLines, metricsLines, textQuality } from './metrics-text.ts';
 export { Recorder, type RunRecord, readyWorkers } from './recorder.ts';
 export {
   addTraffic,

@@ -4,7 +4,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import type { LocalWorkersSetup } from '@lockstep/prepare';
-import type { FoundAddress, LocalWork } from '@lockstep/worker';
+import type { LocalWork } from '@lockstep/worker';
+import type { FoundAddress } from '@lockstep/worker/options';
 import { interruptedExitCode } from '@lockstep/worker/own-process';
 
 interface LocalWorkersListener {

@@ -21,14 +21,12 @@ export {
 } from '@lockstep/prepare';
 export {
   heldOutWord,
-  imbalanceLines,
   keptEpochOf,
   keptText,
-  metricsLines,
   newSecret,
   samplesText,
-  textQuality,
   tokenUnits,
 } from '@lockstep/record';
 export { relayCommand } from '@lockstep/relay';
 export { isLoopback } from '@lockstep/server';
+export { imbalanceLines, metricsLines, textQuality } from './metrics-text.ts';
