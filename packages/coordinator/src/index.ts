@@ -1,5 +1,5 @@
 /** One run: the connections of its workers, the results that it takes, and what the rules ask for; without a server. */
 export { InlineWorker } from './inline-worker.ts';
-export { Run } from './run.ts';
-export type { AskedRunOptions, RunOptions, RunOutcome, SumRecorder, Trace } from './run-options.ts';
-export { WaitingWorkers } from './waiting-workers.ts';
+export * from './run.ts';
+export * from './run-options.ts';
+export * from './waiting-workers.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ReadInPage } from '../page/page.ts';
+import type { ReadInPage } from './page/page.ts';
 import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { type Decoded, formatFaults, pictureFormats } from './picture-formats.ts';
@@ -18,7 +18,7 @@ declare const window: {
 };
 
 const executablePath = findChromium();
-const root = fileURLToPath(new URL('../page/', import.meta.url));
+const root = fileURLToPath(new URL('./page/', import.meta.url));
 const golden = (name: string): string => {
   const folder = name === 'iris.csv' ? '../../../docs' : '../goldens';
   return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe } from 'vitest';
-import type { CheckReport, CheckRequest } from '../page/page.ts';
+import type { CheckReport, CheckRequest } from './page/page.ts';
 
 declare const window: { runCheck(request: CheckRequest): Promise<CheckReport> };
 
@@ -18,7 +18,7 @@ export function describeGpuPage(
   describe.skipIf(!executablePath)(inChromium(name), { timeout: 300_000, retry: 1 }, () => {
     let open: OpenPage | undefined;
     beforeAll(async () => {
-      const root = fileURLToPath(new URL('../page/', import.meta.url));
+      const root = fileURLToPath(new URL('./page/', import.meta.url));
       open = await openBuiltPage({ root, executablePath: executablePath! });
     }, 300_000);
     afterAll(() => open?.close());

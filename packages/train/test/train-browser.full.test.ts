@@ -6,7 +6,7 @@ import type { TableRow } from '@lockstep/data/readers';
 import { describeModel, initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TrainedInPage } from '../page/contract.ts';
+import type { TrainedInPage } from './page/contract.ts';
 import { loadModel, type RowPrediction, type TrainOptions, train } from '../src/index.ts';
 import { tiny } from './open-run.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
@@ -21,7 +21,7 @@ declare const window: {
 };
 
 const executablePath = findChromium();
-const root = fileURLToPath(new URL('../page/', import.meta.url));
+const root = fileURLToPath(new URL('./page/', import.meta.url));
 
 describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000, retry: 1 }, () => {
   let opened: OpenPage;

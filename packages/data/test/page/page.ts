@@ -1,5 +1,5 @@
 /** Reads files in a page, for the test that compares their samples with Node's. */
-import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
+import { augmentations, createAugmenter, scaledField } from '../../src/index.ts';
 import {
   datasetFromPictures,
   datasetFromTable,
@@ -8,9 +8,9 @@ import {
   parseDelimited,
   parseParquet,
   readPictures,
-} from '../src/readers.ts';
-import { errorMessage } from '../src/shown.ts';
-import type { Decoded } from '../test/picture-formats.ts';
+} from '../../src/readers.ts';
+import { errorMessage } from '../../src/shown.ts';
+import type { Decoded } from '../picture-formats.ts';
 
 export interface ReadInPage {
   readonly samples: number[];

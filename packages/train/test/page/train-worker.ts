@@ -1,5 +1,5 @@
 /** Trains once with the options it receives, and posts the result. */
-import { type TrainOptions, train } from '../src/browser.ts';
+import { type TrainOptions, train } from '../../src/browser.ts';
 import type { TrainedInPage } from './contract.ts';
 
 addEventListener('message', async ({ data }: MessageEvent<TrainOptions>) => {

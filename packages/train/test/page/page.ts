@@ -2,7 +2,7 @@
 
 import type { TableRow } from '@lockstep/data/readers';
 import { join } from '@lockstep/worker/browser';
-import { loadModel, type RowPrediction, type TrainOptions, train } from '../src/browser.ts';
+import { loadModel, type RowPrediction, type TrainOptions, train } from '../../src/browser.ts';
 import type { TrainedInPage } from './contract.ts';
 
 async function scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]> {

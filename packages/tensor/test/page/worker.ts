@@ -1,7 +1,7 @@
 /** The worker: opens a backend of the built, minified bundle and runs checks of it. */
-import { loadGpuJs } from '../src/backends/gpu/device.ts';
-import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
-import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
+import { loadGpuJs } from '../../src/backends/gpu/device.ts';
+import type { GpuBackend } from '../../src/backends/gpu/gpu-backend.ts';
+import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../../src/index.ts';
 import {
   attentionPlan,
   difference,
@@ -10,10 +10,10 @@ import {
   imageNetworkPlan,
   networkPlan,
   resultOf,
-} from '../test/agreement.ts';
-import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
-import { opExamples, opNames } from '../test/op-examples.ts';
-import { randomValues } from '../test/values.ts';
+} from '../agreement.ts';
+import { fewExamplesOfEveryStatement } from '../every-statement.ts';
+import { opExamples, opNames } from '../op-examples.ts';
+import { randomValues } from '../values.ts';
 import type { CheckReport, CheckRequest } from './page.ts';
 
 declare const self: {
