@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ReadInPage } from './page/page.ts';
 import { augmentations, createAugmenter, scaledField } from '../src/index.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
+import type { ReadInPage } from './page/page.ts';
 import { type Decoded, formatFaults, pictureFormats } from './picture-formats.ts';
 import { folderOf } from './temporary-folder.ts';
 

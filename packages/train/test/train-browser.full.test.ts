@@ -6,9 +6,9 @@ import type { TableRow } from '@lockstep/data/readers';
 import { describeModel, initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TrainedInPage } from './page/contract.ts';
 import { loadModel, type RowPrediction, type TrainOptions, train } from '../src/index.ts';
 import { tiny } from './open-run.ts';
+import type { TrainedInPage } from './page/contract.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
 declare const window: {
