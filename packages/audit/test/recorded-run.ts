@@ -183,3 +183,13 @@ export function shiftedTargets(dataset: Dataset): Dataset {
 export function flipBit(values: Float32Array, bit = 26, at = values.length - 3): void {
   new Uint32Array(values.buffer, values.byteOffset, values.length)[at]! ^= 2 ** bit;
 }
+
+/** Changes the sum of the shard of one step that begins with this microbatch. */
+export function at(lie: number, first: number, change: (sum: Float32Array) => void): NonNullable<Lies['sum']> {
+  return (step, { lo }, sum) => {
+    if (step === lie && lo === first) change(sum);
+  };
+}
+
+/** How a finding names a worker of a forged run. */
+export const worker = (number: number): string => `w${number} name ${number}`;

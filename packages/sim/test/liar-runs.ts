@@ -1,6 +1,7 @@
 /** Runs with one to three liars that begin to lie at random steps, after any number of right results. */
 import { exactnessOf } from '@lockstep/rules';
 import { randomStream } from '@lockstep/tensor';
+import { expect } from 'vitest';
 import { drain, hostBackend } from '../../compute/test/support.ts';
 import { runFault } from '../src/run-fault.ts';
 import { simulate } from '../src/simulate.ts';
@@ -60,4 +61,17 @@ export async function playLiars(seed: number, kinds: readonly Lie[] = lies): Pro
     again: state.rewinds.reduce((sum, { from, to }) => sum + from - to, 0),
     rewinds: state.rewinds.length,
   };
+}
+
+/** Plays six runs in which liars tell one kind of lie; at least one is caught, and none changes a bit. */
+export async function expectTimeOnly(lie: Lie): Promise<void> {
+  let caught = 0;
+  for (let seed = 1; seed <= 6; seed++) {
+    const { fault, isCaught, isOracle, exactness } = await playLiars(seed, [lie]);
+    expect(fault, `seed ${seed}`).toBeUndefined();
+    if (!isCaught) continue;
+    caught += 1;
+    expect([isOracle, exactness], `seed ${seed}`).toEqual([true, 'bit-exact']);
+  }
+  expect(caught).toBeGreaterThan(0);
 }

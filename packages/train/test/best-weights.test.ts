@@ -1,27 +1,15 @@
 /** The best weights and early stopping as a program uses them: the same on any workers, after a kill, and with DiLoCo. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EvaluatedEpoch, Report } from '@lockstep/record';
+import type { EvaluatedEpoch } from '@lockstep/record';
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError, loadModel, openDataset, TrainingError, type TrainOptions, train } from '../src/index.ts';
+import { ConfigurationError, loadModel, TrainingError, type TrainOptions, train } from '../src/index.ts';
+import { best, choiceOf, expectResumed, hasty, iris, reportOf } from './best-runs.ts';
 import { temporaryFolder } from './folder.ts';
 import { tiny } from './open-run.ts';
 import { tinyData } from './tiny-dataset.ts';
 
 const folder = temporaryFolder();
-const iris = await openDataset(new URL('../../../docs/iris.csv', import.meta.url).pathname);
-/** Overfits soon: 108 samples, seven steps an epoch. */
-const hasty = { data: iris, batch: 16, epochs: 40, optimizer: { type: 'momentum', learningRate: 0.3 } } as const;
-const best = { ...hasty, keep: 'best', patience: 5 } satisfies TrainOptions;
-const reportOf = async (options: TrainOptions): Promise<Report> => (await train(options).result).report;
-
-/** Everything in a report that is a function of the epochs. */
-function choiceOf({ kept, stoppedAfterEpoch, steps, epochs, curve, weightsSha256 }: Report) {
-  const measured = epochs.map(({ seconds: _, imagesPerSecond: __, ...epoch }) => epoch);
-  const points = curve.map(({ seconds: _, ...point }) => point);
-  return { kept, stoppedAfterEpoch, steps, epochs: measured, points, weightsSha256 };
-}
-
 const alone = await train(best).result;
 const expected = choiceOf(alone.report);
 
@@ -55,19 +43,7 @@ describe('a run with keep and patience', () => {
     expect(choiceOf(await reportOf({ ...best, ...options }))).toEqual(expected);
   });
 
-  it.each([1, 7, 20, 40, 56])('chooses the same if it is interrupted after step %i and resumed', async (step) => {
-    const checkpoint = { folder: join(folder, `interrupted-${step}`), every: { steps: 1 }, resume: true };
-    const interruption = new AbortController();
-    const onStep: TrainOptions['onStep'] = (event) => event.step >= step && interruption.abort();
-    const { outcome } = await train({ ...best, checkpoint, onStep, signal: interruption.signal }).result;
-    expect(['stopped', 'finished']).toContain(outcome);
-    expect(choiceOf(await reportOf({ ...best, checkpoint }))).toEqual(expected);
-    // It has stopped early: another resume has nothing to train.
-    const again = await train({ ...best, workers: 1, checkpoint }).result;
-    expect(choiceOf(again.report)).toEqual(expected);
-    expect(again.weights).toEqual(alone.weights);
-    expect(again.outcome).toBe('finished');
-  });
+  it('chooses the same if it is interrupted after step 20 and resumed', () => expectResumed(folder, 20, alone));
 
   it('keeps the last weights after its patience by default', async () => {
     const { kept, stoppedAfterEpoch, steps, weightsSha256 } = await reportOf({ ...best, keep: 'last' });
