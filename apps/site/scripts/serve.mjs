@@ -7,5 +7,6 @@ export async function serve(folder, port = 0, path = '/') {
     ...{ configFile: false, appType: 'mpa', logLevel: 'silent', base: path, build: { outDir: folder } },
     preview: { host: '127.0.0.1', port, strictPort: port > 0 },
   });
-  return { url: server.resolvedUrls.local[0], close: () => server.close() };
+  const [url = ''] = server.resolvedUrls.local;
+  return { url, close: () => server.close() };
 }
